@@ -1,0 +1,198 @@
+package audio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pipeSize   = 4096                  // the least that Linux grants
+	cardBuffer = 50 * time.Millisecond // asked of ALSA
+	cardPeriod = 12500 * time.Microsecond
+	stuck      = 2 * time.Second // a card that takes nothing for so long is broken
+)
+
+// Aplay plays through the program aplay. Its methods are those of
+// firmware.Player; they belong to one goroutine, but for Close.
+type Aplay struct {
+	program, card string
+
+	mu             sync.Mutex
+	rate, channels int
+	run            *exec.Cmd
+	pipe           *os.File
+	said           tail
+	since          time.Time     // of the first sample of the play
+	written        time.Duration // length of what was written since then
+}
+
+// NewAplay finds the program; card is an ALSA name such as "plughw:1,0", empty
+// for the default one. It fails where aplay is not installed.
+func NewAplay(card string) (*Aplay, error) {
+	path, err := exec.LookPath("aplay")
+	if err != nil {
+		return nil, fmt.Errorf("sound: %w (package alsa-utils)", err)
+	}
+	return &Aplay{program: path, card: card}, nil
+}
+
+// Open says what will be written: 16 bit little-endian samples.
+func (a *Aplay) Open(rate, channels int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if rate <= 0 || channels <= 0 {
+		return fmt.Errorf("sound: %d Hz and %d channels", rate, channels)
+	}
+	a.rate, a.channels = rate, channels
+	return nil
+}
+
+// Write hands samples to the card. It blocks while pipe and card are full, at
+// most 2 s: then the card is broken, which is an error.
+func (a *Aplay) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.run == nil {
+		if err := a.start(); err != nil {
+			return 0, err
+		}
+	}
+	if err := a.pipe.SetWriteDeadline(time.Now().Add(stuck)); err != nil {
+		return 0, fmt.Errorf("sound: %w", err)
+	}
+	n, err := a.pipe.Write(b)
+	a.written += time.Duration(n) * time.Second / time.Duration(2*a.rate*a.channels)
+	if err != nil {
+		return n, a.broken(err)
+	}
+	return n, nil
+}
+
+func (a *Aplay) start() error {
+	if a.rate == 0 {
+		return errors.New("sound: not open")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("sound: %w", err)
+	}
+	defer r.Close()
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize); err != nil {
+		return errors.Join(fmt.Errorf("sound: shrink the pipe: %w", err), w.Close())
+	}
+	if err := syscall.SetNonblock(int(w.Fd()), true); err != nil { // Fd made it blocking: deadlines need it back
+		return errors.Join(fmt.Errorf("sound: %w", err), w.Close())
+	}
+	args := []string{"-q", "-t", "raw", "-f", "S16_LE", "-r", strconv.Itoa(a.rate), "-c", strconv.Itoa(a.channels),
+		"--buffer-time=" + strconv.FormatInt(cardBuffer.Microseconds(), 10), "--period-time=" + strconv.FormatInt(cardPeriod.Microseconds(), 10)}
+	if a.card != "" {
+		args = append(args, "-D", a.card)
+	}
+	a.said = tail{}
+	cmd := exec.Command(a.program, args...)
+	cmd.Stdin, cmd.Stderr = r, &a.said
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("sound: %w", err), w.Close())
+	}
+	a.run, a.pipe, a.since, a.written = cmd, w, time.Now(), 0
+	return nil
+}
+
+// Delay is about how long it takes until what was written has been heard.
+func (a *Aplay) Delay() (time.Duration, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.run == nil {
+		return 0, nil
+	}
+	return max(0, a.written-time.Since(a.since)), nil
+}
+
+// Drain lets the card play what it has, and ends the program. It blocks until
+// then; where ctx ends first the rest is dropped.
+func (a *Aplay) Drain(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.run == nil {
+		return nil
+	}
+	kill := context.AfterFunc(ctx, func() { _ = a.run.Process.Kill() })
+	defer kill()
+	err := a.end()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return a.complaint(err)
+	}
+	return nil
+}
+
+// Drop silences the card at once by killing the program.
+func (a *Aplay) Drop() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kill()
+	return nil
+}
+
+// Close does what Drop does, and forgets what Open said.
+func (a *Aplay) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kill()
+	a.rate = 0
+	return nil
+}
+
+// Tail is how long sound can go on after a Drop that came too late, or after our
+// death: the pipe (at 22,050 Hz) and the card's buffer.
+func (a *Aplay) Tail() time.Duration {
+	return pipeSize*time.Second/(2*22050) + cardBuffer
+}
+
+func (a *Aplay) kill() {
+	if a.run != nil {
+		_ = a.run.Process.Kill()
+		_ = a.end() // "signal: killed": that is what was asked for
+	}
+}
+
+// end closes the pipe and waits for the program.
+func (a *Aplay) end() error {
+	closed := a.pipe.Close()
+	err := a.run.Wait()
+	a.run, a.pipe = nil, nil
+	return errors.Join(err, closed)
+}
+
+func (a *Aplay) broken(err error) error {
+	a.kill()
+	return a.complaint(err)
+}
+
+func (a *Aplay) complaint(err error) error {
+	return fmt.Errorf("sound: aplay: %w: %s", err, strings.TrimSpace(string(a.said.text)))
+}
+
+// tail keeps the end of what a program complains.
+type tail struct{ text []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 200
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-most):]
+	return len(p), nil
+}

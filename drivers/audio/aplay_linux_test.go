@@ -1,0 +1,131 @@
+package audio
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fake installs a program called aplay that behaves as the script says; it runs
+// in the directory that is returned.
+func fake(t *testing.T, script string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	body := "#!/bin/sh\ncd " + dir + "\necho \"$@\" > argv\n" + script
+	if err := os.WriteFile(filepath.Join(dir, "aplay"), []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	return dir
+}
+
+func opened(t *testing.T, card string) *Aplay {
+	t.Helper()
+	a, err := NewAplay(card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Open(22050, 1); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+func TestEachPlayIsAProgram(t *testing.T) {
+	dir := fake(t, "cat >> heard\necho >> plays\n")
+	a := opened(t, "plughw:1,0")
+	sound := bytes.Repeat([]byte{1, 2}, 3000)
+	for range 2 {
+		for range 3 {
+			if n, err := a.Write(sound); err != nil || n != len(sound) {
+				t.Fatalf("Write: %d, %v", n, err)
+			}
+		}
+		if err := a.Drain(t.Context()); err != nil {
+			t.Fatalf("Drain: %v", err)
+		}
+	}
+	heard, _ := os.ReadFile(filepath.Join(dir, "heard"))
+	plays, _ := os.ReadFile(filepath.Join(dir, "plays"))
+	if !bytes.Equal(heard, bytes.Repeat(sound, 6)) || len(plays) != 2 {
+		t.Errorf("heard %d bytes in %d plays", len(heard), len(plays))
+	}
+	argv, _ := os.ReadFile(filepath.Join(dir, "argv"))
+	if got, want := strings.TrimSpace(string(argv)), "-q -t raw -f S16_LE -r 22050 -c 1 --buffer-time=50000 --period-time=12500 -D plughw:1,0"; got != want {
+		t.Errorf("arguments %q, want %q", got, want)
+	}
+}
+
+// What a stopped card has not taken is 4 KiB and what the program has read: the
+// pipe does not hold a second of sound.
+func TestPipeIsSmallAndDropIsAtOnce(t *testing.T) {
+	dir := fake(t, "echo > started\nexec sleep 60\n")
+	a := opened(t, "")
+	began := time.Now()
+	wrote := make(chan int)
+	go func() {
+		n, _ := a.Write(make([]byte, 44100))
+		wrote <- n
+	}()
+	n := <-wrote
+	if n > pipeSize || time.Since(began) > 10*time.Second {
+		t.Errorf("a card that takes nothing took %d bytes in %v", n, time.Since(began))
+	}
+	if a.run != nil {
+		t.Error("the program of a broken card lives")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "started")); err != nil {
+		t.Errorf("it did not start: %v", err)
+	}
+	if _, err := a.Write([]byte{0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := a.Delay(); err != nil || d > time.Millisecond {
+		t.Errorf("Delay: %v, %v", d, err)
+	}
+	if err := a.Drop(); err != nil || a.run != nil {
+		t.Errorf("Drop: %v", err)
+	}
+	if a.Tail() < 140*time.Millisecond || a.Tail() > 200*time.Millisecond {
+		t.Errorf("Tail = %v", a.Tail())
+	}
+}
+
+func TestComplaintsAreErrors(t *testing.T) {
+	fake(t, "cat > /dev/null\necho no such card >&2\nexit 1\n")
+	a := opened(t, "")
+	if _, err := a.Write(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "no such card") {
+		t.Errorf("Drain: %v", err)
+	}
+	fake(t, "exec sleep 60\n")
+	a = opened(t, "")
+	if _, err := a.Write(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Drain(ctx); err != context.Canceled {
+		t.Errorf("Drain with an ended context: %v", err)
+	}
+	if a.Close() != nil {
+		t.Error("Close: an error")
+	}
+	if _, err := a.Write([]byte{0, 0}); err == nil {
+		t.Error("Write after Close: no error")
+	}
+	if a.Open(0, 1) == nil {
+		t.Error("0 Hz: no error")
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := NewAplay(""); err == nil {
+		t.Error("not installed: no error")
+	}
+}
