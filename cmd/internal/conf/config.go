@@ -1,0 +1,227 @@
+package conf
+
+import (
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Config is the whole of tacet.yaml, every key of it optional. [Default] has
+// the defaults that are named here.
+type Config struct {
+	Node      string     `yaml:"node"` // name of this hub process, an id; default hub-1
+	HTTP      HTTP       `yaml:"http"`
+	MQTT      MQTT       `yaml:"mqtt"`
+	Data      string     `yaml:"data"` // directory of everything durable; default ./tacet-data
+	Redis     Redis      `yaml:"redis"`
+	Auth      Auth       `yaml:"auth"`
+	Limits    Limits     `yaml:"limits"`
+	Hub       Hub        `yaml:"hub"`
+	Areas     []Area     `yaml:"areas"`
+	Mappings  []Mapping  `yaml:"mappings"`
+	Schedules []Schedule `yaml:"schedules"`
+	Speech    Speech     `yaml:"speech"`
+	Process   `yaml:"-"` // what no file may say
+	Origins   `yaml:"-"` // where each key was written
+	Warnings  []string   `yaml:"-"` // what to look at though it is no fault
+}
+
+// Process is what flags and the environment say of the process alone.
+type Process struct {
+	Config    string `yaml:"config"`     // TACET_CONFIG: the file that was read; default none
+	Insecure  bool   `yaml:"insecure"`   // TACET_INSECURE: open mode may listen beyond loopback; default false
+	LogFormat string `yaml:"log_format"` // TACET_LOG_FORMAT: text or json; default text
+	LogLevel  string `yaml:"log_level"`  // TACET_LOG_LEVEL: debug, info, warn or error; default info
+}
+
+// HTTP is the web listener.
+type HTTP struct {
+	Addr           string   `yaml:"addr"` // host:port; port 0 picks one; default 127.0.0.1:8080
+	TLS            TLS      `yaml:"tls"`
+	AllowedOrigins []string `yaml:"allowed_origins"` // origins besides the hub's own that browsers may come from, as https://host[:port]; default none
+	AdminAddr      string   `yaml:"admin_addr"`      // metrics and pprof; default 127.0.0.1:8090, port 0 where addr has port 0
+}
+
+// TLS is the certificate of a listener. Not supported in this version.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// MQTT is the embedded broker, or the outside one that stands in for it.
+type MQTT struct {
+	Addr      string   `yaml:"addr"` // host:port; port 0 picks one; default 127.0.0.1:1883
+	TLS       MQTTTLS  `yaml:"tls"`
+	WebSocket bool     `yaml:"websocket"` // MQTT over WebSocket at /mqtt of the web listener; default true
+	External  External `yaml:"external"`
+}
+
+// MQTTTLS is the broker's second listener. Not supported in this version.
+type MQTTTLS struct {
+	Addr         string `yaml:"addr"`
+	CertFile     string `yaml:"cert_file"`
+	KeyFile      string `yaml:"key_file"`
+	ClientCAFile string `yaml:"client_ca_file"`
+}
+
+// External is an outside broker. Not supported in this version.
+type External struct {
+	URL          string `yaml:"url"`
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Redis joins several nodes. Not supported in this version.
+type Redis struct {
+	URL         string        `yaml:"url"`          // default none: one node
+	Prefix      string        `yaml:"prefix"`       // of every key; default tacet
+	Heartbeat   time.Duration `yaml:"heartbeat"`    // between two signs of life of a node; default 5s
+	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone; default 20s
+}
+
+// Auth says who may come in. Nothing of it is supported in this version: the
+// hub runs open.
+type Auth struct {
+	JWT     []JWT       `yaml:"jwt"`
+	OIDC    OIDC        `yaml:"oidc"`
+	Users   []User      `yaml:"users"`
+	Devices []Principal `yaml:"devices"`
+}
+
+// JWT is one issuer of tokens.
+type JWT struct {
+	Issuer         string   `yaml:"issuer"`
+	Audience       string   `yaml:"audience"`
+	Algorithms     []string `yaml:"algorithms"`
+	PublicKeyFile  string   `yaml:"public_key_file"`
+	JWKSURL        string   `yaml:"jwks_url"`
+	HMACSecretFile string   `yaml:"hmac_secret_file"`
+	TenantClaim    string   `yaml:"tenant_claim"`
+	RoleClaim      string   `yaml:"role_claim"`
+	UserClaim      string   `yaml:"user_claim"`
+	Attributes     []string `yaml:"attributes"`
+}
+
+// OIDC is the sign-in of the dashboard.
+type OIDC struct {
+	Issuer           string `yaml:"issuer"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file"`
+	RoleClaim        string `yaml:"role_claim"`
+	TenantClaim      string `yaml:"tenant_claim"`
+}
+
+// User is a person.
+type User struct {
+	Name         string   `yaml:"name"`
+	PasswordHash string   `yaml:"password_hash"`
+	Roles        []string `yaml:"roles"`
+	Tenant       string   `yaml:"tenant"`
+	Areas        []string `yaml:"areas"`
+}
+
+// Principal is a device that signs in over MQTT.
+type Principal struct {
+	Name         string   `yaml:"name"`
+	PasswordHash string   `yaml:"password_hash"`
+	Area         string   `yaml:"area"`
+	Tenant       string   `yaml:"tenant"`
+	Publish      []string `yaml:"publish"`
+	Subscribe    []string `yaml:"subscribe"`
+}
+
+// Limits bounds what one client may take. Each is 1 or more.
+type Limits struct {
+	ConnectionsPerUser     int `yaml:"connections_per_user"`     // hub connections of one user; default 10
+	HubMessageBytes        int `yaml:"hub_message_bytes"`        // longest hub message that is read; default 32768
+	MQTTPacketBytes        int `yaml:"mqtt_packet_bytes"`        // longest MQTT packet that is read; default 262144
+	RetainedPerDevice      int `yaml:"retained_per_device"`      // retained topics of one client; default 1000
+	SubscriptionsPerDevice int `yaml:"subscriptions_per_device"` // topic filters of one client; default 100
+	SessionQueue           int `yaml:"session_queue"`            // messages kept for one client that is away or slow; default 1000
+}
+
+// Hub is the WebSocket side.
+type Hub struct {
+	Keepalive        time.Duration `yaml:"keepalive"`         // a ping after this much silence of ours; default 15s
+	ClientTimeout    time.Duration `yaml:"client_timeout"`    // a client silent for so long is gone; default 30s
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout"` // for the first message; default 15s
+	DetailedErrors   bool          `yaml:"detailed_errors"`   // errors of ours in full to clients; default false
+}
+
+// Area is an area that the file defines.
+type Area struct {
+	ID             area.Name     `yaml:"id"`
+	Name           string        `yaml:"name"` // what people read; unique; default the id
+	Locations      []Location    `yaml:"locations"`
+	Mode           string        `yaml:"mode"`            // available or strict; default available
+	Topology       string        `yaml:"topology"`        // auto, direct or local; default auto
+	Lease          time.Duration `yaml:"lease"`           // 1s to 10m; default 6s
+	Policy         string        `yaml:"policy"`          // of a player that loses the hub: stop or finish; default stop
+	ClassicHold    time.Duration `yaml:"classic_hold"`    // longest claim of a classic client whose length is not known; default 120s
+	DumbHold       time.Duration `yaml:"dumb_hold"`       // longest claim by busy/set; default 30s
+	EmergencyBarge time.Duration `yaml:"emergency_barge"` // an emergency waits no longer than this for a lost holder; default 0: as long as it must
+	OnLedgerLoss   string        `yaml:"on_ledger_loss"`  // stop or per_node; default stop
+	QuietHours     []string      `yaml:"quiet_hours"`     // "23:00-05:30", in the hub's time zone; default none
+	Volume         int           `yaml:"volume"`          // 0 to 100; default 70
+}
+
+// SetDefaults fills an area that the file begins to describe.
+func (a *Area) SetDefaults() {
+	*a = Area{Mode: "available", Topology: "auto", Lease: 6 * time.Second, Policy: "stop", ClassicHold: 120 * time.Second,
+		DumbHold: 30 * time.Second, OnLedgerLoss: "stop", Volume: 70}
+}
+
+// Location is a place in an area.
+type Location struct {
+	ID   area.LocationID `yaml:"id"`   // unique over all areas
+	Name string          `yaml:"name"` // what people read; default the id
+}
+
+// Mapping takes messages of foreign topics in, as readings (format) or as
+// events of a group (group and event).
+type Mapping struct {
+	Topic  string            `yaml:"topic"`  // topic filter, which may also have {area}, {device} and {metric} as levels
+	Format string            `yaml:"format"` // raw or json; empty with group and event
+	Device string            `yaml:"device"` // name of the sensor, with captures: "hall-{area}"
+	Fields map[string]string `yaml:"fields"` // of JSON: field to metric; empty: every field
+	Group  area.Group        `yaml:"group"`
+	Event  string            `yaml:"event"`
+}
+
+// Schedule is a rule and the order that it makes. Exactly one of Cron, Every
+// and Once is set.
+type Schedule struct {
+	ID       string            `yaml:"id"`
+	Cron     *string           `yaml:"cron"`
+	Every    *area.Duration    `yaml:"every"`
+	Once     *area.Time        `yaml:"once"`
+	TimeZone string            `yaml:"time_zone"` // IANA name; default UTC
+	Work     area.OrderRequest `yaml:"work"`
+	Enabled  bool              `yaml:"enabled"` // default true
+}
+
+// SetDefaults fills a schedule that the file begins to describe.
+func (s *Schedule) SetDefaults() { *s = Schedule{TimeZone: "UTC", Enabled: true} }
+
+// Speech makes sound out of text.
+type Speech struct {
+	Engine string `yaml:"engine"` // espeak-ng or tone; default espeak-ng, tone where it is not installed
+	Voice  string `yaml:"voice"`  // of the engine; default en
+}
+
+// Default is the configuration where nothing is configured.
+func Default() Config {
+	return Config{
+		Node:  "hub-1",
+		HTTP:  HTTP{Addr: "127.0.0.1:8080", AdminAddr: "127.0.0.1:8090"},
+		MQTT:  MQTT{Addr: "127.0.0.1:1883", WebSocket: true},
+		Data:  "./tacet-data",
+		Redis: Redis{Prefix: "tacet", Heartbeat: 5 * time.Second, NodeTimeout: 20 * time.Second},
+		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTPacketBytes: 262144,
+			RetainedPerDevice: 1000, SubscriptionsPerDevice: 100, SessionQueue: 1000},
+		Hub:     Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
+		Speech:  Speech{Engine: "espeak-ng", Voice: "en"},
+		Process: Process{LogFormat: "text", LogLevel: "info"},
+		Origins: Origins{},
+	}
+}

@@ -1,0 +1,41 @@
+package conf
+
+import "strconv"
+
+// unsupported refuses what the contract has and this version has not. To
+// configure it and get a hub without it would be worse than no hub.
+func (c *Config) unsupported() (fs Faults) {
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{
+		{"redis.url", c.Redis.URL != ""},
+		{"http.tls", c.HTTP.TLS != TLS{}},
+		{"mqtt.tls", c.MQTT.TLS != MQTTTLS{}},
+		{"mqtt.external", c.MQTT.External != External{}},
+		{"auth.jwt", len(c.Auth.JWT) > 0},
+		{"auth.oidc", c.Auth.OIDC != OIDC{}},
+		{"auth.users", len(c.Auth.Users) > 0},
+		{"auth.devices", len(c.Auth.Devices) > 0},
+	} {
+		if key.set {
+			fs = append(fs, c.Faultf(key.name, "not supported in this version"))
+		}
+	}
+	for i, a := range c.Areas {
+		path := "areas[" + strconv.Itoa(i) + "]."
+		for _, value := range []struct{ key, is, unsupported string }{
+			{"mode", a.Mode, "strict"},
+			{"topology", a.Topology, "local"},
+			{"on_ledger_loss", a.OnLedgerLoss, "per_node"},
+		} {
+			if value.is == value.unsupported {
+				fs = append(fs, c.Faultf(path+value.key, "%s is not supported in this version", value.is))
+			}
+		}
+		if a.EmergencyBarge > 0 {
+			fs = append(fs, c.Faultf(path+"emergency_barge", "not supported in this version"))
+		}
+	}
+	return fs
+}

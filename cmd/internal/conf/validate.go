@@ -1,0 +1,208 @@
+package conf
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// The range of a lease (DESIGN.md §3.1).
+const (
+	minLease = time.Second
+	maxLease = 10 * time.Minute
+)
+
+// maxText bounds the names that people read.
+const maxText = 128
+
+// check gathers faults of a configuration.
+type check struct {
+	*Config
+	faults Faults
+}
+
+// Validate tells everything that is wrong with the configuration, as [Faults].
+func (c *Config) Validate() error {
+	k := &check{Config: c}
+	k.faults = append(k.faults, c.unsupported()...)
+	k.process()
+	k.listeners()
+	k.numbers()
+	k.areas()
+	for i, m := range c.Mappings {
+		k.mapping("mappings["+strconv.Itoa(i)+"]", m)
+	}
+	k.schedules()
+	k.oneOf("speech.engine", c.Speech.Engine, "espeak-ng", "tone")
+	return k.faults.Err()
+}
+
+func (k *check) that(ok bool, key, format string, args ...any) {
+	if !ok {
+		k.faults = append(k.faults, k.Faultf(key, format, args...))
+	}
+}
+
+func (k *check) oneOf(key, is string, known ...string) {
+	k.that(slices.Contains(known, is), key, "%q is none of %s", is, strings.Join(known, ", "))
+}
+
+func (k *check) process() {
+	k.that(area.IsID(k.Node), "node", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", k.Node)
+	k.that(k.Data != "", "data", "a directory is needed")
+	for _, v := range []struct {
+		name, is string
+		known    []string
+	}{{"log-format", k.LogFormat, []string{"text", "json"}}, {"log-level", k.LogLevel, []string{"debug", "info", "warn", "error"}}} {
+		if !slices.Contains(v.known, v.is) {
+			k.faults = append(k.faults, Fault{Where: "--" + v.name, Text: strconv.Quote(v.is) + " is none of " + strings.Join(v.known, ", ")})
+		}
+	}
+}
+
+// listeners checks the addresses. Nobody has to sign in, so they are loopback's
+// unless the operator says that he knows.
+func (k *check) listeners() {
+	for _, l := range []struct{ key, addr string }{{"http.addr", k.HTTP.Addr}, {"http.admin_addr", k.HTTP.AdminAddr}, {"mqtt.addr", k.MQTT.Addr}} {
+		port := portOf(l.addr)
+		if port < 0 || port > 65535 {
+			k.that(false, l.key, "%q is not host:port", l.addr)
+			continue
+		}
+		k.that(k.Insecure || Loopback(l.addr), l.key, "%s is not loopback; with nobody to sign in that needs --insecure", l.addr)
+	}
+	for i, o := range k.HTTP.AllowedOrigins {
+		u, err := url.Parse(o)
+		k.that(err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.Path == "" && u.RawQuery == "" && u.User == nil,
+			"http.allowed_origins["+strconv.Itoa(i)+"]", "%q is not an origin such as https://example.org", o)
+	}
+}
+
+// Loopback tells whether the host of host:port can be reached from this machine
+// alone: localhost or a loopback address. No host at all is every address.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (k *check) numbers() {
+	for _, n := range []struct {
+		key string
+		n   int
+	}{
+		{"limits.connections_per_user", k.Limits.ConnectionsPerUser}, {"limits.hub_message_bytes", k.Limits.HubMessageBytes},
+		{"limits.mqtt_packet_bytes", k.Limits.MQTTPacketBytes}, {"limits.retained_per_device", k.Limits.RetainedPerDevice},
+		{"limits.subscriptions_per_device", k.Limits.SubscriptionsPerDevice}, {"limits.session_queue", k.Limits.SessionQueue},
+	} {
+		k.that(n.n >= 1, n.key, "%d is not 1 or more", n.n)
+	}
+	for _, d := range []struct {
+		key string
+		d   time.Duration
+	}{
+		{"redis.heartbeat", k.Redis.Heartbeat}, {"redis.node_timeout", k.Redis.NodeTimeout},
+		{"hub.keepalive", k.Hub.Keepalive}, {"hub.client_timeout", k.Hub.ClientTimeout}, {"hub.handshake_timeout", k.Hub.HandshakeTimeout},
+	} {
+		k.that(d.d > 0, d.key, "%s is not more than 0", d.d)
+	}
+	k.that(k.Hub.ClientTimeout > k.Hub.Keepalive, "hub.client_timeout", "%s is not more than hub.keepalive (%s)", k.Hub.ClientTimeout, k.Hub.Keepalive)
+}
+
+// areas checks each area, and that no two share an id, a name or a location.
+func (k *check) areas() {
+	ids, names, locations := map[string]string{}, map[string]string{}, map[string]string{}
+	for i, a := range k.Areas {
+		key := "areas[" + strconv.Itoa(i) + "]"
+		k.area(key, a)
+		k.once(ids, "area", string(a.ID), key+".id")
+		k.once(names, "area name", a.Name, key+".name")
+		for j, l := range a.Locations {
+			path := key + ".locations[" + strconv.Itoa(j) + "]"
+			k.location(path, l)
+			k.once(locations, "location", string(l.ID), path+".id")
+		}
+	}
+}
+
+func (k *check) area(key string, a Area) {
+	_, err := area.ParseName(string(a.ID))
+	k.that(err == nil, key+".id", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", a.ID)
+	k.that(a.ID != area.Unassigned, key+".id", "%s is reserved", area.Unassigned)
+	k.that(len(a.Name) <= maxText, key+".name", "longer than %d bytes", maxText)
+	k.oneOf(key+".mode", a.Mode, "available", "strict")
+	k.oneOf(key+".topology", a.Topology, "auto", "direct", "local")
+	k.oneOf(key+".policy", a.Policy, "stop", "finish")
+	k.oneOf(key+".on_ledger_loss", a.OnLedgerLoss, "stop", "per_node")
+	k.that(a.Lease >= minLease && a.Lease <= maxLease, key+".lease", "%s is not %s to %s", a.Lease, area.Duration(minLease), area.Duration(maxLease))
+	k.that(a.ClassicHold >= time.Second, key+".classic_hold", "%s is not 1s or more", a.ClassicHold)
+	k.that(a.DumbHold >= time.Second, key+".dumb_hold", "%s is not 1s or more", a.DumbHold)
+	k.that(a.EmergencyBarge >= 0, key+".emergency_barge", "%s is not 0 or more", a.EmergencyBarge)
+	k.that(a.Volume >= 0 && a.Volume <= 100, key+".volume", "%d is not 0 to 100", a.Volume)
+	for i, span := range a.QuietHours {
+		from, to, _ := strings.Cut(span, "-")
+		k.that(isClock(from) && isClock(to) && from != to, key+".quiet_hours["+strconv.Itoa(i)+"]", "%q is not two times of day such as 23:00-05:30", span)
+	}
+}
+
+func (k *check) location(key string, l Location) {
+	_, err := area.ParseLocationID(string(l.ID))
+	k.that(err == nil, key+".id", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", l.ID)
+	k.that(len(l.Name) <= maxText, key+".name", "longer than %d bytes", maxText)
+}
+
+// once refuses a value that was seen before, and names both places.
+func (k *check) once(seen map[string]string, what, value, key string) {
+	first, twice := seen[value]
+	if !twice {
+		seen[value] = key
+		return
+	}
+	if value != "" {
+		k.that(false, key, "%s %q is also at %s (%s)", what, value, first, k.Of(first))
+	}
+}
+
+// isClock tells whether s is a time of day as 00:00 to 23:59.
+func isClock(s string) bool {
+	_, err := time.Parse("15:04", s)
+	return err == nil && len(s) == len("15:04")
+}
+
+func (k *check) mapping(key string, m Mapping) {
+	levels := strings.Split(m.Topic, "/")
+	for i, l := range levels {
+		if strings.HasPrefix(l, "{") && strings.HasSuffix(l, "}") {
+			k.oneOf(key+".topic", l, "{area}", "{device}", "{metric}")
+			levels[i] = "+"
+		}
+	}
+	k.that(area.ValidFilter(strings.Join(levels, "/")), key+".topic", "%q is not a topic filter", m.Topic)
+	k.that(!strings.HasPrefix(m.Topic, area.Root+"/"), key+".topic", "topics below %s/ are the hub's own", area.Root)
+	if m.Group != "" || m.Event != "" {
+		_, err := area.ParseGroup(string(m.Group))
+		k.that(err == nil, key+".group", "%q is not 1 to 128 of A-Z a-z 0-9 _ . : -", m.Group)
+		k.that(m.Event != "", key+".event", "an event is needed beside a group")
+		k.that(m.Format == "" && m.Device == "" && len(m.Fields) == 0, key, "a mapping makes readings (format, device, fields) or events (group, event), not both")
+		return
+	}
+	k.oneOf(key+".format", m.Format, "raw", "json")
+	k.that(m.Format == "json" || len(m.Fields) == 0, key+".fields", "fields are of format json alone")
+}
+
+func (k *check) schedules() {
+	ids := map[string]string{}
+	for i, s := range k.Schedules {
+		key := "schedules[" + strconv.Itoa(i) + "]"
+		k.that(area.IsID(s.ID), key+".id", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", s.ID)
+		k.once(ids, "schedule", s.ID, key+".id")
+	}
+}
