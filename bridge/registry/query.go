@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Filter picks readings; a nil field matches all.
+type Filter struct {
+	Area    *area.Name
+	Device  *area.DeviceID
+	Metric  *string
+	Channel *string
+}
+
+func (f Filter) matches(r area.Reading) bool {
+	return (f.Area == nil || *f.Area == r.Area) && (f.Device == nil || *f.Device == r.Device) &&
+		(f.Metric == nil || *f.Metric == r.Metric) && (f.Channel == nil || r.Channel != nil && *f.Channel == *r.Channel)
+}
+
+// Series is the course of one reading.
+type Series struct {
+	Device  area.DeviceID   `json:"device"`
+	Metric  string          `json:"metric"`
+	Channel *string         `json:"channel"`
+	Unit    *string         `json:"unit"`
+	Points  []history.Point `json:"points"`
+}
+
+// Devices lists the sensors in the order of their ids, with their readings.
+// What the roster has as a player is none.
+func (r *Registry) Devices() []area.Device {
+	r.mu.Lock()
+	list := make([]area.Device, 0, len(r.devices))
+	for _, d := range slices.Sorted(maps.Keys(r.devices)) {
+		list = append(list, r.show(d, r.devices[d]))
+	}
+	r.mu.Unlock()
+	return slices.DeleteFunc(list, func(d area.Device) bool {
+		_, player := r.roster.Player(d.ID)
+		return player
+	})
+}
+
+// Device is one sensor, as [Registry.Devices] lists it.
+func (r *Registry) Device(d area.DeviceID) (area.Device, bool) {
+	if _, player := r.roster.Player(d); player {
+		return area.Device{}, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.devices[d]; e != nil {
+		return r.show(d, e), true
+	}
+	return area.Device{}, false
+}
+
+// ReadingsOf is the newest readings of one device, a sensor or a player. It is
+// never nil.
+func (r *Registry) ReadingsOf(d area.DeviceID) []area.Reading {
+	p, player := r.roster.Player(d)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.devices[d]
+	switch {
+	case e == nil:
+		return []area.Reading{}
+	case player:
+		return e.list(p.Area)
+	}
+	return e.list(e.place())
+}
+
+// Readings is the newest reading of each key that f picks, in the order of
+// device, metric and channel. It is never nil.
+func (r *Registry) Readings(f Filter) []area.Reading {
+	list := []area.Reading{}
+	for _, d := range r.ids(f.Device) {
+		for _, reading := range r.ReadingsOf(d) {
+			if f.matches(reading) {
+				list = append(list, reading)
+			}
+		}
+	}
+	return list
+}
+
+// Series is the course of each reading that f picks: the mean of each step
+// from from to to, empty steps left out. It is never nil; text has no points.
+func (r *Registry) Series(f Filter, from, to time.Time, step time.Duration) []Series {
+	list := []Series{}
+	for _, reading := range r.Readings(f) {
+		k := history.Key{Device: reading.Device, Metric: reading.Metric}
+		if reading.Channel != nil {
+			k.Channel = *reading.Channel
+		}
+		list = append(list, Series{
+			Device: reading.Device, Metric: reading.Metric, Channel: reading.Channel, Unit: reading.Unit,
+			Points: r.history.Series(k, from, to, step),
+		})
+	}
+	return list
+}
+
+// ids is the devices that there are, or the one that is asked for.
+func (r *Registry) ids(one *area.DeviceID) []area.DeviceID {
+	if one != nil {
+		return []area.DeviceID{*one}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(r.devices), cmp.Compare[area.DeviceID])
+}

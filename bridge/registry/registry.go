@@ -1,0 +1,334 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Config bounds a registry.
+type Config struct {
+	Node    string        // name of this hub process, shown with each sensor
+	Timeout time.Duration // silence after which a sensor is offline; default and zero: 10 min; at least 1 s
+	Sensors int           // most sensors, and players with readings, together; default and zero: 10,000
+	Metrics int           // most readings of one device; default and zero: 256
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Minute
+	}
+	if c.Sensors == 0 {
+		c.Sensors = 10_000
+	}
+	if c.Metrics == 0 {
+		c.Metrics = 256
+	}
+	return c
+}
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	if c.Timeout < time.Second {
+		faults = append(faults, fmt.Errorf("timeout %v is under 1s", c.Timeout))
+	}
+	if c.Sensors < 1 || c.Metrics < 1 {
+		faults = append(faults, errors.New("sensors and metrics are at least 1"))
+	}
+	return errors.Join(faults...)
+}
+
+// Roster is what the registry asks about areas and players. It must not block.
+type Roster interface {
+	// Seen is the area that a text means: by id, by name, or made now, within
+	// the limit of seen areas.
+	Seen(text string) (area.Name, error)
+	Area(a area.Name) (area.Area, bool)
+	Player(d area.DeviceID) (area.Device, bool)
+}
+
+// History keeps what was measured.
+type History interface {
+	Add(k history.Key, ts int64, value any) bool
+	Series(k history.Key, from, to time.Time, step time.Duration) []history.Point
+}
+
+// Assignment is what an operator said of a sensor; nil: nothing.
+type Assignment struct {
+	Area     *area.Name       `json:"area"`
+	Location *area.LocationID `json:"location"`
+	Name     *string          `json:"name"`
+}
+
+// Assignments keeps what operators said.
+type Assignments interface {
+	All() (map[area.DeviceID]Assignment, error)
+	Put(d area.DeviceID, a Assignment) error
+}
+
+// Stats counts what a registry has and refused.
+type Stats struct {
+	Sensors        int    // at present, players with readings included
+	Readings       int    // at present
+	Accepted       uint64 // readings that were taken, stale ones included
+	Bad            uint64 // of them: not what was promised
+	Old            uint64 // retained copies of what is known already
+	SensorsRefused uint64 // readings of sensors beyond the bound
+	MetricsRefused uint64 // readings of metrics beyond the bound
+	AreasRefused   uint64 // readings whose area could not be made; their sensor is unassigned
+}
+
+type counters struct {
+	accepted, bad, old, sensors, metrics, areas atomic.Uint64
+}
+
+// Registry holds sensors and readings. It is safe for concurrent use.
+type Registry struct {
+	cfg     Config
+	roster  Roster
+	history History
+	assign  Assignments
+	now     func() time.Time
+	log     *slog.Logger
+	count   counters
+
+	mu       sync.Mutex // guards what follows
+	devices  map[area.DeviceID]*entry
+	readings int
+	watchers map[int]func(area.DeviceID, bool)
+	next     int
+}
+
+// New makes a registry of what was assigned. Its errors are that of
+// [Config.Validate] and that of the assignments.
+func New(cfg Config, roster Roster, hist History, assign Assignments, now func() time.Time, log *slog.Logger) (*Registry, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	r := &Registry{
+		cfg: cfg.withDefaults(), roster: roster, history: hist, assign: assign, now: now, log: log,
+		devices: map[area.DeviceID]*entry{}, watchers: map[int]func(area.DeviceID, bool){},
+	}
+	all, err := assign.All()
+	if err != nil {
+		return nil, fmt.Errorf("read assignments: %w", err)
+	}
+	for d, a := range all {
+		r.devices[d] = &entry{assigned: a, area: area.Unassigned}
+	}
+	return r, nil
+}
+
+// Watch calls changed after each change of a device; urgent tells a change of
+// the sensor itself from one of its readings and last_seen alone. changed must
+// only enqueue. After cancel has returned it is not called again by a later
+// change.
+func (r *Registry) Watch(changed func(d area.DeviceID, urgent bool)) (cancel func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.next
+	r.next++
+	r.watchers[n] = changed
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watchers, n)
+	}
+}
+
+// tell calls the watchers; the caller must not hold the lock.
+func (r *Registry) tell(d area.DeviceID, urgent bool) {
+	r.mu.Lock()
+	watchers := make([]func(area.DeviceID, bool), 0, len(r.watchers))
+	for _, w := range r.watchers {
+		watchers = append(watchers, w)
+	}
+	r.mu.Unlock()
+	for _, w := range watchers {
+		w(d, urgent)
+	}
+}
+
+// Put takes one value that came on a topic, live or as a retained copy, and
+// answers the reading that came of it; false where it was refused or is no
+// news.
+func (r *Registry) Put(v mapping.Value, topic string, replay bool) (area.Reading, bool) {
+	at, in := r.now(), area.Unassigned
+	if v.Area != "" {
+		name, err := r.roster.Seen(v.Area)
+		if err != nil {
+			r.count.areas.Add(1)
+			r.log.Debug("area of a reading refused", "topic", topic, "err", err)
+		} else {
+			in = name
+		}
+	}
+	key := history.Key{Device: v.Device, Metric: v.Metric, Channel: v.Channel}
+	reading, urgent, ok := r.keep(key, v, in, topic, replay, at)
+	if !ok {
+		return area.Reading{}, false
+	}
+	reading.Area = r.areaOf(v.Device, reading.Area)
+	if reading.Quality == area.Good {
+		r.history.Add(key, reading.TS, reading.Value)
+	}
+	r.tell(v.Device, urgent)
+	return reading, true
+}
+
+// keep is Put's half under the lock.
+func (r *Registry) keep(k history.Key, v mapping.Value, in area.Name, topic string, replay bool, at time.Time) (area.Reading, bool, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, isNew := r.devices[k.Device], false
+	if e == nil {
+		if len(r.devices) >= r.cfg.Sensors {
+			r.count.sensors.Add(1)
+			return area.Reading{}, false, false
+		}
+		e, isNew = &entry{area: area.Unassigned}, true
+	}
+	reading, outcome := e.put(k, v, topic, replay, at, r.cfg.Metrics)
+	switch outcome {
+	case refused:
+		r.count.metrics.Add(1)
+		return area.Reading{}, false, false
+	case old:
+		r.count.old.Add(1)
+		return area.Reading{}, false, false
+	case added:
+		r.readings++
+	}
+	r.devices[k.Device] = e
+	r.count.accepted.Add(1)
+	if v.Bad {
+		r.count.bad.Add(1)
+	}
+	was := e.place()
+	if v.Area != "" {
+		e.area = in
+	}
+	cameBack := !replay && e.live(at)
+	reading.Area = e.place()
+	return reading, isNew || cameBack || was != e.place(), true
+}
+
+// areaOf is the area of a device: a player's is the roster's word.
+func (r *Registry) areaOf(d area.DeviceID, own area.Name) area.Name {
+	if p, ok := r.roster.Player(d); ok {
+		return p.Area
+	}
+	return own
+}
+
+// Assign keeps an operator's word on a sensor, known or not, and answers the
+// sensor. Its error is an [area.Error]: unknown_area, unknown_location,
+// invalid, conflict for a player (the roster's), disk_full beyond the bound; or
+// that of the assignments.
+func (r *Registry) Assign(d area.DeviceID, a Assignment) (area.Device, error) {
+	if err := r.check(d, a); err != nil {
+		return area.Device{}, err
+	}
+	r.mu.Lock()
+	_, known := r.devices[d]
+	full := len(r.devices) >= r.cfg.Sensors
+	r.mu.Unlock()
+	if !known && full {
+		return area.Device{}, area.Errorf(area.CodeDiskFull, "there are %d sensors already", r.cfg.Sensors)
+	}
+	if err := r.assign.Put(d, a); err != nil {
+		return area.Device{}, fmt.Errorf("keep the assignment of device %s: %w", d, err)
+	}
+	r.mu.Lock()
+	if r.devices[d] == nil {
+		r.devices[d] = &entry{area: area.Unassigned}
+	}
+	r.devices[d].assigned = a
+	shown := r.show(d, r.devices[d])
+	r.mu.Unlock()
+	r.tell(d, true)
+	return shown, nil
+}
+
+func (r *Registry) check(d area.DeviceID, a Assignment) error {
+	if _, err := area.ParseSensorID(string(d)); err != nil {
+		return err
+	}
+	if _, player := r.roster.Player(d); player {
+		return area.Errorf(area.CodeConflict, "device %s is a player", d)
+	}
+	if a.Name != nil {
+		if _, err := area.ParseSensorID(*a.Name); err != nil {
+			return area.InvalidField("name", "a name is 1 to 128 bytes of text")
+		}
+	}
+	if a.Area == nil {
+		if a.Location != nil {
+			return area.InvalidField("location", "a location needs its area")
+		}
+		return nil
+	}
+	in, ok := r.roster.Area(*a.Area)
+	if !ok && *a.Area != area.Unassigned {
+		return area.Errorf(area.CodeUnknownArea, "no area %s", *a.Area)
+	}
+	if a.Location == nil {
+		return nil
+	}
+	for _, l := range in.Locations {
+		if l.ID == *a.Location {
+			return nil
+		}
+	}
+	return area.Errorf(area.CodeUnknownLocation, "no location %s in area %s", *a.Location, *a.Area)
+}
+
+// Run tells the watchers of sensors that fall silent, until ctx ends; it then
+// returns nil.
+func (r *Registry) Run(ctx context.Context) error {
+	tick := time.NewTicker(max(r.cfg.Timeout/50, 100*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, d := range r.fallSilent() {
+			r.tell(d, true)
+		}
+	}
+}
+
+func (r *Registry) fallSilent() (gone []area.DeviceID) {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for d, e := range r.devices {
+		if e.online && now.Sub(e.lastLive) >= r.cfg.Timeout {
+			e.online = false
+			gone = append(gone, d)
+		}
+	}
+	return gone
+}
+
+// Stats counts.
+func (r *Registry) Stats() Stats {
+	r.mu.Lock()
+	s := Stats{Sensors: len(r.devices), Readings: r.readings}
+	r.mu.Unlock()
+	s.Accepted, s.Bad, s.Old = r.count.accepted.Load(), r.count.bad.Load(), r.count.old.Load()
+	s.SensorsRefused, s.MetricsRefused, s.AreasRefused = r.count.sensors.Load(), r.count.metrics.Load(), r.count.areas.Load()
+	return s
+}
