@@ -1,0 +1,32 @@
+// Package arbiter decides who may sound in an area, and who does which work
+// (COORDINATION.md §3.4, §3.5, §8).
+//
+// # Concepts
+//
+// [Core] is the state of one area: a pure state machine, fed with [Event]s and
+// answering [Action]s. It settles first (it grants nothing, since a lease of an
+// earlier arbiter may still be alive), then holds the area for one device at a
+// time. A grant is a lease that ends by itself; a lost connection ends nothing.
+// A device that knows only the classic calls, or only MQTT's 1 and 0, cannot
+// follow a lease: its hold is written down before it counts, and a new arbiter
+// starts with it.
+//
+// What must outlive the process is one small record per area. Step never waits
+// for it: it emits [Commit], and what depends on it is emitted when
+// [Committed] comes back. In between a grant stands as proposed. A record that
+// could not be written stops new grants until one could.
+//
+// The dispatcher is part of the same state: a work is offered to devices, the
+// first take wins, and it ends exactly once. A work's end is kept in the record
+// until the order service says ([Stored]) that it has it.
+//
+// # Order of actions
+//
+// Actions are to be done in their order. A change of the public state
+// ([ShowBusy]) comes before the grant that it tells of.
+//
+// # What the core does not do
+//
+// No I/O, no clock, no goroutine, no randomness. It does not know wall time:
+// the expiry of a work is handed in as an instant.
+package arbiter

@@ -1,0 +1,139 @@
+package arbiter
+
+import (
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Event is something that the core of an area is told: one of the types below.
+type Event interface{ event() }
+
+// Begin starts the reign; it is the first event of a core, and comes once.
+type Begin struct{}
+
+// Heard: a device said something on the area's claim topic. Retained copies
+// must not be handed in.
+type Heard struct {
+	Device area.DeviceID
+	Claim  area.Claim
+	Hold   bool // the sender is a classic connection: what it is granted is a hold, without a lease
+}
+
+// Set: a dumb device said 1 or 0 on busy/set, or a classic client called
+// without an invocation id. 0 also ends the classic hold of the device.
+type Set struct {
+	Device area.DeviceID
+	On     bool
+	Will   bool // the broker said it for a client that it lost: a lost connection, not a 0
+}
+
+// DeviceUp: a device is live. The newest one at a location has it.
+type DeviceUp struct {
+	Device   area.DeviceID
+	Location area.LocationID // empty: none
+	Dumb     bool            // it cannot take work
+}
+
+// DeviceDown: a device is no longer live, or has left the area. It ends no
+// lease; for a dumb device that sounds it is a lost connection.
+type DeviceDown struct{ Device area.DeviceID }
+
+// Submit hands in a work. A work that is known already is ignored; one that
+// has ended is reported once more. Expires is when its time is over, on the
+// clock of the core; [area.Never] where it has none.
+type Submit struct {
+	Work    area.Work
+	Expires area.Instant
+}
+
+// Cancel takes a work back. What sounds is stopped. Its end comes as a
+// [Report] with this reason ("user", "stop"); a work that is not known is
+// ignored.
+type Cancel struct {
+	Work   area.WorkID
+	Reason string
+}
+
+// StopPlay stops what sounds, a work or not; a hold of a classic or dumb device
+// cannot be stopped.
+type StopPlay struct{}
+
+// Stored: the end of the work is in the order service's own store, and the
+// arbiter need not remember it.
+type Stored struct{ Work area.WorkID }
+
+// HeardTerm: a leader or busy message of another arbiter was seen with this
+// term.
+type HeardTerm struct{ Term uint64 }
+
+// Configure changes the area's settings. Area, Node and Index must stay.
+type Configure struct{ Config CoreConfig }
+
+// Committed: the record of this number, and with it all of lower numbers, is
+// durable; or writing it failed.
+type Committed struct {
+	Seq uint64
+	Err error
+}
+
+// Close stops granting for good. Where no lease can be alive, the record that
+// follows says so, and the next start need not settle.
+type Close struct{}
+
+// Tick: time has passed; see [Core.Next].
+type Tick struct{}
+
+func (Begin) event()      {}
+func (Heard) event()      {}
+func (Set) event()        {}
+func (DeviceUp) event()   {}
+func (DeviceDown) event() {}
+func (Submit) event()     {}
+func (Cancel) event()     {}
+func (StopPlay) event()   {}
+func (Stored) event()     {}
+func (HeardTerm) event()  {}
+func (Configure) event()  {}
+func (Committed) event()  {}
+func (Close) event()      {}
+func (Tick) event()       {}
+
+// Action is something that the core's caller has to do: one of the types
+// below, in the order given.
+type Action interface{ action() }
+
+// ShowBusy: publish the state on the busy topic, retained, and its flag on the
+// flag topic, retained.
+type ShowBusy struct{ Busy area.Busy }
+
+// Say: publish the answer on the device's grant topic.
+type Say struct {
+	Device area.DeviceID
+	Answer area.Answer
+}
+
+// HoldOut: publish the offer on the device's work topic; where Device is empty,
+// on the area's.
+type HoldOut struct {
+	Device area.DeviceID
+	Offer  area.Offer
+}
+
+// Commit: write the area's record, and answer by [Committed]. Records are to be
+// written in order; only the newest need be.
+type Commit struct {
+	Seq    uint64
+	Record []byte
+}
+
+// Disconnect: close the device's connection; it seems to hear nothing.
+type Disconnect struct{ Device area.DeviceID }
+
+// Report: tell the order service what became of a work.
+type Report struct{ Report area.Report }
+
+func (ShowBusy) action()   {}
+func (Say) action()        {}
+func (HoldOut) action()    {}
+func (Commit) action()     {}
+func (Disconnect) action() {}
+func (Report) action()     {}
