@@ -1,0 +1,210 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// listenerName is what the library knows every connection of ours by.
+const listenerName = "tacet"
+
+// Broker is an MQTT broker. It is safe for concurrent use.
+type Broker struct {
+	cfg    Config
+	log    *slog.Logger
+	server *mqtt.Server
+	own    *mqtt.Client // publishes what the hub says, and wills
+
+	half     *halfOpen
+	sessions sessions
+	wills    wills
+	events   events
+	gates    gates
+	lines    limiter
+	count    counters
+
+	retained sync.RWMutex // held while the library writes or scans its retained tree: see hook.OnPublish
+	lastMsg  atomic.Int64 // number of the newest message, for the order of queues
+	lastSub  atomic.Int64 // number of the newest inline subscription
+	lastConn atomic.Uint64
+
+	work sync.WaitGroup // connections and flushers
+
+	mu       sync.Mutex
+	listener net.Listener
+	links    map[*link]struct{}
+	state    state
+}
+
+// state is how far the broker has come. It only grows.
+type state int
+
+const (
+	stateNew state = iota
+	stateRunning
+	stateClosing
+)
+
+var _ area.Bus = (*Broker)(nil)
+
+// New makes a broker that listens nowhere yet. Publishing, subscribing and
+// Establish work at once.
+func New(cfg Config, log *slog.Logger) (*Broker, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
+	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
+	b.server = mqtt.New(b.options())
+	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
+	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
+	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	return b, nil
+}
+
+// options sets what of BROKER.md §2 can be set.
+func (b *Broker) options() *mqtt.Options {
+	caps := mqtt.NewDefaultServerCapabilities()
+	caps.MaximumClients = int64(b.cfg.MaxConnections)
+	caps.MaximumPacketSize = uint32(b.cfg.MaxPacketBytes) // row 3
+	caps.MaximumMessageExpiryInterval = 0                 // row 1: else retained messages go after a day
+	caps.MaximumSessionExpiryInterval = uint32(min(b.cfg.SessionExpiry/time.Second, 1<<32-1))
+	caps.MaximumInflight = uint16(b.cfg.MaxQueue)
+	caps.TopicAliasMaximum = 0                             // row 13: none is announced, and one that comes is refused
+	caps.Compatibilities.NoInheritedPropertiesOnAck = true // row 34
+	return &mqtt.Options{
+		Capabilities:             caps,
+		ClientNetWriteBufferSize: 16 << 10, // §4: 1.5 times the fan-out
+		SysTopicResendInterval:   30,       // row 29: each stops the world
+		Logger:                   slog.New(libraryLog{Handler: b.log.Handler(), lines: &b.lines}),
+	}
+}
+
+// Listen binds Config.Addr. Connections are taken once Run runs.
+func (b *Broker) Listen() error {
+	ln, err := net.Listen("tcp", b.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listener != nil || b.state == stateClosing {
+		_ = ln.Close()
+		return errors.New("broker: is listening already, or closed")
+	}
+	b.listener = ln
+	return nil
+}
+
+// Addr is where the broker listens; nil before Listen.
+func (b *Broker) Addr() net.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listener == nil {
+		return nil
+	}
+	return b.listener.Addr()
+}
+
+// Run serves until ctx ends, closes every connection, and waits for all of
+// them; then it returns nil, or why listening ended by itself. It may run once.
+// The broker cannot be used after it. No will is published for the clients that
+// it leaves behind: it is the broker that goes, not they.
+func (b *Broker) Run(ctx context.Context) error {
+	ln, err := b.run()
+	if err != nil {
+		return err
+	}
+	if err := b.server.Serve(); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed error
+	if ln != nil {
+		b.work.Go(func() {
+			failed = b.accept(ctx, ln)
+			cancel()
+		})
+	}
+	<-ctx.Done()
+	b.shutdown()
+	return failed
+}
+
+func (b *Broker) run() (net.Listener, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != stateNew {
+		return nil, errors.New("broker: has run already")
+	}
+	b.state = stateRunning
+	return b.listener, nil
+}
+
+// shutdown closes everything and waits for it.
+func (b *Broker) shutdown() {
+	b.mu.Lock()
+	b.state = stateClosing
+	ln := b.listener
+	links := make([]*link, 0, len(b.links))
+	for l := range b.links {
+		links = append(links, l)
+	}
+	b.mu.Unlock()
+	if ln != nil {
+		_ = ln.Close()
+	}
+	for _, l := range links {
+		b.cut(l, Closed, packets.ErrServerShuttingDown)
+	}
+	b.work.Wait()
+	b.wills.stop()
+	_ = b.server.Close()
+}
+
+func (b *Broker) closing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state == stateClosing
+}
+
+// cut ends a connection and says why: to the client, where its protocol has
+// words for it, and in the event.
+func (b *Broker) cut(l *link, reason string, code packets.Code) {
+	l.because(reason)
+	cl := l.client.Load()
+	switch {
+	case cl == nil:
+		_ = l.Close()
+	case cl.Properties.ProtocolVersion == 5:
+		_ = b.server.DisconnectClient(cl, code)
+	default: // 3.1.1 has no DISCONNECT from the server
+		cl.Stop(code)
+	}
+}
+
+// Disconnect closes the connection of a client, and tells an MQTT 5 client the
+// reason (in words). False: it is not connected. It does not wait for the end.
+func (b *Broker) Disconnect(client string, reason string) bool {
+	l := b.sessions.get(client)
+	if l == nil {
+		return false
+	}
+	b.log.Info("client disconnected by us", "device", client, "conn", l.addr, "err", reason)
+	b.cut(l, Closed, packets.Code{Code: packets.ErrAdministrativeAction.Code, Reason: reason})
+	return true
+}

@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Publish sends the batch in its order, in the name of Message.From, which is
+// one of the hub's own publishers ("tacet-…"; empty: [area.FromHub]) and
+// travels to subscribers unchanged. No subscriber sees the second message
+// before the first. It does not wait for any of them; a client whose queue is
+// full misses the message, and that is counted. Payloads are copied.
+//
+// The batch is checked as a whole first: an error of code invalid or draining,
+// or ctx's, means that nothing was sent. All publications of the hub to one
+// topic must come from one goroutine: see the package comment.
+func (b *Broker) Publish(ctx context.Context, batch ...area.Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.closing() {
+		return area.Errorf(area.CodeDraining, "the broker is closed")
+	}
+	for i := range batch {
+		if err := checkOwn(&batch[i]); err != nil {
+			return err
+		}
+	}
+	for i := range batch {
+		m := &batch[i]
+		pk := ownPacket(m.Topic, slices.Clone(m.Payload), m.QoS, m.Retain, cmp.Or(m.From, area.FromHub))
+		if err := b.server.InjectPacket(b.own, pk); err != nil {
+			return area.Errorf(area.CodeInternal, "publish: %s", err)
+		}
+	}
+	return nil
+}
+
+// checkOwn checks a message of our own publishers.
+func checkOwn(m *area.Message) error {
+	switch {
+	case m.Topic == "" || len(m.Topic) > 65535 || !utf8.ValidString(m.Topic) || strings.ContainsAny(m.Topic, "+#\x00"):
+		return area.InvalidField("topic", "is not a topic name")
+	case m.QoS > 2:
+		return area.InvalidField("qos", "%d is not 0 to 2", m.QoS)
+	case m.From != "" && !area.ReservedClient(m.From):
+		return area.InvalidField("from", "is not one of the hub's own publishers")
+	}
+	return nil
+}
+
+// ownPacket is a publication of ours as the library takes it. OnPublish finds
+// the publisher in a field that PUBLISH does not use.
+func ownPacket(topic string, payload []byte, qos byte, retain bool, from string) packets.Packet {
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Retain: retain},
+		TopicName:   topic,
+		Payload:     payload,
+	}
+	if qos > 0 {
+		pk.PacketID = 1 // the library wants one, and does not use it
+	}
+	pk.Connect.ClientIdentifier = from
+	return pk
+}
+
+// messageOf is a publication as our subscribers see it. The payload is not
+// copied: the library gives every packet bytes of its own, and never changes
+// them.
+func messageOf(pk packets.Packet) area.Message {
+	m := area.Message{
+		Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain,
+		From: pk.Origin,
+	}
+	if len(pk.Filters) == 1 { // tagOf
+		m.Conn, m.Will = uint64(pk.Filters[0].Identifier), pk.Filters[0].NoLocal
+	}
+	return m
+}
+
+// subscription hands messages to one subscriber of ours, one at a time.
+type subscription struct {
+	filter string
+
+	mu      sync.Mutex // held while calling enqueue: that is what makes cancel exact and replays come first
+	enqueue func(area.Message)
+}
+
+// live is called by the library on the publisher's goroutine. The library's own
+// matching lets "#" see $SYS.
+func (s *subscription) live(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
+	if !area.MatchFilter(s.filter, pk.TopicName) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.enqueue != nil {
+		s.enqueue(messageOf(pk))
+	}
+}
+
+func (s *subscription) cancel() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enqueue = nil
+}
+
+// Subscribe calls enqueue for each message that matches the filter, the
+// retained ones first with Replay set; see [area.Bus]. From is the client id of
+// the publisher or one of our own names, Conn the number of its connection (0
+// for our own), Will set for a will; a replayed message has them as well.
+//
+// enqueue is never called twice at a time. It runs on the publisher's
+// goroutine: it must not block, publish, or call its own cancel. A topic that
+// is retained while Subscribe runs may come twice. The error is of code
+// invalid; shared subscriptions are refused. It takes no wall time and does not
+// block.
+func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error) {
+	if _, shared := cutShare(filter); shared || !area.ValidFilter(filter) {
+		return nil, area.InvalidField("filter", "is not a topic filter")
+	}
+	s := &subscription{filter: filter, enqueue: enqueue}
+	id := int(b.lastSub.Add(1)) // the library lets a second one of the same number overwrite the first (row 30)
+	filters := []string{filter}
+	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
+		filters = append(filters, parent) // the library's "a/#" misses "a" (row 30)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range filters {
+		b.server.Topics.InlineSubscribe(mqtt.InlineSubscription{
+			Subscription: packets.Subscription{Filter: f, Identifier: id},
+			Handler:      s.live,
+		})
+	}
+	for _, pk := range b.scan(filter) {
+		m := messageOf(pk)
+		m.Retain, m.Replay = true, true
+		enqueue(m)
+	}
+	return func() {
+		for _, f := range filters {
+			b.server.Topics.InlineUnsubscribe(id, f)
+		}
+		s.cancel()
+	}, nil
+}
+
+// Retained answers the retained messages that match the filter, ordered by
+// topic, at most so many (0: all). $SYS is left out unless the filter names it.
+func (b *Broker) Retained(filter string, most int) []area.Message {
+	if !area.ValidFilter(filter) {
+		return nil
+	}
+	found := b.scan(filter)
+	slices.SortFunc(found, func(x, y packets.Packet) int { return cmp.Compare(x.TopicName, y.TopicName) })
+	if most > 0 && len(found) > most {
+		found = found[:most]
+	}
+	out := make([]area.Message, len(found))
+	for i, pk := range found {
+		out[i] = messageOf(pk)
+		out[i].Retain, out[i].Replay = true, true
+	}
+	return out
+}
+
+// scan reads the library's retained messages, those of the level above "#"
+// included, which the library leaves out (row 22).
+func (b *Broker) scan(filter string) []packets.Packet {
+	b.retained.RLock()
+	defer b.retained.RUnlock()
+	found := b.server.Topics.Messages(filter)
+	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
+		found = append(found, b.server.Topics.Messages(parent)...)
+	}
+	return slices.DeleteFunc(found, func(pk packets.Packet) bool { return !area.MatchFilter(filter, pk.TopicName) })
+}

@@ -1,0 +1,57 @@
+// Package broker is the embedded MQTT broker: it carries messages between
+// devices, and between devices and the parts of the hub, and it is the only
+// package that knows which broker library does the work.
+//
+// # Concepts
+//
+// A [Broker] implements [area.Bus] for the parts of the hub, and serves MQTT
+// 3.1, 3.1.1 and 5 to devices: on its own TCP listener ([Broker.Listen]) and on
+// connections that somebody else accepted ([Broker.Establish]). The library
+// underneath is mochi-mqtt v2.7.9, whose faults are listed in BROKER.md §2.
+// Each is cured here from outside, and the rows are cited where that is done:
+//
+//   - link is the net.Conn that the library sees. It gives up on a peer that
+//     connects and stays silent, bounds what may wait for a peer that does not
+//     read, and never blocks a writer. A peer over that bound is cut.
+//   - hook checks what comes in: client ids, wills, topics, filters, packet ids.
+//   - A connection takes over a client id only when the one before it has
+//     ended altogether, so a will is published before the birth of the next
+//     connection, and no connection is left deaf.
+//   - Wills are published by this package, not by the library: that is how a
+//     subscriber can tell one ([area.Message].Will).
+//
+// # Order
+//
+// Messages of one publisher on one topic stay in order for every subscriber.
+// Messages of several publishers on one topic do not: two subscribers may see
+// them in different orders, and the retained one need not be the last. So the
+// hub's own publications to a topic must all come from one goroutine, as the
+// arbiter's for an area do.
+//
+// For one client id the order of events is: [ConnEvent] up, its messages, its
+// will if it left without a goodbye, [ConnEvent] down, then the next
+// connection's up. A will with a delay comes later.
+//
+// # Open mode
+//
+// Every client id may connect but those of the hub ([area.ReservedClient]);
+// everything may be read, and everything written but the topics that only the
+// hub writes ([area.HubOnly]). A refused publication is answered with reason
+// 0x87 in MQTT 5; in 3.1.1, which has no such answer, it is acknowledged,
+// dropped and counted.
+//
+// # Goroutines
+//
+// [Broker.Run] owns the accept loop and one goroutine per accepted connection;
+// [Broker.Establish] uses its caller's. A connection whose peer does not take
+// its bytes at once has a flusher, which ends when the bytes are gone, the
+// write deadline is over, or the connection closes (at most a second later).
+// A delayed will is a timer. Run waits for all of them. The library adds a
+// write loop per connection and one event loop; both end with their owner.
+//
+// # What it does not do
+//
+// It keeps nothing on disk, knows no users and no tenants, and does not
+// encrypt. A client's own Receive Maximum is not honoured, and a message that
+// waited for an absent client is sent with the DUP flag set.
+package broker

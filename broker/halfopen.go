@@ -1,0 +1,95 @@
+package broker
+
+import (
+	"container/list"
+	"net"
+	"sync"
+)
+
+// halfOpen holds the connections that have not said CONNECT yet, oldest first.
+// It is bounded, in all and per address; the overflow policy is to evict the
+// oldest one that has said nothing at all, since refusing newcomers would let
+// an attacker hold the door (BROKER.md §5).
+type halfOpen struct {
+	most    int
+	perAddr int
+
+	mu    sync.Mutex
+	order list.List // of *link
+	at    map[*link]*list.Element
+	count map[string]int // by address
+}
+
+func newHalfOpen(most, perAddr int) *halfOpen {
+	return &halfOpen{most: most, perAddr: perAddr, at: map[*link]*list.Element{}, count: map[string]int{}}
+}
+
+// add notes l, and answers the connections to close for it.
+func (h *halfOpen) add(l *link) (evicted []*link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	addr := host(l.addr)
+	if h.count[addr] >= h.perAddr {
+		evicted = append(evicted, h.evict(addr))
+	}
+	if h.order.Len() >= h.most {
+		evicted = append(evicted, h.evict(""))
+	}
+	h.at[l] = h.order.PushBack(l)
+	h.count[addr]++
+	return evicted
+}
+
+// evict takes out the oldest silent connection of an address (empty: of any),
+// or the oldest where none is silent.
+func (h *halfOpen) evict(addr string) *link {
+	var oldest *link
+	for e := h.order.Front(); e != nil; e = e.Next() {
+		l := e.Value.(*link)
+		if addr != "" && host(l.addr) != addr {
+			continue
+		}
+		if !l.heard.Load() {
+			oldest = l
+			break
+		}
+		if oldest == nil {
+			oldest = l
+		}
+	}
+	h.drop(oldest)
+	return oldest
+}
+
+// remove forgets l: it has said CONNECT, or has ended.
+func (h *halfOpen) remove(l *link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(l)
+}
+
+func (h *halfOpen) drop(l *link) {
+	e, ok := h.at[l]
+	if !ok {
+		return
+	}
+	h.order.Remove(e)
+	delete(h.at, l)
+	addr := host(l.addr)
+	if h.count[addr]--; h.count[addr] == 0 {
+		delete(h.count, addr)
+	}
+}
+
+func (h *halfOpen) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.Len()
+}
+
+func host(addr string) string {
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		return h
+	}
+	return addr
+}

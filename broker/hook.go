@@ -1,0 +1,237 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// maxClientID bounds client ids, which become keys of many tables.
+const maxClientID = 256
+
+// hook is what the library calls. It holds no state of its own.
+type hook struct {
+	mqtt.HookBase
+	b *Broker
+}
+
+// ID names the hook in the library's log.
+func (h *hook) ID() string { return "tacet" }
+
+// Provides lists the calls that hook wants. The library asks once per packet
+// and call, so the list is short: no OnPacketEncode, no OnPacketSent.
+func (h *hook) Provides(event byte) bool {
+	switch event {
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck,
+		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
+		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
+		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe,
+		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
+		return true
+	}
+	return false
+}
+
+// OnConnectAuthenticate lets everybody in: open mode. OnConnect has refused
+// what is refused in every mode.
+func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
+
+// OnACLCheck lets everything be read. What may be written is decided in
+// OnPacketRead, which can answer in the client's own protocol.
+func (h *hook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
+
+// OnConnect checks a CONNECT that the library has found well formed. An error
+// closes the connection.
+func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
+	l := linkOf(cl)
+	h.b.half.remove(l)
+	l.id = cl.ID
+	l.alive = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2
+	if code := h.refusal(cl.ID, pk); code != packets.CodeSuccess {
+		h.b.count.refusedConnects.Add(1)
+		h.b.warn("connection refused", "device", cl.ID, "conn", l.addr, "topic", pk.Connect.WillTopic, "err", code)
+		sendRefusal(h.b.server, cl, code)
+		return code
+	}
+	l.will = takeWill(cl, l, pk)
+	cl.Properties.Props.TopicAliasMaximum = 0 // row 15: aliases of dropped messages are never explained
+	cl.Properties.Props.ReceiveMaximum = 0    // row 17: the library's window stalls for ever
+	cl.State.Inflight.ResetSendQuota(0)
+	return nil
+}
+
+// refusal says why a client may not connect.
+func (h *hook) refusal(id string, pk packets.Packet) packets.Code {
+	switch {
+	case len(id) > maxClientID:
+		return packets.ErrClientIdentifierTooLong
+	case area.ReservedClient(id):
+		return packets.ErrClientIdentifierNotValid
+	case !pk.Connect.WillFlag:
+		return packets.CodeSuccess
+	case !h.b.validTopic(pk.Connect.WillTopic):
+		return packets.ErrTopicNameInvalid
+	case reservedTopic(pk.Connect.WillTopic):
+		return packets.ErrNotAuthorized
+	}
+	return packets.CodeSuccess
+}
+
+// sendRefusal answers a CONNECT: by itself the library would only close (row
+// 33). 3.1.1 has two codes that fit.
+func sendRefusal(server *mqtt.Server, cl *mqtt.Client, code packets.Code) {
+	if cl.Properties.ProtocolVersion < 5 {
+		v3 := packets.Err3NotAuthorized
+		if code.Code == packets.ErrClientIdentifierNotValid.Code {
+			v3 = packets.Err3ClientIdentifierNotValid
+		}
+		code = v3
+	}
+	_ = server.SendConnack(cl, code, false, nil)
+}
+
+// OnSessionEstablish waits for the connection that had the client id before.
+func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
+	l := linkOf(cl)
+	l.client.Store(cl)
+	h.b.takeOver(l)
+	h.b.wills.back(l.id, !pk.Connect.Clean)
+	if !pk.Connect.Clean {
+		h.b.sortQueue(l.id)
+	}
+}
+
+// OnSessionEstablished tells that the client is there.
+func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	l := linkOf(cl)
+	l.up = true
+	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
+	h.b.hangUpDeaf(cl, l)
+}
+
+// OnDisconnect publishes the will and tells that the client is gone.
+func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
+	l := linkOf(cl)
+	reason := l.endReason(err)
+	if reason == Timeout {
+		h.b.count.timeouts.Add(1)
+	}
+	h.b.leaveWill(cl, l)
+	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Reason: reason, Addr: l.addr})
+}
+
+// OnClientExpired ends a session for good.
+func (h *hook) OnClientExpired(cl *mqtt.Client) { h.b.endSession(cl) }
+
+// OnPacketRead checks what a client sends before the library acts on it. The
+// only error that the library heeds here closes the connection.
+func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	switch pk.FixedHeader.Type {
+	case packets.Publish:
+		return h.readPublish(cl, pk)
+	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
+		pk.PacketID = shiftID(pk.PacketID)
+	case packets.Disconnect:
+		l := linkOf(cl)
+		l.goodbye = true
+		l.keepWill = pk.ReasonCode == packets.CodeDisconnectWillMessage.Code
+	}
+	return pk, nil
+}
+
+func (h *hook) readPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	pk.PacketID = shiftID(pk.PacketID)
+	if pk.TopicName == "" || pk.Properties.TopicAliasFlag {
+		return pk, nil // the library refuses aliases, and a topic that is missing
+	}
+	if !h.b.validTopic(pk.TopicName) {
+		h.b.count.badTopics.Add(1)
+		h.b.warn("publication on an invalid topic", "device", cl.ID, "err", packets.ErrTopicNameInvalid)
+		h.b.cut(linkOf(cl), Closed, packets.ErrTopicNameInvalid)
+		return pk, packets.ErrRejectPacket
+	}
+	if reservedTopic(pk.TopicName) {
+		h.b.count.refused.Add(1)
+		h.b.warn("publication on a topic of the hub refused", "device", cl.ID, "topic", pk.TopicName)
+		h.b.answer(cl, pk, packets.ErrNotAuthorized)
+		return noPacket, nil
+	}
+	return pk, nil
+}
+
+// noPacket takes the place of a packet that has been dealt with: an
+// acknowledgement of nothing, which the library ignores.
+var noPacket = packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}}
+
+// validTopic tells whether a client may use a topic name at all: no wildcards
+// (row 32), and not so deep that the library's tree grows slow (row 23).
+func (b *Broker) validTopic(topic string) bool {
+	return topic != "" && !strings.ContainsAny(topic, "+#\x00") && b.fits(topic)
+}
+
+func (b *Broker) fits(topic string) bool {
+	return len(topic) <= b.cfg.MaxTopicBytes && strings.Count(topic, "/") < b.cfg.MaxTopicLevels
+}
+
+// reservedTopic tells whether only the hub writes a topic. The library takes
+// every topic that begins with $SYS, in any case, for its own and drops it
+// without an answer.
+func reservedTopic(topic string) bool {
+	return area.HubOnly(topic) || len(topic) >= 4 && strings.EqualFold(topic[:4], mqtt.SysPrefix)
+}
+
+// answer acknowledges a publication that goes nowhere: with the reason in MQTT
+// 5, as if all was well in 3.1.1. The library does neither for QoS 2 (row 14).
+func (b *Broker) answer(cl *mqtt.Client, pk packets.Packet, code packets.Code) {
+	if pk.FixedHeader.Qos == 0 {
+		return
+	}
+	ack := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID}
+	if pk.FixedHeader.Qos == 2 {
+		ack.FixedHeader.Type = packets.Pubrec
+	}
+	if cl.Properties.ProtocolVersion == 5 {
+		ack.ReasonCode, ack.Properties.ReasonString = code.Code, code.Reason
+	}
+	_ = cl.WritePacket(ack) // fails where the connection is gone, which its reader finds out
+}
+
+// OnPublish is the last word before a message is taken. It also locks out
+// scans of the retained tree until OnRetainMessage, which the library calls
+// next, since the library reads there without a lock.
+func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if cl.Net.Inline {
+		pk.Origin, pk.Connect.ClientIdentifier = pk.Connect.ClientIdentifier, ""
+	} else {
+		pk.Filters = linkOf(cl).tag
+		if err := h.b.gates.ask(pk); err != nil {
+			h.b.count.gated.Add(1)
+			h.b.warn("publication refused", "device", cl.ID, "topic", pk.TopicName, "err", err)
+			h.b.answer(cl, pk, codeFor(err))
+			return pk, packets.ErrRejectPacket
+		}
+	}
+	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see sortQueue
+	if pk.FixedHeader.Retain {
+		h.b.retained.Lock()
+	}
+	return pk, nil
+}
+
+// OnRetainMessage is called after a retained message was put into the tree.
+func (h *hook) OnRetainMessage(*mqtt.Client, packets.Packet, int64) { h.b.retained.Unlock() }
+
+// OnPublishDropped counts a message that did not fit into the queue of a
+// client.
+func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
+	h.b.warn("message dropped for a client that does not keep up", "device", cl.ID, "topic", pk.TopicName)
+}
+
+// OnPacketIDExhausted tells of a client that acknowledges nothing.
+func (h *hook) OnPacketIDExhausted(cl *mqtt.Client, pk packets.Packet) {
+	h.b.warn("message dropped for want of packet ids", "device", cl.ID, "topic", pk.TopicName)
+}

@@ -1,0 +1,139 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// link is one client's connection: the net.Conn that the library reads and
+// writes, and all that we know about the client at its other end.
+type link struct {
+	b    *Broker
+	raw  net.Conn
+	out  output
+	num  uint64 // the connection's number, from 1
+	addr string
+	done chan struct{} // closed when the library has let go of the connection
+
+	heard  atomic.Bool                 // a byte has come
+	reason atomic.Pointer[string]      // why we ended it; nil while we did not
+	client atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
+
+	// The rest belongs to the connection's goroutine, from CONNECT on.
+	id       string
+	alive    time.Duration         // silence after which the client is lost; 0: none
+	will     *will                 // nil: none
+	goodbye  bool                  // DISCONNECT has come
+	keepWill bool                  // and it asks for the will
+	lost     bool                  // nothing came in time
+	up       bool                  // the session is established
+	tag      packets.Subscriptions // what its messages carry: see tagOf
+	fresh    []bool                // of the SUBSCRIBE in hand: which filters are new
+	parents  []packets.Subscription
+	scanning bool // holds the retained lock for reading
+}
+
+func newLink(b *Broker, raw net.Conn, num uint64) *link {
+	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
+	l.out = output{
+		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
+		start: b.work.Go,
+		slow:  l.tooSlow,
+	}
+	return l
+}
+
+// Read reads for the library.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.raw.Read(p)
+	if n > 0 {
+		l.heard.Store(true)
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !l.out.isClosed() {
+		l.lost = true
+	}
+	return n, err
+}
+
+// Write takes whole packets of the library. It never blocks; a peer that does
+// not read is cut.
+func (l *link) Write(p []byte) (int, error) {
+	restoreIDs(p) // in place, which io.Writer forbids: the library encodes each packet into bytes of its own and drops them after
+	n, err := l.out.write(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, errSlow) {
+			l.tooSlow()
+		}
+		_ = l.Close()
+	}
+	return n, err
+}
+
+// Close ends reading at once, and writing when what waits is out or a second
+// is over.
+func (l *link) Close() error {
+	l.out.close()
+	return nil
+}
+
+func (l *link) LocalAddr() net.Addr  { return l.raw.LocalAddr() }
+func (l *link) RemoteAddr() net.Addr { return l.raw.RemoteAddr() }
+
+// SetDeadline is called by the library before each packet. The keep-alive is
+// counted here, since the library's sum overflows above 43,690 s (row 7), and
+// writing has deadlines of its own.
+func (l *link) SetDeadline(t time.Time) error {
+	if !t.IsZero() && l.alive > 0 {
+		t = time.Now().Add(l.alive)
+	}
+	return l.out.readDeadline(t)
+}
+
+func (l *link) SetReadDeadline(t time.Time) error { return l.out.readDeadline(t) }
+func (l *link) SetWriteDeadline(time.Time) error  { return nil }
+
+func (l *link) tooSlow() {
+	l.because(Closed)
+	l.b.count.slow.Add(1)
+	l.b.warn("slow consumer cut", "conn", l.addr)
+}
+
+// because notes why we end the connection; the first reason stands.
+func (l *link) because(reason string) { l.reason.CompareAndSwap(nil, &reason) }
+
+// endReason says how the connection ended, err being what reading ended with.
+func (l *link) endReason(err error) string {
+	if l.goodbye {
+		return Goodbye
+	}
+	if r := l.reason.Load(); r != nil {
+		return *r
+	}
+	if l.lost {
+		return Timeout
+	}
+	if _, ok := errors.AsType[packets.Code](err); ok {
+		return Closed // the client broke the protocol
+	}
+	return Lost
+}
+
+// linkOf is the connection of a client of the library, nil for our own.
+func linkOf(cl *mqtt.Client) *link {
+	l, _ := cl.Net.Conn.(*link)
+	return l
+}
+
+// tagOf makes what a publication carries through the library to inline
+// subscribers and into the retained store: the connection's number, and
+// whether it is a will. It travels in a field that PUBLISH does not use and
+// that the library copies by reference.
+func tagOf(num uint64, will bool) packets.Subscriptions {
+	return packets.Subscriptions{{Identifier: int(num), NoLocal: will}}
+}

@@ -1,0 +1,46 @@
+//go:build unix
+
+package broker
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawConn gives the descriptor of a plain socket, nil of anything else: what
+// encrypts or frames its bytes must not be written past.
+func rawConn(c net.Conn) syscall.RawConn {
+	var s syscall.Conn
+	switch c := c.(type) {
+	case *net.TCPConn:
+		s = c
+	case *net.UnixConn:
+		s = c
+	default:
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// tryWrite writes as much of p as the kernel takes without waiting.
+func tryWrite(fd syscall.RawConn, p []byte) (n int, err error) {
+	werr := fd.Write(func(s uintptr) bool {
+		for {
+			n, err = syscall.Write(int(s), p)
+			if err != syscall.EINTR {
+				return true // also when it would block: the flusher waits, not we
+			}
+		}
+	})
+	if werr != nil {
+		return 0, werr
+	}
+	if err == syscall.EAGAIN {
+		return 0, nil
+	}
+	return max(n, 0), err
+}

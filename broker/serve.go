@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+const (
+	acceptPauseLeast = 5 * time.Millisecond
+	acceptPauseMost  = time.Second
+)
+
+// accept takes connections until ctx ends. An error, such as being out of
+// descriptors, makes it pause and go on (BROKER.md row 6).
+func (b *Broker) accept(ctx context.Context, ln net.Listener) error {
+	var pause time.Duration
+	for {
+		raw, err := ln.Accept()
+		if err == nil {
+			pause = 0
+			b.work.Go(func() { b.served(raw) })
+			continue
+		}
+		if ctx.Err() != nil || b.closing() {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("broker: accept: %w", err)
+		}
+		b.count.acceptErrors.Add(1)
+		b.warn("accept failed", "err", err)
+		pause = min(max(2*pause, acceptPauseLeast), acceptPauseMost)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (b *Broker) served(raw net.Conn) {
+	if err := b.Establish(raw); err != nil {
+		b.log.Debug("connection refused", "conn", raw.RemoteAddr().String(), "err", err)
+	}
+}
+
+// Establish serves one MQTT connection that somebody else accepted, such as
+// one over WebSocket. It blocks until the connection ends and closes it. The
+// error says why no session came about; the end of a session is no error.
+func (b *Broker) Establish(conn net.Conn) error {
+	l, err := b.admit(conn)
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
+	defer b.release(l)
+	if err := b.server.EstablishConnection(listenerName, l); err != nil && !l.up {
+		return fmt.Errorf("broker: establish: %w", err)
+	}
+	return nil
+}
+
+// admit counts a connection in, as half-open.
+func (b *Broker) admit(raw net.Conn) (*link, error) {
+	l := newLink(b, raw, b.lastConn.Add(1))
+	b.mu.Lock()
+	if b.state == stateClosing {
+		b.mu.Unlock()
+		return nil, area.Errorf(area.CodeDraining, "the broker is closed")
+	}
+	b.links[l] = struct{}{}
+	b.work.Add(1)
+	b.mu.Unlock()
+	b.count.accepted.Add(1)
+	_ = l.out.readDeadline(time.Now().Add(b.cfg.ConnectTimeout)) // row 2
+	for _, old := range b.half.add(l) {
+		b.count.evicted.Add(1)
+		b.warn("half-open connection evicted", "conn", old.addr)
+		old.because(Closed)
+		_ = old.Close()
+	}
+	return l, nil
+}
+
+// release forgets a connection that the library has let go of.
+func (b *Broker) release(l *link) {
+	_ = l.Close()
+	b.half.remove(l)
+	if l.lost && l.id == "" {
+		b.count.silent.Add(1)
+	}
+	if cl := l.client.Load(); cl != nil && !l.up {
+		b.forget(cl)
+	}
+	b.sessions.leave(l)
+	close(l.done)
+	b.mu.Lock()
+	delete(b.links, l)
+	b.mu.Unlock()
+	b.work.Done()
+}

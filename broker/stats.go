@@ -1,0 +1,58 @@
+package broker
+
+import "sync/atomic"
+
+// Stats are counts since the start, but for those that say "now".
+type Stats struct {
+	Connections     int   // clients connected now
+	HalfOpen        int   // connections now that have not said CONNECT
+	Accepted        int64 // connections taken
+	AcceptErrors    int64 // times that taking one failed
+	RefusedConnects int64 // CONNECT refused: client id, will
+	Evicted         int64 // half-open connections that made room for newer ones
+	Silent          int64 // connections closed since no CONNECT came in time
+	Timeouts        int64 // clients lost after one and a half keep-alives of silence
+	SlowConsumers   int64 // clients cut since they did not read
+	Takeovers       int64 // connections that replaced one of the same client id
+	Stuck           int64 // replaced ones that did not end in time
+	Deaf            int64 // connections cut since another had their client id
+
+	RefusedMessages int64 // publications on topics that only the hub writes
+	GatedMessages   int64 // publications that a gate refused
+	InvalidTopics   int64 // publications whose topic is malformed or over a limit
+	RefusedFilters  int64 // subscriptions that are malformed or over a limit
+	DroppedMessages int64 // messages that did not fit the queue of a client
+	DroppedQueued   int64 // QoS 1 and 2 messages over MaxQueue, or without a packet id left
+	Wills           int64 // wills published
+
+	Received, Sent           int64 // messages, our own included
+	BytesReceived, BytesSent int64 // of MQTT packets
+	Retained                 int64 // retained messages now
+	Subscriptions            int64 // of clients, now
+	Queued                   int64 // QoS 1 and 2 messages not acknowledged, now
+	Sessions                 int   // now, absent clients included
+}
+
+type counters struct {
+	accepted, acceptErrors, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills                                                 atomic.Int64
+}
+
+// Stats answers the counts. They are read one by one, not at one instant.
+func (b *Broker) Stats() Stats {
+	c, info := &b.count, b.server.Info
+	return Stats{
+		Connections: b.events.len(), HalfOpen: b.half.len(),
+		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), RefusedConnects: c.refusedConnects.Load(),
+		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
+		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(),
+		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
+		RefusedFilters:  c.refusedFilters.Load(),
+		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),
+		Wills:    c.wills.Load(),
+		Received: atomic.LoadInt64(&info.MessagesReceived), Sent: atomic.LoadInt64(&info.MessagesSent),
+		BytesReceived: atomic.LoadInt64(&info.BytesReceived), BytesSent: atomic.LoadInt64(&info.BytesSent),
+		Retained: atomic.LoadInt64(&info.Retained), Subscriptions: atomic.LoadInt64(&info.Subscriptions),
+		Queued: atomic.LoadInt64(&info.Inflight), Sessions: b.server.Clients.Len(),
+	}
+}
