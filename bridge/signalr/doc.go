@@ -1,0 +1,54 @@
+// Package signalr is a SignalR server: it lets clients such as @microsoft/signalr
+// call methods of a hub and pushes events to single clients and to groups. It is
+// a library of its own and knows nothing of what the hub is for.
+//
+// # Concepts
+//
+// A [Server] is one hub, mounted at its path as an http.Handler. A client
+// negotiates, opens a WebSocket and shakes hands; it then is a [Conn] with a
+// public id, a [Principal] and the query of its opening request.
+//
+// A hub method is a [Handler]; it gets a [Call]. The calls of one connection run
+// one at a time and in the order in which they came. A method that has to wait
+// for something else detaches its call ([Call.Detach]): the next call runs, and
+// the [Reply] is completed later. What a handler returns becomes the completion:
+// nil is "no result", [Null]{} is a null result, an error made by [Error] is shown
+// to the caller, any other error is not (unless EnableDetailedErrors).
+//
+// Events go to a connection ([Conn.Send]) or to a [Target]: a group, all, one id,
+// a group but some. An event is encoded once and its frame is shared. Sending
+// never blocks. To one connection, everything that one goroutine sends stays in
+// order, completions included; the events of one group have one order, the same
+// for every member.
+//
+// Each group has a [Position]: an epoch, and an offset that counts its events.
+// [Conn.Join] returns the position behind which the connection sees every event.
+// A group keeps its epoch and offset while it is empty; the server remembers
+// IdleGroups such groups and forgets the one that has been empty longest, so a
+// position that was given out is either continued or has another epoch.
+//
+// # Queues
+//
+// Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
+// peer takes nothing for TransportSendTimeout, is cut ([Stats.SlowDisconnects]).
+// Incoming calls: a connection whose calls pile up is not read until one ends;
+// such a connection is not held to be silent. Detached calls: at most
+// MaximumDetachedCalls per connection, then calls are answered by an error
+// ([Stats.RefusedCalls]). Negotiated but unopened connections: MaximumNegotiated,
+// then negotiation answers 503.
+//
+// # Goroutines
+//
+// Per connection: a reader, which owns the connection, started by ServeHTTP; ends
+// with the socket. A worker that runs calls, started when a call comes, ends when
+// none waits. A drain that writes, started when something is queued, ends when the
+// queue is empty. The reader waits for both; [Server.Run] waits for every reader.
+// Run's own goroutine pings, finds silent clients and forgets unopened
+// negotiations.
+//
+// # What it does not do
+//
+// Only WebSockets and only the JSON protocol; no server streams, uploads or client
+// results; no stateful reconnect; no other node. Groups and ids end with the
+// process.
+package signalr

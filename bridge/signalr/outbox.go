@@ -1,0 +1,148 @@
+package signalr
+
+import "sync"
+
+const (
+	// gather is how much is written at once: enough that a system call per event
+	// no longer counts, little enough that a scratch buffer may be held by every
+	// connection that is busy.
+	gather = 64 << 10
+	// idleSlots is the longest queue whose memory an idle connection keeps.
+	idleSlots = 8
+)
+
+var scratches = sync.Pool{New: func() any { b := make([]byte, 0, gather); return &b }}
+
+// outbox is the ordered queue of frames to one connection, bounded in bytes. It
+// does no I/O: put says when the caller must start a drain, and next hands that
+// drain what to write. There is at most one drain at a time.
+type outbox struct {
+	limit int
+
+	mu       sync.Mutex
+	queue    []*frame
+	bytes    int  // of queue and of what the drain is writing
+	draining bool // a drain is running and will look again
+	sealed   bool // nothing may follow what is queued
+	gone     bool // what is queued will not be written either
+	empty    chan struct{}
+	signaled bool // empty is closed
+}
+
+// verdict is what became of a frame.
+type verdict int
+
+const (
+	queued   verdict = iota // a running drain will take it
+	starts                  // as queued, and the caller must start the drain
+	refused                 // the connection is ending
+	overflow                // it does not fit; the connection must be cut
+)
+
+// put queues frames, all or none; seal says that nothing may follow. A single
+// frame that is longer than the bound is taken when nothing else waits.
+func (o *outbox) put(seal bool, frames ...*frame) verdict {
+	n := 0
+	for _, f := range frames {
+		n += len(f.b)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.sealed || o.gone:
+		return refused
+	case o.bytes+n > o.limit && o.bytes > 0:
+		return overflow
+	}
+	o.queue = append(o.queue, frames...)
+	o.bytes += n
+	o.sealed = seal
+	if o.draining {
+		return queued
+	}
+	o.draining = true
+	return starts
+}
+
+// next returns the bytes to write and how many frames and messages they are.
+// wrote is how many bytes the last round has written. Nothing left ends the
+// drain: the result is nil. scratch is used to join short frames.
+func (o *outbox) next(wrote int, scratch []byte) (batch []byte, messages uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= wrote
+	if len(o.queue) == 0 || o.gone {
+		o.rest()
+		return nil, 0
+	}
+	batch, messages = o.queue[0].b, o.queue[0].n
+	taken := 1
+	for ; taken < len(o.queue); taken++ {
+		f := o.queue[taken]
+		if len(batch)+len(f.b) > gather {
+			break
+		}
+		if taken == 1 {
+			batch = append(scratch[:0], batch...)
+		}
+		batch = append(batch, f.b...)
+		messages += f.n
+	}
+	o.shift(taken)
+	return batch, messages
+}
+
+// shift removes the first frames; their bytes count until they are written.
+func (o *outbox) shift(taken int) {
+	left := copy(o.queue, o.queue[taken:])
+	clear(o.queue[left:])
+	o.queue = o.queue[:left]
+}
+
+// rest ends a drain.
+func (o *outbox) rest() {
+	o.draining = false
+	if cap(o.queue) > idleSlots || o.gone {
+		o.queue = nil
+	}
+	if o.sealed || o.gone {
+		o.signal()
+	}
+}
+
+// abandon drops what is queued and refuses everything from now on. It reports
+// whether it was the first to do so.
+func (o *outbox) abandon() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := !o.gone
+	o.gone = true
+	if !o.draining {
+		o.rest()
+	}
+	return first
+}
+
+// seal refuses everything that is not queued yet.
+func (o *outbox) seal() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sealed = true
+	if !o.draining {
+		o.rest()
+	}
+}
+
+func (o *outbox) signal() {
+	if !o.signaled {
+		o.signaled = true
+		close(o.empty)
+	}
+}
+
+// idle says that nothing is queued or being written.
+func (o *outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.draining
+}

@@ -1,0 +1,222 @@
+package signalr
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+)
+
+// Position is a place in the events of a group.
+type Position struct {
+	// Epoch names the life of the group's counting; positions of different epochs
+	// cannot be compared.
+	Epoch string `json:"epoch"`
+	// Offset is the number of events since the epoch began.
+	Offset uint64 `json:"offset"`
+}
+
+// rooms keeps the groups and who is in them.
+type rooms struct {
+	keep  int // groups without members that are remembered
+	count *counters
+
+	mu     sync.Mutex
+	groups map[string]*group
+	idle   list.List // groups without members, longest empty first
+	all    *group    // every connection; it has no name
+}
+
+// group is a set of connections that get the same events. All but order is
+// guarded by the mutex of rooms.
+type group struct {
+	// order is held while an event is counted and queued for every member, so
+	// that all members see the events in the order of their offsets. It is taken
+	// before the mutex of rooms, and never by a member.
+	order sync.Mutex
+
+	name     string
+	pos      Position
+	members  []*membership
+	snapshot []*Conn // of members; nil after a change
+	empty    *list.Element
+}
+
+// membership is one connection's place in a group.
+type membership struct {
+	c     *Conn
+	group *group
+	index int
+}
+
+func newRooms(keep int, count *counters) *rooms {
+	return &rooms{keep: keep, count: count, groups: make(map[string]*group), all: &group{}}
+}
+
+// enter makes c one of all; false when it has ended already.
+func (r *rooms) enter(c *Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.left {
+		return false
+	}
+	c.rooms = make(map[string]*membership, 2)
+	r.all.add(c, "")
+	return true
+}
+
+func (r *rooms) join(name string, c *Conn) (Position, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.left || c.rooms == nil {
+		return Position{}, ErrClosed
+	}
+	key := groupKey(name)
+	g := r.groups[name]
+	if g == nil {
+		g = &group{name: name, pos: Position{Epoch: newID()}}
+		r.groups[name] = g
+		r.count.groups.Add(1)
+	} else if g.empty != nil {
+		r.idle.Remove(g.empty)
+		g.empty = nil
+		r.count.groups.Add(1)
+	}
+	if c.rooms[key] == nil {
+		g.add(c, key)
+	}
+	return g.pos, nil
+}
+
+// groupKey keeps the names of groups apart from all, whose key is empty.
+func groupKey(name string) string { return "g" + name }
+
+func (g *group) add(c *Conn, key string) {
+	m := &membership{c: c, group: g, index: len(g.members)}
+	g.members = append(g.members, m)
+	g.snapshot = nil
+	c.rooms[key] = m
+}
+
+// remove takes a member out by putting the last one in its place.
+func (g *group) remove(m *membership) {
+	last := len(g.members) - 1
+	g.members[m.index] = g.members[last]
+	g.members[m.index].index = m.index
+	g.members[last] = nil
+	g.members = g.members[:last]
+	g.snapshot = nil
+}
+
+func (r *rooms) leave(name string, c *Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := groupKey(name)
+	if m := c.rooms[key]; m != nil && !c.left {
+		delete(c.rooms, key)
+		r.drop(m)
+	}
+}
+
+// leaveAll ends every membership; c.rooms still tells afterwards what they
+// were.
+func (r *rooms) leaveAll(c *Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.left = true
+	for _, m := range c.rooms {
+		r.drop(m)
+	}
+}
+
+// drop removes a member, and sets the group aside when it was the last.
+func (r *rooms) drop(m *membership) {
+	g := m.group
+	g.remove(m)
+	if len(g.members) > 0 || g == r.all {
+		return
+	}
+	r.count.groups.Add(-1)
+	g.members = nil
+	g.empty = r.idle.PushBack(g)
+	for r.idle.Len() > r.keep {
+		oldest := r.idle.Remove(r.idle.Front()).(*group)
+		delete(r.groups, oldest.name)
+	}
+}
+
+func (r *rooms) of(c *Conn) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := make([]string, 0, len(c.rooms))
+	for key := range c.rooms {
+		if key != "" {
+			names = append(names, key[1:])
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// find returns the group of that name, nil when there is none.
+func (r *rooms) find(name string) *group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.groups[name]
+}
+
+func (r *rooms) everybody() []*Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.list()
+}
+
+// members returns who is in g; the result is shared and must not be changed.
+func (r *rooms) members(g *group) []*Conn {
+	if g == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return g.list()
+}
+
+// list returns the snapshot, which joining and leaving only forget: a storm of
+// joins costs nothing until the next event.
+func (g *group) list() []*Conn {
+	if g.snapshot == nil && len(g.members) > 0 {
+		g.snapshot = make([]*Conn, len(g.members))
+		for i, m := range g.members {
+			g.snapshot[i] = m.c
+		}
+	}
+	return g.snapshot
+}
+
+// send counts an event of g and queues it for every member that is not
+// excepted. It returns for how many.
+func (r *rooms) send(g *group, f *frame, except []string) (n int) {
+	g.order.Lock()
+	defer g.order.Unlock()
+	r.mu.Lock()
+	g.pos.Offset++
+	members := g.list()
+	r.mu.Unlock()
+	for _, c := range members {
+		if slices.Contains(except, c.id) {
+			continue
+		}
+		if c.enqueue(f) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *rooms) position(name string) (Position, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := r.groups[name]; g != nil {
+		return g.pos, true
+	}
+	return Position{}, false
+}

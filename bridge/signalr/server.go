@@ -1,0 +1,154 @@
+package signalr
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Handler is a hub method. Its ctx ends when the caller cancels the call or is
+// gone, and after the call is completed. It returns the result, nil for a method
+// without one, or [Null]{}. An error becomes the error of the call; see [Error].
+type Handler func(ctx context.Context, c *Call) (any, error)
+
+// Server is one hub. Methods and hooks are set before it serves; everything
+// else is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	start   time.Time
+	methods map[string]Handler // by lower-cased name
+	up      func(*Conn)
+	down    func(*Conn, error)
+	desk    *desk
+	rooms   *rooms
+	count   counters
+
+	mu       sync.Mutex
+	conns    map[string]*Conn // by id, handshake done or not
+	draining bool
+	readers  sync.WaitGroup
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New builds a server. It serves nothing and starts nothing: mount it, and call
+// [Server.Run].
+func New(cfg Config, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("signalr: %w", err)
+	}
+	s := &Server{
+		cfg: cfg.withDefaults(), log: log, start: time.Now(), methods: make(map[string]Handler),
+		up: func(*Conn) {}, down: func(*Conn, error) {}, conns: make(map[string]*Conn),
+	}
+	s.desk = newDesk(s.cfg.MaximumNegotiated)
+	s.rooms = newRooms(s.cfg.IdleGroups, &s.count)
+	return s, nil
+}
+
+// Handle makes h the method of that name; case does not count. It must be
+// called before serving, and panics when the name is empty or taken.
+func (s *Server) Handle(method string, h Handler) {
+	name := strings.ToLower(method)
+	if name == "" || s.methods[name] != nil {
+		panic("signalr: method name empty or taken: " + method)
+	}
+	s.methods[name] = h
+}
+
+// OnConnect sets what is called when a client has shaken hands, before its
+// first call. What it sends comes before any event. It should not wait: the
+// connection is not read meanwhile. Before serving only.
+func (s *Server) OnConnect(f func(*Conn)) { s.up = f }
+
+// OnDisconnect sets what is called once when a connection for which OnConnect
+// was called has ended and its last running call has returned; the error says
+// why, nil that the client left in good order. Before serving only.
+func (s *Server) OnDisconnect(f func(*Conn, error)) { s.down = f }
+
+// Run keeps connections alive, finds the silent ones, and waits for ctx to
+// end. Then it closes every connection, telling clients that they may
+// reconnect, waits until the last call and connection have ended, and returns
+// nil. A server does not run again.
+func (s *Server) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.cfg.sweep())
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.sweep()
+		case <-ctx.Done():
+			s.drain()
+			return nil
+		}
+	}
+}
+
+// sweep is one round of looking after connections and tickets.
+func (s *Server) sweep() {
+	now := s.now()
+	s.desk.expire(now)
+	for _, c := range s.rooms.everybody() {
+		c.look(now)
+	}
+}
+
+func (s *Server) drain() {
+	s.mu.Lock()
+	s.draining = true
+	conns := make([]*Conn, 0, len(s.conns))
+	for _, c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.dismiss(ErrDraining, "", true)
+	}
+	s.readers.Wait()
+}
+
+// now is the server's clock: monotonic time since it was made.
+func (s *Server) now() time.Duration { return time.Since(s.start) }
+
+// full says whether a new connection must be refused.
+func (s *Server) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining || s.cfg.MaximumConnections > 0 && len(s.conns) >= s.cfg.MaximumConnections
+}
+
+// admit starts the reader of a connection; it runs on after the request.
+func (s *Server) admit(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		_ = c.link.Close()
+		s.desk.giveBack(c.ticket)
+		return
+	}
+	s.conns[c.id] = c
+	s.count.opened.Add(1)
+	s.readers.Go(c.serve)
+}
+
+// forget removes an ended connection.
+func (s *Server) forget(c *Conn) {
+	s.desk.giveBack(c.ticket)
+	s.mu.Lock()
+	delete(s.conns, c.id)
+	s.mu.Unlock()
+}
+
+func (s *Server) find(id string) *Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.conns[id]; c != nil && c.greeted.Load() {
+		return c
+	}
+	return nil
+}

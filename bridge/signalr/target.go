@@ -1,0 +1,71 @@
+package signalr
+
+// Target is one or several connections to which events are sent. It is a small
+// value; it finds its connections anew with every event.
+type Target struct {
+	s      *Server
+	all    bool
+	group  string
+	client string
+	except []string
+}
+
+// Group is the members of a group.
+func (s *Server) Group(g string) Target { return Target{s: s, group: g} }
+
+// GroupExcept is the members of a group but the connections with the given ids.
+// Its events count for the excepted, too.
+func (s *Server) GroupExcept(g string, ids ...string) Target {
+	return Target{s: s, group: g, except: ids}
+}
+
+// All is every connection.
+func (s *Server) All() Target { return Target{s: s, all: true} }
+
+// AllExcept is every connection but those with the given ids.
+func (s *Server) AllExcept(ids ...string) Target { return Target{s: s, all: true, except: ids} }
+
+// Client is the connection with that id.
+func (s *Server) Client(id string) Target { return Target{s: s, client: id} }
+
+// Send queues an event for each connection of the target and returns for how
+// many. It encodes once and never blocks. An argument that has no JSON is an
+// error of the program: it is logged and nothing is sent.
+func (t Target) Send(event string, args ...any) (n int) {
+	f, err := eventFrame(event, args)
+	if err != nil {
+		t.s.log.Error("event has no JSON", "err", err)
+		return 0
+	}
+	if t.client != "" {
+		c := t.s.find(t.client)
+		if c == nil || c.enqueue(f) != nil {
+			return 0
+		}
+		return 1
+	}
+	g := t.s.rooms.all
+	if !t.all {
+		g = t.s.rooms.find(t.group)
+	}
+	if g == nil {
+		return 0 // nobody ever joined, or so long ago that the epoch is forgotten
+	}
+	t.s.count.groupSends.Add(1)
+	return t.s.rooms.send(g, f, t.except)
+}
+
+// Members returns the connections of a group, in no order. The slice is shared:
+// it must not be changed.
+func (s *Server) Members(g string) []*Conn { return s.rooms.members(s.rooms.find(g)) }
+
+// Position returns where a group is; false when nobody ever joined it, or so
+// long ago that it is forgotten.
+func (s *Server) Position(g string) (Position, bool) { return s.rooms.position(g) }
+
+// Conn returns the connection with that id, nil when there is none.
+func (s *Server) Conn(id string) *Conn { return s.find(id) }
+
+// Conns returns every connection, in no order. The slice is shared: it must not
+// be changed.
+func (s *Server) Conns() []*Conn { return s.rooms.everybody() }
