@@ -1,0 +1,278 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Refusals of [Client.Publish].
+var (
+	ErrOffline = errors.New("uplink: not connected")
+	ErrFull    = errors.New("uplink: the queue is full")
+)
+
+// Client is the connection of a device to its hub. All methods are safe for
+// concurrent use.
+type Client struct {
+	cfg  Config
+	hubs []*url.URL
+	log  *slog.Logger
+
+	out   chan task
+	count counters
+
+	mu       sync.Mutex // guards what is below, and the order of out
+	online   bool
+	conn     net.Conn // of the present connection
+	dropped  bool     // by us
+	will     func(conn uint64) area.Message
+	watchers map[int]func(up bool, conn uint64, hub string)
+	next     int
+
+	subMu sync.RWMutex // guards subs; held for reading while subscribers are called
+	subs  map[int]subscription
+}
+
+// task is something for the connection to do: publish, or change what is
+// subscribed.
+type task struct {
+	message     area.Message
+	subscribe   string
+	unsubscribe string
+}
+
+type subscription struct {
+	filter  string
+	enqueue func(area.Message)
+}
+
+type counters struct{ connects, losses, sent, received, refused, forgotten atomic.Uint64 }
+
+// Stats counts what a [Client] has done since it was made.
+type Stats struct {
+	Connects  uint64 // connections that stood
+	Losses    uint64 // of these, lost other than at the end of Run
+	Sent      uint64 // messages handed to the socket
+	Received  uint64
+	Refused   uint64 // messages refused by Publish
+	Forgotten uint64 // messages that waited when a connection was lost
+}
+
+// New makes a client; it connects when it runs.
+func New(cfg Config, log *slog.Logger) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.KeepAlive == 0 {
+		cfg.KeepAlive = defaultKeepAlive
+	}
+	c := &Client{cfg: cfg, log: log, out: make(chan task, queueLen),
+		watchers: map[int]func(bool, uint64, string){}, subs: map[int]subscription{}}
+	for _, h := range cfg.Hubs {
+		u, err := ParseHub(h)
+		if err != nil {
+			return nil, err
+		}
+		c.hubs = append(c.hubs, u)
+	}
+	if c.cfg.Dial == nil {
+		c.cfg.Dial = c.dial
+	}
+	return c, nil
+}
+
+// Leave says what the hub shall publish when a connection dies; it is asked
+// before each connection, with its number, on Run's goroutine. Without it there
+// is no Will.
+func (c *Client) Leave(will func(conn uint64) area.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.will = will
+}
+
+// Watch calls changed whenever a connection stands and all filters are
+// subscribed on it, and whenever it is gone. It is called on Run's goroutine and
+// must only enqueue.
+func (c *Client) Watch(changed func(up bool, conn uint64, hub string)) (cancel func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next
+	c.next++
+	c.watchers[id] = changed
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.watchers, id)
+	}
+}
+
+// Publish queues the batch, in its order, for the present connection. It does
+// not block: without a connection it answers [ErrOffline], without room for the
+// whole batch [ErrFull].
+func (c *Client) Publish(ctx context.Context, batch ...area.Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.online {
+		c.count.refused.Add(uint64(len(batch)))
+		return ErrOffline
+	}
+	if len(batch) > cap(c.out)-len(c.out) {
+		c.count.refused.Add(uint64(len(batch)))
+		return ErrFull
+	}
+	for _, m := range batch {
+		c.out <- task{message: m}
+	}
+	return nil
+}
+
+// Subscribe calls enqueue for each message that matches the filter, on this
+// connection and on all later ones, on a goroutine of the MQTT library: it must
+// only enqueue. Messages carry no From and no Conn: MQTT 3.1.1 does not tell.
+// Where two filters overlap a broker may send one message twice.
+func (c *Client) Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error) {
+	if !area.ValidFilter(filter) {
+		return nil, area.Errorf(area.CodeInvalid, "topic filter %q", filter)
+	}
+	c.mu.Lock()
+	id := c.next
+	c.next++
+	c.subMu.Lock()
+	c.subs[id] = subscription{filter: filter, enqueue: enqueue}
+	c.subMu.Unlock()
+	c.change(task{subscribe: filter})
+	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.subMu.Lock()
+		delete(c.subs, id)
+		c.subMu.Unlock()
+		if !slices.Contains(c.filters(), filter) {
+			c.change(task{unsubscribe: filter})
+		}
+	}, nil
+}
+
+// change asks the present connection to subscribe or unsubscribe. Where the
+// queue has no room the connection is made again, which subscribes everything.
+func (c *Client) change(t task) {
+	if !c.online {
+		return
+	}
+	select {
+	case c.out <- t:
+	default:
+		c.drop()
+	}
+}
+
+// Drop closes the connection without a goodbye, so that the hub sends the Will,
+// and has it made again after 200 ms to 400 ms.
+func (c *Client) Drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
+}
+
+func (c *Client) drop() {
+	if c.conn != nil {
+		c.dropped = true
+		_ = c.conn.Close() // what matters is that it is closed; an error says that it is
+	}
+}
+
+// Stats is what was counted so far.
+func (c *Client) Stats() Stats {
+	return Stats{Connects: c.count.connects.Load(), Losses: c.count.losses.Load(), Sent: c.count.sent.Load(),
+		Received: c.count.received.Load(), Refused: c.count.refused.Load(), Forgotten: c.count.forgotten.Load()}
+}
+
+// filters is all subscribed filters, each once.
+func (c *Client) filters() []string {
+	c.subMu.RLock()
+	defer c.subMu.RUnlock()
+	var f []string
+	for _, s := range c.subs {
+		f = append(f, s.filter)
+	}
+	slices.Sort(f)
+	return slices.Compact(f)
+}
+
+// deliver hands a message to everybody who subscribed it.
+func (c *Client) deliver(m area.Message) {
+	c.count.received.Add(1)
+	c.subMu.RLock()
+	defer c.subMu.RUnlock()
+	for _, s := range c.subs {
+		if area.MatchFilter(s.filter, m.Topic) {
+			s.enqueue(m)
+		}
+	}
+}
+
+// Run keeps the client connected until ctx ends; then it sends what is queued
+// (for at most 1 s), says goodbye, so that no Will is sent, and returns nil.
+func (c *Client) Run(ctx context.Context) error {
+	wait := minWait
+	for n := uint64(1); ctx.Err() == nil; n++ {
+		hub := c.hubs[int(n-1)%len(c.hubs)]
+		began := time.Now()
+		err := c.connection(ctx, n, hub)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > steady {
+			wait = minWait
+		}
+		pause := c.pause(&wait)
+		c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
+		sleep(ctx, pause)
+	}
+	return nil
+}
+
+const (
+	dropWait = 200 * time.Millisecond // COORDINATION.md §3.3
+	minWait  = 500 * time.Millisecond
+	maxWait  = 15 * time.Second
+	steady   = 5 * time.Second
+)
+
+// pause is how long to wait before the next connection; it lengthens wait for
+// the one after it.
+func (c *Client) pause(wait *time.Duration) time.Duration {
+	c.mu.Lock()
+	dropped := c.dropped
+	c.dropped = false
+	c.mu.Unlock()
+	if dropped {
+		return dropWait + rand.N(dropWait)
+	}
+	p := *wait - rand.N(*wait/2)
+	*wait = min(2**wait, maxWait)
+	return p
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
