@@ -1,0 +1,73 @@
+// Package bridge joins MQTT topics and hub groups, so that both show one area:
+// what a sensor publishes reaches the browsers that watch its area, what a
+// browser sends to a group reaches the topic of that group, and what becomes of
+// areas, devices and orders reaches everybody as deltas.
+//
+// # Concepts
+//
+// [Pump] takes every message of the bus: readings by the mappings, into the
+// registry and to the watchers; events of mapped groups; the mirror of groups
+// on tacet/group/{group}/{event}, where [area.Passes] alone decides whether a
+// message goes on; the newest value of each topic, and a sample of them to
+// group "topics".
+//
+// [View] owns the public objects, [area.Area] and [area.Device], each with a
+// sequence number that begins at 1 and grows by 1. It makes a new object only
+// where one differs from before, and sends the difference. A watcher joins
+// between two of them, so that its snapshot and its deltas have no hole and no
+// repeat.
+//
+// [Figures] tells group "metrics" the hub's own numbers every five seconds.
+//
+// Watchers of one area are the group area:{id}. Watchers of all areas are the
+// group [All], which no client can name; whatever goes to one area goes there
+// too, and what concerns unassigned sensors.
+//
+// # Goroutines
+//
+//   - Pump.Run: one handles the inbox (bounded in messages and bytes, drops the
+//     oldest, Stats.Dropped), one publishes what the hub sent (bounded, drops
+//     the oldest, Stats.MirrorDropped; it alone may wait for the broker).
+//   - View.Run: one owns the objects. Its mailbox keeps the newest state of each
+//     thing, and orders in their sequence (bounded, drops the oldest,
+//     ViewStats.OrdersDropped).
+//   - Figures.Run: one, with a ticker.
+//
+// Each ends with its Run's context, and Run returns nil.
+//
+// # What it does not do
+//
+// It decides nothing about areas and orders, knows neither SignalR nor MQTT
+// (Hub and area.Bus are interfaces), and stores nothing on disk.
+package bridge
+
+import "github.com/tacet-hub/tacet/broker/area"
+
+// Groups that the bridge sends to, beside area:{id} and the mapped ones.
+const (
+	All          = "area:*"  // watchers of every area; no client can join it by name
+	GroupTopics  = "topics"  // a sample of all topics
+	GroupMetrics = "metrics" // the hub's own figures
+)
+
+// Events that the bridge sends (DESIGN.md §3.6, Hub to client).
+const (
+	eventArea    = "AreaChanged"
+	eventDevice  = "DeviceChanged"
+	eventOrder   = "OrderChanged"
+	eventReading = "Reading"
+	eventTopic   = "Topic"
+	eventMetric  = "ReceiveMetric"
+)
+
+// Hub sends events to the members of a group. Send must neither block nor call
+// back; what is sent to one group arrives in that order.
+type Hub interface {
+	Send(group, event string, args ...any)
+}
+
+// toWatchers sends to the watchers of an area, and to those of all areas.
+func toWatchers(hub Hub, a area.Name, event string, args ...any) {
+	hub.Send(string(area.AreaGroup(a)), event, args...)
+	hub.Send(All, event, args...)
+}

@@ -1,0 +1,98 @@
+package bridge
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// maxEvent is the most bytes of an event's name that a topic may send.
+const maxEvent = 128
+
+// GroupSent mirrors what a client sent to a group to the group's topic. from is
+// [area.FromHub], or FromHub:ID for one connection; args is the JSON array of
+// the arguments and is kept. It never blocks: over [Config].Mirror waiting
+// messages the oldest is dropped and counted. An event that is no level of a
+// topic is refused and counted.
+func (p *Pump) GroupSent(from string, group area.Group, event string, args []byte) {
+	if event == "" || strings.ContainsAny(event, "/+#\x00") {
+		p.count.mirrorRefused.Add(1)
+		return
+	}
+	p.out.put(area.Message{Topic: area.GroupTopic(group, event), Payload: args, QoS: 1, From: from})
+}
+
+// publish sends what waits to the bus, until ctx ends.
+func (p *Pump) publish(ctx context.Context) {
+	batch := make([]area.Message, 0, 64)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.out.wake:
+		}
+		for batch = p.out.take(batch[:0]); len(batch) > 0 && ctx.Err() == nil; batch = p.out.take(batch[:0]) {
+			if err := p.Bus.Publish(ctx, batch...); err != nil && ctx.Err() == nil {
+				p.count.mirrorFailed.Add(uint64(len(batch)))
+				p.log.Warn("group not mirrored to its topic", "err", err, "n", len(batch))
+			}
+			clear(batch)
+		}
+	}
+}
+
+// toGroup mirrors a message of a group's topic to the group, unless it came
+// from there. A retained copy was mirrored when it was live.
+func (p *Pump) toGroup(m area.Message, t area.Topic) {
+	if m.Replay || !area.Passes(m, area.FromHub) {
+		return
+	}
+	if !p.mayMirror(t.Group) || len(t.Name) > maxEvent || !utf8.ValidString(t.Name) {
+		p.count.mirrorRefused.Add(1)
+		return
+	}
+	p.count.mirrored.Add(1)
+	p.Hub.Send(string(t.Group), t.Name, arguments(m.Payload)...)
+}
+
+// mayMirror tells whether topics may send to a group: to all but the hub's own,
+// of which areas that there are may be sent to.
+func (p *Pump) mayMirror(g area.Group) bool {
+	if !g.Reserved() {
+		return true
+	}
+	name, ok := strings.CutPrefix(string(g), "area:")
+	if !ok {
+		return false
+	}
+	_, known := p.Areas.Area(area.Name(name))
+	return known
+}
+
+// arguments is a payload as the arguments of an event: a JSON array is the
+// arguments, other JSON or text is one, bytes are base64 text.
+func arguments(payload []byte) []any {
+	switch {
+	case !utf8.Valid(payload):
+		return []any{base64.StdEncoding.EncodeToString(payload)}
+	case mapping.TooDeep(payload, maxShownDepth):
+		return []any{string(payload)}
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(payload, &list) == nil && list != nil {
+		args := make([]any, len(list))
+		for i := range list {
+			args[i] = list[i]
+		}
+		return args
+	}
+	if json.Valid(payload) {
+		return []any{json.RawMessage(payload)}
+	}
+	return []any{string(payload)}
+}

@@ -1,0 +1,260 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Config bounds a pump. Zero values mean the defaults.
+type Config struct {
+	Inbox       int // most messages that wait; default 16,384, more than a hub with a full topic list replays at once
+	InboxBytes  int // most bytes of them; default 32 MiB
+	Mirror      int // most messages from groups that wait for the broker; default 1,024
+	Topics      int // most topics in the list; default 10,000
+	TopicsBytes int // most bytes of them; default 32 MiB
+}
+
+func (c Config) withDefaults() Config {
+	for p, v := range map[*int]int{&c.Inbox: 16_384, &c.InboxBytes: 32 << 20, &c.Mirror: 1024, &c.Topics: 10_000, &c.TopicsBytes: 32 << 20} {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	return c
+}
+
+// Validate reports what is wrong with c.
+func (c Config) Validate() error {
+	if c.Inbox < 0 || c.InboxBytes < 0 || c.Mirror < 0 || c.Topics < 0 || c.TopicsBytes < 0 {
+		return errors.New("bridge: a bound is negative")
+	}
+	return nil
+}
+
+// The sample of topics: never more than 20 in any second, both ends of it
+// counted, and topics wait two seconds at most.
+const (
+	topicGap  = 52 * time.Millisecond
+	topicWait = 40
+)
+
+// Readings takes the values that messages carry; it must not block.
+type Readings interface {
+	Put(v mapping.Value, topic string, replay bool) (area.Reading, bool)
+}
+
+// Areas knows which areas there are.
+type Areas interface {
+	Area(a area.Name) (area.Area, bool)
+}
+
+// Parts are what a pump stands on. Retained may be nil, where the broker is not
+// ours.
+type Parts struct {
+	Bus      area.Bus
+	Hub      Hub
+	Mappings *mapping.Table
+	Readings Readings
+	Areas    Areas
+	Retained Retainer
+	Now      func() time.Time
+}
+
+// Stats counts what a pump did.
+type Stats struct {
+	Messages      uint64            // taken from the bus
+	Readings      uint64            // sent to watchers
+	Events        uint64            // sent to mapped groups
+	Mirrored      uint64            // messages of group topics sent to their groups
+	Dropped       uint64            // messages that found the inbox full
+	MirrorDropped uint64            // messages of groups that found the way to the broker full
+	MirrorRefused uint64            // messages of groups, or to them, that may not pass
+	MirrorFailed  uint64            // messages of groups that the broker did not take
+	SampledOut    uint64            // messages that group topics did not get
+	TopicsEvicted uint64            // topics that left the list for others
+	Faults        map[string]uint64 // what made no good reading, by [mapping.Reason]
+}
+
+type counters struct {
+	messages, readings, events, mirrored, mirrorRefused, mirrorFailed, sampledOut atomic.Uint64
+}
+
+// Pump carries messages between topics and groups.
+type Pump struct {
+	Parts
+	log    *slog.Logger
+	in     *inbox
+	out    *inbox
+	topics *topics
+	ready  chan struct{}
+	count  counters
+
+	mu     sync.Mutex // guards faults
+	faults map[string]uint64
+
+	sample sampler   // Run's
+	quiet  time.Time // Run's: no line about faults before this
+}
+
+// New makes a pump; it does nothing before Run.
+func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if parts.Bus == nil || parts.Hub == nil || parts.Mappings == nil || parts.Readings == nil || parts.Areas == nil || parts.Now == nil {
+		return nil, errors.New("bridge: a part is missing")
+	}
+	cfg = cfg.withDefaults()
+	return &Pump{
+		Parts: parts, log: log, in: newInbox(cfg.Inbox, cfg.InboxBytes), out: newInbox(cfg.Mirror, cfg.InboxBytes),
+		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{},
+		sample: sampler{gap: topicGap, most: topicWait},
+	}, nil
+}
+
+// Ready is closed when Run has subscribed: no message after that is missed.
+func (p *Pump) Ready() <-chan struct{} { return p.ready }
+
+// Run subscribes to all topics and works until ctx ends; it then returns nil.
+// Its error is that of the subscription.
+func (p *Pump) Run(ctx context.Context) error {
+	cancel, err := p.Bus.Subscribe("#", p.in.put)
+	if err != nil {
+		return fmt.Errorf("subscribe to all topics: %w", err)
+	}
+	defer cancel()
+	close(p.ready)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.publish(ctx) })
+	p.loop(ctx)
+	wg.Wait()
+	return nil
+}
+
+func (p *Pump) loop(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	batch := make([]area.Message, 0, 256)
+	for ctx.Err() == nil {
+		batch = p.in.take(batch[:0])
+		for _, m := range batch {
+			p.handle(m)
+		}
+		full := len(batch) == cap(batch)
+		clear(batch)
+		pause := p.sendSample()
+		if full {
+			continue
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+		case <-p.in.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// sendSample sends what group topics may get now, and answers how long there
+// is nothing more to send.
+func (p *Pump) sendSample() time.Duration {
+	if m, ok := p.sample.due(p.Now()); ok {
+		p.Hub.Send(GroupTopics, eventTopic, show(m))
+	}
+	p.count.sampledOut.Store(p.sample.out)
+	if d := p.sample.sleep(p.Now()); d >= 0 {
+		return d
+	}
+	return time.Hour
+}
+
+// handle does everything that one message asks for.
+func (p *Pump) handle(m area.Message) {
+	p.count.messages.Add(1)
+	t, seen := area.ParseTopic(m.Topic), sampled{m, p.Now()}
+	p.topics.put(seen)
+	if !m.Replay {
+		p.sample.offer(seen)
+		if t.Area != "" {
+			toWatchers(p.Hub, t.Area, eventTopic, show(seen))
+		}
+	}
+	if t.Kind == area.KindGroup {
+		p.toGroup(m, t)
+	}
+	p.mapped(m)
+}
+
+// mapped sends the readings and events that the mappings make of a message.
+func (p *Pump) mapped(m area.Message) {
+	out := p.Mappings.Apply(m.Topic, m.Payload)
+	if out.Faults.Any() {
+		p.blame(m, &out.Faults)
+	}
+	for _, v := range out.Values {
+		if reading, ok := p.Readings.Put(v, m.Topic, m.Replay); ok {
+			p.count.readings.Add(1)
+			toWatchers(p.Hub, reading.Area, eventReading, reading)
+		}
+	}
+	for _, e := range out.Events {
+		p.count.events.Add(1)
+		p.Hub.Send(string(e.Group), e.Event, mappedEvent{m.Topic, showPayload(m.Payload), m.Replay, e.Captures})
+	}
+}
+
+// mappedEvent is the argument of a mapped group's event. Retained is MQTT's
+// word: this copy came out of the broker's store, so it is old news.
+type mappedEvent struct {
+	Topic    string            `json:"topic"`
+	Payload  any               `json:"payload"`
+	Retained bool              `json:"retained"`
+	Captures map[string]string `json:"captures"`
+}
+
+// blame counts what was wrong with a message, and says so once a second at
+// most.
+func (p *Pump) blame(m area.Message, faults *mapping.Faults) {
+	worst := ""
+	p.mu.Lock()
+	faults.Each(func(r mapping.Reason, n uint32) {
+		p.faults[r.String()] += uint64(n)
+		worst = r.String()
+	})
+	p.mu.Unlock()
+	if now := p.Now(); !now.Before(p.quiet) {
+		p.quiet = now.Add(time.Second)
+		p.log.Warn("message makes no good reading", "topic", m.Topic, "err", worst)
+	}
+}
+
+// Topics is the newest value of each topic that a filter matches, by topic
+// name. Its error is an [area.Error] of code invalid. It is never nil.
+func (p *Pump) Topics(filter string) ([]area.TopicValue, error) {
+	if !area.ValidFilter(filter) {
+		return nil, area.InvalidField("filter", "%q is no topic filter", filter)
+	}
+	return p.topics.list(filter, p.Retained), nil
+}
+
+// Stats counts.
+func (p *Pump) Stats() Stats {
+	p.mu.Lock()
+	faults := maps.Clone(p.faults)
+	p.mu.Unlock()
+	c := &p.count
+	return Stats{
+		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Mirrored: c.mirrored.Load(),
+		Dropped: p.in.dropped.Load(), MirrorDropped: p.out.dropped.Load(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
+		SampledOut: c.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
+	}
+}
