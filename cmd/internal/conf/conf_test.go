@@ -144,8 +144,12 @@ func TestValidate(t *testing.T) {
 		"mapping of ours":         {"mappings: [{topic: \"tacet/#\", format: raw}]", `t.yaml:1: mappings[0].topic: topics below tacet/ are the hub's own`},
 		"mapping's format":        {"mappings: [{topic: a, format: xml}]", `t.yaml:1: mappings[0].format: "xml" is none of raw, json`},
 		"mapping of both":         {"mappings: [{topic: a, format: raw, group: g, event: E}]", `t.yaml:1: mappings[0]: a mapping makes readings (format, device, fields) or events (group, event), not both`},
-		"schedule's unknown key":  {"schedules: [{id: s, every: 1m, work: {to: {aera: a}, message: m}}]", `t.yaml:1: schedules[0].work.to.aera: unknown key; did you mean "area"?`},
+		"schedule's unknown key":  {"schedules: [{id: s, every: 1m, work: {to: {area: a, devise: d}, message: m}}]", `t.yaml:1: schedules[0].work.to.devise: unknown key; did you mean "device"?`},
 		"schedule's bad priority": {"schedules: [{id: s, every: 1m, work: {to: {area: a}, message: m, priority: low}}]", `t.yaml:1: schedules[0].work.priority: priority "low" is none of background, normal, high, emergency`},
+		"schedule's cron":         {"schedules:\n- id: s\n  cron: 61 * * * *\n  work: {to: {area: a}, message: m}\n", `t.yaml:3: schedules[0].cron: minute "61": 61 is not 0 to 59`},
+		"schedule without a rule": {"schedules: [{id: s, work: {to: {area: a}, message: m}}]", `t.yaml:1: schedules[0].cron: exactly one of cron, every and once is needed`},
+		"schedule's zone":         {"schedules: [{id: s, every: 1m, time_zone: Mars, work: {to: {area: a}, message: m}}]", `t.yaml:1: schedules[0].time_zone: "Mars" is not a time zone such as Europe/London`},
+		"schedule's target":       {"schedules: [{id: s, every: 1m, work: {message: m}}]", `t.yaml:1: schedules[0].work.to: exactly one of area, location, device and each is needed`},
 		"node":                    {"node: a b", `t.yaml:1: node: "a b" is not 1 to 64 of A-Z a-z 0-9 _ -`},
 	}
 	for name, c := range cases {

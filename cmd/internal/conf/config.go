@@ -203,6 +203,11 @@ type Schedule struct {
 // SetDefaults fills a schedule that the file begins to describe.
 func (s *Schedule) SetDefaults() { *s = Schedule{TimeZone: "UTC", Enabled: true} }
 
+// Words is the schedule as the scheduler knows it.
+func (s Schedule) Words() area.Schedule {
+	return area.Schedule{ID: s.ID, Cron: s.Cron, Every: s.Every, Once: s.Once, TimeZone: s.TimeZone, Work: s.Work, Enabled: s.Enabled, Source: area.SourceConfig}
+}
+
 // Speech makes sound out of text.
 type Speech struct {
 	Engine string `yaml:"engine"` // espeak-ng or tone; default espeak-ng, tone where it is not installed

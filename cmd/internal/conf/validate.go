@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/scheduler"
 )
 
 // The range of a lease (DESIGN.md §3.1).
@@ -202,7 +204,11 @@ func (k *check) schedules() {
 	ids := map[string]string{}
 	for i, s := range k.Schedules {
 		key := "schedules[" + strconv.Itoa(i) + "]"
-		k.that(area.IsID(s.ID), key+".id", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", s.ID)
 		k.once(ids, "schedule", s.ID, key+".id")
+		if wrong, ok := errors.AsType[*area.Error](scheduler.Validate(s.Words())); ok {
+			for _, f := range wrong.Fields {
+				k.that(false, key+"."+f.Field, "%s", f.Message)
+			}
+		}
 	}
 }
