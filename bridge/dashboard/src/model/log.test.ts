@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import type { Order } from '../data/wire';
+import { merge, most, ofOrder, type Names } from './log';
+
+const names: Names = { device: (id) => (id === 'gate-1' ? 'Gate 1' : String(id)), area: () => 'North Wing' };
+const o = {
+  id: 'o-1', area: 'north', message: 'Boarding', kind: 'announce', state: 'failed', reason: 'cut', attempt: 2, device: 'gate-1', created_at: '2026-11-21T10:00:00.000Z', not_before: null,
+  history: [
+    { state: 'accepted', at: '2026-11-21T10:00:00.000Z', device: null, reason: null },
+    { state: 'playing', at: '2026-11-21T10:00:06.000Z', device: 'gate-1', reason: null },
+    { state: 'waiting', at: '2026-11-21T10:00:08.000Z', device: null, reason: 'preempted' },
+    { state: 'failed', at: '2026-11-21T10:00:20.000Z', device: 'gate-1', reason: 'cut' },
+  ],
+} as unknown as Order;
+
+test('a history becomes sentences', () => {
+  expect(ofOrder(o, names).map((l) => l.text)).toEqual([
+    'Gate 1 took the floor in North Wing after 6 s',
+    '“Boarding” made way for something more urgent in North Wing; it will be said again',
+    '“Boarding” in North Wing: failed, cut off',
+  ]);
+});
+
+test('the same step is told once, newest first, and the list is bounded', () => {
+  const log = merge([], ofOrder(o, names));
+  expect(merge(log, ofOrder(o, names))).toBe(log);
+  expect(log[0]!.text).toContain('failed');
+  const many = Array.from({ length: 300 }, (_, i) => ({ key: `k${i}`, at: i, text: '' }));
+  expect(merge(log, many)).toHaveLength(most);
+});
