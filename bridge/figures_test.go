@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,11 @@ func registryAssignment(in area.Name) registry.Assignment { return registry.Assi
 func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newWatcher()
-		var messages, overlaps uint64 = 100, 1
+		messages := uint64(100)
+		var overlaps atomic.Uint64
+		overlaps.Store(1)
 		f := NewFigures(Sources{
-			Overlaps: func() uint64 { return overlaps },
+			Overlaps: overlaps.Load,
 			Speaking: func() int { return 2 },
 			Waiting:  func() int { return 3 },
 			SoundP95: func() time.Duration { return 250 * time.Millisecond },
@@ -55,7 +58,7 @@ func TestFigures(t *testing.T) {
 			}
 		}
 		figures(12 * time.Hour)
-		overlaps = 3
+		overlaps.Store(3)
 		if got := figures(11 * time.Hour)["overlaps_24h"]; got != 3 {
 			t.Errorf("after 23 hours %v overlaps, want 3", got)
 		}

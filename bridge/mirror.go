@@ -11,16 +11,17 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// maxEvent is the most bytes of an event's name that a topic may send.
+// maxEvent is the most bytes of an event's name that is mirrored.
 const maxEvent = 128
 
 // GroupSent mirrors what a client sent to a group to the group's topic. from is
 // [area.FromHub], or FromHub:ID for one connection; args is the JSON array of
 // the arguments and is kept. It never blocks: over [Config].Mirror waiting
 // messages the oldest is dropped and counted. An event that is no level of a
-// topic is refused and counted.
+// topic, and a sender that is not the hub, are refused and counted.
 func (p *Pump) GroupSent(from string, group area.Group, event string, args []byte) {
-	if event == "" || strings.ContainsAny(event, "/+#\x00") {
+	level := event != "" && len(event) <= maxEvent && utf8.ValidString(event) && !strings.ContainsAny(event, "/+#\x00")
+	if !level || area.Passes(area.Message{From: from}, area.FromHub) {
 		p.count.mirrorRefused.Add(1)
 		return
 	}
