@@ -16,7 +16,8 @@ import (
 //	               then wait CloseTimeout for the peer's close frame
 //	fail           at once: the peer is too slow or gone
 //
-// All of them end the context first, so that no call goes on.
+// All of them end the context, so that no call goes on: after the goodbye is
+// queued, so that no answer of a cancelled call comes before it.
 
 // enqueue sends a frame, in order. An overflow ends the connection.
 func (c *Conn) enqueue(f *frame) error {
@@ -101,28 +102,42 @@ func (c *Conn) dismiss(cause error, reason string, allowReconnect bool) {
 // part ends the connection in good order with last messages and a close frame;
 // false when it was ending already.
 func (c *Conn) part(cause error, code int, last ...*frame) bool {
-	if !c.stop(cause) {
+	if !c.begin(cause) {
 		return false
 	}
 	if c.post(true, append(last, control(transport.CloseFrame(code)))...) == nil {
 		_ = c.link.SetReadDeadline(time.Now().Add(c.s.cfg.CloseTimeout))
 	}
+	c.halt()
 	return true
 }
 
-// stop ends the context; the first cause counts. nil, or the peer's own end,
-// is an end in good order.
+// stop is an end without a goodbye; false when the connection was ending
+// already.
 func (c *Conn) stop(cause error) bool {
+	if !c.begin(cause) {
+		return false
+	}
+	c.halt()
+	return true
+}
+
+// begin notes why the connection ends; the first cause counts. nil is an end in
+// good order.
+func (c *Conn) begin(cause error) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.ended {
-		c.mu.Unlock()
 		return false
 	}
 	c.ended, c.cause = true, cause
-	c.mu.Unlock()
-	c.cancel(cmp.Or(cause, ErrClosed))
-	c.in.close()
 	return true
+}
+
+// halt ends the calls.
+func (c *Conn) halt() {
+	c.cancel(cmp.Or(c.reason(), ErrClosed))
+	c.in.close()
 }
 
 // reason says why the connection ended, nil for a client that left in good

@@ -124,8 +124,8 @@ func (c *Conn) pinged(data string) {
 // closing answers the peer's close frame; when we closed first, that frame was
 // the answer.
 func (c *Conn) closing(code int) {
+	_ = c.post(true, control(transport.CloseReply(code))) // an error means that ours went out first
 	c.stop(nil)
-	c.post(true, control(transport.CloseReply(code)))
 }
 
 // finish is the end of the reader: err is why there is nothing more to read.

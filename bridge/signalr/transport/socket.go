@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -99,8 +100,13 @@ func receive(ws *websocket.Conn, take func(p []byte) error) error {
 	}
 }
 
-// ended makes io.EOF of every ordinary way in which the peer ends.
+// ended makes io.EOF of every ordinary way in which the peer ends, and gives a
+// deadline its name back, which the library takes away.
 func ended(err error) error {
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		return os.ErrDeadlineExceeded
+	}
 	var closed *websocket.CloseError
 	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
 		return io.EOF
