@@ -217,8 +217,8 @@ func TestOnceEnds(t *testing.T) {
 
 func TestChangesWhileItRuns(t *testing.T) {
 	running(t, Config{}, func(s *Service, b *book) {
-		made, err := s.Create(t.Context(), everyOf("", time.Minute))
-		if err != nil || !strings.HasPrefix(made.ID, "s-") || made.Source != area.SourceAPI || made.Next == nil {
+		made, err := s.Create(t.Context(), everyOf("mine", time.Minute))
+		if err != nil || made.ID != "mine" || made.Source != area.SourceAPI || made.Next == nil {
 			t.Fatalf("got %+v, %v", made, err)
 		}
 		pass(61 * time.Second)

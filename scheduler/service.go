@@ -2,11 +2,9 @@ package scheduler
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,13 +145,10 @@ func (s *Service) Next(id string, n int) ([]area.Time, error) {
 	return out, nil
 }
 
-// Create adds a schedule of a caller and answers it; without an id it is given
-// one. [area.CodeExists], [area.CodeInvalid] and what the order service says of
-// the work.
+// Create adds a schedule of a caller and answers it. [area.CodeExists],
+// [area.CodeRate] where there are [Config.Most], [area.CodeInvalid] and what the
+// order service says of the work.
 func (s *Service) Create(ctx context.Context, n area.Schedule) (area.Schedule, error) {
-	if n.ID == "" {
-		n.ID = "s-" + strings.ToLower(rand.Text()[:10])
-	}
 	s.edits.Lock()
 	defer s.edits.Unlock()
 	if _, err := s.Get(n.ID); err == nil {
