@@ -49,7 +49,7 @@ func Check(r area.OrderRequest) error {
 // check adds the faults of r to f, but none to a field that has one already. A
 // bare request may have neither message nor clip.
 func check(r area.OrderRequest, f *faults, bare bool) {
-	found := faults{prefix: f.prefix}
+	var found faults
 	checkTarget(r.To, f, &found)
 	checkSound(r, &found, bare)
 	if r.ID != nil && !area.IsID(*r.ID) {
@@ -73,7 +73,7 @@ func check(r area.OrderRequest, f *faults, bare bool) {
 		found.add("if_busy", "none of queue, skip, interrupt")
 	}
 	for _, e := range found.wrong {
-		if field := strings.TrimPrefix(e.Field, f.prefix); !f.has(field) {
+		if !f.has(e.Field) {
 			f.wrong = append(f.wrong, e)
 		}
 	}

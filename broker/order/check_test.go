@@ -333,3 +333,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestEstimateIsStable(t *testing.T) {
+	running(t, Config{}, func(t *testing.T, b *bench) {
+		o := b.accept(t, say("north", "hi"))
+		time.Sleep(1500 * time.Millisecond)
+		if again := b.get(t, o.ID); !again.EstimatedStart.Equal(o.EstimatedStart.Time) {
+			t.Errorf("the estimate went from %s to %s", o.EstimatedStart, again.EstimatedStart)
+		}
+		time.Sleep(time.Second)
+		if again := b.get(t, o.ID); again.EstimatedStart.Equal(o.EstimatedStart.Time) {
+			t.Errorf("the estimate stays at %s", o.EstimatedStart)
+		}
+	})
+}

@@ -25,7 +25,7 @@
 // An estimated start is the remaining time of what sounds plus the lengths of
 // everything that goes before, 500 ms added for each; it is null where no
 // player that could do the work is present. It is computed when an order is
-// read, and told to watchers when it has moved by two seconds.
+// read, and shown anew, and told to watchers, when it has moved by two seconds.
 //
 // # Goroutines
 //

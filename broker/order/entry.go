@@ -41,6 +41,7 @@ type entry struct {
 	inbox   []stamped
 	dirty   bool // changed since it was written and told
 	told    turn // what watchers were told last
+	shown   turn // what readers were told last
 }
 
 // stamped is a report and when it came.

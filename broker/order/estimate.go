@@ -48,10 +48,12 @@ type turn struct {
 // movedFrom tells whether a watcher who was told u wants to know t. That what
 // could start at once still could is no news.
 func (t turn) movedFrom(u turn, now time.Time) bool {
-	if t.after != u.after || t.start.IsZero() != u.start.IsZero() {
-		return true
-	}
-	return t.start.Sub(u.start).Abs() >= moved && (t.start.After(now) || u.start.After(now))
+	return !t.near(u) && (t.after != u.after || t.start.IsZero() != u.start.IsZero() || t.start.After(now) || u.start.After(now))
+}
+
+// near tells whether t is u but for a difference that nobody cares for.
+func (t turn) near(u turn) bool {
+	return t.after == u.after && t.start.IsZero() == u.start.IsZero() && t.start.Sub(u.start).Abs() < moved
 }
 
 // lineOf is the waiting entries of an area in the arbiter's order: those whose

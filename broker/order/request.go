@@ -12,21 +12,32 @@ import (
 
 // faults gathers what is wrong with a request, field by field.
 type faults struct {
-	bad    []area.FieldError // cannot be read
-	wrong  []area.FieldError // can be read, but is no good
-	prefix string            // of each field's path
+	bad   []area.FieldError // cannot be read
+	wrong []area.FieldError // can be read, but is no good
 }
 
-func (f *faults) addBad(field, message string) {
-	f.bad = append(f.bad, area.FieldError{Field: f.prefix + field, Message: message})
-}
+// Bounds of what is said back to a stranger.
+const (
+	maxFaults = 32
+	maxField  = 128 // bytes
+)
 
-func (f *faults) add(field, message string) {
-	f.wrong = append(f.wrong, area.FieldError{Field: f.prefix + field, Message: message})
+func (f *faults) addBad(field, message string) { f.bad = f.with(f.bad, field, message) }
+
+func (f *faults) add(field, message string) { f.wrong = f.with(f.wrong, field, message) }
+
+func (f *faults) with(list []area.FieldError, field, message string) []area.FieldError {
+	if len(list) >= maxFaults {
+		return list
+	}
+	if len(field) > maxField {
+		field = strings.ToValidUTF8(field[:maxField], "") + "…"
+	}
+	return append(list, area.FieldError{Field: field, Message: message})
 }
 
 func (f *faults) has(field string) bool {
-	at := func(e area.FieldError) bool { return e.Field == f.prefix+field }
+	at := func(e area.FieldError) bool { return e.Field == field }
 	return slices.ContainsFunc(f.bad, at) || slices.ContainsFunc(f.wrong, at)
 }
 
@@ -127,7 +138,8 @@ func readKey(field string, raw json.RawMessage, into any, f *faults) {
 		return
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		f.addBad(field, "cannot be a "+t.Value)
+		kind, _, _ := strings.Cut(t.Value, " ") // without the value
+		f.addBad(field, "cannot be this "+kind)
 		return
 	}
 	f.addBad(field, strings.TrimPrefix(err.Error(), "json: "))

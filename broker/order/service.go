@@ -263,10 +263,16 @@ func (s *Service) snapshot(e *entry) area.Order {
 	return estimated(e, turns(s.areas[e.order.Area], p, now))
 }
 
-// estimated is the order of e with the turn that it has.
+// estimated is the order of e with the turn that it has. A start that moved by
+// less than two seconds is shown as before, so that who reads an order twice
+// reads the same. The caller holds the lock.
 func estimated(e *entry, when map[*entry]turn) area.Order {
 	o := e.order
 	if t, ok := when[e]; ok {
+		if t.near(e.shown) {
+			t = e.shown
+		}
+		e.shown = t
 		o.EstimatedStart, o.After = nil, orNil(t.after)
 		if !t.start.IsZero() {
 			at := area.At(t.start)
