@@ -1,0 +1,17 @@
+package api
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+//go:embed openapi.yaml
+var contract []byte
+
+var contractRoutes = []route{
+	{http.MethodGet, "/openapi.yaml", (*API).getContract},
+}
+
+func (a *API) getContract(*call) (answer, error) {
+	return answer{status: http.StatusOK, raw: contract, kind: "application/yaml"}, nil
+}

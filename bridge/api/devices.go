@@ -1,0 +1,94 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+var deviceRoutes = []route{
+	{http.MethodGet, "/devices", (*API).listDevices},
+	{http.MethodGet, "/devices/{device}", (*API).getDevice},
+	{http.MethodPut, "/devices/{device}", (*API).assignDevice},
+	{http.MethodGet, "/sensors", (*API).listSensors},
+}
+
+func (a *API) listDevices(c *call) (answer, error) {
+	q := c.query()
+	kind := q.text("kind")
+	if kind != "" && kind != "player" && kind != "sensor" {
+		q.fault("kind", "neither player nor sensor")
+	}
+	return a.pageDevices(c, q, kind)
+}
+
+func (a *API) listSensors(c *call) (answer, error) {
+	return a.pageDevices(c, c.query(), "sensor")
+}
+
+func (a *API) pageDevices(c *call, q *query, kind string) (answer, error) {
+	in, presence := area.Name(q.id("area")), area.Presence(q.text("presence"))
+	switch presence {
+	case "", area.Online, area.Offline, area.Asleep, area.PresenceUnknown:
+	default:
+		q.fault("presence", "none of online, offline, asleep, unknown")
+	}
+	if err := q.err(); err != nil {
+		return answer{}, err
+	}
+	all := slices.DeleteFunc(slices.Clone(a.Devices.Devices()), func(d area.Device) bool {
+		return kind != "" && d.Kind != kind || in != "" && d.Area != in || presence != "" && d.Presence != presence
+	})
+	return page(c, all, func(d *area.Device) string { return string(d.ID) })
+}
+
+func (a *API) getDevice(c *call) (answer, error) {
+	id := c.PathValue("device")
+	d, found := a.Devices.Device(area.DeviceID(id))
+	if !found {
+		return answer{}, area.Errorf(area.CodeNotFound, "no device %.80q", id)
+	}
+	return ok(d)
+}
+
+func (a *API) assignDevice(c *call) (answer, error) {
+	id, err := area.ParseSensorID(c.PathValue("device"))
+	if err != nil {
+		return answer{}, area.Errorf(area.CodeNotFound, "%.80q is no id of a device", c.PathValue("device"))
+	}
+	now, known := a.Devices.Device(id)
+	if len(c.Header.Values("If-Match")) > 0 && !known {
+		return answer{}, area.Errorf(area.CodeVersionConflict, "there is no such device")
+	}
+	if err := c.unchanged(now); err != nil {
+		return answer{}, err
+	}
+	var as registry.Assignment
+	if err := c.decode(&as); err != nil {
+		return answer{}, err
+	}
+	if err := checkAssignment(as); err != nil {
+		return answer{}, err
+	}
+	d, err := a.Devices.Assign(c.Context(), id, as)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(d)
+}
+
+func checkAssignment(as registry.Assignment) error {
+	var bad []area.FieldError
+	if as.Area != nil && !area.IsID(string(*as.Area)) {
+		bad = append(bad, area.FieldError{Field: "area", Message: "not 1 to 64 of A-Z a-z 0-9 _ -"})
+	}
+	if as.Location != nil && !area.IsID(string(*as.Location)) {
+		bad = append(bad, area.FieldError{Field: "location", Message: "not 1 to 64 of A-Z a-z 0-9 _ -"})
+	}
+	if as.Name != nil && !isName(*as.Name) {
+		bad = append(bad, area.FieldError{Field: "name", Message: noName})
+	}
+	return invalid(bad)
+}

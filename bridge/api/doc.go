@@ -1,0 +1,28 @@
+// Package api serves REST under /api/v1, described by openapi.yaml, which it
+// serves too. The contract comes first: a route that is not in the file is not
+// served, and the tests hold both against each other.
+//
+// # Concepts
+//
+// One file per resource. A resource reads the request, asks one of the
+// interfaces of interfaces.go, and answers an object, a page or an error; what
+// is common to all (bodies, pages, entity tags, problem documents, DESIGN.md
+// §3.6, REST) is in the files that the request passes: serve.go, request.go,
+// page.go, problem.go.
+//
+// Readers get an ETag, the hash of the answer, and 304 for If-None-Match.
+// Writers may give it as If-Match: a stale one is refused with
+// version_conflict. Lists are sorted by their key, orders by their age, and are
+// cut by limit and after.
+//
+// # Limits
+//
+// A body has at most 1 MiB and is application/json. What is not kept here:
+// headers, slow readers, rates and origins are for the web server that this is
+// mounted in.
+//
+// # What it does not do
+//
+// No state, no goroutine, no decision on rights: [Config.Who] names the
+// principal, and the interfaces refuse with an [area.Error] of code forbidden.
+package api

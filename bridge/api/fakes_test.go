@@ -1,0 +1,301 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/order"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func ptr[T any](v T) *T { return &v }
+
+// site is areas, devices, readings, schedules, groups and topics in memory.
+type site struct {
+	mu        sync.Mutex
+	areas     map[area.Name]area.Area
+	devices   map[area.DeviceID]area.Device
+	schedules map[string]area.Schedule
+	kept      map[string]area.Message
+	published []area.Message
+	fail      error
+}
+
+func newSite() *site {
+	s := &site{areas: map[area.Name]area.Area{}, devices: map[area.DeviceID]area.Device{}, schedules: map[string]area.Schedule{}, kept: map[string]area.Message{}}
+	s.areas["north"] = area.Area{ID: "north", Name: "North Wing", Source: area.SourceConfig, Mode: "available", Topology: "direct", LeaseMs: 6000, Policy: "stop", Volume: 70,
+		QuietHours: []string{}, Locations: []area.Location{{ID: "1", Name: "Gate 1", Device: ptr(area.DeviceID("gate-1"))}}, Members: []area.DeviceID{"gate-1"},
+		Busy: area.IdleBusy("north", 1, 1, 6*time.Second).Encode(), Queue: []area.Queued{}}
+	s.devices["gate-1"] = area.Device{ID: "gate-1", Kind: "player", Via: area.ViaMQTT, Area: "north", Presence: area.Online, State: ptr("idle"), Readings: []area.Reading{}}
+	s.devices["hall/α β%"] = area.Device{ID: "hall/α β%", Kind: "sensor", Via: area.ViaMQTT, Area: area.Unassigned, Presence: area.PresenceUnknown, Readings: []area.Reading{s.reading()}}
+	s.kept["home/north/hall/temperature"] = area.Message{Topic: "home/north/hall/temperature", Payload: []byte("21.5"), Retain: true}
+	s.kept["tacet/area/north/busy"] = area.Message{Topic: "tacet/area/north/busy", Payload: []byte("{}"), Retain: true}
+	return s
+}
+
+func (s *site) reading() area.Reading {
+	return area.Reading{Device: "hall/α β%", Area: area.Unassigned, Metric: "temperature", Value: 21.5, Unit: ptr("°C"), Quality: area.Good, TS: 1795255200000, Topic: "home/x"}
+}
+
+func values[K cmp.Ordered, V any](m map[K]V) (all []V) {
+	for _, v := range m {
+		all = append(all, v)
+	}
+	return all
+}
+
+func (s *site) Areas() []area.Area {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return values(s.areas)
+}
+
+func (s *site) Area(a area.Name) (area.Area, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, ok := s.areas[a]
+	return x, ok
+}
+
+func (s *site) CreateArea(_ context.Context, n NewArea) (area.Area, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.areas[n.ID]; ok {
+		return area.Area{}, area.Errorf(area.CodeExists, "area %s exists", n.ID)
+	}
+	x := s.areas["north"]
+	x.ID, x.Name, x.Source, x.Locations = n.ID, n.Name, area.SourceAPI, []area.Location{}
+	s.areas[n.ID] = x
+	return x, nil
+}
+
+func (s *site) RemoveArea(_ context.Context, a area.Name) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.areas[a].Source == area.SourceConfig {
+		return area.Errorf(area.CodeConfigured, "the file has area %s", a)
+	}
+	delete(s.areas, a)
+	return nil
+}
+
+func (s *site) Devices() []area.Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return values(s.devices)
+}
+
+func (s *site) Device(d area.DeviceID) (area.Device, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, ok := s.devices[d]
+	return x, ok
+}
+
+func (s *site) Assign(_ context.Context, d area.DeviceID, as registry.Assignment) (area.Device, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, ok := s.devices[d]
+	if !ok {
+		x = area.Device{ID: d, Kind: "sensor", Via: area.ViaMQTT, Presence: area.PresenceUnknown}
+	}
+	if as.Area != nil {
+		if _, ok := s.areas[*as.Area]; !ok {
+			return x, area.Errorf(area.CodeUnknownArea, "no area %s", *as.Area)
+		}
+		x.Area = *as.Area
+	}
+	x.Location = as.Location
+	s.devices[d] = x
+	return x, nil
+}
+
+func (s *site) Readings(f registry.Filter) []area.Reading {
+	if f.Metric != nil && *f.Metric != "temperature" {
+		return nil
+	}
+	return []area.Reading{s.reading()}
+}
+
+func (s *site) Series(f registry.Filter, from, to time.Time, step time.Duration) []registry.Series {
+	return []registry.Series{{Device: "hall/α β%", Metric: "temperature", Unit: ptr("°C"), Points: []history.Point{{TS: from.UnixMilli(), Value: 21.25}}}}
+}
+
+func (s *site) List() []area.Schedule { return values(s.schedules) }
+
+func (s *site) Get(id string) (area.Schedule, error) {
+	if x, ok := s.schedules[id]; ok {
+		return x, nil
+	}
+	return area.Schedule{}, area.Errorf(area.CodeNotFound, "no schedule %s", id)
+}
+
+func (s *site) Create(ctx context.Context, n area.Schedule) (area.Schedule, error) {
+	if _, ok := s.schedules[n.ID]; ok {
+		return n, area.Errorf(area.CodeExists, "schedule %s exists", n.ID)
+	}
+	return s.Put(ctx, n)
+}
+
+func (s *site) Put(_ context.Context, n area.Schedule) (area.Schedule, error) {
+	n.Source = area.SourceAPI
+	s.schedules[n.ID] = n
+	return n, nil
+}
+
+func (s *site) Delete(_ context.Context, id string) error { delete(s.schedules, id); return nil }
+
+func (s *site) Next(id string, n int) ([]area.Time, error) {
+	if _, err := s.Get(id); err != nil {
+		return nil, err
+	}
+	return slices.Repeat([]area.Time{area.At(noon)}, n), nil
+}
+
+func (s *site) Retained(filter string, most int) (all []area.Message) {
+	for _, m := range s.kept {
+		if area.MatchFilter(filter, m.Topic) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (s *site) Publish(_ context.Context, batch ...area.Message) error {
+	s.published = append(s.published, batch...)
+	return s.fail
+}
+
+func (s *site) member() Member {
+	return Member{ConnectionID: "c1", Node: "hub-1", Since: area.At(noon), Attributes: map[string]string{}}
+}
+
+func (s *site) Members(g area.Group) ([]Member, error) { return []Member{s.member()}, nil }
+
+func (s *site) Presence(scope string) ([]Member, error) { return []Member{s.member()}, nil }
+
+func (s *site) Send(_ context.Context, g area.Group, event string, args []json.RawMessage) (int, error) {
+	if g.Reserved() {
+		return 0, area.Errorf(area.CodeForbidden, "group %s is the hub's", g)
+	}
+	if event == "panic" {
+		panic("on purpose")
+	}
+	return 3, nil
+}
+
+// roster is what the order service asks; desk takes its works.
+type roster struct{ *site }
+
+func (r roster) Players() []area.Device { return r.Devices() }
+
+func (r roster) Resolve(to area.To) (area.Name, area.LocationID, area.DeviceID, error) {
+	switch {
+	case to.Area != nil && *to.Area == "north":
+		return "north", "", "", nil
+	case to.Area != nil:
+		return "", "", "", area.Errorf(area.CodeUnknownArea, "no area %s", *to.Area)
+	case to.Location != nil:
+		return "", "", "", area.Errorf(area.CodeUnknownLocation, "no location %s", *to.Location)
+	}
+	return "", "", "", area.Errorf(area.CodeUnknownDevice, "no device %s", *to.Device)
+}
+
+type desk struct{ orders *order.Service }
+
+func (d *desk) Submit(context.Context, area.Work) error { return nil }
+
+func (d *desk) Cancel(_ context.Context, id area.WorkID, reason string) error {
+	d.orders.Report(area.Report{Work: id, State: area.OrderCancelled, Reason: reason})
+	return nil
+}
+
+// world is an API over a site, with the real order service running.
+type world struct {
+	t    *testing.T
+	api  *API
+	site *site
+	desk *desk
+	spec *spec
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, site: newSite(), desk: &desk{}, spec: readSpec(t)}
+	log := slog.New(slog.DiscardHandler)
+	orders, err := order.New(order.Config{MaxLive: 50}, order.NewMemory(0), roster{w.site}, w.desk, order.Speech{}, time.Now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.desk.orders = orders
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- orders.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	w.api, err = New(Config{Now: func() time.Time { return noon }}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// do sends a request, headers given as "Key: value", and holds the answer
+// against the contract.
+func (w *world) do(method, path, body string, headers ...string) (*http.Response, string) {
+	w.t.Helper()
+	r := httptest.NewRequest(method, Prefix+path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		k, v, _ := strings.Cut(h, ": ")
+		r.Header.Set(k, v)
+	}
+	rec := httptest.NewRecorder()
+	w.api.ServeHTTP(rec, r)
+	res := rec.Result()
+	out, _ := io.ReadAll(res.Body)
+	if fault := w.spec.check(method, r.Pattern, res, out); fault != "" {
+		w.t.Errorf("%s %s: %d %s: %s", method, path, res.StatusCode, fault, out)
+	}
+	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Request-Id") == "" {
+		w.t.Errorf("%s %s: headers %v", method, path, res.Header)
+	}
+	return res, string(out)
+}
+
+// want does a request and checks its status; for a refusal want is its code.
+func (w *world) want(want any, method, path, body string, headers ...string) (*http.Response, string) {
+	w.t.Helper()
+	res, out := w.do(method, path, body, headers...)
+	switch want := want.(type) {
+	case int:
+		if res.StatusCode != want {
+			w.t.Errorf("%s %s %.100s: status %d, want %d: %s", method, path, body, res.StatusCode, want, out)
+		}
+	case area.Code:
+		var p Problem
+		_ = json.Unmarshal([]byte(out), &p)
+		if p.Code != want || res.StatusCode != want.Status() || p.Status != res.StatusCode || p.Type != "urn:tacet:error:"+string(want) || p.Instance != res.Header.Get("X-Request-Id") || p.Title == "" {
+			w.t.Errorf("%s %s %.100s: %d %s, want %s", method, path, body, res.StatusCode, out, want)
+		}
+	}
+	return res, out
+}
+
+var errOurs = errors.New("a secret of the house")

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+var groupRoutes = []route{
+	{http.MethodGet, "/groups/{group}/members", (*API).listMembers},
+	{http.MethodPost, "/groups/{group}/send", (*API).sendToGroup},
+	{http.MethodGet, "/presence", (*API).listPresence},
+}
+
+// maxEvent is the longest name of an event, in bytes.
+const maxEvent = 128
+
+// group is the group that the path names; what is no name names nothing.
+func (c *call) group() (area.Group, error) {
+	g, err := area.ParseGroup(c.PathValue("group"))
+	if err != nil {
+		return "", area.Errorf(area.CodeNotFound, "%.80q is no name of a group", c.PathValue("group"))
+	}
+	return g, nil
+}
+
+func (a *API) listMembers(c *call) (answer, error) {
+	g, err := c.group()
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := a.Groups.Members(g)
+	if err != nil {
+		return answer{}, err
+	}
+	return page(c, m, connectionOf)
+}
+
+func connectionOf(m *Member) string { return m.ConnectionID }
+
+// sent is the answer to a send.
+type sent struct {
+	Connections int `json:"connections"`
+}
+
+func (a *API) sendToGroup(c *call) (answer, error) {
+	g, err := c.group()
+	if err != nil {
+		return answer{}, err
+	}
+	var b struct {
+		Event *string           `json:"event"`
+		Args  []json.RawMessage `json:"args"`
+	}
+	if err := c.decode(&b); err != nil {
+		return answer{}, err
+	}
+	if b.Event == nil || *b.Event == "" || len(*b.Event) > maxEvent {
+		return answer{}, area.InvalidField("event", "the name of an event of 1 to %d bytes is needed", maxEvent)
+	}
+	n, err := a.Groups.Send(c.Context(), g, *b.Event, b.Args)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusAccepted, body: sent{Connections: n}}, nil
+}
+
+func (a *API) listPresence(c *call) (answer, error) {
+	q := c.query()
+	scope := q.text("scope")
+	if scope == "" {
+		scope = "tenant"
+	}
+	if !isScope(scope) {
+		q.fault("scope", "none of tenant, area:A, group:G, user:U, attr:K=V")
+	}
+	if err := q.err(); err != nil {
+		return answer{}, err
+	}
+	m, err := a.Groups.Presence(scope)
+	if err != nil {
+		return answer{}, err
+	}
+	return page(c, m, connectionOf)
+}
+
+func isScope(s string) bool {
+	kind, rest, cut := strings.Cut(s, ":")
+	switch kind {
+	case "tenant":
+		return !cut
+	case "area", "group", "user":
+		return rest != ""
+	case "attr":
+		key, _, found := strings.Cut(rest, "=")
+		return found && key != ""
+	}
+	return false
+}

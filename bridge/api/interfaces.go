@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/order"
+)
+
+// Areas knows and keeps areas. Its lists may have any order.
+type Areas interface {
+	Areas() []area.Area
+	Area(a area.Name) (area.Area, bool)
+	// CreateArea makes an area: exists, location_conflict, invalid.
+	CreateArea(ctx context.Context, a NewArea) (area.Area, error)
+	// RemoveArea deletes an area: not_found, configured, conflict.
+	RemoveArea(ctx context.Context, a area.Name) error
+}
+
+// NewArea is an area to make; a zero field means its default.
+type NewArea struct {
+	ID         area.Name
+	Name       string
+	Mode       string        // available or strict
+	Topology   string        // auto, direct or local
+	Policy     string        // stop or finish
+	Lease      time.Duration // 1 s to 10 min
+	Volume     *int          // 0 to 100
+	QuietHours []string      // "23:00-05:30"
+	Locations  []NewLocation
+}
+
+// NewLocation is a location of an area to make.
+type NewLocation struct {
+	ID   area.LocationID
+	Name string // empty: the id
+}
+
+// Devices knows players and sensors.
+type Devices interface {
+	Devices() []area.Device
+	Device(d area.DeviceID) (area.Device, bool)
+	// Assign keeps an operator's word on a device, known or not (a sensor's id
+	// may come before it): unknown_area, unknown_location, location_conflict,
+	// unknown_device. A nil field takes the word back.
+	Assign(ctx context.Context, d area.DeviceID, as registry.Assignment) (area.Device, error)
+}
+
+// Orders is what of [order.Service] REST needs.
+type Orders interface {
+	AcceptOnce(ctx context.Context, r area.OrderRequest, by order.By) (o area.Order, replayed bool, err error)
+	DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error)
+	Get(id area.WorkID) (area.Order, error)
+	List(f order.Filter) (items []area.Order, next string, err error)
+	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
+	StopArea(ctx context.Context, a area.Name, waiting bool) (order.Stopped, error)
+	StopAll(ctx context.Context, waiting bool) (order.Stopped, error)
+}
+
+// Schedules keeps schedules. Its errors are [area.Error]s: not_found, exists,
+// configured, invalid with the fields.
+type Schedules interface {
+	List() []area.Schedule
+	Get(id string) (area.Schedule, error)
+	Create(ctx context.Context, s area.Schedule) (area.Schedule, error)
+	Put(ctx context.Context, s area.Schedule) (area.Schedule, error)
+	Delete(ctx context.Context, id string) error
+	// Next is the next n firings, fewer where the rule ends.
+	Next(id string, n int) ([]area.Time, error)
+}
+
+// Readings knows what sensors measured.
+type Readings interface {
+	Readings(f registry.Filter) []area.Reading
+	Series(f registry.Filter, from, to time.Time, step time.Duration) []registry.Series
+}
+
+// Topics reads and writes MQTT topics.
+type Topics interface {
+	// Retained is at most so many of the retained messages that match.
+	Retained(filter string, most int) []area.Message
+	Publish(ctx context.Context, batch ...area.Message) error
+}
+
+// Groups reaches the connections of the hub.
+type Groups interface {
+	Members(g area.Group) ([]Member, error)
+	// Send answers how many connections the event goes to. forbidden: the group
+	// is the hub's.
+	Send(ctx context.Context, g area.Group, event string, args []json.RawMessage) (connections int, err error)
+	// Presence lists who is there in a scope: tenant, area:A, group:G, user:U or
+	// attr:K=V.
+	Presence(scope string) ([]Member, error)
+}
+
+// Member is a connection that is there.
+type Member struct {
+	User         *string           `json:"user"`
+	Device       *area.DeviceID    `json:"device"`
+	ConnectionID string            `json:"connection_id"`
+	Node         string            `json:"node"`
+	Since        area.Time         `json:"since"`
+	Attributes   map[string]string `json:"attributes"`
+}

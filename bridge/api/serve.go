@@ -1,0 +1,179 @@
+package api
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Prefix is where the API is mounted.
+const Prefix = "/api/v1"
+
+// Config is what the API needs to know beside its resources.
+type Config struct {
+	// Who names the principal of a request; nil: everybody is "anonymous".
+	Who func(*http.Request) string
+	// Now is the wall clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Resources is what the API serves. None may be nil.
+type Resources struct {
+	Areas     Areas
+	Devices   Devices
+	Orders    Orders
+	Schedules Schedules
+	Readings  Readings
+	Topics    Topics
+	Groups    Groups
+}
+
+// Validate reports all resources that are missing at once.
+func (r Resources) Validate() error {
+	var faults []error
+	for _, c := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
+		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil},
+	} {
+		if c.missing {
+			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// API serves REST. It is safe for concurrent use.
+type API struct {
+	Resources
+	cfg   Config
+	log   *slog.Logger
+	mux   *http.ServeMux
+	count counts
+}
+
+type counts struct{ requests, refused, failed atomic.Uint64 }
+
+// Stats is what the API counted since its start.
+type Stats struct {
+	Requests uint64
+	Refused  uint64 // answered with 4xx
+	Failed   uint64 // answered with 5xx
+}
+
+// Stats answers what was counted so far.
+func (a *API) Stats() Stats {
+	return Stats{Requests: a.count.requests.Load(), Refused: a.count.refused.Load(), Failed: a.count.failed.Load()}
+}
+
+// route is one verb on one path below [Prefix].
+type route struct {
+	method, path string
+	serve        func(*API, *call) (answer, error)
+}
+
+// routes is everything that is served.
+func routes() []route {
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, contractRoutes)
+}
+
+// New makes the API; it serves every path below /api/.
+func New(cfg Config, res Resources, log *slog.Logger) (*API, error) {
+	if err := res.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Who == nil {
+		cfg.Who = func(*http.Request) string { return "anonymous" }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &API{Resources: res, cfg: cfg, log: log, mux: http.NewServeMux()}
+	byPath := map[string]map[string]route{}
+	for _, r := range routes() {
+		if byPath[r.path] == nil {
+			byPath[r.path] = map[string]route{}
+		}
+		byPath[r.path][r.method] = r
+	}
+	for path, verbs := range byPath {
+		a.mux.Handle(Prefix+path, a.resource(verbs))
+	}
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		a.serve(w, r, func(*API, *call) (answer, error) {
+			return answer{}, area.Errorf(area.CodeNotFound, "nothing is served at %q", r.URL.Path)
+		})
+	})
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// resource serves the verbs of one path.
+func (a *API) resource(verbs map[string]route) http.Handler {
+	var allow []string
+	for m := range verbs {
+		allow = append(allow, m)
+		if m == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		if v, ok := verbs[method]; ok {
+			a.serve(w, r, v.serve)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		a.serve(w, r, func(*API, *call) (answer, error) {
+			return answer{}, area.Errorf(area.CodeMethod, "%.20q is not served here, but %s", r.Method, strings.Join(allow, ", "))
+		})
+	})
+}
+
+// serve runs one verb and writes its answer.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, verb func(*API, *call) (answer, error)) {
+	a.count.requests.Add(1)
+	c := &call{Request: r, w: w, id: rand.Text()[:16], who: a.cfg.Who(r)}
+	h := w.Header()
+	h.Set("X-Request-Id", c.id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	out, err := a.run(verb, c)
+	if err != nil {
+		a.refuse(c, err)
+		return
+	}
+	if err := out.write(c); err != nil {
+		a.refuse(c, err)
+	}
+}
+
+// run turns a panic into an error: one bad request does not take its
+// connection's others down, and its caller gets a document.
+func (a *API) run(verb func(*API, *call) (answer, error), c *call) (out answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return verb(a, c)
+}
