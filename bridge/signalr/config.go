@@ -50,6 +50,9 @@ type Config struct {
 	// MaximumConnections: how many connections may be open; the next are answered
 	// 503. Default 0: as many as there are descriptors.
 	MaximumConnections int
+	// MaximumGroups: how many groups one connection may be a member of; joining
+	// more fails with [ErrGroups]. Default 1,000.
+	MaximumGroups int
 	// IdleGroups: how many groups without members keep their position.
 	// Default 10,000.
 	IdleGroups int
@@ -101,7 +104,7 @@ func (c Config) Validate() error {
 		{"MaximumReceiveMessageSize", c.MaximumReceiveMessageSize}, {"OutboxBytes", c.OutboxBytes},
 		{"MaximumQueuedCalls", c.MaximumQueuedCalls}, {"MaximumDetachedCalls", c.MaximumDetachedCalls},
 		{"MaximumNegotiated", c.MaximumNegotiated}, {"MaximumConnections", c.MaximumConnections},
-		{"IdleGroups", c.IdleGroups},
+		{"MaximumGroups", c.MaximumGroups}, {"IdleGroups", c.IdleGroups},
 	} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: %d is negative", n.name, n.value))
@@ -128,7 +131,7 @@ func (c Config) withDefaults() Config {
 		value int
 	}{
 		{&c.MaximumReceiveMessageSize, 32 << 10}, {&c.OutboxBytes, 1 << 20}, {&c.MaximumQueuedCalls, 256},
-		{&c.MaximumDetachedCalls, 100}, {&c.MaximumNegotiated, 10_000}, {&c.IdleGroups, 10_000},
+		{&c.MaximumDetachedCalls, 100}, {&c.MaximumNegotiated, 10_000}, {&c.MaximumGroups, 1_000}, {&c.IdleGroups, 10_000},
 	} {
 		if *n.field == 0 {
 			*n.field = n.value

@@ -129,7 +129,7 @@ func (c *Conn) Send(event string, args ...any) error {
 
 // Join makes the connection a member of group g and returns the position
 // behind which it sees every event of the group. Joining again changes
-// nothing. It fails with [ErrClosed].
+// nothing. It fails with [ErrClosed] and [ErrGroups].
 func (c *Conn) Join(g string) (Position, error) { return c.s.rooms.join(g, c) }
 
 // Leave ends the membership; an event that is just being sent may still come.

@@ -35,7 +35,8 @@
 // such a connection is not held to be silent. Detached calls: at most
 // MaximumDetachedCalls per connection, then calls are answered by an error
 // ([Stats.RefusedCalls]). Negotiated but unopened connections: MaximumNegotiated,
-// then negotiation answers 503.
+// then negotiation answers 503. Groups of one connection: MaximumGroups, then
+// joining fails.
 //
 // # Goroutines
 //

@@ -8,6 +8,10 @@ import (
 // ErrClosed is returned when the connection has ended.
 var ErrClosed = errors.New("connection closed")
 
+// ErrGroups is returned by [Conn.Join] when the connection is a member of
+// MaximumGroups; a caller sees its text.
+var ErrGroups = Error("too many groups")
+
 // Causes with which a connection ends; OnDisconnect gets them, wrapped.
 var (
 	// ErrSlow: the peer did not take what was sent to it.

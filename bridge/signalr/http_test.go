@@ -97,6 +97,16 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+func TestMaximumConnections(t *testing.T) {
+	h := newSite(t, signalr.Config{MaximumConnections: 1}, nil)
+	h.greeted(t, "")
+	for method, header := range map[string][]string{"POST": nil, "GET": upgrading} {
+		if w := h.status(method, hubURL+map[string]string{"POST": "/negotiate"}[method], header...); w.Code != 503 {
+			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+}
+
 func TestAuthenticate(t *testing.T) {
 	who := make(chan *signalr.Conn, 1)
 	h := newSite(t, signalr.Config{Authenticate: func(r *http.Request) (signalr.Principal, error) {
@@ -144,6 +154,25 @@ func TestUnopenedNegotiations(t *testing.T) {
 		}
 		if s := h.Stats(); s.Negotiated != 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestTokenEndsWithItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSite(t, signalr.Config{}, nil)
+		a := h.negotiate(t, "?negotiateVersion=1")
+		r := h.greeted(t, "?id="+a.ConnectionToken)
+		synctest.Wait()
+		if w := h.status("GET", hubURL+"?id="+a.ConnectionToken, upgrading...); w.Code != 409 {
+			t.Errorf("while it is open: %d", w.Code)
+		}
+		r.send(`{"type":1,"invocationId":"1","target":"Void","arguments":[]}` + "\x1e")
+		r.want(`{"type":3,"invocationId":"1"}`) // the intruder did no harm
+		_ = r.link.Close()
+		synctest.Wait()
+		if w := h.status("GET", hubURL+"?id="+a.ConnectionToken, upgrading...); w.Code != 404 {
+			t.Errorf("after its end: %d", w.Code)
 		}
 	})
 }

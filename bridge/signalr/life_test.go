@@ -165,6 +165,18 @@ func TestForgottenGroupsChangeTheirEpoch(t *testing.T) {
 	}
 }
 
+func TestGroupsOfAConnectionAreBounded(t *testing.T) {
+	h := newSite(t, signalr.Config{MaximumGroups: 2}, nil)
+	c := h.dial(t, signalrtest.Options{})
+	for _, g := range []string{"a", "b", "a"} {
+		invoke(t, c, "JoinGroup", g)
+	}
+	const want = "An unexpected error occurred invoking 'JoinGroup' on the server. HubException: too many groups"
+	if _, err := c.Invoke(context.Background(), "JoinGroup", "c"); err == nil || err.Error() != want {
+		t.Errorf("one too many: %v", err)
+	}
+}
+
 func TestMembershipsSurviveChurn(t *testing.T) {
 	conns := make(chan *signalr.Conn, 4)
 	h := newSite(t, signalr.Config{}, func(s *signalr.Server) { s.OnConnect(func(c *signalr.Conn) { conns <- c }) })

@@ -18,6 +18,7 @@ type Position struct {
 // rooms keeps the groups and who is in them.
 type rooms struct {
 	keep  int // groups without members that are remembered
+	most  int // groups of one connection
 	count *counters
 
 	mu     sync.Mutex
@@ -48,8 +49,8 @@ type membership struct {
 	index int
 }
 
-func newRooms(keep int, count *counters) *rooms {
-	return &rooms{keep: keep, count: count, groups: make(map[string]*group), all: &group{}}
+func newRooms(cfg Config, count *counters) *rooms {
+	return &rooms{keep: cfg.IdleGroups, most: cfg.MaximumGroups, count: count, groups: make(map[string]*group), all: &group{}}
 }
 
 // enter makes c one of all; false when it has ended already.
@@ -71,20 +72,33 @@ func (r *rooms) join(name string, c *Conn) (Position, error) {
 		return Position{}, ErrClosed
 	}
 	key := groupKey(name)
+	if m := c.rooms[key]; m != nil {
+		return m.group.pos, nil
+	}
+	if len(c.rooms) > r.most { // all is one of them
+		return Position{}, ErrGroups
+	}
+	g := r.wake(name)
+	g.add(c, key)
+	return g.pos, nil
+}
+
+// wake returns the group of that name for a member to be added, and makes it
+// when it is not known.
+func (r *rooms) wake(name string) *group {
 	g := r.groups[name]
-	if g == nil {
+	switch {
+	case g == nil:
 		g = &group{name: name, pos: Position{Epoch: newID()}}
 		r.groups[name] = g
-		r.count.groups.Add(1)
-	} else if g.empty != nil {
+	case g.empty != nil:
 		r.idle.Remove(g.empty)
 		g.empty = nil
-		r.count.groups.Add(1)
+	default:
+		return g
 	}
-	if c.rooms[key] == nil {
-		g.add(c, key)
-	}
-	return g.pos, nil
+	r.count.groups.Add(1)
+	return g
 }
 
 // groupKey keeps the names of groups apart from all, whose key is empty.

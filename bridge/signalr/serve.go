@@ -16,7 +16,6 @@ import (
 // serve is the reader's goroutine: it owns the connection from the upgrade to
 // its end.
 func (c *Conn) serve() {
-	_ = c.link.SetReadDeadline(time.Now().Add(c.s.cfg.HandshakeTimeout))
 	var err error
 	for err == nil {
 		err = c.link.Receive(c.take)

@@ -47,7 +47,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		up: func(*Conn) {}, down: func(*Conn, error) {}, conns: make(map[string]*Conn),
 	}
 	s.desk = newDesk(s.cfg.MaximumNegotiated)
-	s.rooms = newRooms(s.cfg.IdleGroups, &s.count)
+	s.rooms = newRooms(s.cfg, &s.count)
 	return s, nil
 }
 
@@ -132,6 +132,7 @@ func (s *Server) admit(c *Conn) {
 		return
 	}
 	s.conns[c.id] = c
+	_ = c.link.SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // before anybody can shorten it
 	s.count.opened.Add(1)
 	s.readers.Go(c.serve)
 }

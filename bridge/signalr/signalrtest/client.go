@@ -2,6 +2,7 @@ package signalrtest
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,8 @@ type Options struct {
 	// ServerTimeout ends the client when nothing came for so long; 0 is 30 s,
 	// negative never.
 	ServerTimeout time.Duration
+	// TLS is used for https addresses; nil is the default.
+	TLS *tls.Config
 	// NetDial opens connections; nil is the network. See [Pipe].
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -98,7 +101,8 @@ func Dial(ctx context.Context, hubURL string, opts Options) (*Client, error) {
 			return nil, fmt.Errorf("negotiate: %w", err)
 		}
 	}
-	link, err := transport.Dial(ctx, "ws"+strings.TrimPrefix(n.url, "http"), transport.DialConfig{Header: opts.Header, NetDial: opts.NetDial})
+	to := "ws" + strings.TrimPrefix(n.url, "http")
+	link, err := transport.Dial(ctx, to, transport.DialConfig{Header: opts.Header, NetDial: opts.NetDial, TLS: opts.TLS})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ type negotiateAnswer struct {
 // negotiate asks the hub for a connection, following redirections. A new
 // access token goes into opts.Header.
 func negotiate(ctx context.Context, hubURL string, opts Options) (negotiated, error) {
-	web := &http.Client{Transport: &http.Transport{DialContext: opts.NetDial, DisableKeepAlives: true}}
+	web := &http.Client{Transport: &http.Transport{DialContext: opts.NetDial, TLSClientConfig: opts.TLS, DisableKeepAlives: true}}
 	for range hops {
 		a, err := ask(ctx, web, hubURL, opts.Header)
 		switch {
