@@ -43,6 +43,14 @@ type Decline struct {
 	Att  int
 }
 
+// Known: the offered work was played to its end already, by this start or an
+// earlier one, as the journal says. It is said as a done without a claim, once
+// per event: offers repeat, and so may this.
+type Known struct {
+	Work area.WorkID
+	Att  int
+}
+
 // Wish: the device has something to play. It counts in [Idle] alone; in every
 // other phase it is ignored.
 type Wish struct {
@@ -69,6 +77,7 @@ func (Heard) event()    {}
 func (Lease) event()    {}
 func (Take) event()     {}
 func (Decline) event()  {}
+func (Known) event()    {}
 func (Wish) event()     {}
 func (Withdraw) event() {}
 func (Over) event()     {}

@@ -180,6 +180,12 @@ func (t *Turn) decline(d Decline, now area.Instant) {
 	}
 }
 
+func (t *Turn) known(k Known, now area.Instant) {
+	if t.up && t.greeted {
+		t.say(area.Claim{Op: area.OpDone, Work: k.Work, Att: k.Att, Result: area.Played}, now)
+	}
+}
+
 func (t *Turn) taken(w area.WorkID) int {
 	return slices.IndexFunc(t.takes, func(k take) bool { return k.work == w })
 }

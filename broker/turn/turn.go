@@ -193,6 +193,8 @@ func (t *Turn) Step(ev Event, now area.Instant) []Action {
 		t.take(ev, now)
 	case Decline:
 		t.decline(ev, now)
+	case Known:
+		t.known(ev, now)
 	case Wish:
 		t.wants(ev, now)
 	case Withdraw:

@@ -350,6 +350,14 @@ func TestTake(t *testing.T) {
 	}
 }
 
+func TestKnown(t *testing.T) {
+	b := newBench(t, nil)
+	b.want(Known{"w", 2}, "")
+	b.greeted()
+	b.want(Known{"w", 2}, "done(0,played)")
+	b.hear(area.Answer{Op: area.OpReleased}, "")
+}
+
 func TestEmergencyEndsOwnPlay(t *testing.T) {
 	b := newBench(t, nil).playing()
 	b.want(Take{"e", 1}, "take(e,1)")
