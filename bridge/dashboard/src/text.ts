@@ -125,7 +125,7 @@ export const text = {
   health: {
     title: 'Health', fine: 'all well', warnings: (n: number) => `${n} ${plural(n, 'warning', 'warnings')}`,
     ok: 'works', away: 'away', part: (name: string) => parts[name] ?? name.charAt(0).toUpperCase() + name.slice(1),
-    page: 'This page', pageHow: 'live connection to the hub', devices: 'Devices', offline: (n: number) => (n === 0 ? 'none is offline' : `${n} offline`),
+    page: 'This page', pageHow: 'live connection to the hub', devices: 'Devices', offline: (n: number) => (n === 0 ? 'no speaker is missing' : `${n} ${plural(n, 'speaker', 'speakers')} offline`), online: (n: number) => `${n} online`,
     hub: 'Hub', noAnswer: 'no answer', unknown: 'not known yet', warning: 'Warning',
     statuses: { ready: 'ready', degraded: 'degraded', starting: 'starting', draining: 'going down', failed: 'failed' } as Record<string, string>,
   },

@@ -132,18 +132,20 @@ export const waiting = computed<Wait[]>(() => {
 /** Areas in which somebody speaks now. */
 export const speaking = computed<string[]>(() => (areaIds.value ?? []).filter((id) => areas.of(id).value?.busy?.state === 'held'));
 
-/** Players there are, and those online. */
-export const players = computed<{ all: number; online: number }>(() => {
-  let all = 0;
+/** How many devices are online, players and sensors, and how many players are gone. */
+export const present = computed<{ online: number; gone: number }>(() => {
   let online = 0;
+  let gone = 0;
   for (const id of deviceIds.value) {
     const d = devices.of(id).value;
-    if (d?.kind !== 'player') continue;
-    all++;
-    if (d.presence === 'online') online++;
+    if (d?.presence === 'online') online++;
+    if (d?.presence === 'offline' && d.kind === 'player') gone++;
   }
-  return { all, online };
+  return { online, gone };
 });
+
+/** How many values the sensors give. */
+export const sensorCount = computed(() => readingAreas.value.reduce((n, a) => n + readings.of(a).value.size, 0));
 
 /** Names for people; they subscribe where a component asks. */
 export const names: Names = {
@@ -204,5 +206,5 @@ effect(() => {
   figures.of('waiting').value = waiting.value.length;
 });
 effect(() => {
-  if (deviceIds.value.length > 0) figures.of('online').value = players.value.online;
+  if (deviceIds.value.length > 0) figures.of('online').value = present.value.online;
 });

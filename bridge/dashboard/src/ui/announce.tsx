@@ -204,7 +204,7 @@ function Start({ e }: { e: Estimate }) {
   if (start === null) return <>{t.noStart(where)}</>;
   const left = start - store.tick.value;
   const after = e.answer?.after ? store.order(e.answer.after) : undefined;
-  const behind = after ? (after.device ? store.names.device(after.device) : store.targetName(after.to)) : null;
+  const behind = after?.device ? store.names.device(after.device) : null;
   return <>{t.starts}{left < 1500 ? <b>{t.now}</b> : <>{t.inTime}<b>{t.about(span(left))}</b></>}{t.when(where, behind)}</>;
 }
 
@@ -259,11 +259,11 @@ function fieldsOf(e: unknown): typeof faults.value {
 }
 
 function Results() {
-  if (posted.value.length === 0) return <div role="status" class="vh" />;
+  const list = posted.value;
   return (
-    <ul class="results" role="status" aria-label={t.results} data-testid="announce-results">
-      {posted.value.map((p) => <Result key={p.id} p={p} />)}
-    </ul>
+    <div role="status" class={list.length ? '' : 'vh'}>
+      {list.length > 0 && <ul class="results" aria-label={t.results} data-testid="announce-results">{list.map((p) => <Result key={p.id} p={p} />)}</ul>}
+    </div>
   );
 }
 

@@ -30,7 +30,7 @@ function useHash(): string {
 
 function numberOf(id: string): number | null {
   if (id === 'waiting') return store.waiting.value.length;
-  if (id === 'sensors') return store.readingAreas.value.reduce((n, a) => n + store.readings.of(a).value.size, 0);
+  if (id === 'sensors') return store.sensorCount.value;
   return null;
 }
 

@@ -71,7 +71,8 @@ export function Activity() {
 /** Newest values of all sensors. */
 export function Sensors() {
   const t = text.sensor;
-  const all = store.readingAreas.value.flatMap((a) => [...store.readings.of(a).value.values()]);
+  store.tick.value; // a table of hundreds of values is drawn once a second
+  const all = store.readingAreas.value.flatMap((a) => [...store.readings.of(a).peek().values()]);
   const fit = all.filter(readingFits).sort((a, b) => a.area.localeCompare(b.area) || a.device.localeCompare(b.device) || a.metric.localeCompare(b.metric));
   return (
     <section class="panel" aria-labelledby="h-s" id="sensors">
@@ -93,11 +94,7 @@ function SensorRow({ r }: { r: Reading }) {
   return (
     <tr>
       <td>{r.area === store.unassigned ? text.sensor.unassigned : store.names.area(r.area)}</td><td title={r.topic}>{r.device}{r.channel ? ` · ${r.channel}` : ''}</td><td>{metricName(r.metric)}</td>
-      <td class="v">{r.quality === 'bad' ? '–' : value(r.value)} {r.quality === 'bad' ? '' : r.unit} <Mark quality={r.quality} /></td><td><Ago ts={r.ts} quality={r.quality} /></td>
+      <td class="v">{r.quality === 'bad' ? '–' : value(r.value)} {r.quality === 'bad' ? '' : r.unit} <Mark quality={r.quality} /></td><td>{r.quality === 'stale' || !r.ts ? '–' : age(store.tick.peek() - r.ts)}</td>
     </tr>
   );
-}
-
-function Ago({ ts, quality }: { ts: number; quality: Reading['quality'] }) {
-  return <>{quality === 'stale' || !ts ? '–' : age(store.tick.value - ts)}</>;
 }

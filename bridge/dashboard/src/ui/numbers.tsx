@@ -53,8 +53,6 @@ function Longest() {
 }
 
 function Known() {
-  const all = store.players.value.all;
-  const online = store.figures.of('online').value ?? 0;
-  const of = online <= all ? all : store.deviceIds.value.length;
-  return <>{of > 0 ? t.of(of) : ''}</>;
+  const all = store.deviceIds.value.length;
+  return <>{all > 0 ? t.of(all) : ''}</>;
 }

@@ -40,7 +40,7 @@ function behind(o: store.Wait['order'], start: number | null): string {
   const area = store.names.area(o.area);
   const first = o.after ? store.order(o.after) : undefined;
   if (o.not_before && start !== null) return text.queue.at(area, clock(start));
-  if (first) return text.queue.after(area, first.device ? store.names.device(first.device) : store.targetName(first.to));
+  if (first?.device) return text.queue.after(area, store.names.device(first.device));
   return area;
 }
 
@@ -48,9 +48,10 @@ function behind(o: store.Wait['order'], start: number | null): string {
 export function Health() {
   const r = store.readiness.value;
   const live = store.link.value === 'live' && !store.stale.value;
-  const { all, online } = store.players.value;
+  const all = store.deviceIds.value.length;
+  const { online, gone } = store.present.value;
   const parts = r && r !== 'away' ? Object.entries(r.parts ?? {}) : [];
-  const warnings = parts.filter(([, p]) => !p.ok).length + (r === 'away' ? 1 : 0) + (live ? 0 : 1) + (online < all ? 1 : 0);
+  const warnings = parts.filter(([, p]) => !p.ok).length + (r === 'away' ? 1 : 0) + (live ? 0 : 1) + (gone > 0 ? 1 : 0);
   return (
     <section class="panel" aria-labelledby="h-h" id="health" data-testid="health">
       <div class="ph"><h2 id="h-h">{text.health.title}</h2><span class="sub">{warnings ? text.health.warnings(warnings) : text.health.fine}</span></div>
@@ -59,7 +60,7 @@ export function Health() {
           state={r === null ? text.health.unknown : r === 'away' ? text.health.noAnswer : (text.health.statuses[r.status] ?? r.status)} />
         {parts.map(([name, p]) => <Part key={name} ok={p.ok} name={text.health.part(name)} how={p.mode ?? p.detail ?? ''} state={p.ok ? text.health.ok : text.health.away} />)}
         <Part ok={live} name={text.health.page} how={text.health.pageHow} state={live ? text.live(store.roundTrip.value).replace('Live, ', '') : text.reconnecting} />
-        {all > 0 && <Part ok={online === all} name={text.health.devices} how={text.health.offline(all - online)} state={text.area.online(online, all)} />}
+        {all > 0 && <Part ok={gone === 0} name={text.health.devices} how={text.health.offline(gone)} state={text.health.online(online)} />}
       </ul>
     </section>
   );

@@ -129,7 +129,7 @@ function BarButton({ bar, now }: { bar: Bar; now: number }) {
       {x.kind === 'live' && <span class="el" style={{ width: `${gone * 100}%` }} />}
       <span class="vh">{label}</span>
       <span class="in-bar" aria-hidden="true">
-        {bar.more ? <b>{bar.more + 1}</b> : <><b class="long">{who(x)}</b><b class="short">{brief(x)}</b><span class="t">{said(o)}</span></>}
+        {bar.more ? <b class="many">{bar.more + 1}</b> : <><b class="long">{who(x)}</b><b class="short">{brief(x)}</b><span class="t">{said(o)}</span></>}
       </span>
     </button>
   );
@@ -151,8 +151,8 @@ function Table() {
   const s = shown.value;
   const rows = (store.areaIds.value ?? []).flatMap(ofArea).filter((x) => x.to > now - s.back && x.from < now + s.ahead).sort((a, b) => b.from - a.from).slice(0, tableRows);
   return (
-    <div class="scroll tall" tabIndex={0} role="region" aria-label={t.title}>
-      <table class="data">
+    <div class="scroll tall" tabIndex={0} role="region" aria-label={t.caption}>
+      <table class="data spoken">
         <caption class="vh">{t.caption}</caption>
         <thead><tr>{t.columns.map((c) => <th key={c} scope="col">{c}</th>)}</tr></thead>
         <tbody>
