@@ -52,6 +52,10 @@
 // # What it does not do
 //
 // It keeps nothing on disk, knows no users and no tenants, and does not
-// encrypt. A client's own Receive Maximum is not honoured, and a message that
-// waited for an absent client is sent with the DUP flag set.
+// encrypt. CONNACK does not name the largest packet, a client's own Receive
+// Maximum is not honoured, and a message that waited for an absent client is
+// sent with the DUP flag set. More than 8,192 retained messages, or more than
+// MaxOutputBytes that the client does not read meanwhile, do not reach a client
+// that subscribes to all of them at once. A filter "x/+/#" does not match "x/y"
+// for a client live; "x/y/#" does match "x/y".
 package broker

@@ -28,15 +28,14 @@ func newHalfOpen(most, perAddr int) *halfOpen {
 func (h *halfOpen) add(l *link) (evicted []*link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	addr := host(l.addr)
-	if h.count[addr] >= h.perAddr {
-		evicted = append(evicted, h.evict(addr))
+		if h.count[l.host] >= h.perAddr {
+		evicted = append(evicted, h.evict(l.host))
 	}
 	if h.order.Len() >= h.most {
 		evicted = append(evicted, h.evict(""))
 	}
 	h.at[l] = h.order.PushBack(l)
-	h.count[addr]++
+	h.count[l.host]++
 	return evicted
 }
 
@@ -46,7 +45,7 @@ func (h *halfOpen) evict(addr string) *link {
 	var oldest *link
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
-		if addr != "" && host(l.addr) != addr {
+		if addr != "" && l.host != addr {
 			continue
 		}
 		if !l.heard.Load() {
@@ -75,9 +74,8 @@ func (h *halfOpen) drop(l *link) {
 	}
 	h.order.Remove(e)
 	delete(h.at, l)
-	addr := host(l.addr)
-	if h.count[addr]--; h.count[addr] == 0 {
-		delete(h.count, addr)
+		if h.count[l.host]--; h.count[l.host] == 0 {
+		delete(h.count, l.host)
 	}
 }
 
@@ -87,6 +85,7 @@ func (h *halfOpen) len() int {
 	return h.order.Len()
 }
 
+// host is an address without its port, or as it is where it has none.
 func host(addr string) string {
 	if h, _, err := net.SplitHostPort(addr); err == nil {
 		return h

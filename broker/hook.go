@@ -138,7 +138,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Disconnect:
 		l := linkOf(cl)
 		l.goodbye = true
-		l.keepWill = pk.ReasonCode == packets.CodeDisconnectWillMessage.Code
+		l.keepWill = pk.ReasonCode != packets.CodeDisconnect.Code // [MQTT-3.14.4-3]
 	}
 	return pk, nil
 }

@@ -19,6 +19,7 @@ type link struct {
 	out  output
 	num  uint64 // the connection's number, from 1
 	addr string
+	host string        // addr without the port
 	done chan struct{} // closed when the library has let go of the connection
 
 	heard  atomic.Bool                 // a byte has come
@@ -27,20 +28,21 @@ type link struct {
 
 	// The rest belongs to the connection's goroutine, from CONNECT on.
 	id       string
-	alive    time.Duration         // silence after which the client is lost; 0: none
-	will     *will                 // nil: none
-	goodbye  bool                  // DISCONNECT has come
-	keepWill bool                  // and it asks for the will
-	lost     bool                  // nothing came in time
-	up       bool                  // the session is established
-	tag      packets.Subscriptions // what its messages carry: see tagOf
-	fresh    []bool                // of the SUBSCRIBE in hand: which filters are new
-	parents  []packets.Subscription
-	scanning bool // holds the retained lock for reading
+	alive    time.Duration          // silence after which the client is lost; 0: none
+	will     *will                  // nil: none
+	goodbye  bool                   // DISCONNECT has come
+	keepWill bool                   // and does not call off the will
+	lost     bool                   // nothing came in time
+	up       bool                   // the session is established
+	tag      packets.Subscriptions  // what its messages carry: see tagOf
+	fresh    []bool                 // of the SUBSCRIBE in hand: which filters are new
+	parents  []packets.Subscription // and which want the level above their "#"
+	scanning bool                   // holds the retained lock for reading
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
+	l.host = host(l.addr)
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start: b.work.Go,

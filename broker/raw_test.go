@@ -202,3 +202,5 @@ func events(b interface {
 	b.Connections(func(e broker.ConnEvent) { c <- e })
 	return c
 }
+
+var noDeadline time.Time

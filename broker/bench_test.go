@@ -1,0 +1,103 @@
+package broker_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+var message = area.Message{Topic: "tacet/area/north/busy", Payload: make([]byte, 200), QoS: 1, Retain: true, From: area.FromArbiter}
+
+// BenchmarkPublish is the hub to so many of its own subscribers.
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{1, 10} {
+		b.Run(fmt.Sprint(n, "-inline"), func(b *testing.B) {
+			br := overTCP(b, broker.Config{}, silent)
+			var got atomic.Int64
+			for range n {
+				if _, err := br.Subscribe("tacet/#", func(area.Message) { got.Add(1) }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				publish(b, br, message)
+			}
+			if got.Load() < int64(b.N*n) {
+				b.Errorf("%d came", got.Load())
+			}
+		})
+	}
+}
+
+// BenchmarkRoundTrip is a client's QoS 1 publication over TCP, its
+// acknowledgement, and its delivery to a subscriber of the hub.
+func BenchmarkRoundTrip(b *testing.B) {
+	br := overTCP(b, broker.Config{}, silent)
+	if _, err := br.Subscribe("tacet/#", func(area.Message) {}); err != nil {
+		b.Fatal(err)
+	}
+	r := dialTCP(b, br, 4)
+	_ = r.SetDeadline(noDeadline)
+	r.connect("gate-1")
+	pk := publishPacket("tacet/device/gate-1/tele/temperature", "21.5", 1, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.send(pk)
+		r.expect(packets.Puback)
+	}
+}
+
+// BenchmarkFanOut is the hub to 50 clients over TCP, in bursts of 20 messages.
+func BenchmarkFanOut(b *testing.B) {
+	const clients, burst = 50, 20
+	br := overTCP(b, broker.Config{}, silent)
+	done := make(chan error, clients)
+	for i := range clients {
+		r := dialTCP(b, br, 4)
+		_ = r.SetDeadline(noDeadline)
+		r.connect(fmt.Sprint("gate-", i))
+		r.send(subscribePacket(1, 0, "live"))
+		r.expect(packets.Suback)
+		go func() {
+			for n := 0; ; {
+				pk, err := r.recv()
+				if err != nil {
+					return
+				}
+				if pk.FixedHeader.Type == packets.Publish {
+					if n++; n%burst == 0 {
+						done <- nil
+					}
+				}
+			}
+		}()
+	}
+	m := area.Message{Topic: "live", Payload: make([]byte, 200)}
+	for b.Loop() {
+		for range burst {
+			publish(b, br, m)
+		}
+		for range clients {
+			<-done
+		}
+	}
+	b.ReportMetric(float64(b.N)*clients*burst/b.Elapsed().Seconds(), "messages/s")
+}
+
+// BenchmarkConnect is CONNECT to CONNACK over TCP.
+func BenchmarkConnect(b *testing.B) {
+	br := overTCP(b, broker.Config{}, silent)
+	i := 0
+	for b.Loop() {
+		r := dialTCP(b, br, 4)
+		r.connect(fmt.Sprint("c", i))
+		_ = r.Close()
+		i++
+	}
+}
