@@ -33,6 +33,8 @@ type watcher struct {
 	mu  sync.Mutex
 	all []sent
 	got chan struct{} // has room for one signal
+
+	before func(event string) // called by Send; set before anything is sent
 }
 
 func newWatcher() *watcher { return &watcher{got: make(chan struct{}, 1)} }
@@ -44,6 +46,9 @@ func (w *watcher) Send(group, event string, args ...any) {
 	b, err := json.Marshal(args)
 	if err != nil {
 		panic(err)
+	}
+	if w.before != nil {
+		w.before(event)
 	}
 	w.mu.Lock()
 	w.all = append(w.all, sent{group, event, string(b), time.Now()})
@@ -67,17 +72,20 @@ func (w *watcher) of(group, event string) (list []sent) {
 }
 
 // await waits until the group has n of the event.
-func (w *watcher) await(t *testing.T, group, event string, n int) []sent {
+func (w *watcher) await(t *testing.T, group, event string, n int) {
+	t.Helper()
+	w.until(t, fmt.Sprintf("%d of %s to %s", n, event, group), func() bool { return len(w.of(group, event)) >= n })
+}
+
+// until waits until something is so that an event tells of.
+func (w *watcher) until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	late := time.After(10 * time.Second)
-	for {
-		if list := w.of(group, event); len(list) >= n {
-			return list
-		}
+	for !so() {
 		select {
 		case <-w.got:
 		case <-late:
-			t.Fatalf("group %s got %d of %s, want %d", group, len(w.of(group, event)), event, n)
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
@@ -275,11 +283,16 @@ type world struct {
 // called.
 func newWorld(t *testing.T, b area.Bus, rules ...mapping.Rule) *world {
 	t.Helper()
+	return newWorldWatched(t, b, newWatcher(), rules...)
+}
+
+func newWorldWatched(t *testing.T, b area.Bus, hub *watcher, rules ...mapping.Rule) *world {
+	t.Helper()
 	table, err := mapping.Compile(rules)
 	must(t, err)
 	hist, err := history.New(history.Config{})
 	must(t, err)
-	w := &world{bus: b, hub: newWatcher(), site: newSite("north", "south"), desk: &desk{}}
+	w := &world{bus: b, hub: hub, site: newSite("north", "south"), desk: &desk{}}
 	w.reg, err = registry.New(registry.Config{}, w.site, hist, new(registry.Memory), time.Now, quietLog())
 	must(t, err)
 	retained, _ := b.(Retainer)

@@ -20,6 +20,7 @@ func TestSensorToWatcher(t *testing.T) {
 		b := brokertest.New(t)
 		sensor := b.Dial(t, "sensor")
 		sensor.Publish("home/south/yard/co2", 1, true, "400").Wait()
+		synctest.Wait() // the broker acknowledges before it tells its subscribers
 		w := newWorld(t, b, mapping.Rule{Topic: "meters/{device}", Format: mapping.JSON, Fields: map[string]string{"p": "power"}})
 		sensor.Publish("home/north/hall/temperature", 1, false, "21.5").Wait()
 		sensor.Publish("meters/m1", 1, false, `{"p":"7","q":8}`).Wait()

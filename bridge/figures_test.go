@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +17,8 @@ func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newWatcher()
 		messages := uint64(100)
-		var overlaps atomic.Uint64
-		overlaps.Store(1)
 		f := NewFigures(Sources{
-			Overlaps: overlaps.Load,
+			Overlaps: func() uint64 { return 1 },
 			Speaking: func() int { return 2 },
 			Waiting:  func() int { return 3 },
 			SoundP95: func() time.Duration { return 250 * time.Millisecond },
@@ -57,18 +54,31 @@ func TestFigures(t *testing.T) {
 				t.Errorf("%s = %v, %v; want %v", name, v, ok, want)
 			}
 		}
-		figures(12 * time.Hour)
-		overlaps.Store(3)
-		if got := figures(11 * time.Hour)["overlaps_24h"]; got != 3 {
-			t.Errorf("after 23 hours %v overlaps, want 3", got)
-		}
-		if got := figures(2 * time.Hour)["overlaps_24h"]; got != 2 {
-			t.Errorf("after 25 hours %v overlaps, want 2", got)
-		}
-		if got := figures(12 * time.Hour)["overlaps_24h"]; got != 0 {
-			t.Errorf("after 37 hours %v overlaps, want 0", got)
-		}
 		cancel()
 		synctest.Wait()
 	})
+}
+
+func TestOverlapsOfADay(t *testing.T) {
+	start := time.Unix(1_795_255_200, 0)
+	now, overlaps := start, uint64(1)
+	f := NewFigures(Sources{Overlaps: func() uint64 { return overlaps }}, newWatcher(), func() time.Time { return now })
+	f.begin()
+	after := func(hours time.Duration) (got float64) {
+		for now.Before(start.Add(hours * time.Hour)) {
+			now = now.Add(time.Minute)
+			got = f.overlapsOfDay(now)
+		}
+		return got
+	}
+	for _, c := range []struct {
+		hours      time.Duration
+		want       float64
+		thereafter uint64 // overlaps since the start
+	}{{1, 1, 1}, {12, 1, 3}, {23, 3, 3}, {25, 2, 3}, {35, 2, 3}, {37, 0, 3}} {
+		if got := after(c.hours); got != c.want {
+			t.Errorf("after %d hours %v overlaps, want %v", c.hours, got, c.want)
+		}
+		overlaps = c.thereafter
+	}
 }

@@ -14,7 +14,7 @@ import (
 
 // ViewConfig says how a view works. Zero values mean the defaults.
 type ViewConfig struct {
-	Settle time.Duration // how long a device's new readings are gathered for one DeviceChanged; default 1 s (each goes out as a Reading at once)
+	Settle time.Duration // how long a device's new readings are gathered for one DeviceChanged, twice that among thousands; default 1 s (each is a Reading at once)
 	Orders int           // most changes of orders that wait; default 4,096
 }
 

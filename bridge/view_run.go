@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -14,6 +16,12 @@ import (
 // not have yet: over an outside broker anybody may make some up.
 const maxBusy = 10_000
 
+// Gathered readings go out in this many portions, of so many devices at least.
+const (
+	portions   = 10
+	minPortion = 64
+)
+
 // owned is what the view's objects are made of; Run's goroutine alone has it.
 type owned struct {
 	base    map[area.Name]area.Area // the roster's part
@@ -22,6 +30,8 @@ type owned struct {
 	queue   map[area.Name][]area.Queued
 	players map[area.DeviceID]area.Device // the roster's part
 	late    map[area.DeviceID]struct{}    // devices with new readings alone
+	going   []area.DeviceID               // of them, those whose turn it is
+	portion int                           // how many of these go at a time
 }
 
 func newOwned() owned {
@@ -57,7 +67,7 @@ func (v *View) loop(ctx context.Context) {
 	settle := time.NewTimer(v.cfg.Settle)
 	settle.Stop()
 	defer settle.Stop()
-	waiting := false
+	waiting := false // for settle
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,9 +80,9 @@ func (v *View) loop(ctx context.Context) {
 			waiting = false
 			v.settled()
 		}
-		if len(v.state.late) > 0 && !waiting {
+		if pause := v.pause(); pause > 0 && !waiting {
 			waiting = true
-			settle.Reset(v.cfg.Settle)
+			settle.Reset(pause)
 		}
 	}
 }
@@ -141,13 +151,31 @@ func differ[K comparable, V any](was, is map[K]V, keys map[K]struct{}) {
 	}
 }
 
-// settled remakes the devices whose readings were gathered.
+// pause is how long until devices' readings are sent; 0: there are none.
+func (v *View) pause() time.Duration {
+	switch {
+	case len(v.state.going) > 0:
+		return v.cfg.Settle / portions
+	case len(v.state.late) > 0:
+		return v.cfg.Settle
+	}
+	return 0
+}
+
+// settled remakes devices whose readings were gathered: few at once, many in
+// portions, so that thousands do not flood the queues of the watchers.
 func (v *View) settled() {
-	late := v.state.late
-	v.state.late = map[area.DeviceID]struct{}{}
-	for d := range late {
+	s := &v.state
+	if len(s.going) == 0 {
+		s.going = slices.AppendSeq(s.going, maps.Keys(s.late))
+		s.portion = max(minPortion, (len(s.going)+portions-1)/portions)
+		clear(s.late)
+	}
+	n := min(s.portion, len(s.going))
+	for _, d := range s.going[:n] {
 		v.remakeDevice(d)
 	}
+	s.going = slices.Delete(s.going, 0, n)
 }
 
 // remakeArea makes an area's object anew and sends what is different.

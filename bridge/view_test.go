@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,52 @@ func (f *follower) check(t *testing.T, want []area.Area) {
 	}
 }
 
+// A watcher asks to join after an object has changed and before its delta is
+// sent: it has to wait, or it would get the change twice.
+func TestJoinWaitsForTheDelta(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, armed := make(chan struct{}), make(chan struct{})
+		hub := newWatcher()
+		hub.before = func(event string) {
+			select {
+			case <-armed:
+				if event == eventArea {
+					<-gate
+				}
+			default:
+			}
+		}
+		w := newWorldWatched(t, newBus(), hub)
+		synctest.Wait()
+		close(armed)
+		w.site.change(func() {
+			a := newArea("north")
+			a.Volume = 5
+			w.site.areas["north"] = a
+		})
+		synctest.Wait()
+		joined := func(group string) {
+			if list := hub.of(group, eventArea); !strings.Contains(list[len(list)-1].args, `"volume":5`) {
+				t.Errorf("joined %s before its delta was sent", group)
+			}
+		}
+		go func() {
+			if a, _ := w.view.Join("north", joined); a.Seq != 2 {
+				t.Errorf("snapshot %d of north, want 2", a.Seq)
+			}
+		}()
+		go func() {
+			if all := w.view.JoinAll(joined); all[0].Seq != 2 {
+				t.Errorf("snapshot %d of north among all, want 2", all[0].Seq)
+			}
+		}()
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		w.close()
+	})
+}
+
 // Watchers join all the time while three sources change what they watch.
 func TestDeltasHaveNoHoleAndNoRepeat(t *testing.T) {
 	b := newBus()
@@ -115,6 +162,11 @@ func TestDeltasHaveNoHoleAndNoRepeat(t *testing.T) {
 	}
 	wg.Wait()
 	w.hub.await(t, "area:south", eventOrder, n)
+	last := string(area.IdleBusy("north", 1, n-1, time.Second).Encode())
+	w.hub.until(t, "the last change of north", func() bool {
+		a, _ := w.view.Area("north")
+		return string(a.Busy) == last && a.Volume == n-1
+	})
 	w.close()
 	for _, f := range all {
 		f.apply(t, w.hub.of(All, eventArea)[f.from:])
@@ -124,10 +176,6 @@ func TestDeltasHaveNoHoleAndNoRepeat(t *testing.T) {
 		f.apply(t, w.hub.of("area:north", eventArea)[f.from:])
 		a, _ := w.view.Area("north")
 		f.check(t, []area.Area{a})
-	}
-	a, _ := w.view.Area("north")
-	if want := string(area.IdleBusy("north", 1, n-1, time.Second).Encode()); string(a.Busy) != want || a.Volume != n-1 {
-		t.Errorf("north: %s, volume %d; want %s, %d", a.Busy, a.Volume, want, n-1)
 	}
 }
 
@@ -230,6 +278,37 @@ func TestViewOfDevices(t *testing.T) {
 		}
 		if got := w.view.Devices(DeviceFilter{}); len(got) != 2 || got[0].ID != "gate-1" {
 			t.Errorf("devices: %s", encode(got))
+		}
+		w.close()
+	})
+}
+
+func TestManyReadingsGoInPortions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newBus())
+		const n = 1000
+		round := func() {
+			for i := range n {
+				w.publish(t, fmt.Sprintf("home/north/s%d/co2", i), fmt.Sprint(time.Now().UnixMilli()))
+			}
+			synctest.Wait()
+		}
+		round()
+		time.Sleep(time.Millisecond)
+		round()
+		before := len(w.hub.of(All, eventDevice))
+		for range 12 {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if now := len(w.hub.of(All, eventDevice)); now-before > n/10 {
+				t.Errorf("%d devices at once, want at most %d", now-before, n/10)
+			}
+			before = len(w.hub.of(All, eventDevice))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := len(w.hub.of(All, eventDevice)); got != 2*n {
+			t.Errorf("%d deltas, want %d", got, 2*n)
 		}
 		w.close()
 	})
