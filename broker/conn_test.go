@@ -248,6 +248,38 @@ func TestContendedID(t *testing.T) {
 	})
 }
 
+// TestTakeOverOfStuckConnection: one that waits in a gate does not keep its
+// successor out for ever, nor does its late end harm it.
+func TestTakeOverOfStuckConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t)
+		release := make(chan struct{})
+		b.Gate("slow", func(area.Message) error { <-release; return nil })
+		stuck := dial(t, b, 4, "gate-1")
+		stuck.send(publishPacket("slow", "x", 1, 1))
+		start := time.Now()
+		fresh := dial(t, b, 4, "gate-1")
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("the new connection waited %s, want 5s", d)
+		}
+		close(release)
+		stuck.closed()
+		synctest.Wait()
+		fresh.send(subscribePacket(1, 0, "to/gate-1"))
+		fresh.expect(packets.Suback)
+		if err := b.Publish(context.Background(), area.Message{Topic: "to/gate-1", Payload: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		fresh.expect(packets.Publish)
+		if st := b.Stats(); st.Stuck != 1 || st.Deaf != 0 || st.Connections != 1 || st.Sessions != 1 {
+			t.Errorf("stats %+v; want 1 stuck, 1 connection, 1 session", st)
+		}
+		if !b.Disconnect("gate-1", "done") {
+			t.Error("the new connection is not known")
+		}
+	})
+}
+
 // failing is a listener that fails a few times.
 type failing struct {
 	errs  []error

@@ -30,7 +30,9 @@
 //
 // For one client id the order of events is: [ConnEvent] up, its messages, its
 // will if it left without a goodbye, [ConnEvent] down, then the next
-// connection's up. A will with a delay comes later.
+// connection's up. A will with a delay comes later. Where a connection does not
+// end within five seconds of being taken over, which takes a gate that waits for
+// so long, its down comes after the next one's up: compare Conn, not arrival.
 //
 // # Open mode
 //

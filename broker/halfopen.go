@@ -28,7 +28,7 @@ func newHalfOpen(most, perAddr int) *halfOpen {
 func (h *halfOpen) add(l *link) (evicted []*link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-		if h.count[l.host] >= h.perAddr {
+	if h.count[l.host] >= h.perAddr {
 		evicted = append(evicted, h.evict(l.host))
 	}
 	if h.order.Len() >= h.most {
@@ -74,7 +74,7 @@ func (h *halfOpen) drop(l *link) {
 	}
 	h.order.Remove(e)
 	delete(h.at, l)
-		if h.count[l.host]--; h.count[l.host] == 0 {
+	if h.count[l.host]--; h.count[l.host] == 0 {
 		delete(h.count, l.host)
 	}
 }
