@@ -1,0 +1,348 @@
+package firmware
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
+)
+
+// Parts is what an agent works with. All are needed; they are the caller's to
+// close, but for Player and Beacon.
+type Parts struct {
+	Uplink   Uplink
+	Player   Player
+	Beacon   Beacon
+	Clock    Clock
+	Renderer Renderer
+	Memory   *Memory
+	Log      *slog.Logger
+}
+
+// Agent is one device. Make it with [New]; all methods but Run are safe for
+// concurrent use and do not block.
+type Agent struct {
+	cfg Config
+	Parts
+	count counters
+
+	inbox  chan func()   // what the owner is to do
+	links  chan struct{} // link has changed
+	over   chan playEnd  // of the play; one at a time
+	made   chan rendered // sounds of works
+	toMake chan *item    // works to be rendered
+	ready  chan struct{} // closed once the hub has answered
+
+	shared shared
+	work   sync.WaitGroup // renderers and the writer; Run starts and awaits them
+
+	// All below belongs to Run's goroutine.
+	turn     *turn.Turn
+	todo     []turn.Event // to be stepped after the present one
+	play     *play        // what sounds; nil: nothing
+	offers   map[area.WorkID]*taking
+	queue    []*item    // assigned, in the order of their coming
+	current  *item      // of queue: the wish
+	busy     *area.Busy // newest seen on this connection
+	link     link
+	status   area.Status // as last published
+	greeted  bool
+	leaving  bool
+	leaveBy  area.Instant
+	ampOff   area.Instant // when the amplifier is switched off; Never: not at all
+	ampOn    bool
+	lampOn   bool
+	blinks   area.Instant // identify: until then
+	warned   map[string]bool
+	wake     *time.Timer
+	renderer context.Context
+}
+
+// shared is what other goroutines read or set.
+type shared struct {
+	fence  atomic.Int64 // deadline of the play, on the clock; 0: silence
+	volume atomic.Int64
+	muted  atomic.Bool
+	boot   atomic.Uint64
+
+	mu   sync.Mutex
+	link link // newest state of the connection
+}
+
+// link is the connection to the hub.
+type link struct {
+	up   bool
+	conn uint64
+	hub  string
+}
+
+type counters struct {
+	offers, unfit, full, takes, declined, played, stopped, preempted, failed, repeated, deaf, dropped atomic.Uint64
+}
+
+// Stats counts what an [Agent] has done since it was made.
+type Stats struct {
+	Offers    uint64 // heard, repetitions included
+	Unfit     uint64 // not taken: a work that this device cannot do
+	Full      uint64 // not taken: too many works are waiting here
+	Takes     uint64
+	Declined  uint64 // assigned, and given back
+	Played    uint64 // to the last sample
+	Stopped   uint64 // by the deadline, by our own end, or because nobody wants it any more
+	Preempted uint64
+	Failed    uint64 // by the loudspeaker
+	Repeated  uint64 // answered from the journal
+	Deaf      uint64 // connections made again because nobody answered
+	Dropped   uint64 // messages for which the inbox had no room
+}
+
+// New makes an agent. It fails if cfg is not valid or a part is missing; it
+// starts nothing.
+func New(cfg Config, p Parts) (*Agent, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if p.Uplink == nil || p.Player == nil || p.Beacon == nil || p.Clock == nil || p.Renderer == nil || p.Memory == nil || p.Log == nil {
+		return nil, errors.New("device: a part is missing")
+	}
+	cfg.fill()
+	a := &Agent{cfg: cfg, Parts: p,
+		inbox: make(chan func(), inboxLen), links: make(chan struct{}, 1), over: make(chan playEnd, 1),
+		made: make(chan rendered, 2*mostTaken), toMake: make(chan *item, 2*mostTaken), ready: make(chan struct{}),
+		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never}
+	a.shared.volume.Store(int64(cfg.Volume))
+	a.shared.boot.Store(p.Memory.Boot())
+	a.turn = turn.New(turn.Config{Area: cfg.Area, Device: cfg.Device, MID: p.Memory.MID(), Boot: p.Memory.Boot(),
+		StopLatency: max(turn.DefaultStopLatency, p.Player.Tail()), Nonce: rand.Text})
+	return a, nil
+}
+
+// Ready is closed when the hub has answered for the first time.
+func (a *Agent) Ready() <-chan struct{} { return a.ready }
+
+// Hub is the address of the hub that the device is connected to, empty where it
+// is not.
+func (a *Agent) Hub() string {
+	a.shared.mu.Lock()
+	defer a.shared.mu.Unlock()
+	if !a.shared.link.up {
+		return ""
+	}
+	return a.shared.link.hub
+}
+
+// ToggleMute is the mute button: it acts on the next chunk of sound.
+func (a *Agent) ToggleMute() {
+	a.shared.muted.Store(!a.shared.muted.Load())
+	a.enqueue(func() {}) // so that the status is published
+}
+
+// Stats is what was counted so far.
+func (a *Agent) Stats() Stats {
+	c := &a.count
+	return Stats{Offers: c.offers.Load(), Unfit: c.unfit.Load(), Full: c.full.Load(), Takes: c.takes.Load(), Declined: c.declined.Load(),
+		Played: c.played.Load(), Stopped: c.stopped.Load(), Preempted: c.preempted.Load(), Failed: c.failed.Load(),
+		Repeated: c.repeated.Load(), Deaf: c.deaf.Load(), Dropped: c.dropped.Load()}
+}
+
+// Run is the device until ctx ends: then it stops sounding, gives back what it
+// was to do, says that it is offline, and returns nil, within 3 s. It fails
+// only where the loudspeaker cannot be opened. It runs the uplink.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.off()
+	if err := a.Player.Open(a.cfg.Rate, 1); err != nil {
+		return err
+	}
+	defer a.work.Wait()
+	var end context.CancelFunc
+	a.renderer, end = context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	for range 2 {
+		a.work.Go(a.render)
+	}
+	cancel, err := a.listen()
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	a.wake = time.NewTimer(0)
+	defer a.wake.Stop()
+	return a.linkedUp(ctx)
+}
+
+// linkedUp is the owner with its uplink, which ends after it, when the last
+// words are sent.
+func (a *Agent) linkedUp(ctx context.Context) error {
+	link, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	failed := make(chan error, 1)
+	a.work.Go(func() { failed <- a.Uplink.Run(link) })
+	a.own(ctx)
+	end()
+	return <-failed
+}
+
+// own is the loop of the owner.
+func (a *Agent) own(ctx context.Context) {
+	stop := ctx.Done()
+	for !a.gone() {
+		select {
+		case f := <-a.inbox:
+			f()
+		case <-a.links:
+			a.linked()
+		case e := <-a.over:
+			a.ended(e)
+		case r := <-a.made:
+			a.soundMade(r)
+		case <-a.wake.C:
+			a.due()
+		case <-stop:
+			stop = nil
+			a.leave()
+		}
+		a.settle()
+	}
+	a.farewell()
+	if a.play != nil {
+		a.play.cancel()
+	}
+}
+
+// settle brings everything into line after something has happened.
+func (a *Agent) settle() {
+	a.flush()
+	for a.next() {
+		a.flush()
+	}
+	if !a.greeted && a.turn.Greeted() {
+		a.greeted = true
+		close(a.ready)
+	}
+	a.show()
+	a.sleep()
+}
+
+// flush steps everything that is to be stepped.
+func (a *Agent) flush() {
+	for len(a.todo) > 0 {
+		ev := a.todo[0]
+		a.todo = a.todo[1:]
+		actions := slices.Clone(a.turn.Step(ev, a.now()))
+		a.shared.fence.Store(int64(a.turn.Deadline()))
+		for _, act := range actions {
+			a.do(act)
+		}
+	}
+}
+
+func (a *Agent) step(ev turn.Event) { a.todo = append(a.todo, ev) }
+
+// do does what the protocol says.
+func (a *Agent) do(act turn.Action) {
+	switch act := act.(type) {
+	case turn.Send:
+		a.publish(area.Message{Topic: area.ClaimTopic(a.cfg.Area, a.cfg.Device), Payload: act.Claim.Encode(), QoS: 1})
+	case turn.Start:
+		a.start(act)
+	case turn.Stop:
+		a.halt()
+	case turn.Assigned:
+		a.assigned(act)
+	case turn.Refused:
+		a.refused(act)
+	case turn.Free:
+		a.free(act)
+	case turn.Booted:
+		a.booted(act.Boot)
+	case turn.Replaced:
+		a.warnOnce(area.ReasonReplaced, "another machine has this device's name")
+	case turn.Deaf:
+		a.count.deaf.Add(1)
+		a.Log.Warn("nobody answers, connecting again", "conn", a.link.conn)
+		a.Uplink.Drop()
+	}
+}
+
+// booted keeps the number that the hub has handed out.
+func (a *Agent) booted(boot uint64) {
+	a.shared.boot.Store(boot)
+	a.Log.Info("the hub counts this start anew", "n", boot)
+	if err := a.Memory.SetBoot(boot); err != nil {
+		a.Log.Error("start number not kept", "err", err)
+	}
+}
+
+func (a *Agent) now() area.Instant { return area.Instant(a.Clock.Now()) }
+
+// due does what its time has come for.
+func (a *Agent) due() {
+	now := a.now()
+	a.takeDue(now)
+	if now >= a.turn.Next() {
+		a.step(turn.Tick{})
+	}
+	if now >= a.ampOff {
+		a.amp(false)
+	}
+}
+
+// sleep sets the timer to when something is due next.
+func (a *Agent) sleep() {
+	now := a.now()
+	next := min(a.turn.Next(), a.ampOff)
+	for _, o := range a.offers {
+		if !o.said {
+			next = min(next, o.due)
+		}
+	}
+	if a.leaving {
+		next = min(next, a.leaveBy)
+	}
+	if a.blinks > now {
+		next = min(next, now.Add(blink))
+	}
+	a.wake.Reset(min(max(next.Sub(now), 0), time.Hour))
+}
+
+// leave begins the end: silence, and back with what was not played.
+func (a *Agent) leave() {
+	a.leaving, a.leaveBy = true, a.now().Add(leaveTime)
+	clear(a.offers)
+	for _, i := range slices.Clone(a.queue) {
+		if i != a.current {
+			a.decline(i)
+		}
+	}
+	a.step(turn.Withdraw{Result: area.Stopped})
+}
+
+// gone tells whether the owner may end: nothing sounds, and the hub knows, or
+// has had its time.
+func (a *Agent) gone() bool {
+	if !a.leaving || a.play != nil && a.now() < a.leaveBy {
+		return false
+	}
+	return a.turn.Phase() == turn.Idle || !a.link.up || a.now() >= a.leaveBy
+}
+
+// off is the way out: silence, everything switched off.
+func (a *Agent) off() {
+	if err := errors.Join(a.Player.Close(), a.Beacon.Close()); err != nil {
+		a.Log.Error("hardware not switched off", "err", err)
+	}
+}
+
+func (a *Agent) warnOnce(key, message string, args ...any) {
+	if !a.warned[key] {
+		a.warned[key] = true
+		a.Log.Warn(message, args...)
+	}
+}

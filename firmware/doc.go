@@ -1,0 +1,44 @@
+// Package firmware is the agent of a device: it takes works that the hub holds
+// out, makes them into sound, asks for the area, and plays while it has the
+// right to, idle, waiting, playing, done, one work at a time.
+//
+// # Concepts
+//
+// The protocol is package turn's; the agent drives it with what comes from the
+// hub and from the clock, and does what it says. A work goes through the agent
+// like this: an offer is taken after a moment that grows with what is waiting
+// here already, so that an idle neighbour is faster; once it is assigned it is
+// rendered, so that its length is known; then the area is asked for; when it is
+// granted the sound is written to the [Player] in chunks of 20 ms.
+//
+// The writer is the fence. Before every chunk it reads the deadline and the
+// clock, which counts while the machine is suspended, and never has more than
+// 50 ms of sound ahead: a process that was stopped for a minute in the middle of
+// a play is silent when it goes on.
+//
+// [Memory] is what a device keeps on its disk: how often it was started, which
+// machine it is, and the last 256 works that it played to the end. A work that
+// is offered again after that is answered, and not played.
+//
+// The hardware is behind [Player], [Beacon] and [Clock], whose methods have
+// types of the standard library alone, so that a driver fits without knowing
+// this package.
+//
+// # Goroutines
+//
+// [Agent.Run] is the owner of all state. It starts the uplink, two renderers, and
+// one writer per play; it ends them and waits for them before it returns.
+// Subscriptions, the connection and the button only enqueue.
+//
+// # Queues
+//
+// What comes from the hub waits in a queue of 256; more is dropped and counted,
+// since everything that matters is said again. Works that are assigned and wait
+// for their turn: [Config.Queue], emergencies twice as many; an offer beyond
+// that is not taken and counted.
+//
+// # What it does not do
+//
+// It fetches no clips (a work without a text is not taken), elects no leader,
+// reads no sensors, and takes no update.
+package firmware

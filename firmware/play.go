@@ -1,0 +1,166 @@
+package firmware
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
+)
+
+// play is one play; its writer goroutine owns the loudspeaker while it runs.
+type play struct {
+	a      *Agent
+	work   area.WorkID
+	token  area.Token
+	sound  []byte
+	volume *int // of the order; nil: the device's
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// playEnd is what became of a play.
+type playEnd struct {
+	play   *play
+	result area.Result
+	err    error
+}
+
+// start begins to sound.
+func (a *Agent) start(act turn.Start) {
+	if a.play != nil || a.current == nil || a.current.sound == nil {
+		a.step(turn.Over{Result: area.Failed})
+		return
+	}
+	p := &play{a: a, work: act.Work, token: act.Token, sound: a.current.sound, volume: a.current.body.Volume}
+	p.ctx, p.cancel = context.WithCancel(a.renderer)
+	a.play = p
+	a.ampOff = area.Never
+	a.amp(true)
+	a.Log.Info("playing", "work", p.work, "lease", uint64(p.token), "dur", a.cfg.length(len(p.sound)))
+	a.work.Go(func() {
+		result, err := p.run()
+		a.over <- playEnd{play: p, result: result, err: err}
+	})
+}
+
+// halt has the writer stop; where none is, nothing sounds.
+func (a *Agent) halt() {
+	if a.play == nil {
+		a.step(turn.Over{Result: area.Stopped})
+		return
+	}
+	a.play.cancel()
+}
+
+// ended takes in that a play is over.
+func (a *Agent) ended(e playEnd) {
+	e.play.cancel()
+	a.play = nil
+	a.ampOff = a.now().Add(a.cfg.AmpHold)
+	if e.err != nil {
+		a.Log.Error("sound failed", "work", e.play.work, "err", e.err)
+	}
+	a.step(turn.Over{Result: e.result})
+}
+
+// run is the writer: it sounds until the sound is over, the deadline has come,
+// or it is cancelled, and leaves the loudspeaker silent.
+func (p *play) run() (area.Result, error) {
+	rec, _ := p.a.Player.(Recorder)
+	if rec != nil {
+		rec.Began(string(p.work), uint64(p.token))
+		defer rec.Ended(string(p.work), uint64(p.token))
+	}
+	size := p.a.cfg.bytes(chunk)
+	for rest := p.sound; len(rest) > 0; {
+		n := min(size, len(rest))
+		if err := p.room(); err != nil {
+			return p.silence(err)
+		}
+		if !p.may() {
+			return p.silence(nil)
+		}
+		if _, err := p.a.Player.Write(p.loud(rest[:n])); err != nil {
+			return p.silence(err)
+		}
+		rest = rest[n:]
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, drainTime)
+	defer cancel()
+	if err := p.a.Player.Drain(ctx); err != nil {
+		return p.silence(err)
+	}
+	if p.work == "" {
+		return area.Played, nil
+	}
+	// It was heard, whatever the disk says: a journal that cannot be written
+	// costs the protection against a second play, not this one.
+	return area.Played, p.a.Memory.Journal(p.work)
+}
+
+// may is the fence: sound is written only while the deadline is to come. It is
+// asked immediately before each Write.
+func (p *play) may() bool {
+	return p.a.now() < area.Instant(p.a.shared.fence.Load())
+}
+
+// room waits until a chunk can be written without being more than 50 ms ahead of
+// what is heard. It waits here and not in Write, because time may pass here
+// without the fence being passed.
+func (p *play) room() error {
+	for {
+		d, err := p.a.Player.Delay()
+		if err != nil {
+			return err
+		}
+		if d += chunk - ahead; d <= 0 {
+			return p.ctx.Err()
+		}
+		if err := pause(p.ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// silence ends a play early.
+func (p *play) silence(err error) (area.Result, error) {
+	dropped := p.a.Player.Drop()
+	if p.ctx.Err() != nil || err == nil {
+		return area.Stopped, dropped
+	}
+	return area.Failed, errors.Join(err, dropped)
+}
+
+// loud is the samples at the volume of this moment.
+func (p *play) loud(samples []byte) []byte {
+	percent := p.a.shared.volume.Load()
+	if p.volume != nil {
+		percent = int64(min(max(*p.volume, 0), 100))
+	}
+	if p.a.shared.muted.Load() {
+		percent = 0
+	}
+	if percent == 100 {
+		return samples
+	}
+	out := make([]byte, len(samples)&^1)
+	for i := 0; i+1 < len(samples); i += 2 {
+		v := int64(int16(binary.LittleEndian.Uint16(samples[i:])))
+		binary.LittleEndian.PutUint16(out[i:], uint16(v*percent/100))
+	}
+	return out
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

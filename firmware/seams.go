@@ -1,0 +1,72 @@
+package firmware
+
+import (
+	"context"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Player is a loudspeaker. It gets 16 bit little-endian samples. All methods but
+// Close are called by one goroutine at a time.
+type Player interface {
+	// Open makes it ready; it is called once, before anything else.
+	Open(rate, channels int) error
+	// Write takes samples to be heard after those before them. It may block
+	// while its buffer is full.
+	Write(samples []byte) (int, error)
+	// Delay is how long it takes until what was written has been heard.
+	Delay() (time.Duration, error)
+	// Drain blocks until everything was heard, or ctx ends.
+	Drain(ctx context.Context) error
+	// Drop forgets what was not heard yet, at once.
+	Drop() error
+	// Close drops, and gives the loudspeaker back.
+	Close() error
+	// Tail is how long sound can go on after Drop, or after the death of the
+	// process.
+	Tail() time.Duration
+}
+
+// Recorder is a [Player] that notes which samples belong to which play: Began
+// before the first, Ended after the last. The agent uses it where a player has
+// it.
+type Recorder interface {
+	Began(work string, token uint64)
+	Ended(work string, token uint64)
+}
+
+// Beacon is the switches of a device. The methods must not block.
+type Beacon interface {
+	// Amp switches the amplifier: on before the first sample, off a while after
+	// the last.
+	Amp(on bool) error
+	// Lamp is lit while the area sounds.
+	Lamp(on bool) error
+	// Close switches everything off.
+	Close() error
+}
+
+// Clock says how much time has passed since some moment. It never goes back, and
+// goes on while the machine is suspended: leases are counted on it.
+type Clock interface{ Now() time.Duration }
+
+// Renderer makes a work into sound: mono, 16 bit little-endian, at the rate of
+// [Config]. It is called by two goroutines, may block, and must end with ctx.
+type Renderer interface {
+	Render(ctx context.Context, b area.Body) ([]byte, error)
+}
+
+// Uplink is the connection to the hub; package uplink has one.
+type Uplink interface {
+	area.Bus
+	// Run keeps the connection until ctx ends, then sends what is queued and says
+	// goodbye.
+	Run(ctx context.Context) error
+	// Leave sets the function that makes the Will of connection conn.
+	Leave(will func(conn uint64) area.Message)
+	// Watch calls changed when a connection stands or is gone; it only enqueues.
+	Watch(changed func(up bool, conn uint64, hub string)) (cancel func())
+	// Drop closes the connection without a goodbye; it is made again.
+	Drop()
+}

@@ -1,0 +1,86 @@
+package firmware
+
+import (
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
+)
+
+// show brings status, lamp and amplifier into line with what the device does.
+func (a *Agent) show() {
+	now := a.now()
+	a.lamp(now)
+	s := a.statusOf(true, a.link.conn, a.doing())
+	if a.link.up && !sameStatus(s, a.status) {
+		a.status = s
+		a.publish(area.Message{Topic: area.StatusTopic(a.cfg.Device), Payload: s.Encode(), QoS: 1, Retain: true})
+	}
+}
+
+func sameStatus(a, b area.Status) bool {
+	if (a.Volume == nil) != (b.Volume == nil) || a.Volume != nil && *a.Volume != *b.Volume {
+		return false
+	}
+	a.Volume, b.Volume = nil, nil
+	return a == b
+}
+
+// doing is the state that people see.
+func (a *Agent) doing() string {
+	switch {
+	case a.turn.Phase() == turn.Playing:
+		return "playing"
+	case a.turn.Phase() == turn.Waiting, len(a.queue) > 0 && a.current == nil:
+		return "waiting"
+	}
+	return "idle"
+}
+
+// will is what the hub shall publish if connection conn dies. It is called by
+// the uplink's goroutine.
+func (a *Agent) will(conn uint64) area.Message {
+	s := a.statusOf(false, conn, "idle")
+	return area.Message{Topic: area.StatusTopic(a.cfg.Device), Payload: s.Encode(), QoS: 1, Retain: true}
+}
+
+func (a *Agent) statusOf(online bool, conn uint64, state string) area.Status {
+	volume := int(a.shared.volume.Load())
+	return area.Status{V: 1, Online: online, Boot: a.shared.boot.Load(), Conn: conn, MID: a.Memory.MID(),
+		Area: a.cfg.AreaText, Location: a.cfg.Location, Name: a.cfg.Name, State: state,
+		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.cfg.Audio, Version: a.cfg.Version}
+}
+
+// farewell says that the device is gone, as its Will would have.
+func (a *Agent) farewell() {
+	if a.link.up {
+		a.publish(a.will(a.link.conn))
+	}
+}
+
+// lamp is lit while the area sounds; to identify the device it blinks.
+func (a *Agent) lamp(now area.Instant) {
+	on := a.play != nil || a.busy != nil && a.busy.Flag() == "1"
+	if now < a.blinks {
+		on = a.blinks.Sub(now)/blink%2 == 0
+	}
+	if on == a.lampOn {
+		return
+	}
+	a.lampOn = on
+	if err := a.Beacon.Lamp(on); err != nil {
+		a.warnOnce("lamp", "lamp not switched", "err", err)
+	}
+}
+
+// amp switches the amplifier.
+func (a *Agent) amp(on bool) {
+	if !on {
+		a.ampOff = area.Never
+	}
+	if on == a.ampOn {
+		return
+	}
+	a.ampOn = on
+	if err := a.Beacon.Amp(on); err != nil {
+		a.warnOnce("amp", "amplifier not switched", "err", err)
+	}
+}

@@ -1,0 +1,220 @@
+package firmware
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
+)
+
+// taking is a work that the device takes, or is about to.
+type taking struct {
+	offer area.Offer
+	due   area.Instant // when it is taken
+	said  bool         // it was taken; the hub has not answered yet
+}
+
+// item is a work that is the device's to do.
+type item struct {
+	work  area.WorkID
+	att   int
+	prio  area.Priority
+	body  area.Body
+	done  bool   // it was played already, says the journal
+	sound []byte // nil: not rendered yet
+}
+
+// rendered is the sound of a work, or why there is none.
+type rendered struct {
+	item  *item
+	sound []byte
+	err   error
+}
+
+// offered hears a work being held out.
+func (a *Agent) offered(m area.Message) {
+	if m.Replay || a.leaving {
+		return
+	}
+	o, err := area.ParseOffer(m.Payload)
+	if err != nil {
+		a.Log.Warn("offer not understood", "topic", m.Topic, "err", err)
+		return
+	}
+	a.count.offers.Add(1)
+	switch {
+	case a.has(o):
+	case !able(o.Body):
+		a.count.unfit.Add(1)
+		a.warnOnce("unfit "+o.Body.Kind, "works without a text are not taken", "work", o.Work)
+	case a.full(o.Prio):
+		a.count.full.Add(1)
+	default:
+		t := &taking{offer: o, due: a.now()}
+		if m.Topic == area.AreaWorkTopic(a.cfg.Area) { // others are asked too
+			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
+		}
+		a.offers[o.Work] = t
+		a.takeDue(a.now())
+	}
+}
+
+// has tells whether the work is here already. A queued one that is offered in a
+// newer attempt is no longer ours: it is taken like any other.
+func (a *Agent) has(o area.Offer) bool {
+	if a.offers[o.Work] != nil || a.current != nil && a.current.work == o.Work {
+		return true
+	}
+	i := slices.IndexFunc(a.queue, func(i *item) bool { return i.work == o.Work })
+	if i < 0 {
+		return false
+	}
+	if o.Att <= a.queue[i].att {
+		return true
+	}
+	a.queue = slices.Delete(a.queue, i, i+1)
+	return false
+}
+
+// able tells whether the device can do a work: speak a text.
+func able(b area.Body) bool { return b.Message != nil && *b.Message != "" }
+
+// full tells whether there is no room for one more work.
+func (a *Agent) full(p area.Priority) bool {
+	room := a.cfg.Queue + 1 // and one that plays
+	if p >= area.Emergency {
+		room *= 2
+	}
+	return len(a.queue)+len(a.offers) >= min(room, mostTaken)
+}
+
+// takeDue takes the offers whose time has come.
+func (a *Agent) takeDue(now area.Instant) {
+	for _, o := range a.offers {
+		if !o.said && now >= o.due {
+			o.said = true
+			a.count.takes.Add(1)
+			a.step(turn.Take{Work: o.offer.Work, Att: o.offer.Att})
+		}
+	}
+}
+
+// assigned puts a work into the queue, and has its sound made.
+func (a *Agent) assigned(act turn.Assigned) {
+	o := a.offers[act.Work]
+	delete(a.offers, act.Work)
+	if o == nil { // we are leaving
+		a.count.declined.Add(1)
+		a.step(turn.Decline{Work: act.Work, Att: act.Att})
+		return
+	}
+	i := &item{work: act.Work, att: act.Att, prio: act.Prio, body: o.offer.Body, done: a.Memory.Played(act.Work)}
+	a.queue = append(a.queue, i)
+	a.Log.Info("assigned", "work", i.work, "n", i.att)
+	if i.done {
+		return
+	}
+	select {
+	case a.toMake <- i:
+	default: // older works that were given up are still being made
+		a.decline(i)
+	}
+}
+
+// refused forgets a take; where it was the present wish, free follows.
+func (a *Agent) refused(act turn.Refused) {
+	delete(a.offers, act.Work)
+	a.Log.Info("refused", "work", act.Work, "err", act.Reason)
+}
+
+// decline gives an assigned work back.
+func (a *Agent) decline(i *item) {
+	a.count.declined.Add(1)
+	a.forget(i)
+	a.step(turn.Decline{Work: i.work, Att: i.att})
+}
+
+func (a *Agent) forget(i *item) {
+	a.queue = slices.DeleteFunc(a.queue, func(q *item) bool { return q == i })
+}
+
+// render makes sounds until the agent ends; two goroutines do.
+func (a *Agent) render() {
+	for {
+		select {
+		case i := <-a.toMake:
+			s, err := a.Renderer.Render(a.renderer, i.body)
+			if err == nil && (len(s) < 2 || a.cfg.length(len(s)) > longest) {
+				err = errors.New("no sound, or too much of it")
+			}
+			select {
+			case a.made <- rendered{item: i, sound: s, err: err}:
+			case <-a.renderer.Done():
+				return
+			}
+		case <-a.renderer.Done():
+			return
+		}
+	}
+}
+
+// soundMade takes the sound of a work, or gives the work back.
+func (a *Agent) soundMade(r rendered) {
+	if !slices.Contains(a.queue, r.item) {
+		return
+	}
+	if r.err != nil {
+		a.Log.Error("sound not made", "work", r.item.work, "err", r.err)
+		a.decline(r.item)
+		return
+	}
+	r.item.sound = r.sound
+}
+
+// next wishes for the first work of the queue, when there is no other wish and
+// its sound is there. It tells whether it did.
+func (a *Agent) next() bool {
+	if a.leaving || a.play != nil || a.current != nil || a.turn.Phase() != turn.Idle || len(a.queue) == 0 {
+		return false
+	}
+	first := a.queue[0]
+	for _, i := range a.queue {
+		if i.prio.Class() > first.prio.Class() {
+			first = i
+		}
+	}
+	if !first.done && first.sound == nil {
+		return false
+	}
+	a.current = first
+	a.step(turn.Wish{Work: first.work, Att: first.att, Prio: first.prio, Dur: a.cfg.length(len(first.sound))})
+	if first.done {
+		a.step(turn.Withdraw{Result: area.Played})
+	}
+	return true
+}
+
+// free ends the present wish: the hub knows what became of it.
+func (a *Agent) free(act turn.Free) {
+	a.Log.Info("ended", "work", act.Work, "err", string(act.Result))
+	if a.current == nil {
+		return
+	}
+	switch repeated := a.current.done; {
+	case repeated:
+		a.count.repeated.Add(1)
+	case act.Result == area.Played:
+		a.count.played.Add(1)
+	case act.Result == area.Failed:
+		a.count.failed.Add(1)
+	case act.Result == area.Preempted:
+		a.count.preempted.Add(1)
+	default:
+		a.count.stopped.Add(1)
+	}
+	a.forget(a.current)
+	a.current = nil
+}
