@@ -23,13 +23,14 @@ func TestSlowClientIsCut(t *testing.T) {
 		s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err })
 	})
 	got, part, all := 0, make(chan struct{}, events), make(chan struct{})
-	h.dial(t, signalrtest.Options{On: map[string]func([]json.RawMessage){"Push": func([]json.RawMessage) {
+	fast := h.dial(t, signalrtest.Options{On: map[string]func([]json.RawMessage){"Push": func([]json.RawMessage) {
 		part <- struct{}{}
 		if got++; got == events {
 			close(all)
 		}
 	}}})
-	h.greeted(t, "") // and reads nothing more
+	h.greeted(t, "")        // and reads nothing more
+	invoke(t, fast, "Void") // then it has joined
 	for range events {
 		h.Group("g").Send("Push", payload)
 		<-part // the other member is served at once, whatever the slow one does
@@ -48,6 +49,7 @@ func TestBlockedClientIsCut(t *testing.T) {
 		ended := make(chan error, 1)
 		h := newSite(t, signalr.Config{}, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
 		h.greeted(t, "")
+		synctest.Wait()
 		start := time.Now()
 		if n := h.All().Send("Push", 1); n != 1 {
 			t.Fatalf("sent to %d", n)
@@ -78,10 +80,11 @@ func TestSendersKeepTheirOrder(t *testing.T) {
 	var all sync.WaitGroup
 	all.Add(clients * senders * events)
 	for i := range clients {
-		h.dial(t, signalrtest.Options{On: map[string]func([]json.RawMessage){"Push": func(args []json.RawMessage) {
+		c := h.dial(t, signalrtest.Options{On: map[string]func([]json.RawMessage){"Push": func(args []json.RawMessage) {
 			streams[i] = append(streams[i], string(args[0])+":"+string(args[1]))
 			all.Done()
 		}}})
+		invoke(t, c, "Void") // then it has joined
 	}
 	var senderGroup sync.WaitGroup
 	for s := range senders {
