@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Env is what the commands take from around them.
+type Env struct {
+	Getenv  func(string) string // os.Getenv
+	Environ func() []string     // os.Environ
+	Version string              // of the program; empty: what the build says
+}
+
+// Add puts the operator's commands below root.
+func Add(root *cobra.Command, env Env) {
+	root.AddCommand(
+		say(env), stop(env), queue(env), version(env),
+		group("area", "Areas", areaList(env)),
+		group("device", "Players and sensors", deviceList(env)),
+		group("schedule", "Schedules", scheduleList(env)),
+		group("order", "Orders", orderShow(env)),
+		group("config", "The configuration", configCheck(env)),
+	)
+}
+
+// Execute runs root with the arguments after the program's name and answers the
+// exit code. It writes errors to stderr. It blocks until the command is done;
+// the command ends early with ctx.
+func Execute(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usagef("%v", err) })
+	askFor(root)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		report(stderr, root.Name(), err)
+	}
+	return exitOf(err)
+}
+
+// group is a command that has nothing but commands below it.
+func group(name, short string, below ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short}
+	c.AddCommand(below...)
+	askFor(c)
+	return c
+}
+
+// askFor makes a command that does nothing itself show its help, and refuse a
+// command that it has not.
+func askFor(c *cobra.Command) {
+	if c.Runnable() {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		c.SuggestionsMinimumDistance = 2
+		hint := ""
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return Usagef("unknown command %q of %s%s", args[0], c.CommandPath(), hint)
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+}
+
+// exactly wants n arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return Usagef("%s takes %d arguments, not %d; usage: %s", c.CommandPath(), n, len(args), c.UseLine())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	north = `{"id":"north","name":"North \u001b[31mWing","source":"config","locations":[{"id":"1","name":"Gate 1","device":null},{"id":"2","name":"Gate 2","device":null}],"members":["gate-1","gate-2"],
+"busy":{"v":1,"area":"north","state":"held","holder":"gate-1"},"queue":[{"order":"o-1","device":"gate-1","state":"playing","estimated_start":null},{"order":"o-2","device":null,"state":"waiting","estimated_start":"2026-11-21T10:00:34.000Z"}],"seq":1}`
+	south = `{"id":"south","name":"South","source":"seen","locations":[],"members":[],"busy":null,"queue":[],"seq":1}`
+)
+
+// hub speaks the part of the contract that the commands use.
+type hub struct {
+	mu    sync.Mutex
+	seen  []string // "METHOD path?query token body"
+	end   string   // how an order ends
+	polls int      // until it has ended
+}
+
+func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seen = append(h.seen, strings.TrimSpace(fmt.Sprint(r.Method, " ", r.URL, " ", r.Header.Get("Authorization"), " ", string(body))))
+	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v1") {
+	case "GET /areas":
+		if r.URL.Query().Get("after") == "" {
+			fmt.Fprintf(w, `{"items":[%s],"next":"p2"}`, north)
+		} else {
+			fmt.Fprintf(w, `{"items":[%s],"next":null}`, south)
+		}
+	case "GET /areas/north":
+		fmt.Fprintln(w, north)
+	case "POST /orders":
+		h.order(w, body)
+	case "GET /orders/o-7":
+		h.polls--
+		state, reason := "playing", "null"
+		if h.polls < 0 {
+			state = h.end
+			if state != "played" {
+				reason = `"no_device"`
+			}
+		}
+		fmt.Fprintf(w, `{"id":"o-7","state":%q,"reason":%s,"priority":"high","started_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}`, state, reason)
+	case "POST /stop", "POST /areas/north/stop":
+		fmt.Fprint(w, `{"stopped":["o-1"],"cancelled":["o-2"]}`)
+	case "GET /devices":
+		fmt.Fprint(w, `{"items":[{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","last_seen":"2026-11-21T10:00:00.000Z"}],"next":null}`)
+	case "GET /schedules":
+		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
+	case "GET /areas/broken":
+		w.WriteHeader(http.StatusBadGateway)
+	default:
+		problem(w, 404, "not_found", "no "+r.URL.Path)
+	}
+}
+
+func (h *hub) order(w http.ResponseWriter, body []byte) {
+	var o struct {
+		To struct{ Area string }
+	}
+	if json.Unmarshal(body, &o) == nil && o.To.Area == "west" {
+		problem(w, 422, "unknown_area", "no area west")
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+	fmt.Fprint(w, `{"id":"o-7","state":"waiting","estimated_start":"2026-11-21T10:00:34.000Z","after":"o-2"}`)
+}
+
+func problem(w http.ResponseWriter, status int, code, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"type":"urn:tacet:error:%s","code":%q,"title":"t","status":%d,"detail":%q,"errors":[{"field":"to.area","message":"is not there"}]}`, code, code, status, detail)
+}
+
+// run executes one command line against a hub.
+func run(t *testing.T, env map[string]string, args ...string) (exit int, stdout, stderr string) {
+	t.Helper()
+	root := &cobra.Command{Use: "tacet"}
+	Add(root, Env{Getenv: func(k string) string { return env[k] }, Version: "v1.2.3", Environ: func() []string {
+		var out []string
+		for k, v := range env {
+			out = append(out, k+"="+v)
+		}
+		return out
+	}})
+	var out, errs bytes.Buffer
+	exit = Execute(t.Context(), root, args, &out, &errs)
+	return exit, out.String(), errs.String()
+}
+
+func TestCommands(t *testing.T) {
+	h := &hub{}
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	cases := map[string]struct {
+		args   []string
+		end    string
+		exit   int
+		stdout string
+		stderr string
+		seen   string // the last request; empty: not checked
+	}{
+		"area list": {args: []string{"area", "list"}, stdout: "" +
+			"ID     NAME              STATE  HOLDER  WAITING  LOCATIONS  MEMBERS        SOURCE\n" +
+			"north  North ?[31mWing   held   gate-1  1        1,2        gate-1,gate-2  config\n" +
+			"south  South             -      -       0        -          -              seen\n",
+			seen: "GET /api/v1/areas?after=p2&limit=1000"},
+		"area list as JSON": {args: []string{"area", "list", "--json"}, stdout: `{"items":[` + north + `],"next":"p2"}` + "\n"},
+		"queue": {args: []string{"queue"}, stdout: "" +
+			"AREA   ORDER  STATE    DEVICE  ESTIMATED_START\nnorth  o-1    playing  gate-1  -\nnorth  o-2    waiting  -       2026-11-21T10:00:34.000Z\n"},
+		"queue of one": {args: []string{"queue", "--area", "north"}, seen: "GET /api/v1/areas/north",
+			stdout: "AREA   ORDER  STATE    DEVICE  ESTIMATED_START\nnorth  o-1    playing  gate-1  -\nnorth  o-2    waiting  -       2026-11-21T10:00:34.000Z\n"},
+		"queue as JSON": {args: []string{"queue", "--area", "north", "--json"}, stdout: north + "\n"},
+		"device list": {args: []string{"device", "list"}, stdout: "" +
+			"ID      NAME    KIND    VIA   AREA   LOCATION  PRESENCE  STATE  LAST_SEEN\ngate-1  Gate 1  player  mqtt  north  1         online    idle   2026-11-21T10:00:00.000Z\n"},
+		"schedule list": {args: []string{"schedule", "list"}, stdout: "" +
+			"ID        RULE         TIME_ZONE      TO          ENABLED  NEXT                      LAST  SOURCE\nboarding  */5 * * * *  Europe/London  location 1  true     2026-11-21T10:05:00.000Z  -     config\n"},
+		"order show": {args: []string{"order", "show", "o-7"}, end: "played", stdout: "AT                        STATE     DEVICE  REASON\n2026-11-21T10:00:00.000Z  accepted  -       -\n"},
+		"stop":       {args: []string{"stop"}, stdout: "ORDER  DONE\no-1    stopped\no-2    cancelled\n", seen: "POST /api/v1/stop"},
+		"stop what plays": {args: []string{"stop", "--area", "north", "--waiting=false"}, stdout: "ORDER  DONE\no-1    stopped\no-2    cancelled\n",
+			seen: "POST /api/v1/areas/north/stop?waiting=false"},
+		"say": {args: []string{"say", "--area", "north", "hello"}, stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\n",
+			seen: `POST /api/v1/orders  {"to":{"area":"north"},"message":"hello"}`},
+		"say with all": {args: []string{"say", "--location", "1", "--priority", "high", "--chime", "two-tone", "hello"}, stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\n",
+			seen: `POST /api/v1/orders  {"to":{"location":"1"},"message":"hello","chime":"two-tone","priority":"high"}`},
+		"say and wait": {args: []string{"say", "--device", "gate-1", "--wait", "hello"}, end: "played",
+			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 played 2026-11-21T10:00:35.000Z\n"},
+		"say, not played": {args: []string{"say", "--area", "north", "--wait", "hello"}, end: "failed", exit: 1,
+			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 failed 2026-11-21T10:00:35.000Z\n", stderr: "tacet: failed: order o-7: no_device\n"},
+		"say as JSON": {args: []string{"say", "--area", "north", "--wait", "--json", "hello"}, end: "expired", exit: 1, stderr: "tacet: expired: order o-7: no_device\n",
+			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","started_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
+		"refused":          {args: []string{"say", "--area", "west", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area west; to.area: is not there\n"},
+		"not found":        {args: []string{"order", "show", "o-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/orders/o-9; to.area: is not there\n"},
+		"the hub's fault":  {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},
+		"no target":        {args: []string{"say", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
+		"two targets":      {args: []string{"say", "--area", "a", "--device", "d", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
+		"no text":          {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say takes 1 arguments, not 0; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
+		"priority":         {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
+		"unknown flag":     {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
+		"unknown command":  {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},
+		"unknown below":    {args: []string{"area", "lst"}, exit: 2, stderr: "tacet: usage: unknown command \"lst\" of tacet area; did you mean list?\n"},
+		"no address":       {args: []string{"queue", "--url", "hub.local"}, exit: 2, stderr: "tacet: usage: \"hub.local\" is not the address of a hub, such as http://127.0.0.1:8080\n"},
+		"no token in file": {args: []string{"queue", "--token-file", "/nonexistent"}, exit: 2, stderr: "tacet: usage: --token-file: open /nonexistent: no such file or directory\n"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			h.end, h.polls, h.seen = c.end, 1, nil
+			exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, c.args...)
+			if exit != c.exit || trimCells(stdout) != trimCells(c.stdout) || stderr != c.stderr {
+				t.Errorf("%q: got exit %d\n%s\nand\n%s\nwant exit %d\n%s\nand\n%s", c.args, exit, stdout, stderr, c.exit, c.stdout, c.stderr)
+			}
+			if c.seen != "" && (len(h.seen) == 0 || h.seen[len(h.seen)-1] != c.seen) {
+				t.Errorf("%q: the hub saw %q, want %q", c.args, h.seen, c.seen)
+			}
+		})
+	}
+}
+
+// trimCells makes the space between columns one space.
+func trimCells(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.Join(strings.Fields(lines[i]), " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestUnreachable(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	exit, _, stderr := run(t, nil, "queue", "--url", srv.URL)
+	if exit != 3 || !strings.HasPrefix(stderr, "tacet: unreachable: "+srv.URL+": ") {
+		t.Errorf("got %d, %q", exit, stderr)
+	}
+}
+
+func TestFindsTheHub(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "ready.json"), []byte(`{"http":"http://127.0.0.1:5"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		flags hubFlags
+		env   map[string]string
+		want  string
+	}{
+		"flag":            {hubFlags{url: "http://a", data: data}, map[string]string{"TACET_URL": "http://b"}, "http://a"},
+		"environment":     {hubFlags{data: data}, map[string]string{"TACET_URL": "http://b"}, "http://b"},
+		"data":            {hubFlags{data: data}, nil, "http://127.0.0.1:5"},
+		"data by env":     {hubFlags{}, map[string]string{"TACET_DATA": data}, "http://127.0.0.1:5"},
+		"data, not ready": {hubFlags{data: t.TempDir()}, nil, "http://127.0.0.1:8080"},
+	} {
+		if got := c.flags.find(Env{Getenv: func(k string) string { return c.env[k] }}); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	h := &hub{}
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("of-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"TACET_URL": srv.URL, "TACET_TOKEN": "of-env"}
+	run(t, env, "stop")
+	run(t, env, "stop", "--token-file", file)
+	want := []string{"POST /api/v1/stop Bearer of-env", "POST /api/v1/stop Bearer of-file"}
+	if strings.Join(h.seen, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q", h.seen, want)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if exit, out, _ := run(t, nil, "version"); exit != 0 || !strings.HasPrefix(out, "tacet v1.2.3 go1.") {
+		t.Errorf("got %d, %q", exit, out)
+	}
+	var v map[string]string
+	if _, out, _ := run(t, nil, "version", "--json"); json.Unmarshal([]byte(out), &v) != nil || v["version"] != "v1.2.3" {
+		t.Errorf("got %q", out)
+	}
+	if built() == "" {
+		t.Error("no version of the build")
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	for _, c := range []struct {
+		text           string
+		exit           int
+		stdout, stderr string
+	}{
+		{"areas: [{id: a}]", 0, "ok: " + file + ": 1 areas, 0 mappings, 0 schedules\n", ""},
+		{"nod: a\nredis: {url: x}", 2, "", "tacet: config: " + file + ":1: nod: unknown key; did you mean \"node\"?\ntacet: config: " + file + ":2: redis.url: not supported in this version\n"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		exit, stdout, stderr := run(t, map[string]string{"TACET_CONFIG": file}, "config", "check")
+		if exit != c.exit || stdout != c.stdout || stderr != c.stderr {
+			t.Errorf("%q: got %d, %q, %q", c.text, exit, stdout, stderr)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{nil, {"--help"}, {"area"}, {"say", "-h"}} {
+		if exit, out, stderr := run(t, nil, args...); exit != 0 || !strings.Contains(out, "Usage:") || stderr != "" {
+			t.Errorf("%q: got %d, %q, %q", args, exit, out, stderr)
+		}
+	}
+}

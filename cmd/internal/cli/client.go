@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+)
+
+const (
+	defaultURL = "http://127.0.0.1:8080"
+	patience   = 30 * time.Second // for one answer
+	maxAnswer  = 64 << 20
+)
+
+// hubFlags say where the hub is and how its answer is shown.
+type hubFlags struct {
+	url, data, tokenFile string
+	json                 bool
+}
+
+func (f *hubFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.url, "url", "", "address of the hub (TACET_URL; else that of --data, else "+defaultURL+")")
+	c.Flags().StringVar(&f.data, "data", "", "data directory of the hub on this machine (TACET_DATA, default ./tacet-data)")
+	c.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the token (else TACET_TOKEN)")
+	c.Flags().BoolVar(&f.json, "json", false, "print the hub's answer as it is")
+}
+
+// client speaks to one hub.
+type client struct {
+	base  string // without the slash at its end
+	token string
+	http  *http.Client
+}
+
+// client finds the hub.
+func (f *hubFlags) client(env Env) (*client, error) {
+	base := f.find(env)
+	if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, Usagef("%q is not the address of a hub, such as %s", base, defaultURL)
+	}
+	token := env.Getenv("TACET_TOKEN")
+	if f.tokenFile != "" {
+		var err error
+		if token, err = conf.Secret(f.tokenFile); err != nil {
+			return nil, Usagef("--token-file: %v", err)
+		}
+	}
+	return &client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{Timeout: patience}}, nil
+}
+
+// find is the address of the hub.
+func (f *hubFlags) find(env Env) string {
+	if f.url != "" {
+		return f.url
+	}
+	if u := env.Getenv("TACET_URL"); u != "" {
+		return u
+	}
+	data := f.data
+	if data == "" {
+		data = env.Getenv("TACET_DATA")
+	}
+	if data == "" {
+		data = conf.Default().Data
+	}
+	var ready struct {
+		HTTP string `json:"http"`
+	}
+	if b, err := os.ReadFile(filepath.Join(data, "ready.json")); err == nil && json.Unmarshal(b, &ready) == nil && ready.HTTP != "" {
+		return ready.HTTP
+	}
+	return defaultURL
+}
+
+// do sends one request below /api/v1 and answers the body. Its error is an
+// [*Error].
+func (c *client) do(ctx context.Context, method, path string, body any) ([]byte, error) {
+	var send io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		send = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, send)
+	if err != nil {
+		return nil, Usagef("%v", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if res.StatusCode >= 300 {
+		return nil, refusal(res, answer)
+	}
+	return answer, nil
+}
+
+func (c *client) unreachable(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	return &Error{Exit: ExitUnreachable, Code: "unreachable", Detail: c.base + ": " + err.Error()}
+}
+
+// refusal is the error of an answer that is none: what its problem document
+// says.
+func refusal(res *http.Response, body []byte) error {
+	var p struct {
+		Code, Title, Detail string
+		Errors              []struct{ Field, Message string }
+	}
+	e := &Error{Exit: ExitFailed, Code: "http_" + strconv.Itoa(res.StatusCode), Detail: http.StatusText(res.StatusCode)}
+	if res.StatusCode >= 400 && res.StatusCode < 500 {
+		e.Exit = ExitRefused
+	}
+	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		return e
+	}
+	e.Code, e.Detail = p.Code, p.Detail
+	if e.Detail == "" {
+		e.Detail = p.Title
+	}
+	for _, f := range p.Errors {
+		if line := f.Field + ": " + f.Message; !strings.Contains(e.Detail, line) {
+			e.Detail += "; " + line
+		}
+	}
+	return e
+}
+
+// get reads one object and answers the body too.
+func get[T any](ctx context.Context, c *client, path string) (v T, body []byte, err error) {
+	body, err = c.do(ctx, http.MethodGet, path, nil)
+	if err == nil {
+		err = decode(body, &v)
+	}
+	return v, body, err
+}
+
+// all reads every page of a list.
+func all[T any](ctx context.Context, c *client, path string) (items []T, err error) {
+	after := ""
+	for {
+		q := url.Values{"limit": {"1000"}}
+		if after != "" {
+			q.Set("after", after)
+		}
+		page, _, err := get[struct {
+			Items []T
+			Next  *string
+		}](ctx, c, path+"?"+q.Encode())
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if page.Next == nil || *page.Next == "" || *page.Next == after {
+			return items, nil
+		}
+		after = *page.Next
+	}
+}
+
+func decode(body []byte, v any) error {
+	if err := json.Unmarshal(body, v); err != nil {
+		return &Error{Exit: ExitFailed, Code: "internal", Detail: "the hub's answer cannot be read: " + err.Error()}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+)
+
+// version prints what was built.
+func version(env Env) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{Use: "version", Short: "Print the version", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		v := env.Version
+		if v == "" {
+			v = built()
+		}
+		if asJSON {
+			body, err := json.Marshal(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+			if err != nil {
+				return err
+			}
+			return printJSON(c, body)
+		}
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s %s %s/%s\n", c.Root().Name(), v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
+	}}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// built is the version that the build noted: a tag, else the commit.
+func built() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "devel"
+}
+
+// configCheck reads the configuration as serve would, and says what is wrong
+// with it.
+func configCheck(env Env) *cobra.Command {
+	var f conf.Flags
+	c := &cobra.Command{Use: "check", Short: "Check the configuration, as serve would read it", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		got, err := conf.Load(conf.Default(), f, env.Environ())
+		for _, w := range got.Warnings {
+			fmt.Fprintf(c.ErrOrStderr(), "%s: warning: %s\n", c.Root().Name(), printable(w))
+		}
+		if err != nil {
+			return err
+		}
+		name := got.Process.Config
+		if name == "" {
+			name = "no file"
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "ok: %s: %d areas, %d mappings, %d schedules\n", name, len(got.Areas), len(got.Mappings), len(got.Schedules))
+		return err
+	}}
+	f.Register(c.Flags())
+	return c
+}
