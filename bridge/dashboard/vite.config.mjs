@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// Two addresses of a running hub, for `npx vite` while writing the page.
+// The running hub that `npm run dev` shows, while somebody writes the page.
 const hub = process.env.TACET_URL ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({

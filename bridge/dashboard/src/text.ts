@@ -52,7 +52,7 @@ export const text = {
     speaking: 'Speaking now', inAreas: (n: number) => `in ${n} ${plural(n, 'area', 'areas')}`,
     waiting: 'Waiting', longest: (t: string) => `longest ${t}`,
     online: 'Devices online', of: (n: number) => `of ${n}`,
-    sound: 'Order to first sound, p95', ms: 'ms',
+    sound: 'Order to first sound, p95', ms: 'ms', s: 's',
     messages: 'Messages', perSecond: (dropped: string) => `per s, ${dropped} dropped`,
   },
 

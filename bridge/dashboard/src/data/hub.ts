@@ -60,6 +60,7 @@ async function joined(): Promise<void> {
   try {
     const all = await hub.invoke<Area[]>('JoinArea', '*');
     batch(() => {
+      store.forgetOpen();
       sync.takeAreas(all);
       store.link.value = 'live';
     });

@@ -3,7 +3,7 @@
 
 import { computed, effect, signal, type Signal } from '@preact/signals';
 import type { Area, Device, Order, Readiness, Reading, TopicValue } from './wire';
-import { waits } from '../model/orders';
+import { ended, waits } from '../model/orders';
 import type { Line, Names } from '../model/log';
 import { keyOf, type Points } from '../model/readings';
 
@@ -93,6 +93,19 @@ export function keepOrder(o: Order): void {
 /** Every order that the page has. */
 export function* allOrders(): Iterable<Order> {
   for (const all of byArea.values()) yield* all.values();
+}
+
+/** Forgets what has not ended: after an interruption the hub tells of it again. */
+export function forgetOpen(): void {
+  for (const [area, all] of byArea) {
+    for (const o of all.values()) {
+      if (ended(o)) continue;
+      all.delete(o.id);
+      home.delete(o.id);
+    }
+    changes.of(area).value++;
+  }
+  anyOrder.value++;
 }
 
 /** Forgets ended orders from before an instant. */

@@ -208,7 +208,7 @@ export function takeReadings(news: Reading[]): void {
 }
 
 export function metric(m: Metric): void {
-  store.figures.of(m.name).value = m.value;
+  store.figures.of(m.name).value = m.value ?? undefined; // nothing measured yet
 }
 
 export function topics(news: TopicValue[]): void {

@@ -149,7 +149,7 @@ export interface TopicValue {
 
 export interface Metric {
   name: string;
-  value: number;
+  value: number | null;
   timestamp: string | number;
 }
 

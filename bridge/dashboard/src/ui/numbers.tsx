@@ -8,12 +8,24 @@ const t = text.numbers;
 
 function Figure({ name, label, children }: { name: string; label: string; children?: ComponentChildren }) {
   const v = store.figures.of(name).value;
+  return <Tile name={name} label={label} shown={v === undefined ? '–' : count(v)}>{children}</Tile>;
+}
+
+function Tile({ name, label, shown, children }: { name: string; label: string; shown: string; children?: ComponentChildren }) {
   return (
     <div data-testid={`number-${name}`}>
       <span class="k">{label}</span>
-      <span class="v">{v === undefined ? '–' : count(v)} <small>{children}</small></span>
+      <span class="v">{shown} <small>{children}</small></span>
     </div>
   );
+}
+
+// Milliseconds, or seconds where they would be a long number.
+function Sound() {
+  const name = 'order_to_sound_p95_ms';
+  const v = store.figures.of(name).value;
+  const long = v !== undefined && v >= 10_000;
+  return <Tile name={name} label={t.sound} shown={v === undefined ? '–' : count(long ? v / 1000 : v)}>{long ? t.s : t.ms}</Tile>;
 }
 
 /** The six numbers at the head of the page. */
@@ -34,7 +46,7 @@ export function Numbers() {
       <Figure name="speaking" label={t.speaking}>{areas ? t.inAreas(areas) : ''}</Figure>
       <Figure name="waiting" label={t.waiting}><Longest /></Figure>
       <Figure name="online" label={t.online}><Known /></Figure>
-      <Figure name="order_to_sound_p95_ms" label={t.sound}>{t.ms}</Figure>
+      <Sound />
       <Figure name="messages_s" label={t.messages}>{t.perSecond(dropped())}</Figure>
     </section>
   );
