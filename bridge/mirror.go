@@ -53,7 +53,7 @@ func (p *Pump) toGroup(m area.Message, t area.Topic) {
 	if m.Replay || !area.Passes(m, area.FromHub) {
 		return
 	}
-	if !p.mayMirror(t.Group) || len(t.Name) > maxEvent || !utf8.ValidString(t.Name) {
+	if !p.mayMirror(t.Group) || t.Group.Reserved() && area.HubEvent(t.Name) || len(t.Name) > maxEvent || !utf8.ValidString(t.Name) {
 		p.count.mirrorRefused.Add(1)
 		return
 	}

@@ -130,7 +130,22 @@ func (c *Conn) Send(event string, args ...any) error {
 // Join makes the connection a member of group g and returns the position
 // behind which it sees every event of the group. Joining again changes
 // nothing. It fails with [ErrClosed] and [ErrGroups].
-func (c *Conn) Join(g string) (Position, error) { return c.s.rooms.join(g, c) }
+func (c *Conn) Join(g string) (Position, error) {
+	at, err := c.s.rooms.join(g, c)
+	c.s.rooms.choose(g, c, nil)
+	return at, err
+}
+
+// JoinFor is Join for a member that gets only the events for which hears
+// answers true: a program that has no handlers for the others, and whose library
+// would complain of each. It is listed, and the group's position counts, as
+// for every member. A later Join makes it hear everything. hears must be quick
+// and must not call back.
+func (c *Conn) JoinFor(g string, hears func(event string) bool) (Position, error) {
+	at, err := c.s.rooms.join(g, c)
+	c.s.rooms.choose(g, c, hears)
+	return at, err
+}
 
 // Leave ends the membership; an event that is just being sent may still come.
 func (c *Conn) Leave(g string) { c.s.rooms.leave(g, c) }

@@ -2,6 +2,7 @@ package signalr
 
 import (
 	"container/list"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -38,7 +39,8 @@ type group struct {
 	name     string
 	pos      Position
 	members  []*membership
-	snapshot []*Conn // of members; nil after a change
+	snapshot []*Conn                           // of members; nil after a change
+	choosy   map[*Conn]func(event string) bool // members that hear some events alone; replaced, never changed
 	empty    *list.Element
 }
 
@@ -83,6 +85,26 @@ func (r *rooms) join(name string, c *Conn) (Position, error) {
 	return g.pos, nil
 }
 
+// choose sets which events of a group a member hears; nil is all of them.
+func (r *rooms) choose(name string, c *Conn, hears func(event string) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := c.rooms[groupKey(name)]
+	if m == nil || c.left || hears == nil && m.group.choosy[c] == nil {
+		return
+	}
+	next := maps.Clone(m.group.choosy)
+	if next == nil {
+		next = map[*Conn]func(string) bool{}
+	}
+	if hears == nil {
+		delete(next, c)
+	} else {
+		next[c] = hears
+	}
+	m.group.choosy = next
+}
+
 // wake returns the group of that name for a member to be added, and makes it
 // when it is not known.
 func (r *rooms) wake(name string) *group {
@@ -119,6 +141,10 @@ func (g *group) remove(m *membership) {
 	g.members[last] = nil
 	g.members = g.members[:last]
 	g.snapshot = nil
+	if g.choosy[m.c] != nil {
+		g.choosy = maps.Clone(g.choosy)
+		delete(g.choosy, m.c)
+	}
 }
 
 func (r *rooms) leave(name string, c *Conn) {
@@ -208,15 +234,18 @@ func (g *group) list() []*Conn {
 
 // send counts an event of g and queues it for every member that is not
 // excepted. It returns for how many.
-func (r *rooms) send(g *group, f *frame, except []string) (n int) {
+func (r *rooms) send(g *group, event string, f *frame, except []string) (n int) {
 	g.order.Lock()
 	defer g.order.Unlock()
 	r.mu.Lock()
 	g.pos.Offset++
-	members := g.list()
+	members, choosy := g.list(), g.choosy
 	r.mu.Unlock()
 	for _, c := range members {
 		if slices.Contains(except, c.id) {
+			continue
+		}
+		if hears := choosy[c]; hears != nil && !hears(event) {
 			continue
 		}
 		if c.enqueue(f) == nil {

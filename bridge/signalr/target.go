@@ -52,7 +52,7 @@ func (t Target) Send(event string, args ...any) (n int) {
 		return 0 // nobody ever joined, or so long ago that the epoch is forgotten
 	}
 	t.s.count.groupSends.Add(1)
-	return t.s.rooms.send(g, f, t.except)
+	return t.s.rooms.send(g, event, f, t.except)
 }
 
 // Members returns the connections of a group, in no order. The slice is shared:

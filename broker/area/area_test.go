@@ -271,7 +271,7 @@ func TestTimeAndDuration(t *testing.T) {
 }
 
 func TestShowPayload(t *testing.T) {
-	for in, want := range map[string]string{`{"a":1}`: `{"a":1}`, "21.5": "21.5", "hello": `"hello"`, "": `""`, "\xff\x00": `{"base64":"/wA="}`} {
+	for in, want := range map[string]string{`{"a":1}`: `{"a":1}`, "21.5": "21.5", "hello": `"hello"`, "": `""`, "\xff\x00": `{"base64":"/wA="}`, "\"\xff\"": `{"base64":"Iv8i"}`} {
 		if got := string(ShowPayload([]byte(in))); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
 		}

@@ -108,3 +108,19 @@ func CodeOf(err error) Code {
 	}
 	return CodeInternal
 }
+
+// ErrorPayload is an error as an MQTT answer carries it:
+// {"error":{"code":…,"detail":…}}. What is not an [Error] shows no detail.
+func ErrorPayload(err error) []byte {
+	var w struct {
+		Error struct {
+			Code   Code   `json:"code"`
+			Detail string `json:"detail"`
+		} `json:"error"`
+	}
+	w.Error.Code = CodeOf(err)
+	if e, ok := errors.AsType[*Error](err); ok {
+		w.Error.Detail = e.Detail
+	}
+	return encode(w)
+}

@@ -51,6 +51,17 @@ func (g Group) Reserved() bool {
 	return false
 }
 
+// HubEvent tells whether an event of a reserved group is one that only the hub
+// sends, so that nobody can pass off news of his own as the hub's.
+func HubEvent(event string) bool {
+	switch event {
+	case "AreaChanged", "DeviceChanged", "OrderChanged", "Reading", "Topic", "ReceiveMetric", "ReceiveWork", "ReceiveWorkStatus",
+		"WorkOffered", "Revoked", "ConnectionAcknowledged", "UserJoined", "UserLeft", "ReceiveNotification", "ReceiveSystemAlert", "DocumentUpdated":
+		return true
+	}
+	return false
+}
+
 // ParseName reads the id of an area. Its error is an [Error] of code
 // [CodeInvalid].
 func ParseName(s string) (Name, error) { return parseID[Name]("area", s) }

@@ -3,6 +3,7 @@ package area
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // Source says who made an area.
@@ -185,7 +186,7 @@ type TopicValue struct {
 // ShowPayload is a payload as REST and the hub show it: JSON if it parses, else
 // text, else {"base64":"…"}.
 func ShowPayload(p []byte) json.RawMessage {
-	if json.Valid(p) && len(p) > 0 {
+	if len(p) > 0 && utf8.Valid(p) && json.Valid(p) {
 		return json.RawMessage(p)
 	}
 	if isText(p) {
