@@ -1,0 +1,345 @@
+package arbiter
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// maxPlayers bounds the players that the roster remembers; one more is refused.
+const maxPlayers = 20_000
+
+// Player is what a live device says of itself when it registers.
+type Player struct {
+	Device     area.DeviceID
+	Name       string // empty: the id, or what is known
+	Area       string // id or name, as the device gave it
+	Location   string // id or name; empty: none
+	Via        area.Via
+	Link       string // names the live connection, such as "mqtt/17" or "hub/k3…"
+	Client     string // MQTT client id on it; empty: it speaks no MQTT
+	Boot       uint64
+	Conn       uint64 // connections of this boot so far; 0: not told
+	Volume     *int
+	Muted      bool
+	Attributes map[string]string
+}
+
+type player struct {
+	Player
+	area     area.Name
+	location area.LocationID
+	presence area.Presence
+	reason   string
+	state    string
+	lastSeen area.Time
+	renamed  string // name given by an operator; beats the device's own
+}
+
+// Register says that a player is live on a connection. It answers the area and
+// the location that it got. Registering again replaces: the device is live on
+// the newest connection alone, and the later of two devices has a location.
+//
+// Its error is an [area.Error]: invalid or unknown_area for an area that cannot
+// be, location_conflict where the location is in another area; then the player
+// is registered without a location, and the area is still answered.
+func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
+	name, err := r.Seen(p.Area)
+	if err != nil {
+		return "", "", err
+	}
+	r.mu.Lock()
+	q, known := r.players[p.Device]
+	if !known && len(r.players) >= maxPlayers {
+		r.mu.Unlock()
+		return "", "", area.Errorf(area.CodeRate, "%d players are known, and no more fit", maxPlayers)
+	}
+	if !known {
+		q = &player{state: "idle"}
+		r.players[p.Device] = q
+	}
+	if r.stale(q, p) {
+		name, at := q.area, q.location
+		r.mu.Unlock()
+		return name, at, nil
+	}
+	moved := q.area != name
+	if moved {
+		r.unmount(q)
+	}
+	before := *q
+	q.Player, q.area = p, name
+	q.presence, q.reason, q.lastSeen = area.Online, area.PresentConnected, area.At(r.now())
+	at, err := r.mount(q, p.Location)
+	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link}
+	r.mu.Unlock()
+	if moved && known && before.area != "" {
+		r.joined(Presence{Device: p.Device, Area: before.area, Via: before.Via, Link: before.Link})
+	}
+	r.joined(tell)
+	r.changed()
+	return name, at, err
+}
+
+// stale tells whether a registration is older than what is known: a lower boot,
+// or the same and an earlier connection of it.
+func (r *Roster) stale(q *player, p Player) bool {
+	if q.link() == "" || p.Conn == 0 {
+		return false
+	}
+	return p.Boot < q.Boot || p.Boot == q.Boot && p.Conn < q.Conn
+}
+
+func (q *player) link() string {
+	if q.presence != area.Online {
+		return ""
+	}
+	return q.Link
+}
+
+// Heard notes that a registered player spoke; it moves last_seen and nothing
+// else. It answers false where the player is not live on that connection.
+func (r *Roster) Heard(d area.DeviceID, link string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q, ok := r.players[d]
+	if !ok || q.link() != link {
+		return false
+	}
+	q.lastSeen = area.At(r.now())
+	return true
+}
+
+// Retained notes a player that is known from its retained status alone: its
+// presence is unknown until it speaks.
+func (r *Roster) Retained(p Player) error {
+	name, err := r.Seen(p.Area)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if _, known := r.players[p.Device]; known || len(r.players) >= maxPlayers {
+		r.mu.Unlock()
+		return nil
+	}
+	r.players[p.Device] = &player{Player: p, area: name, presence: area.PresenceUnknown, state: "idle"}
+	r.mu.Unlock()
+	r.changed()
+	return nil
+}
+
+// Lost says that a connection ended, and why (goodbye, will, timeout,
+// taken_over). Every player that was live on it goes offline at once; what it
+// holds is the arbiter's to keep until its lease ends.
+func (r *Roster) Lost(link, reason string) {
+	var gone []Presence
+	r.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(r.players)) {
+		if q := r.players[id]; q.link() == link {
+			gone = append(gone, r.leave(q, reason))
+		}
+	}
+	r.mu.Unlock()
+	r.tell(gone)
+}
+
+// Left says that one player said goodbye, or that its Will did. A (boot, conn)
+// older than the live one is ignored: takeover and Will come in any order.
+func (r *Roster) Left(d area.DeviceID, boot, conn uint64, reason string) {
+	var gone []Presence
+	r.mu.Lock()
+	if q, ok := r.players[d]; ok && q.presence == area.Online && (boot > q.Boot || boot == q.Boot && conn >= q.Conn) {
+		gone = append(gone, r.leave(q, reason))
+	}
+	r.mu.Unlock()
+	r.tell(gone)
+}
+
+// leave takes a player off its connection; the caller holds the lock.
+func (r *Roster) leave(q *player, reason string) Presence {
+	p := Presence{Device: q.Device, Area: q.area, Via: q.Via, Link: q.Link}
+	r.unmount(q)
+	q.presence, q.reason, q.lastSeen = area.Offline, reason, area.At(r.now())
+	return p
+}
+
+func (r *Roster) tell(gone []Presence) {
+	for _, p := range gone {
+		r.joined(p)
+	}
+	if len(gone) > 0 {
+		r.changed()
+	}
+}
+
+// mount gives a player its location; the caller holds the lock. A location that
+// is not known yet is made in the player's area.
+func (r *Roster) mount(q *player, text string) (area.LocationID, error) {
+	if text == "" {
+		r.unmount(q)
+		return "", nil
+	}
+	id := r.locationID(q.area, text)
+	if id == "" {
+		r.unmount(q)
+		return "", area.InvalidField("location", "%q makes no id", text)
+	}
+	e := r.areas[q.area]
+	in, known := r.places[id]
+	if known && in != q.area {
+		r.unmount(q)
+		return "", area.Errorf(area.CodeLocationConflict, "location %s is in area %s, not in %s", id, in, q.area)
+	}
+	if !known {
+		r.addLocation(e, Place{ID: id, Name: text})
+	}
+	if q.location != id {
+		r.unmount(q)
+	}
+	for _, l := range e.locations {
+		if l.id != id {
+			continue
+		}
+		if other, ok := r.players[l.device]; ok && other != q {
+			other.location = "" // the later registration has it
+		}
+		l.device = q.Device
+	}
+	q.location = id
+	return id, nil
+}
+
+// unmount takes a player off its location, which stays; the caller holds the
+// lock.
+func (r *Roster) unmount(q *player) {
+	if e, ok := r.areas[q.area]; ok {
+		for _, l := range e.locations {
+			if l.device == q.Device {
+				l.device = ""
+			}
+		}
+	}
+	q.location = ""
+}
+
+// Rename gives a player a name that beats its own, and, where location is not
+// empty, mounts it there. Its error is an [area.Error]: not_found, conflict
+// where the device itself says that it is in another area, location_conflict.
+func (r *Roster) Rename(d area.DeviceID, in area.Name, location, name string) error {
+	r.mu.Lock()
+	q, ok := r.players[d]
+	if !ok {
+		r.mu.Unlock()
+		return area.Errorf(area.CodeNotFound, "no device %s", d)
+	}
+	if in != "" && in != q.area {
+		r.mu.Unlock()
+		return area.Errorf(area.CodeConflict, "device %s says itself that it is in area %s: its own configuration decides", d, q.area)
+	}
+	var err error
+	if location != "" {
+		_, err = r.mount(q, location)
+	}
+	if name != "" {
+		q.renamed = name
+	}
+	at := Presence{Device: d, Area: q.area, Location: q.location, Live: q.presence == area.Online, Via: q.Via, Link: q.Link}
+	r.mu.Unlock()
+	r.joined(at)
+	r.changed()
+	return err
+}
+
+// setStates notes who holds an area and who waits for it.
+func (r *Roster) setStates(name area.Name, holder area.DeviceID, waiting []area.DeviceID) {
+	changed := false
+	r.mu.Lock()
+	for id, q := range r.players {
+		if q.area != name {
+			continue
+		}
+		state := "idle"
+		switch {
+		case id == holder:
+			state = "playing"
+		case slices.Contains(waiting, id):
+			state = "waiting"
+		}
+		if q.state != state {
+			q.state, changed = state, true
+		}
+	}
+	r.mu.Unlock()
+	if changed {
+		r.changed()
+	}
+}
+
+// client is the MQTT client id on which a player is live; empty: none.
+func (r *Roster) client(d area.DeviceID) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q, ok := r.players[d]; ok && q.link() != "" {
+		return q.Client
+	}
+	return ""
+}
+
+// Players lists every player in the order of their ids, without readings and
+// seq, which are not the roster's.
+func (r *Roster) Players() []area.Device {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]area.Device, 0, len(r.players))
+	for id, q := range r.players {
+		list = append(list, r.showPlayer(id, q))
+	}
+	slices.SortFunc(list, func(x, y area.Device) int { return compareIDs(string(x.ID), string(y.ID)) })
+	return list
+}
+
+// Player is one player, as [Roster.Players] lists it.
+func (r *Roster) Player(d area.DeviceID) (area.Device, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q, ok := r.players[d]; ok {
+		return r.showPlayer(d, q), true
+	}
+	return area.Device{}, false
+}
+
+func (r *Roster) showPlayer(id area.DeviceID, q *player) area.Device {
+	d := area.Device{
+		ID: id, Name: cmpOr(q.renamed, q.Name, string(id)), Kind: "player", Via: q.Via, Area: q.area, Presence: q.presence,
+		Node: r.node, Boot: q.Boot, Volume: q.Volume, Muted: q.Muted,
+		Attributes: maps.Clone(q.Attributes), Readings: []area.Reading{},
+	}
+	if d.Attributes == nil {
+		d.Attributes = map[string]string{}
+	}
+	if q.location != "" {
+		at := q.location
+		d.Location = &at
+	}
+	if q.reason != "" {
+		why := q.reason
+		d.Reason = &why
+	}
+	if !q.lastSeen.IsZero() {
+		at := q.lastSeen
+		d.LastSeen = &at
+	}
+	state := q.state
+	d.State = &state
+	return d
+}
+
+func cmpOr(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

@@ -1,0 +1,215 @@
+package arbiter
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+func testRoster(t *testing.T) *Roster {
+	t.Helper()
+	r, err := NewRoster(RosterConfig{Node: "hub-1", MaxSeen: 3, Areas: []AreaConfig{
+		{ID: "north", Name: "North Wing", Volume: -1, Locations: []Place{{ID: "1", Name: "Gate 1"}, {ID: "2"}}},
+		{ID: "south", Name: "South Wing", Volume: 40, Locations: []Place{{ID: "3"}}},
+	}}, func() time.Time { return time.Unix(1_795_255_200, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func register(t *testing.T, r *Roster, d area.DeviceID, in, at, link string) {
+	t.Helper()
+	if _, _, err := r.Register(Player{Device: d, Area: in, Location: at, Via: area.ViaMQTT, Link: link}); err != nil {
+		t.Fatalf("register %s: %v", d, err)
+	}
+}
+
+func deviceAt(t *testing.T, r *Roster, in area.Name, at area.LocationID) area.DeviceID {
+	t.Helper()
+	a, _ := r.Area(in)
+	for _, l := range a.Locations {
+		if l.ID == at && l.Device != nil {
+			return *l.Device
+		}
+	}
+	return ""
+}
+
+func TestRosterRefusesAmbiguousAreas(t *testing.T) {
+	cases := []struct {
+		name  string
+		areas []AreaConfig
+		want  area.Code
+	}{
+		{"one id twice", []AreaConfig{{ID: "a"}, {ID: "a", Name: "B"}}, area.CodeExists},
+		{"one name twice", []AreaConfig{{ID: "a", Name: "N"}, {ID: "b", Name: "N"}}, area.CodeExists},
+		{"one location twice", []AreaConfig{{ID: "a", Locations: []Place{{ID: "1"}}}, {ID: "b", Locations: []Place{{ID: "1"}}}}, area.CodeLocationConflict},
+		{"the hub's own", []AreaConfig{{ID: area.Unassigned}}, area.CodeInvalid},
+		{"bad id", []AreaConfig{{ID: "a/b"}}, area.CodeInvalid},
+		{"short lease", []AreaConfig{{ID: "a", Lease: time.Millisecond}}, area.CodeInvalid},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := NewRoster(RosterConfig{Areas: c.areas}, time.Now)
+			if got := area.CodeOf(err); got != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestRosterResolvesNamesAndIDs(t *testing.T) {
+	r := testRoster(t)
+	register(t, r, "gate-1", "North Wing", "1", "mqtt/1")
+	text := func(s string) *string { return &s }
+	cases := []struct {
+		name string
+		to   area.To
+		in   area.Name
+		at   area.LocationID
+		dev  area.DeviceID
+		want area.Code
+	}{
+		{"area by id", area.To{Area: text("north")}, "north", "", "", ""},
+		{"area by name", area.To{Area: text("North Wing")}, "north", "", "", ""},
+		{"location by id", area.To{Location: text("3")}, "south", "3", "", ""},
+		{"location by name", area.To{Location: text("Gate 1")}, "north", "1", "", ""},
+		{"device", area.To{Device: text("gate-1")}, "north", "", "gate-1", ""},
+		{"unknown area", area.To{Area: text("moon")}, "", "", "", area.CodeUnknownArea},
+		{"unknown location", area.To{Location: text("99")}, "", "", "", area.CodeUnknownLocation},
+		{"unknown device", area.To{Device: text("gate-9")}, "", "", "", area.CodeUnknownDevice},
+		{"unassigned", area.To{Area: text("unassigned")}, "", "", "", area.CodeInvalid},
+		{"two keys", area.To{Area: text("north"), Location: text("1")}, "", "", "", area.CodeInvalid},
+		{"no key", area.To{}, "", "", "", area.CodeInvalid},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			in, at, dev, err := r.Resolve(c.to)
+			if in != c.in || at != c.at || dev != c.dev || area.CodeOf(err) != c.want {
+				t.Errorf("got %q %q %q %v, want %q %q %q %q", in, at, dev, err, c.in, c.at, c.dev, c.want)
+			}
+		})
+	}
+}
+
+func TestRosterMakesSeenAreas(t *testing.T) {
+	r := testRoster(t)
+	for text, want := range map[string]area.Name{"North Wing": "north", "pier/north": "pier-north", "Café 7": "caf-7", "west": "west"} {
+		got, err := r.Seen(text)
+		if err != nil || got != want {
+			t.Errorf("seen %q: got %q %v, want %q", text, got, err, want)
+		}
+	}
+	if a, _ := r.Area("pier-north"); a.Name != "pier/north" || a.Source != area.SourceSeen {
+		t.Errorf("a seen area is %+v, want its text as name", a)
+	}
+	if _, err := r.Seen("one-too-many"); !errors.Is(err, &area.Error{Code: area.CodeRate}) {
+		t.Errorf("over the bound: got %v, want rate", err)
+	}
+	if _, err := r.Seen("???"); area.CodeOf(err) != area.CodeInvalid {
+		t.Errorf("text without an id: got %v, want invalid", err)
+	}
+}
+
+func TestLaterRegistrationHasTheLocation(t *testing.T) {
+	r := testRoster(t)
+	register(t, r, "a", "north", "1", "mqtt/1")
+	register(t, r, "b", "north", "1", "mqtt/2")
+	if got := deviceAt(t, r, "north", "1"); got != "b" {
+		t.Errorf("location 1 has %q, want b", got)
+	}
+	if d, _ := r.Player("a"); d.Area != "north" || d.Location != nil || d.Presence != area.Online {
+		t.Errorf("the earlier device is %+v, want in the area, without location, online", d)
+	}
+	r.Lost("mqtt/2", area.PresentTimeout)
+	if got := deviceAt(t, r, "north", "1"); got != "" {
+		t.Errorf("location 1 has %q after its device went, want nobody", got)
+	}
+	if a, _ := r.Area("north"); len(a.Locations) != 2 {
+		t.Errorf("locations are %v: one is gone with its device", a.Locations)
+	}
+}
+
+func TestLocationOfAnotherAreaIsRefused(t *testing.T) {
+	r := testRoster(t)
+	in, at, err := r.Register(Player{Device: "x", Area: "north", Location: "3", Via: area.ViaMQTT, Link: "mqtt/1"})
+	if in != "north" || at != "" || area.CodeOf(err) != area.CodeLocationConflict {
+		t.Errorf("got %q %q %v, want member of north without location, location_conflict", in, at, err)
+	}
+	if a, _ := r.Area("north"); !slices.Contains(a.Members, "x") {
+		t.Errorf("members are %v, want x among them", a.Members)
+	}
+}
+
+func TestPresenceFollowsTheNewestConnection(t *testing.T) {
+	r := testRoster(t)
+	var told []Presence
+	r.joined = func(p Presence) { told = append(told, p) }
+	up := func(boot, conn uint64, link string) {
+		t.Helper()
+		if _, _, err := r.Register(Player{Device: "g", Area: "north", Via: area.ViaMQTT, Link: link, Boot: boot, Conn: conn}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up(4, 1, "mqtt/1")
+	up(4, 2, "mqtt/2")
+	r.Left("g", 4, 1, area.PresentWill) // the Will of the connection that was taken over
+	if d, _ := r.Player("g"); d.Presence != area.Online {
+		t.Fatalf("an old Will made the device %s", d.Presence)
+	}
+	r.Lost("mqtt/1", area.PresentWill)
+	if d, _ := r.Player("g"); d.Presence != area.Online {
+		t.Fatalf("the end of an old connection made the device %s", d.Presence)
+	}
+	r.Left("g", 4, 2, area.PresentWill)
+	d, _ := r.Player("g")
+	if d.Presence != area.Offline || d.Reason == nil || *d.Reason != area.PresentWill {
+		t.Fatalf("after its Will the device is %s, %v", d.Presence, d.Reason)
+	}
+	if last := told[len(told)-1]; last.Live || last.Area != "north" {
+		t.Errorf("the arbiter was told %+v last, want gone from north", last)
+	}
+}
+
+func TestMovingTellsBothAreas(t *testing.T) {
+	r := testRoster(t)
+	var told []Presence
+	r.joined = func(p Presence) { told = append(told, p) }
+	register(t, r, "g", "north", "1", "mqtt/1")
+	register(t, r, "g", "south", "", "mqtt/1")
+	if len(told) != 3 || told[1].Area != "north" || told[1].Live || told[2].Area != "south" || !told[2].Live {
+		t.Errorf("told %+v, want up in north, gone from north, up in south", told)
+	}
+	if got := deviceAt(t, r, "north", "1"); got != "" {
+		t.Errorf("location 1 still has %q", got)
+	}
+}
+
+func TestIDsCountAsPeopleDo(t *testing.T) {
+	list := []string{"gate-10", "gate-2", "10", "2", "a", "gate-02"}
+	slices.SortFunc(list, compareIDs)
+	want := []string{"2", "10", "a", "gate-2", "gate-02", "gate-10"}
+	if !slices.Equal(list, want) {
+		t.Errorf("got %v, want %v", list, want)
+	}
+}
+
+func TestWatchersAreTold(t *testing.T) {
+	r := testRoster(t)
+	n := 0
+	cancel := r.Watch(func() { n++ })
+	register(t, r, "g", "north", "1", "mqtt/1")
+	if n == 0 {
+		t.Error("a registration told nobody")
+	}
+	cancel()
+	before := n
+	r.Lost("mqtt/1", area.PresentWill)
+	if n != before {
+		t.Error("told after cancel")
+	}
+}

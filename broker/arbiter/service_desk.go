@@ -1,0 +1,258 @@
+package arbiter
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// desk is one area at work: its core, its inbox and its goroutine.
+type desk struct {
+	s    *Service
+	name area.Name
+	box  *mailbox
+
+	// The goroutine's own.
+	core    *Core
+	out     []area.Message
+	asked   uint64 // newest commit
+	written uint64 // newest commit that was answered
+	term    uint64 // shown on the leader topic
+	stale   bool   // the roster has not been told of the newest busy
+
+	mu     sync.Mutex
+	busy   area.Busy
+	has    bool
+	counts Counts
+	set    CoreConfig
+}
+
+// gone ends a desk whose area was removed.
+type gone struct{}
+
+func (gone) event() {}
+
+// closing bounds how long a desk waits for its last record.
+const closing = 2 * time.Second
+
+// newDesk reads the area's record and makes its core.
+func (s *Service) newDesk(name area.Name) (*desk, error) {
+	cfg, ok := s.coreConfig(name)
+	if !ok {
+		return nil, area.Errorf(area.CodeUnknownArea, "no area %s", name)
+	}
+	record, err := s.ledger.Load(name)
+	if err != nil {
+		return nil, fmt.Errorf("load the record of area %s: %w", name, err)
+	}
+	core, err := NewCore(cfg, record)
+	if err != nil {
+		return nil, fmt.Errorf("area %s: %w", name, err)
+	}
+	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg}, nil
+}
+
+func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
+	a, ok := s.roster.Settings(name)
+	return CoreConfig{
+		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Lease: a.Lease,
+		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
+	}, ok
+}
+
+// configure hands on settings that have changed.
+func (d *desk) configure() {
+	cfg, ok := d.s.coreConfig(d.name)
+	d.mu.Lock()
+	same := !ok || cfg == d.set
+	d.set = cfg
+	d.mu.Unlock()
+	if !same {
+		d.box.put(Configure{Config: cfg})
+	}
+}
+
+// run owns the core until ctx ends or the area is gone.
+func (d *desk) run(ctx context.Context, reporter Reporter) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var events []Event
+	d.step(Begin{}, reporter)
+	for {
+		d.flush(ctx)
+		timer.Reset(d.wait())
+		select {
+		case <-ctx.Done():
+			d.close(reporter)
+			return
+		case <-d.box.wake:
+		case <-timer.C:
+		}
+		events = d.box.take(events[:0])
+		for _, ev := range events {
+			if _, ok := ev.(gone); ok {
+				d.clear(ctx)
+				return
+			}
+			d.step(ev, reporter)
+		}
+		if d.core.Next() <= d.s.clock() {
+			d.step(Tick{}, reporter)
+		}
+	}
+}
+
+// wait is how long the core can be left alone.
+func (d *desk) wait() time.Duration {
+	next := d.core.Next()
+	if next == area.Never {
+		return time.Hour
+	}
+	return max(0, next.Sub(d.s.clock()))
+}
+
+// step moves the core by one event and does what it asks for; messages are
+// gathered for flush.
+func (d *desk) step(ev Event, reporter Reporter) {
+	if c, ok := ev.(Committed); ok {
+		d.committed(c)
+	}
+	for _, a := range d.core.Step(ev, d.s.clock()) {
+		switch a := a.(type) {
+		case ShowBusy:
+			d.show(a.Busy)
+		case Say:
+			d.say(a.Device, a.Answer)
+		case HoldOut:
+			d.holdOut(a)
+		case Commit:
+			d.commit(a)
+		case Disconnect:
+			d.s.disconnect(a.Device)
+		case Report:
+			reporter.Report(a.Report)
+		}
+	}
+}
+
+func (d *desk) committed(ev Committed) {
+	d.written = max(d.written, ev.Seq)
+	if ev.Err != nil {
+		d.s.log.Error("record not durable, no more grants until one is", "area", d.name, "err", ev.Err)
+	}
+}
+
+func (d *desk) commit(a Commit) {
+	d.asked = a.Seq
+	box, seq := d.box, a.Seq
+	d.s.ledger.Commit(d.name, a.Record, func(err error) { box.put(Committed{Seq: seq, Err: err}) })
+}
+
+// show publishes the area's state, retained: before the answers that follow.
+func (d *desk) show(b area.Busy) {
+	if b.Term != d.term {
+		d.term = b.Term
+		d.put(area.LeaderTopic(d.name), d.leader(b).Encode(), true)
+	}
+	d.put(area.BusyTopic(d.name), b.Encode(), true)
+	d.put(area.FlagTopic(d.name), []byte(b.Flag()), true)
+	d.stale = true
+	d.mu.Lock()
+	d.busy, d.has = b, true
+	d.mu.Unlock()
+}
+
+func (d *desk) leader(b area.Busy) area.Leader {
+	l := area.Leader{Term: b.Term, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Mode: "hub"}
+	if next := d.core.Next(); b.State == area.Settling && next != area.Never {
+		l.SettleMs = max(0, next.Sub(d.s.clock())).Milliseconds()
+	}
+	return l
+}
+
+func (d *desk) say(to area.DeviceID, a area.Answer) { d.put(area.GrantTopic(to), a.Encode(), false) }
+
+func (d *desk) holdOut(a HoldOut) {
+	topic := area.AreaWorkTopic(d.name)
+	if a.Device != "" {
+		topic = area.WorkTopic(a.Device)
+	}
+	d.put(topic, a.Offer.Encode(), false)
+}
+
+func (d *desk) put(topic string, payload []byte, retain bool) {
+	d.out = append(d.out, area.Message{Topic: topic, Payload: payload, QoS: 1, Retain: retain, From: area.FromArbiter})
+}
+
+// flush publishes what was gathered, as one batch in its order, and tells the
+// roster who holds and who waits.
+func (d *desk) flush(ctx context.Context) {
+	if len(d.out) > 0 {
+		if err := d.s.bus.Publish(context.WithoutCancel(ctx), d.out...); err != nil {
+			d.s.log.Warn("area not published", "area", d.name, "n", len(d.out), "err", err)
+		}
+		clear(d.out)
+		d.out = d.out[:0]
+	}
+	d.mu.Lock()
+	d.counts = d.core.Counts()
+	d.mu.Unlock()
+	if d.stale {
+		d.stale = false
+		d.tellRoster()
+	}
+}
+
+func (d *desk) tellRoster() {
+	b, _ := d.shown()
+	var holder area.DeviceID
+	if b.State == area.Held && b.Holder != nil {
+		holder = *b.Holder
+	}
+	d.s.roster.setStates(d.name, holder, b.Queue)
+}
+
+// close stops granting and waits until the last record is durable.
+func (d *desk) close(reporter Reporter) {
+	d.step(Close{}, reporter)
+	end := time.NewTimer(closing)
+	defer end.Stop()
+	for d.written < d.asked {
+		select {
+		case <-d.box.wake:
+		case <-end.C:
+			d.s.log.Warn("last record still not durable at the end", "area", d.name)
+			return
+		}
+		for _, ev := range d.box.take(nil) {
+			if c, ok := ev.(Committed); ok {
+				d.step(c, reporter)
+			}
+		}
+	}
+	d.flush(context.Background())
+}
+
+// clear takes the retained topics of a removed area away.
+func (d *desk) clear(ctx context.Context) {
+	for _, topic := range []string{area.BusyTopic(d.name), area.FlagTopic(d.name), area.LeaderTopic(d.name)} {
+		d.put(topic, nil, true)
+	}
+	d.stale = false
+	d.flush(ctx)
+}
+
+func (d *desk) shown() (area.Busy, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.busy, d.has
+}
+
+func (d *desk) stats() (Counts, area.Busy) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.counts, d.busy
+}
