@@ -176,6 +176,13 @@ func (s *site) Retained(filter string, most int) (all []area.Message) {
 	return all
 }
 
+func (s *site) Topics(filter string) (all []area.TopicValue, err error) {
+	for _, m := range s.Retained(filter, 0) {
+		all = append(all, area.TopicValue{Topic: m.Topic, Payload: area.ShowPayload(m.Payload), Retained: true, QoS: m.QoS})
+	}
+	return all, nil
+}
+
 func (s *site) Publish(_ context.Context, batch ...area.Message) error {
 	s.published = append(s.published, batch...)
 	return s.fail

@@ -38,10 +38,9 @@ func (a *API) listTopics(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	kept := a.Topics.Retained(filter, mostTopics)
-	all := make([]area.TopicValue, len(kept))
-	for i, m := range kept {
-		all[i] = area.TopicValue{Topic: m.Topic, Payload: area.ShowPayload(m.Payload), Retained: true, QoS: m.QoS}
+	all, err := a.Topics.Topics(filter)
+	if err != nil {
+		return answer{}, err
 	}
 	return page(c, all, func(t *area.TopicValue) string { return t.Topic })
 }
