@@ -1,0 +1,29 @@
+// Package devicehub is the hub that devices and dashboards call,
+// /hubs/devices: the methods of DESIGN.md §3.3 and §3.6 on areas, the arbiter
+// and orders. It is small, so that an area's local leader can serve it too.
+//
+// # Concepts
+//
+// A classic connection is a program that knows two calls,
+// ReceiveDeviceConnected and BroadcastWorkStatus. The hub speaks the whole
+// protocol on its behalf: each registered device has a turn of its own (package
+// turn), whose claims go to the arbiter and whose answers come back over the
+// bus, exactly as an MQTT device's do. BroadcastWorkStatus(area, true) is a
+// claim, and completes when the area is granted; so a program that was written
+// for the racy original is safe without a change if it awaits the call. Such a
+// grant is a classic hold: it has no lease, and a lost connection does not end
+// it.
+//
+// # Goroutines
+//
+//   - Run's goroutine owns every classic device. Hub calls reach it over a
+//     bounded queue and wait for room in it (back-pressure on that connection
+//     alone); messages of the bus over a second bounded queue, whose overflow is
+//     dropped and counted, since everything on it is said again. It ends with
+//     Run's context.
+//
+// # What it does not do
+//
+// It decides nothing: who holds an area is the arbiter's, what an order is the
+// order service's, what watchers see the view's.
+package devicehub

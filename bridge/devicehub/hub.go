@@ -1,0 +1,219 @@
+package devicehub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Config sets the hub up.
+type Config struct {
+	Node string // name of this hub process
+	// Inbox bounds the calls, and the messages of the bus, that wait for the
+	// loop: each its own queue. Calls over it wait; messages are dropped and
+	// counted. 0: 1,024.
+	Inbox int
+}
+
+// Arbiter is what the hub needs of the arbiter.
+type Arbiter interface {
+	// Say hands in what a classic device says to the arbiter of its area. It
+	// must not block.
+	Say(in area.Name, d area.DeviceID, link string, c area.Claim)
+	// Release ends a classic hold of which this process knows nothing.
+	Release(in area.Name, d area.DeviceID)
+}
+
+// Roster is what the hub needs of the roster.
+type Roster interface {
+	Register(p arbiter.Player) (area.Name, area.LocationID, error)
+	Lost(link, reason string)
+	Find(text string) (area.Name, error)
+	Player(d area.DeviceID) (area.Device, bool)
+}
+
+// Orders is what the hub needs of the order service.
+type Orders interface {
+	Announce(ctx context.Context, req area.OrderRequest, who string) (area.Accepted, error)
+	Get(id area.WorkID) (area.Order, error)
+	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
+	StopArea(ctx context.Context, a area.Name) (any, error)
+	StopAll(ctx context.Context) (any, error)
+}
+
+// View is what the hub needs of the public objects. Join runs join where no
+// delta can come between the snapshot and it, so that the watcher misses none
+// and sees none twice.
+type View interface {
+	Areas() []area.Area
+	Area(name area.Name) (area.Area, bool)
+	Join(name area.Name, join func(group string)) (area.Area, bool)
+	JoinAll(join func(group string)) []area.Area
+	GroupOf(name area.Name) string
+	GroupAll() string
+}
+
+// Mirror carries what a client sends to a group over to the topics.
+type Mirror interface {
+	GroupSent(from string, group area.Group, event string, args []byte)
+}
+
+// Parts are what the hub stands on.
+type Parts struct {
+	Server  *signalr.Server
+	Bus     area.Bus
+	Arbiter Arbiter
+	Roster  Roster
+	Orders  Orders
+	View    View
+	Mirror  Mirror
+	Clock   func() area.Instant
+	Now     func() time.Time
+}
+
+// Hub answers the calls of /hubs/devices. Make it with [New], then run it.
+type Hub struct {
+	Parts
+	node  string
+	log   *slog.Logger
+	calls chan func(*loop)
+	heard chan func(*loop)
+	count counters
+}
+
+type counters struct {
+	dropped, malformed, timeouts, unclaimed atomic.Uint64
+}
+
+// Stats counts what happened since the start.
+type Stats struct {
+	Dropped   uint64 // messages of the bus that found the queue full
+	Malformed uint64 // messages of the bus that could not be read
+	Timeouts  uint64 // claims that waited 60 s in vain
+	Unclaimed uint64 // works that a classic device was told of and did not claim
+}
+
+// New makes the hub and registers its methods with the server, which must not
+// serve yet.
+func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
+	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Clock == nil || p.Now == nil {
+		return nil, errors.New("devicehub: a part is missing")
+	}
+	if cfg.Inbox == 0 {
+		cfg.Inbox = 1024
+	}
+	h := &Hub{Parts: p, node: cfg.Node, log: log, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	h.methods()
+	return h, nil
+}
+
+// Stats is a snapshot of the counters.
+func (h *Hub) Stats() Stats {
+	return Stats{
+		Dropped: h.count.dropped.Load(), Malformed: h.count.malformed.Load(),
+		Timeouts: h.count.timeouts.Load(), Unclaimed: h.count.unclaimed.Load(),
+	}
+}
+
+// Run owns the classic devices until ctx ends; it then returns nil.
+func (h *Hub) Run(ctx context.Context) error {
+	for _, s := range []struct {
+		filter string
+		heard  func(area.Message)
+	}{
+		{area.BusyTopic("+"), h.busy}, {area.GrantTopic("+"), h.grant}, {area.WorkTopic("+"), h.work}, {area.AreaWorkTopic("+"), h.work},
+	} {
+		cancel, err := h.Bus.Subscribe(s.filter, s.heard)
+		if err != nil {
+			return err
+		}
+		defer cancel()
+	}
+	l := &loop{
+		arb: h.Arbiter, count: &h.count, devices: map[area.DeviceID]*classic{},
+		busy: map[area.Name]area.Busy{}, taking: map[area.WorkID]area.DeviceID{},
+	}
+	h.loop(ctx, l)
+	return nil
+}
+
+func (h *Hub) loop(ctx context.Context, l *loop) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		var do func(*loop)
+		select {
+		case <-ctx.Done():
+			return
+		case do = <-h.calls:
+		case do = <-h.heard:
+		case <-timer.C:
+		}
+		l.now = h.Clock()
+		if do != nil {
+			do(l)
+		}
+		next := l.tick()
+		timer.Reset(max(0, min(time.Hour, next.Sub(l.now))))
+	}
+}
+
+// hear puts a message of the bus into the loop's queue, or drops it.
+func (h *Hub) hear(do func(*loop)) {
+	select {
+	case h.heard <- do:
+	default:
+		h.count.dropped.Add(1)
+	}
+}
+
+// do puts a call into the loop's queue and waits for room in it.
+func (h *Hub) do(ctx context.Context, f func(*loop)) error {
+	select {
+	case h.calls <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *Hub) busy(m area.Message) {
+	b, err := area.ParseBusy(m.Payload)
+	if err != nil {
+		h.count.malformed.Add(1)
+		return
+	}
+	h.hear(func(l *loop) { l.shownBusy(b) })
+}
+
+func (h *Hub) grant(m area.Message) {
+	if m.Replay {
+		return
+	}
+	a, err := area.ParseAnswer(m.Payload)
+	if err != nil {
+		h.count.malformed.Add(1)
+		return
+	}
+	d := area.ParseTopic(m.Topic).Device
+	h.hear(func(l *loop) { l.answer(d, a) })
+}
+
+func (h *Hub) work(m area.Message) {
+	if m.Replay {
+		return
+	}
+	o, err := area.ParseOffer(m.Payload)
+	if err != nil {
+		h.count.malformed.Add(1)
+		return
+	}
+	t := area.ParseTopic(m.Topic)
+	h.hear(func(l *loop) { l.offer(t.Area, t.Device, o) })
+}
