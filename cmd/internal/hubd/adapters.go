@@ -1,0 +1,145 @@
+package hubd
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/drivers/media"
+	"github.com/tacet-hub/tacet/drivers/speech"
+)
+
+// links shows the arbiter the broker's connections.
+type links struct{ b *broker.Broker }
+
+func (l links) Disconnect(client, reason string) bool { return l.b.Disconnect(client, reason) }
+
+func (l links) Connections(ended func(conn uint64, reason string)) (cancel func()) {
+	return l.b.Connections(func(e broker.ConnEvent) {
+		if !e.Up {
+			ended(e.Conn, presenceReason(e.Reason))
+		}
+	})
+}
+
+// presenceReason is how a connection's end is told as a device's presence.
+func presenceReason(end string) string {
+	switch end {
+	case broker.Goodbye:
+		return area.PresentGoodbye
+	case broker.Lost:
+		return area.PresentWill
+	case broker.TakenOver:
+		return area.PresentTakenOver
+	}
+	return area.PresentTimeout
+}
+
+// groups sends the bridge's events to the hub's groups.
+type groups struct{ s *signalr.Server }
+
+func (g groups) Send(group, event string, args ...any) { g.s.Group(group).Send(event, args...) }
+
+// renderer knows how long an order will sound: what the chimes last, and what
+// speaking the text takes by estimate. The device that plays it measures.
+type renderer struct{}
+
+func (renderer) Duration(r area.OrderRequest) (time.Duration, error) {
+	if r.Clip != nil {
+		return 0, area.InvalidField("clip", "clips are not kept here yet")
+	}
+	chime, err := media.ChimeLength(r.Chime)
+	if err != nil {
+		return 0, area.InvalidField("chime", "%.40q is none of %s", r.Chime, strings.Join(media.Chimes(), ", "))
+	}
+	var said time.Duration
+	if r.Message != nil {
+		said = speech.Estimate(*r.Message)
+	}
+	repeat := 1
+	if r.Repeat != nil {
+		repeat = *r.Repeat
+	}
+	return media.AnnounceLength(chime, said, repeat), nil
+}
+
+// announcer is the order service as hub calls see it.
+type announcer struct{ h *Hub }
+
+func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who string) (area.Accepted, error) {
+	o, err := a.h.orders.Accept(ctx, req, order.By{Who: who})
+	if err != nil {
+		return area.Accepted{}, err
+	}
+	return area.Accepted{ID: o.ID, State: o.State, EstimatedStart: o.EstimatedStart, After: o.After}, nil
+}
+
+func (a announcer) Get(id area.WorkID) (area.Order, error) { return a.h.orders.Get(id) }
+
+func (a announcer) Cancel(ctx context.Context, id area.WorkID) (area.Order, error) {
+	return a.h.orders.Cancel(ctx, id)
+}
+
+func (a announcer) StopArea(ctx context.Context, in area.Name) (any, error) {
+	a.h.arbiter.StopPlay(in)
+	return a.h.orders.StopArea(ctx, in, true)
+}
+
+func (a announcer) StopAll(ctx context.Context) (any, error) {
+	for _, in := range a.h.roster.Names() {
+		a.h.arbiter.StopPlay(in)
+	}
+	return a.h.orders.StopAll(ctx, true)
+}
+
+// reporter takes the dispatcher's word to the order service. A work that the
+// order service has never heard of (its orders live in memory; the arbiter's
+// record outlived them) is settled here.
+type reporter struct{ h *Hub }
+
+func (r reporter) Report(rep area.Report) {
+	if _, err := r.h.orders.Get(rep.Work); err != nil {
+		if rep.State.Ended() {
+			r.h.arbiter.Stored(rep.Area, rep.Work)
+		}
+		return
+	}
+	r.h.orders.Report(rep)
+}
+
+// gateSubmits lets work be handed in over MQTT: it is an order before its PUBACK
+// goes out.
+func (h *Hub) gateSubmits(ctx context.Context) error {
+	cancel := h.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error {
+		t := area.ParseTopic(m.Topic)
+		sub, err := area.ParseSubmit(m.Payload)
+		if err == nil {
+			err = h.orders.Submit(ctx, t.Area, sub)
+		}
+		if err != nil {
+			h.refuseSubmit(sub.Work, m, err)
+		}
+		return err
+	})
+	defer cancel()
+	// What has ended, and is kept as ended, the arbiter may forget.
+	defer h.orders.Watch(func(o area.Order) {
+		if o.State.Ended() {
+			h.arbiter.Stored(o.Area, o.ID)
+		}
+	})()
+	<-ctx.Done()
+	return nil
+}
+
+func (h *Hub) refuseSubmit(id area.WorkID, m area.Message, err error) {
+	h.log.Warn("submit refused", "topic", m.Topic, "work", id, "err", err)
+	if id == "" {
+		return
+	}
+	h.arbiter.Post(area.Message{Topic: area.ResponseTopic(string(id)), Payload: area.ErrorPayload(err), QoS: 1})
+}

@@ -1,0 +1,70 @@
+package hubd
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+)
+
+// status is what /readyz says of the whole hub.
+type status string
+
+const (
+	starting status = "starting"
+	ready    status = "ready"
+	draining status = "draining"
+	failed   status = "failed"
+)
+
+// partState says whether one part of the hub works.
+type partState struct {
+	OK   bool   `json:"ok"`
+	Mode string `json:"mode,omitempty"`
+}
+
+// health answers /healthz and /readyz.
+type health struct {
+	state  atomic.Value // status
+	broker func() bool  // listening
+	store  func() bool  // every commit so far was durable
+}
+
+func (h *health) set(s status) { h.state.Store(s) }
+
+func (h *health) get() status {
+	if s, ok := h.state.Load().(status); ok {
+		return s
+	}
+	return starting
+}
+
+// alive answers while the process serves at all.
+func (h *health) alive(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// report names each part. A hub whose store has failed is "failed": it grants
+// nothing more, since what it grants could not be remembered.
+func (h *health) report(w http.ResponseWriter, r *http.Request) {
+	parts := map[string]partState{
+		"broker":    {OK: h.broker()},
+		"store":     {OK: h.store()},
+		"backplane": {OK: true, Mode: "memory"},
+	}
+	state := h.get()
+	if state == ready && (!parts["broker"].OK || !parts["store"].OK) {
+		state = failed
+	}
+	code := http.StatusOK
+	if state != ready {
+		code = http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, map[string]any{"status": state, "parts": parts})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // an error means that the caller is gone
+}

@@ -1,0 +1,303 @@
+package hubd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/api"
+	"github.com/tacet-hub/tacet/bridge/devicehub"
+	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/broker/store"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/scheduler"
+)
+
+// Options are what no configuration file may say.
+type Options struct {
+	// ColdStart skips settling. It is safe only where every device that could
+	// hold an area is started after the hub, in the same process' lifetime: the
+	// demo.
+	ColdStart bool
+	// Version is shown in the metrics.
+	Version string
+}
+
+// grace is how long each group of parts may take to stop; four groups fit into
+// the 10 s in which a hub that was told to end has ended.
+const grace = 2 * time.Second
+
+// Hub is one hub process. Make it with [New].
+type Hub struct {
+	cfg   conf.Config
+	opt   Options
+	log   *slog.Logger
+	start time.Time
+
+	store    *store.Store
+	broker   *broker.Broker
+	roster   *arbiter.Roster
+	arbiter  *arbiter.Service
+	orders   *order.Service
+	schedule *scheduler.Service
+	signalr  *signalr.Server
+	devices  *devicehub.Hub
+	registry *registry.Registry
+	history  *history.Memory
+	api      *api.API
+	pump     *bridge.Pump
+	view     *bridge.View
+	figures  *bridge.Figures
+
+	web, admin net.Listener
+	health     health
+	ready      chan Ready
+}
+
+// New checks the configuration and makes a hub that is not running yet.
+func New(cfg conf.Config, opt Options, log *slog.Logger) (*Hub, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), ready: make(chan Ready, 1)}
+	return h, nil
+}
+
+// Ready gives the addresses once every listener accepts.
+func (h *Hub) Ready() <-chan Ready { return h.ready }
+
+// Run serves until ctx ends and then drains. It may run once. Its error says
+// what could not be started, or which part failed.
+func (h *Hub) Run(ctx context.Context) error {
+	if err := os.MkdirAll(h.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	st, err := store.Open(filepath.Join(h.cfg.Data, "tacet.db"))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	h.store = st
+	if err := h.listen(); err != nil {
+		return err
+	}
+	defer h.web.Close()
+	defer h.admin.Close()
+	if err := h.assemble(); err != nil {
+		return err
+	}
+	r := h.readiness()
+	defer r.remove(h.cfg.Data)
+	go h.announce(ctx, r) // ends as soon as the broker and the web answer, or with ctx
+	err = stages{groups: h.parts(), grace: grace}.run(ctx)
+	h.health.set(draining)
+	return err
+}
+
+// listen binds the listeners, so that a port in use is an error at once.
+func (h *Hub) listen() (err error) {
+	if h.broker, err = broker.New(broker.Config{
+		Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes,
+	}, h.log); err != nil {
+		return err
+	}
+	if err = h.broker.Listen(); err != nil {
+		return fmt.Errorf("mqtt: %w", err)
+	}
+	if h.web, err = net.Listen("tcp", h.cfg.HTTP.Addr); err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	if h.admin, err = net.Listen("tcp", h.cfg.HTTP.AdminAddr); err != nil {
+		h.web.Close()
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+// clock is the control plane's: monotonic since the hub was made.
+func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
+
+func (h *Hub) assemble() error {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeAPI} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	h.health.broker = func() bool { return h.broker.Addr() != nil }
+	h.health.store = func() bool { return h.store.Stats().Failed == 0 }
+	return nil
+}
+
+func (h *Hub) makeAreas() (err error) {
+	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: h.cfg.Node, Areas: areaConfigs(h.cfg.Areas)}, time.Now); err != nil {
+		return err
+	}
+	h.arbiter, err = arbiter.New(arbiter.Config{
+		Node: h.cfg.Node, Addr: h.broker.Addr().String(), ColdStart: h.opt.ColdStart,
+	}, h.broker, h.store.Ledger(), links{h.broker}, h.roster, h.clock, time.Now, h.log)
+	return err
+}
+
+func areaConfigs(list []conf.Area) (out []arbiter.AreaConfig) {
+	for _, a := range list {
+		c := arbiter.AreaConfig{
+			ID: a.ID, Name: a.Name, Source: area.SourceConfig, Mode: a.Mode, Topology: a.Topology, Policy: a.Policy,
+			Lease: a.Lease, Volume: a.Volume, QuietHours: a.QuietHours, ClassicHold: a.ClassicHold, DumbHold: a.DumbHold,
+		}
+		for _, l := range a.Locations {
+			c.Locations = append(c.Locations, arbiter.Place{ID: l.ID, Name: l.Name})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (h *Hub) makeOrders() (err error) {
+	h.orders, err = order.New(order.Config{}, order.NewMemory(0), h.roster, h.arbiter, renderer{}, time.Now, h.log)
+	return err
+}
+
+func (h *Hub) makeHub() (err error) {
+	h.signalr, err = signalr.New(signalr.Config{
+		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
+		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors,
+		CheckOrigin: h.guard().allows,
+	}, h.log)
+	return err
+}
+
+func (h *Hub) makeBridge() error {
+	rules, err := mapping.Compile(rules(h.cfg.Mappings))
+	if err != nil {
+		return err
+	}
+	if h.history, err = history.New(history.Config{}); err != nil {
+		return err
+	}
+	if h.registry, err = registry.New(registry.Config{}, h.roster, h.history, &registry.Memory{}, time.Now, h.log); err != nil {
+		return err
+	}
+	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
+		Bus: h.broker, Hub: groups{h.signalr}, Mappings: rules, Readings: h.registry, Areas: h.roster, Retained: h.broker, Now: time.Now,
+	}, h.log); err != nil {
+		return err
+	}
+	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
+		Bus: h.broker, Hub: groups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
+	}, h.log); err != nil {
+		return err
+	}
+	h.figures = bridge.NewFigures(bridge.Sources{
+		Overlaps: func() uint64 { c := h.arbiter.Stats(); return c.Conflicts + c.Intruders },
+		Speaking: h.view.Speaking, Online: h.view.Online,
+		Waiting:  func() int { return h.orders.Stats().Waiting },
+		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
+		Messages: func() uint64 { s := h.broker.Stats(); return uint64(s.Received + s.Sent) },
+		Dropped: func() uint64 {
+			return uint64(h.broker.Stats().DroppedMessages) + h.pump.Stats().Dropped + h.arbiter.Stats().Full
+		},
+	}, groups{h.signalr}, time.Now)
+	return nil
+}
+
+// dropped counts what any full queue has lost.
+func (h *Hub) dropped() uint64 {
+	b := h.broker.Stats()
+	return uint64(b.DroppedMessages+b.DroppedQueued) + h.pump.Stats().Dropped + h.pump.Stats().MirrorDropped +
+		h.view.Stats().OrdersDropped + h.arbiter.Stats().Full + h.devices.Stats().Dropped
+}
+
+func rules(list []conf.Mapping) (out []mapping.Rule) {
+	for _, m := range list {
+		out = append(out, mapping.Rule{Topic: m.Topic, Format: mapping.Format(m.Format), Device: m.Device, Fields: m.Fields, Group: m.Group, Event: m.Event})
+	}
+	return out
+}
+
+func (h *Hub) makeDeviceHub() (err error) {
+	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
+		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump,
+		Clock: h.clock, Now: time.Now,
+	}, h.log)
+	return err
+}
+
+func (h *Hub) makeSchedule() (err error) {
+	var list []area.Schedule
+	for _, s := range h.cfg.Schedules {
+		list = append(list, area.Schedule{ID: s.ID, Cron: s.Cron, Every: s.Every, Once: s.Once, TimeZone: s.TimeZone, Work: s.Work, Enabled: s.Enabled, Source: area.SourceConfig})
+	}
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: list}, &scheduler.Memory{}, h.orders, h.roster, time.Now, h.log)
+	return err
+}
+
+func (h *Hub) makeAPI() (err error) {
+	h.api, err = api.New(api.Config{}, api.Resources{
+		Areas: areas{h}, Devices: devices{h}, Orders: h.orders, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
+	}, h.log)
+	return err
+}
+
+func (h *Hub) guard() guard {
+	return guard{open: true, origins: h.cfg.HTTP.AllowedOrigins}
+}
+
+// parts are the groups in the order in which they stop.
+func (h *Hub) parts() [][]part {
+	return [][]part{
+		{{"web", h.serveWeb}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
+		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}, {"submit", h.gateSubmits}},
+		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
+		{{"broker", h.broker.Run}},
+	}
+}
+
+// announce waits until the bridge listens and the web answers, writes ready.json
+// and says so.
+func (h *Hub) announce(ctx context.Context, r Ready) {
+	for _, listening := range []<-chan struct{}{h.pump.Ready(), h.view.Ready()} {
+		select {
+		case <-listening:
+		case <-ctx.Done():
+			return
+		}
+	}
+	client := http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		resp, err := client.Get(r.HTTP + "/healthz")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		break
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	h.health.set(ready)
+	if err := r.write(h.cfg.Data); err != nil {
+		h.log.Error("hub is not to be found by the other commands", "err", err)
+	}
+	h.ready <- r
+}
+
+func (h *Hub) readiness() Ready {
+	return Ready{
+		HTTP: "http://" + h.web.Addr().String(), MQTT: "mqtt://" + h.broker.Addr().String(), Admin: "http://" + h.admin.Addr().String(),
+		Node: h.cfg.Node, PID: os.Getpid(),
+	}
+}

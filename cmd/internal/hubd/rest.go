@@ -1,0 +1,119 @@
+package hubd
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/api"
+	"github.com/tacet-hub/tacet/bridge/devicehub"
+	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// areas are the areas of REST: shown as the view has them, kept by the roster.
+type areas struct{ h *Hub }
+
+func (a areas) Areas() []area.Area { return a.h.view.Areas() }
+
+func (a areas) Area(name area.Name) (area.Area, bool) { return a.h.view.Area(name) }
+
+func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
+	c := arbiter.AreaConfig{
+		ID: n.ID, Name: n.Name, Source: area.SourceAPI, Mode: n.Mode, Topology: n.Topology, Policy: n.Policy,
+		Lease: n.Lease, Volume: -1, QuietHours: n.QuietHours,
+	}
+	if n.Volume != nil {
+		c.Volume = *n.Volume
+	}
+	for _, l := range n.Locations {
+		c.Locations = append(c.Locations, arbiter.Place{ID: l.ID, Name: l.Name})
+	}
+	if err := a.h.roster.Create(c); err != nil {
+		return area.Area{}, err
+	}
+	made, _ := a.h.roster.Area(n.ID)
+	return made, nil
+}
+
+func (a areas) RemoveArea(_ context.Context, name area.Name) error { return a.h.roster.Remove(name) }
+
+// devices are the devices of REST: players are the roster's, sensors the
+// registry's.
+type devices struct{ h *Hub }
+
+func (d devices) Devices() []area.Device { return d.h.view.Devices(bridge.DeviceFilter{}) }
+
+func (d devices) Device(id area.DeviceID) (area.Device, bool) { return d.h.view.Device(id) }
+
+func (d devices) Assign(_ context.Context, id area.DeviceID, as registry.Assignment) (area.Device, error) {
+	if _, ok := d.h.roster.Player(id); !ok {
+		return d.h.registry.Assign(id, as)
+	}
+	var in area.Name
+	var at, name string
+	if as.Area != nil {
+		in = *as.Area
+	}
+	if as.Location != nil {
+		at = string(*as.Location)
+	}
+	if as.Name != nil {
+		name = *as.Name
+	}
+	if err := d.h.roster.Rename(id, in, at, name); err != nil {
+		return area.Device{}, err
+	}
+	shown, _ := d.h.roster.Player(id)
+	return shown, nil
+}
+
+// members are the hub's connections of REST.
+type members struct{ h *Hub }
+
+func (m members) Members(g area.Group) ([]api.Member, error) {
+	return m.Presence("group:" + string(g))
+}
+
+func (m members) Presence(scope string) ([]api.Member, error) {
+	list, err := m.h.devices.Presence(scope)
+	out := make([]api.Member, 0, len(list))
+	for _, c := range list {
+		out = append(out, api.Member(c))
+	}
+	return out, err
+}
+
+func (m members) Send(_ context.Context, g area.Group, event string, args []json.RawMessage) (int, error) {
+	if _, err := m.h.devices.General(string(g)); err != nil {
+		return 0, err
+	}
+	list := make([]any, len(args))
+	for i, a := range args {
+		list[i] = a
+	}
+	payload, err := json.Marshal(list)
+	if err != nil {
+		return 0, area.Errorf(area.CodeBadRequest, "an argument is no JSON")
+	}
+	n := m.h.signalr.Group(string(g)).Send(event, list...)
+	m.h.pump.GroupSent(area.FromHub, g, event, payload)
+	return n, nil
+}
+
+var _ devicehub.View = (*bridge.View)(nil)
+
+// topics are the topics of REST: the bridge knows the newest value of each, the
+// broker what it keeps.
+type topics struct{ h *Hub }
+
+func (t topics) Topics(filter string) ([]area.TopicValue, error) { return t.h.pump.Topics(filter) }
+
+func (t topics) Retained(filter string, most int) []area.Message {
+	return t.h.broker.Retained(filter, most)
+}
+
+func (t topics) Publish(ctx context.Context, batch ...area.Message) error {
+	return t.h.broker.Publish(ctx, batch...)
+}

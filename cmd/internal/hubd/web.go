@@ -1,0 +1,90 @@
+package hubd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/dashboard"
+	"github.com/tacet-hub/tacet/bridge/signalr/transport"
+)
+
+// Limits of the web listener. There is no write timeout: a WebSocket and a long
+// answer have their own.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 64 << 10
+)
+
+// hubPath is where programs and browsers find the hub (DESIGN.md §3.2).
+const hubPath = "/hubs/devices"
+
+func (h *Hub) serveWeb(ctx context.Context) error {
+	return h.serve(ctx, h.web, h.guard().wrap(h.routes()))
+}
+
+func (h *Hub) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(hubPath, h.signalr)
+	mux.Handle(hubPath+"/", h.signalr)
+	mux.Handle("/api/", h.api)
+	mux.HandleFunc("GET /healthz", h.health.alive)
+	mux.HandleFunc("GET /readyz", h.health.report)
+	if h.cfg.MQTT.WebSocket {
+		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)
+	}
+	mux.Handle("/", dashboard.Handler())
+	return mux
+}
+
+// mqttOverWeb serves one MQTT connection inside a WebSocket.
+func (h *Hub) mqttOverWeb(w http.ResponseWriter, r *http.Request) {
+	conn, err := transport.NetConn(w, r, "mqtt", h.guard().allows)
+	if err != nil {
+		h.log.Debug("no mqtt over websocket", "err", err) // the caller was answered
+		return
+	}
+	if err := h.broker.Establish(conn); err != nil {
+		h.log.Debug("mqtt over websocket ended early", "conn", r.RemoteAddr, "err", err)
+	}
+}
+
+func (h *Hub) serveAdmin(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h.metrics())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return h.serve(ctx, h.admin, h.guard().wrap(mux))
+}
+
+// serve answers on a listener until ctx ends, and then waits for what is being
+// answered.
+func (h *Hub) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	go func() { // ends with ctx, and serve waits for it
+		defer close(stopped)
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace/2)
+		defer cancel()
+		_ = srv.Shutdown(end) // what has not ended by then is cut by Close
+		_ = srv.Close()
+	}()
+	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-stopped
+		return nil
+	}
+	return err
+}
