@@ -519,13 +519,13 @@ func TestCommands(t *testing.T) {
 
 func TestVolumeOfTheOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *referee) {
-		d := newDev(t, r, "gate-1", func(_ *dev, c *Config) { c.Volume = 10 })
+		d := newDev(t, r, "gate-1", func(_ *dev, c *Config) { c.Volume = 50 })
 		b, percent := speech("one"), 80
 		b.Volume = &percent
 		r.offer("gate-1", "o-1", 1, b)
 		time.Sleep(3 * time.Second)
-		if s := d.sound(); s[len(s)-1] != 800 {
-			t.Errorf("amplitude %d, want 800", s[len(s)-1])
+		if s := d.sound(); s[len(s)-1] != 400 {
+			t.Errorf("amplitude %d of 1000 at 80 %% of 50 %%, want 400", s[len(s)-1])
 		}
 	})
 }

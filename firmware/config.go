@@ -15,7 +15,7 @@ type Config struct {
 	AreaText string        // the area as the operator wrote it, such as "North Wing"; empty: Area
 	Location string        // where in the area it is mounted; empty: not known
 	Name     string        // for people; empty: Device
-	Volume   int           // percent, 0 to 100
+	Volume   int           // percent, 0 to 100; the order's volume is taken of it
 	Rate     int           // samples a second; needed
 	Queue    int           // works that wait here while one plays; 0: 2
 	AmpHold  time.Duration // how long the amplifier stays on after a play; 0: 2 s

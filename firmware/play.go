@@ -16,7 +16,7 @@ type play struct {
 	work   area.WorkID
 	token  area.Token
 	sound  []byte
-	volume *int // of the order; nil: the device's
+	volume *int // of the order; nil: 100
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -134,11 +134,12 @@ func (p *play) silence(err error) (area.Result, error) {
 	return area.Failed, errors.Join(err, dropped)
 }
 
-// loud is the samples at the volume of this moment.
+// loud is the samples at the volume of this moment: the order's, which is the
+// area's where nothing else was asked for, at the device's own.
 func (p *play) loud(samples []byte) []byte {
 	percent := p.a.shared.volume.Load()
 	if p.volume != nil {
-		percent = int64(min(max(*p.volume, 0), 100))
+		percent = percent * int64(min(max(*p.volume, 0), 100)) / 100
 	}
 	if p.a.shared.muted.Load() {
 		percent = 0
