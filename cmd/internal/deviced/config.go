@@ -1,0 +1,187 @@
+package deviced
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/firmware/uplink"
+)
+
+// Config is device.yaml. Its zero value has no defaults; [Default] has.
+type Config struct {
+	Device       string   `yaml:"device"`        // id; needed
+	Hub          []string `yaml:"hub"`           // mqtt://, mqtts://, ws:// or wss://, tried in turn
+	Area         string   `yaml:"area"`          // id or name; needed
+	Location     string   `yaml:"location"`      // id or name; empty: not known
+	Name         string   `yaml:"name"`          // for people; empty: the id
+	Username     string   `yaml:"username"`      // for the hub; empty: none
+	PasswordFile string   `yaml:"password_file"` // file that holds the password
+	Audio        Audio    `yaml:"audio"`
+	GPIO         GPIO     `yaml:"gpio"`
+	Sensors      []Sensor `yaml:"sensors"` // refused: not in this version
+	Peers        Peers    `yaml:"peers"`
+	Data         string   `yaml:"data"` // empty: /var/lib/tacet, with Sim ./DEVICE-data
+
+	Sim bool   `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
+	WAV string `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
+}
+
+// Audio is the loudspeaker.
+type Audio struct {
+	Output string `yaml:"output"` // auto, sim or aplay
+	Card   string `yaml:"card"`   // ALSA name for aplay; empty: the default card
+	Volume int    `yaml:"volume"` // percent
+}
+
+// GPIO is the pins of a board. With Sim relay, lamp and button are simulated and
+// have no pins.
+type GPIO struct {
+	AmpEnable  string  `yaml:"amp_enable"`
+	BusyLamp   string  `yaml:"busy_lamp"`
+	StatusLED  string  `yaml:"status_led"`
+	MuteButton string  `yaml:"mute_button"`
+	Inputs     []Input `yaml:"inputs"` // refused: not in this version
+}
+
+// Input is a pin that is reported.
+type Input struct {
+	Pin  string `yaml:"pin"`
+	Name string `yaml:"name"`
+}
+
+// Sensor is a sensor on a bus of the board.
+type Sensor struct {
+	Driver  string        `yaml:"driver"`
+	Bus     string        `yaml:"bus"`
+	Address int           `yaml:"address"`
+	Every   area.Duration `yaml:"every"`
+}
+
+// Peers is what an area does without its hub.
+type Peers struct {
+	Mode    string `yaml:"mode"`     // auto or off; without local leaders the same
+	KeyFile string `yaml:"key_file"` // refused: not in this version
+}
+
+// The values of [Audio.Output].
+const (
+	OutputAuto  = "auto" // the simulated loudspeaker
+	OutputSim   = "sim"
+	OutputAplay = "aplay"
+)
+
+const (
+	defaultHub  = "mqtt://127.0.0.1:1883"
+	defaultData = "/var/lib/tacet"
+	envPrefix   = "TACET_DEVICE_"
+	envFile     = envPrefix + "CONFIG"
+)
+
+// Default is the configuration with every default.
+func Default() Config {
+	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, Peers: Peers{Mode: "auto"}}
+}
+
+// Load reads the file at path (empty: what TACET_DEVICE_CONFIG names, else none),
+// lays the environment over it and then the flags, and checks the whole. environ
+// is as os.Environ gives it. Unknown variables with our prefix are answered, for
+// a warning. Its error tells all faults at once, each with where it was written.
+func Load(path string, environ []string, flags func(*Config, conf.Origins)) (c Config, unknown []string, err error) {
+	for _, pair := range environ {
+		if file, ok := strings.CutPrefix(pair, envFile+"="); ok && path == "" {
+			path = file
+		}
+	}
+	c = Default()
+	origins, err := conf.LoadYAML(path, &c)
+	if err != nil {
+		return c, nil, err
+	}
+	if unknown, err = conf.OverlayEnv(envPrefix, environ, &c, origins); err != nil {
+		return c, unknown, err
+	}
+	unknown = slices.DeleteFunc(unknown, func(v string) bool { return v == envFile })
+	if flags != nil {
+		flags(&c, origins)
+	}
+	return c, unknown, c.check(origins)
+}
+
+// Validate tells everything that is wrong with c at once.
+func (c Config) Validate() error { return c.check(nil) }
+
+func (c Config) check(o conf.Origins) error {
+	var faults conf.Faults
+	fault := func(bad bool, key, format string, args ...any) {
+		if bad {
+			faults = append(faults, o.Faultf(key, format, args...))
+		}
+	}
+	fault(!area.IsID(c.Device), "device", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", c.Device)
+	_, areaOK := c.areaID()
+	fault(!areaOK, "area", "%q is neither an id nor a name that makes one", c.Area)
+	fault(len(c.Area) > 128, "area", "it has more than 128 bytes")
+	fault(len(c.Location) > 128, "location", "it has more than 128 bytes")
+	fault(len(c.Name) > 128, "name", "it has more than 128 bytes")
+	fault(len(c.Hub) == 0, "hub", "there is none")
+	for i, h := range c.Hub {
+		key := fmt.Sprintf("hub[%d]", i)
+		if _, err := uplink.ParseHub(h); h == "discover" {
+			fault(true, key, "a hub cannot be searched for in this version")
+		} else if err != nil {
+			fault(true, key, "%s", strings.TrimPrefix(err.Error(), "uplink: "))
+		}
+	}
+	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
+	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)
+	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
+	fault(c.WAV != "" && c.Audio.Output == OutputAplay, "audio.output", "aplay records no file; leave one of them out")
+	fault(len(c.GPIO.Inputs) > 0, "gpio.inputs", "inputs are not in this version")
+	fault(len(c.Sensors) > 0, "sensors", "sensors are not in this version")
+	fault(c.Peers.Mode != "" && c.Peers.Mode != "auto" && c.Peers.Mode != "off", "peers.mode", "%q is none of auto, off", c.Peers.Mode)
+	fault(c.Peers.KeyFile != "", "peers.key_file", "local leaders are not in this version")
+	return faults.Err()
+}
+
+// ErrHardware is the error of running a device that is not simulated.
+var ErrHardware = errors.New("real hardware is not in this version: run it with --sim (sound through aplay: --sim --sound)")
+
+// areaID is the id whose topics the device speaks on: the text itself, or what
+// the hub would make of it.
+func (c Config) areaID() (area.Name, bool) {
+	if area.IsID(c.Area) {
+		return area.Name(c.Area), true
+	}
+	return area.Slug(c.Area)
+}
+
+// dataDir is where the memory is.
+func (c Config) dataDir() string {
+	switch {
+	case c.Data != "":
+		return c.Data
+	case c.Sim:
+		return filepath.Join(".", c.Device+"-data")
+	}
+	return defaultData
+}
+
+// uplink is the configuration of the connection, with the given MQTT client id.
+func (c Config) uplink(clientID string) (uplink.Config, error) {
+	u := uplink.Config{Hubs: c.Hub, ClientID: clientID, Username: c.Username}
+	if c.PasswordFile == "" {
+		return u, nil
+	}
+	password, err := conf.Secret(c.PasswordFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return u, fmt.Errorf("password_file: %w", err)
+	}
+	u.Password = password
+	return u, err
+}

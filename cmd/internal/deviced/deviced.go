@@ -1,0 +1,103 @@
+package deviced
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/drivers/audio"
+	"github.com/tacet-hub/tacet/drivers/media"
+	"github.com/tacet-hub/tacet/drivers/sim"
+	"github.com/tacet-hub/tacet/firmware"
+	"github.com/tacet-hub/tacet/firmware/uplink"
+)
+
+// Device is one device. Its methods are safe for concurrent use.
+type Device struct {
+	agent  *firmware.Agent
+	memory *firmware.Memory
+	board  *sim.Board
+	close  sync.Once
+}
+
+// New opens the device's memory, which counts a start, and builds its parts;
+// version is that of the program, for the status. It fails if cfg is not valid,
+// if another process runs the device, and with [ErrHardware] without Sim. It
+// starts nothing; a Device that is not run must be closed.
+func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if !cfg.Sim {
+		return nil, ErrHardware
+	}
+	player, output, err := cfg.player()
+	if err != nil {
+		return nil, err
+	}
+	render, err := newRenderer()
+	if err != nil {
+		return nil, err
+	}
+	log = log.With("device", cfg.Device)
+	u, err := cfg.uplink(cfg.Device)
+	if err != nil {
+		return nil, err
+	}
+	up, err := uplink.New(u, log)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{board: &sim.Board{}}
+	if d.memory, err = firmware.OpenMemory(cfg.dataDir()); err != nil {
+		return nil, err
+	}
+	id, _ := cfg.areaID() // Validate has seen it
+	d.agent, err = firmware.New(firmware.Config{
+		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
+		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version,
+	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.board, Clock: firmware.Boottime{},
+		Renderer: render, Memory: d.memory, Log: log})
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	d.board.Button.Watch(d.agent.ToggleMute)
+	return d, nil
+}
+
+// player is the loudspeaker, and its name for the status.
+func (c Config) player() (firmware.Player, string, error) {
+	if c.Audio.Output == OutputAplay {
+		p, err := audio.NewAplay(c.Audio.Card)
+		return p, OutputAplay, err
+	}
+	return sim.NewAudio(sim.Config{WAV: c.WAV}), OutputSim, nil
+}
+
+// Ready is closed when the hub has answered for the first time.
+func (d *Device) Ready() <-chan struct{} { return d.agent.Ready() }
+
+// Hub is the address of the hub that the device is connected to; empty where it
+// is not.
+func (d *Device) Hub() string { return d.agent.Hub() }
+
+// Board is the simulated relay, lamp and button.
+func (d *Device) Board() *sim.Board { return d.board }
+
+// Stats is what the agent has counted.
+func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
+
+// Run is the device until ctx ends; then it stops sounding, says goodbye to the
+// hub, closes itself and returns nil, within 3 s. It fails where the loudspeaker
+// cannot be opened. It can be called once.
+func (d *Device) Run(ctx context.Context) error {
+	defer d.Close()
+	return d.agent.Run(ctx)
+}
+
+// Close gives the memory back. It must not be called while Run does.
+func (d *Device) Close() {
+	d.close.Do(func() { _ = d.memory.Close() }) // everything in it was synced when it was written
+}

@@ -1,0 +1,246 @@
+package deviced
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/drivers/media"
+	"github.com/tacet-hub/tacet/firmware"
+)
+
+// hub is a broker on a socket that answers every hello, and nothing else.
+func hub(t *testing.T) (url string, b *broker.Broker) {
+	t.Helper()
+	b, err := broker.New(broker.Config{Addr: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	claims := make(chan area.Message, 100)
+	if _, err := b.Subscribe("tacet/area/+/claim/+", func(m area.Message) { claims <- m }); err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	work.Go(func() { _ = b.Run(ctx) })
+	work.Go(func() {
+		for {
+			select {
+			case m := <-claims:
+				c, err := area.ParseClaim(m.Payload)
+				if err != nil || c.Op != area.OpHello {
+					continue
+				}
+				a := area.Answer{Op: area.OpHello, Boot: c.Boot, MID: c.MID, Nonce: c.Nonce, Term: 64}
+				d := area.ParseTopic(m.Topic).Device
+				_ = b.Publish(ctx, area.Message{Topic: area.GrantTopic(d), Payload: a.Encode(), QoS: 1, From: area.FromArbiter})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); work.Wait() })
+	return "mqtt://" + b.Addr().String(), b
+}
+
+func TestDeviceComesAndGoes(t *testing.T) {
+	url, b := hub(t)
+	dir := t.TempDir()
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Location, cfg.Hub, cfg.Sim = "gate-1", "North Wing", "1", []string{url}, true
+	cfg.Data, cfg.WAV = filepath.Join(dir, "data"), filepath.Join(dir, "gate-1.wav")
+	log := slog.New(slog.DiscardHandler)
+	for boot := uint64(1); boot <= 2; boot++ {
+		d, err := New(cfg, "v1", log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(cfg, "v1", log); !errors.Is(err, firmware.ErrInUse) {
+			t.Errorf("the same device again: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }()
+		<-d.Ready()
+		if d.Hub() != url {
+			t.Errorf("connected to %q, want %q", d.Hub(), url)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		kept := b.Retained(area.StatusTopic("gate-1"), 1)
+		if len(kept) != 1 {
+			t.Fatal("there is no status")
+		}
+		s, err := area.ParseStatus(kept[0].Payload)
+		if err != nil || s.Online || s.Boot != boot || s.Area != "North Wing" || s.Audio != OutputSim || s.Version != "v1" || *s.Volume != 70 {
+			t.Errorf("status = %+v, %v", s, err)
+		}
+		wav, _ := os.ReadFile(cfg.WAV)
+		if _, err := media.DecodeWAV(wav); err != nil {
+			t.Errorf("recording: %v", err)
+		}
+	}
+}
+
+func TestWhatCannotBeBuilt(t *testing.T) {
+	dir := t.TempDir()
+	base := Default()
+	base.Device, base.Area, base.Sim, base.Data = "gate-1", "north", true, dir
+	cases := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"real hardware", func(c *Config) { c.Sim = false }, "--sim"},
+		{"not valid", func(c *Config) { c.Area = "???" }, "area"},
+		{"no password", func(c *Config) { c.Username, c.PasswordFile = "gate-1", filepath.Join(dir, "none") }, "none"},
+		{"no aplay", func(c *Config) { c.Audio.Output = OutputAplay }, "aplay"},
+		{"no directory", func(c *Config) { c.Data = "/dev/null/x" }, "/dev/null/x"},
+	}
+	t.Setenv("PATH", dir)
+	for _, c := range cases {
+		cfg := base
+		c.change(&cfg)
+		if d, err := New(cfg, "", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, %v, want an error with %q", c.name, d, err, c.want)
+		}
+	}
+	d, err := New(base, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("after all that: %v", err)
+	}
+	d.Close()
+}
+
+func TestLoadTellsWhereAFaultIs(t *testing.T) {
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "device.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	cases := []struct {
+		name, file string
+		env        []string
+		want       []string // in the error; none: it loads
+	}{
+		{"good", "device: gate-1\narea: north\n", nil, nil},
+		{"unknown key", "device: gate-1\nare: north\n", nil, []string{":2", "are", `"area"`}},
+		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: pulse}\n", nil, []string{":1: device", ":3: audio.volume", `"pulse"`}},
+		{"not in this version", "device: a\narea: b\nhub: [discover]\nsensors: [{driver: bme280, bus: '1', address: 0x76, every: 30s}]\ngpio: {inputs: [{pin: GPIO6, name: door}]}\npeers: {key_file: x}\n", nil,
+			[]string{"hub[0]", "sensors", "gpio.inputs", "peers.key_file"}},
+		{"environment", "device: a\narea: b\n", []string{"TACET_DEVICE_AREA=???", "TACET_DEVICE_AUDIO_VOLUME=7"}, []string{"TACET_DEVICE_AREA"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := Load("", append(c.env, "TACET_DEVICE_CONFIG="+write(c.file)), nil)
+			if len(c.want) == 0 && err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v does not name %q", err, want)
+				}
+			}
+		})
+	}
+	_, unknown, err := Load(write("device: a\narea: b\n"), []string{"TACET_DEVICE_AREAS=c", "TACET_DEVICE_CONFIG=/nowhere"}, func(c *Config, o conf.Origins) { c.Sim = true })
+	if err != nil || len(unknown) != 1 || unknown[0] != "TACET_DEVICE_AREAS" {
+		t.Errorf("unknown variables %v, %v", unknown, err)
+	}
+}
+
+func TestExampleIsTheDefault(t *testing.T) {
+	c, _, err := Load("../../../configs/device.yaml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	if c.Hub[0] != want.Hub[0] || c.Audio != want.Audio || c.Area != "north" {
+		t.Errorf("configs/device.yaml has %+v", c)
+	}
+}
+
+func TestRender(t *testing.T) {
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Sim, cfg.Data = "gate-1", "north", true, t.TempDir()
+	t.Setenv("PATH", t.TempDir()) // tones
+	r, err := newRenderer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, blank := "gate one", " "
+	length := func(b area.Body) time.Duration {
+		s, err := r.Render(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return media.FromBytes(s).Duration()
+	}
+	once := length(area.Body{Message: &text, Repeat: 1})
+	chime, _ := media.ChimeLength("gong")
+	near := func(name string, got, want time.Duration) {
+		if d := got - want; d < -time.Millisecond || d > time.Millisecond {
+			t.Errorf("%s lasts %v, want %v", name, got, want)
+		}
+	}
+	near("twice", length(area.Body{Message: &text, Repeat: 2}), 2*once+media.Pause)
+	near("in two languages", length(area.Body{Message: &text, Languages: []string{"en", "no"}}), 2*once+media.Pause)
+	near("after a gong", length(area.Body{Message: &text, Chime: "gong"}), chime+media.Pause+once)
+	for name, b := range map[string]area.Body{"no text": {}, "blank": {Message: &blank}, "chime": {Message: &text, Chime: "klaxon"}} {
+		if _, err := r.Render(t.Context(), b); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	url, _ := hub(t)
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Sim, cfg.Data = "gate-1", "north", true, filepath.Join(t.TempDir(), "not", "made")
+	cfg.Hub = []string{url}
+	found := Check(t.Context(), cfg)
+	if len(found) != 5 {
+		t.Errorf("%d findings", len(found))
+	}
+	for _, f := range found {
+		if !f.OK {
+			t.Errorf("%s: %s", f.Part, f.Text)
+		}
+	}
+	if _, err := os.Stat(cfg.Data); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the check has made the data directory")
+	}
+	cfg.Sim, cfg.Data, cfg.Username, cfg.PasswordFile = false, "/dev/null/x", "gate-1", "/dev/null"
+	for _, f := range Check(t.Context(), cfg) {
+		if want := f.Part == "clock" || f.Part == "speech"; f.OK != want {
+			t.Errorf("%s: ok %v: %s", f.Part, f.OK, f.Text)
+		}
+	}
+}
+
+// A hub that is not there is told with what the network says.
+func TestCheckOfADeadHub(t *testing.T) {
+	cfg := Default()
+	cfg.Device = "gate-1"
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if text, err := checkHub(ctx, cfg, "mqtt://127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("checkHub: %q, %v", text, err)
+	}
+}

@@ -1,0 +1,21 @@
+// Package deviced assembles a device: memory, loudspeaker, speech, uplink and
+// agent. cmd/tacet-device runs one, the demonstration several in one process,
+// each with a connection of its own.
+//
+// # Concepts
+//
+// [Config] is device.yaml; [Load] reads it with environment and flags over it.
+// [New] opens the device's memory and builds its parts, [Device.Run] is the
+// device. [Check] tries each part without being the device.
+//
+// What device.yaml can name and this version cannot do is refused by name: real
+// hardware other than aplay, sensors, inputs, local leaders, search for a hub.
+//
+// # Goroutines
+//
+// Those of firmware.Agent, all inside Run.
+//
+// # What it does not do
+//
+// It reads no flags and handles no signals; that is main's.
+package deviced

@@ -1,0 +1,16 @@
+// Command tacet-device is a device: a loudspeaker with relay, lamp and button
+// that takes turns with its neighbours.
+//
+//	tacet-device run --sim --device gate-1 --area north    run a simulated device
+//	tacet-device check --sim --device gate-1 --area north  try each part of it
+//	tacet-device version                                   say which build this is
+//
+// A configuration file is named by --config or TACET_DEVICE_CONFIG; the
+// environment (TACET_DEVICE_ and the key in capitals, such as
+// TACET_DEVICE_AUDIO_VOLUME) overrides it, and flags override both. Exit codes: 0
+// ok, 1 failed, 2 usage or configuration.
+//
+// It prints "ready device=ID hub=URL" on standard output when the hub has
+// answered it; everything else goes to standard error. SIGTERM and SIGINT end
+// it: it stops sounding, gives back what it was to do, says goodbye, and exits 0.
+package main

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+func TestCommandLine(t *testing.T) {
+	data := t.TempDir()
+	cases := []struct {
+		name, args string
+		code       int
+		want       string // in what it prints
+	}{
+		{"version", "version", exitOK, "tacet-device "},
+		{"help", "", exitOK, "run"},
+		{"unknown command", "frobnicate", exitUsage, "frobnicate"},
+		{"unknown flag", "run --frob", exitUsage, "--frob"},
+		{"argument", "run gate-1", exitUsage, "gate-1"},
+		{"not configured", "run --sim", exitUsage, "area"},
+		{"fault of a flag", "run --sim --device gate-1 --area north --hub http://x", exitUsage, "--hub"},
+		{"real hardware", "run --device gate-1 --area north", exitUsage, "--sim"},
+		{"log format", "run --log-format xml", exitUsage, "xml"},
+		{"log level", "run --log-level loud", exitUsage, "loud"},
+		{"no file", "run --sim --config " + data + "/none.yaml", exitUsage, "none.yaml"},
+		{"no data", "run --sim --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
+		{"check fails", "check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
+		{"two outputs", "run --sim --sound --wav x.wav --device gate-1 --area north", exitUsage, "--sound"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := t.Context()
+			if strings.HasPrefix(c.args, "check") { // a hub that is not there takes its time
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				cancel()
+			}
+			var out, errs bytes.Buffer
+			if code := execute(ctx, strings.Fields(c.args), nil, &out, &errs); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			if all := out.String() + errs.String(); !strings.Contains(all, c.want) {
+				t.Errorf("it printed %q, want something with %q", all, c.want)
+			}
+		})
+	}
+}
+
+// A device says that it is ready when the hub has answered its hello, and ends
+// in order when it is told to.
+func TestRun(t *testing.T) {
+	b, err := broker.New(broker.Config{Addr: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	hellos := make(chan area.Message, 10)
+	if _, err := b.Subscribe("tacet/area/north/claim/gate-1", func(m area.Message) { hellos <- m }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	work.Go(func() { _ = b.Run(ctx) })
+
+	url := "mqtt://" + b.Addr().String()
+	dir := t.TempDir()
+	args := []string{"run", "--sim", "--device", "gate-1", "--location", "1", "--data", dir, "--wav", filepath.Join(dir, "x.wav")}
+	environ := []string{"TACET_DEVICE_AREA=north", "TACET_DEVICE_LOCATION=2", "TACET_DEVICE_HUB=" + url, "TACET_DEVICE_FROB=1"}
+	out, in := io.Pipe()
+	device, end := context.WithCancel(ctx)
+	code := make(chan int, 1)
+	var errs bytes.Buffer
+	work.Go(func() {
+		code <- execute(device, args, environ, in, &errs)
+		in.Close()
+	})
+
+	hello, err := area.ParseClaim((<-hellos).Payload)
+	if err != nil || hello.Op != area.OpHello || hello.Boot != 1 {
+		t.Fatalf("first it says %+v, %v", hello, err)
+	}
+	a := area.Answer{Op: area.OpHello, Boot: hello.Boot, MID: hello.MID, Nonce: hello.Nonce, Term: 64}
+	if err := b.Publish(ctx, area.Message{Topic: area.GrantTopic("gate-1"), Payload: a.Encode(), QoS: 1, From: area.FromArbiter}); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 200)
+	n, err := out.Read(line)
+	if want := "ready device=gate-1 hub=" + url + "\n"; string(line[:n]) != want || err != nil {
+		t.Errorf("it printed %q, %v, want %q", line[:n], err, want)
+	}
+	status := func() area.Status {
+		kept := b.Retained(area.StatusTopic("gate-1"), 1)
+		if len(kept) != 1 {
+			t.Fatal("there is no status")
+		}
+		s, err := area.ParseStatus(kept[0].Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := status(); !s.Online || s.Location != "1" { // the flag beats the environment
+		t.Errorf("status = %+v", s)
+	}
+	end()
+	if c := <-code; c != exitOK {
+		t.Errorf("exit code %d, log %s", c, errs.String())
+	}
+	if s := status(); s.Online {
+		t.Errorf("at the end: status = %+v", s)
+	}
+	if !strings.Contains(errs.String(), "TACET_DEVICE_FROB") {
+		t.Error("nothing was said of a variable that is no key")
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+)
+
+// flags are those of run and check.
+type flags struct {
+	set    *pflag.FlagSet
+	file   string
+	cfg    deviced.Config
+	sound  bool
+	format string
+	level  slog.Level
+}
+
+func (f *flags) register(set *pflag.FlagSet) {
+	f.set = set
+	set.StringVar(&f.file, "config", "", "configuration `FILE` (device.yaml)")
+	set.StringVar(&f.cfg.Device, "device", "", "`ID` of this device")
+	set.StringSliceVar(&f.cfg.Hub, "hub", nil, "`URL` of the hub, mqtt://, mqtts://, ws:// or wss://; several are tried in turn")
+	set.StringVar(&f.cfg.Area, "area", "", "`AREA` in which it can be heard")
+	set.StringVar(&f.cfg.Location, "location", "", "`LOCATION` at which it is mounted")
+	set.StringVar(&f.cfg.Data, "data", "", "`DIR` of start counter, journal and lock")
+	set.StringVar(&f.cfg.WAV, "wav", "", "with --sim: record what it sounds to `FILE`, and its plays to FILE.jsonl")
+	set.BoolVar(&f.cfg.Sim, "sim", false, "simulated hardware")
+	set.BoolVar(&f.sound, "sound", false, "with --sim: sound through aplay")
+	set.StringVar(&f.format, "log-format", "text", "`FORMAT` of the log: text or json")
+	set.TextVar(&f.level, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+}
+
+// over lays the flags that were given over the configuration.
+func (f *flags) over(c *deviced.Config, o conf.Origins) {
+	given := func(flag, key string) bool {
+		if !f.set.Changed(flag) {
+			return false
+		}
+		o[key] = "--" + flag
+		return true
+	}
+	for _, t := range []struct {
+		flag       string
+		into, from *string
+	}{
+		{"device", &c.Device, &f.cfg.Device}, {"area", &c.Area, &f.cfg.Area}, {"location", &c.Location, &f.cfg.Location},
+		{"data", &c.Data, &f.cfg.Data}, {"wav", &c.WAV, &f.cfg.WAV},
+	} {
+		if given(t.flag, t.flag) {
+			*t.into = *t.from
+		}
+	}
+	if given("hub", "hub") {
+		c.Hub = f.cfg.Hub
+	}
+	if f.sound && given("sound", "audio.output") {
+		c.Audio.Output = deviced.OutputAplay
+	}
+	c.Sim = f.cfg.Sim
+}
+
+// load reads the configuration and makes the log.
+func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: f.level}
+	var log *slog.Logger
+	switch f.format {
+	case "text":
+		log = slog.New(slog.NewTextHandler(errs, options))
+	case "json":
+		log = slog.New(slog.NewJSONHandler(errs, options))
+	default:
+		return deviced.Config{}, nil, usage{fmt.Errorf("--log-format %q is neither text nor json", f.format)}
+	}
+	cfg, unknown, err := deviced.Load(f.file, environ, f.over)
+	for _, v := range unknown {
+		log.Warn("environment variable is no key", "err", v)
+	}
+	if err != nil {
+		return cfg, log, usage{err}
+	}
+	return cfg, log, nil
+}
+
+func runCommand(environ []string) *cobra.Command {
+	var f flags
+	c := &cobra.Command{Use: "run", Short: "Be a device until told to end", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		cfg, log, err := f.load(environ, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), cfg, log, c.OutOrStdout())
+	}}
+	f.register(c.Flags())
+	return c
+}
+
+func run(ctx context.Context, cfg deviced.Config, log *slog.Logger, out io.Writer) error {
+	d, err := deviced.New(cfg, version(), log)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }() // waited for below
+	select {
+	case <-d.Ready():
+		fmt.Fprintf(out, "ready device=%s hub=%s\n", cfg.Device, d.Hub())
+	case err := <-ended:
+		return err
+	}
+	return <-ended
+}
+
+func checkCommand(environ []string) *cobra.Command {
+	var f flags
+	c := &cobra.Command{Use: "check", Short: "Try each part of the device, without being it", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		cfg, _, err := f.load(environ, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return check(c.Context(), cfg, c.OutOrStdout())
+	}}
+	f.register(c.Flags())
+	return c
+}
+
+func check(ctx context.Context, cfg deviced.Config, out io.Writer) error {
+	bad := 0
+	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, p := range deviced.Check(ctx, cfg) {
+		word := "ok"
+		if !p.OK {
+			word, bad = "FAIL", bad+1
+		}
+		fmt.Fprintf(out, "%-5s %-7s %s\n", word, p.Part, p.Text)
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of the device's parts do not work", bad)
+	}
+	return nil
+}
