@@ -92,7 +92,7 @@ function Speaking({ area }: { area: Area }) {
       <span class="q" data-testid={`speaking-${area.id}`}>{o ? `“${said(o)}”` : <em>{t.own(who)}</em>}</span>
       {p && (
         <span class="prog" role="progressbar" aria-label={t.progress} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(p.part * 100)} aria-valuetext={t.progressText(span(p.left))}>
-          <i style={{ width: `${p.part * 100}%` }} />
+          <i style={{ transform: `scaleX(${p.part})` }} />
         </span>
       )}
     </div>
