@@ -103,7 +103,7 @@ func (s *Service) change(e *entry, r area.Report, at time.Time) {
 	if !e.move(r, at) {
 		return
 	}
-	if first && e.order.Attempt == 1 {
+	if first && e.order.Attempt == 1 && e.alone {
 		s.count.sounded(at.Sub(e.dueAt()))
 	}
 	if e.order.State.Ended() {

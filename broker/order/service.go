@@ -284,6 +284,7 @@ func estimated(e *entry, when map[*entry]turn) area.Order {
 
 // insert adds an entry; the caller holds the lock, or is New.
 func (s *Service) insert(e *entry) {
+	e.alone = !slices.ContainsFunc(s.areas[e.order.Area], func(o *entry) bool { return !o.order.State.Ended() })
 	s.arrival++
 	e.arrival = s.arrival
 	s.live[e.order.ID] = e

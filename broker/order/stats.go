@@ -26,7 +26,7 @@ type Stats struct {
 	Live                               int           // without an end
 	Waiting                            int           // of them, those that do not sound
 	Playing                            int           // of them, those that do
-	ToSoundP95                         time.Duration // from created, or due, to the first sound, over the last 1,000; 0: none yet
+	ToSoundP95                         time.Duration // from created, or due, to the first sound, over the last 1,000 that waited for no other order; 0: none yet
 }
 
 type counts struct {
@@ -51,7 +51,8 @@ func (c *counts) end(s area.OrderState) {
 	}
 }
 
-// sounded remembers how long an order took to its first sound.
+// sounded remembers how long an order took to its first sound that had its area
+// to itself: waiting for others is the queue's, not the hub's.
 func (c *counts) sounded(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
