@@ -115,14 +115,14 @@ func (h *Hub) listen() (err error) {
 		return err
 	}
 	if err = h.broker.Listen(); err != nil {
-		return fmt.Errorf("mqtt: %w", err)
+		return fmt.Errorf("mqtt: %w (another broker has the port? --mqtt chooses one)", err)
 	}
 	if h.web, err = net.Listen("tcp", h.cfg.HTTP.Addr); err != nil {
-		return fmt.Errorf("http: %w", err)
+		return fmt.Errorf("http: %w (--http chooses another address)", err)
 	}
 	if h.admin, err = net.Listen("tcp", h.cfg.HTTP.AdminAddr); err != nil {
 		h.web.Close()
-		return fmt.Errorf("admin: %w", err)
+		return fmt.Errorf("admin: %w (http.admin_addr chooses another address)", err)
 	}
 	return nil
 }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/demo"
+)
+
+func demoCommand() *cobra.Command {
+	var flags conf.Flags
+	opt := demo.Options{Version: version()}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a hub with a simulated airport, to look at",
+		Long: `Runs a hub and, in the same process but over real sockets, a small airport: ten
+loudspeakers in three areas that take turns, sensors, and a schedule that keeps it
+talking. Open the address that it prints.
+
+It sounds nowhere unless --sound or --wav-dir is given.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			base := demo.Site()
+			fresh, err := os.MkdirTemp("", "tacet-demo-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(fresh)
+			base.Data = fresh
+			cfg, err := conf.Load(base, flags, os.Environ())
+			if err != nil {
+				return err
+			}
+			log := logger(cfg)
+			warn(log, cfg)
+			return demo.Run(c.Context(), cfg, opt, log, c.OutOrStdout())
+		},
+	}
+	flags.Register(c.Flags())
+	c.Flags().StringVar(&opt.WAVDir, "wav-dir", "", "record each loudspeaker to a WAV file in this directory")
+	c.Flags().BoolVar(&opt.Sound, "sound", false, "play on the sound card (needs aplay)")
+	return c
+}

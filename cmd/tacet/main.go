@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Execute(ctx, command(), os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tacet",
+		Short: "A hub for loudspeakers and sensors that stand close together",
+		Long: `Tacet lets devices that stand close together act as one: in each area one
+loudspeaker sounds at a time, whatever fails.`,
+	}
+	root.AddCommand(serveCommand(), demoCommand())
+	cli.Add(root, cli.Env{Getenv: os.Getenv, Environ: os.Environ, Version: version()})
+	return root
+}
+
+// version is that of the build.
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		return b.Main.Version
+	}
+	return "devel"
+}

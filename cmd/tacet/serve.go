@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/hubd"
+)
+
+func serveCommand() *cobra.Command {
+	var flags conf.Flags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a hub",
+		Long: `Runs a hub until it is told to end (SIGTERM or Ctrl-C), then drains it.
+
+With no users, tokens or certificates configured it runs open: it binds the loopback
+interface alone and answers only to localhost.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := conf.Load(conf.Default(), flags, os.Environ())
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), cfg, c.OutOrStdout())
+		},
+	}
+	flags.Register(c.Flags())
+	return c
+}
+
+func serve(ctx context.Context, cfg conf.Config, out io.Writer) error {
+	log := logger(cfg)
+	warn(log, cfg)
+	hub, err := hubd.New(cfg, hubd.Options{Version: version()}, log)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Run(ctx) }() // waited for below
+	select {
+	case r := <-hub.Ready():
+		fmt.Fprintln(out, r)
+	case err := <-ended:
+		return err
+	}
+	return <-ended
+}
+
+// logger writes to standard error as the configuration says; what it says has
+// been validated.
+func logger(cfg conf.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel))
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}
+
+func warn(log *slog.Logger, cfg conf.Config) {
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "err", w)
+	}
+}
