@@ -36,7 +36,6 @@ type entry struct {
 	order   area.Order
 	hand    hand
 	cancel  string // reason for which it was taken back; empty: it was not
-	alone   bool   // no other order of its area was open when it came
 	seen    bool   // a player that could do it was present once
 	retryAt time.Time
 	inbox   []stamped

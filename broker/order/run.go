@@ -100,10 +100,14 @@ func (s *Service) apply() {
 // holds the lock.
 func (s *Service) change(e *entry, r area.Report, at time.Time) {
 	first := r.State == area.OrderPlaying && e.order.StartedAt == nil && !e.order.State.Ended()
+	sounded := e.order.State == area.OrderPlaying
 	if !e.move(r, at) {
 		return
 	}
-	if first && e.order.Attempt == 1 && e.alone {
+	if sounded && e.order.State != area.OrderPlaying {
+		s.silent[e.order.Area] = at
+	}
+	if first && e.order.Attempt == 1 && !s.silent[e.order.Area].After(e.dueAt()) {
 		s.count.sounded(at.Sub(e.dueAt()))
 	}
 	if e.order.State.Ended() {

@@ -28,9 +28,10 @@ type Service struct {
 	mu      sync.Mutex
 	arrival uint64
 	live    map[area.WorkID]*entry
-	areas   map[area.Name][]*entry // the same, by area, in the order of arrival
-	inbox   []*entry               // with reports that wait
-	dirty   []*entry               // with changes that are not written
+	silent  map[area.Name]time.Time // when the last sound of an area ended
+	areas   map[area.Name][]*entry  // the same, by area, in the order of arrival
+	inbox   []*entry                // with reports that wait
+	dirty   []*entry                // with changes that are not written
 	watch   map[uint64]func(area.Order)
 	watchID uint64
 
@@ -47,7 +48,7 @@ func New(cfg Config, store Store, roster Roster, disp Dispatcher, rend Renderer,
 	}
 	s := &Service{
 		cfg: cfg.withDefaults(), store: store, roster: roster, disp: disp, rend: rend, now: now, log: log,
-		wake: make(chan struct{}, 1), live: map[area.WorkID]*entry{}, areas: map[area.Name][]*entry{},
+		wake: make(chan struct{}, 1), live: map[area.WorkID]*entry{}, silent: map[area.Name]time.Time{}, areas: map[area.Name][]*entry{},
 		watch: map[uint64]func(area.Order){}, keys: map[keyName]*keyed{},
 	}
 	for _, r := range store.Live() {
@@ -284,7 +285,6 @@ func estimated(e *entry, when map[*entry]turn) area.Order {
 
 // insert adds an entry; the caller holds the lock, or is New.
 func (s *Service) insert(e *entry) {
-	e.alone = !slices.ContainsFunc(s.areas[e.order.Area], func(o *entry) bool { return !o.order.State.Ended() })
 	s.arrival++
 	e.arrival = s.arrival
 	s.live[e.order.ID] = e
