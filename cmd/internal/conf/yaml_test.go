@@ -29,7 +29,7 @@ type sample struct {
 	Prio   *area.Priority    `json:"prio"`
 	Addr   uint16            `yaml:"addr"`
 	Rest   any               `yaml:"rest"`
-	inner  string
+	Inner  string            // without a tag: no key
 }
 
 type pin struct {
@@ -77,7 +77,7 @@ func TestParseYAMLFaults(t *testing.T) {
 		"unknown, inner":   {"audio:\n  volum: 7\n", `f.yaml:2: audio.volum: unknown key; did you mean "volume"?`},
 		"unknown, in list": {"pins:\n- {pin: a}\n- {pn: b}\n", `f.yaml:3: pins[1].pn: unknown key; did you mean "pin"?`},
 		"unknown, far":     {"pins: [{zzzzzzzz: 1}]", `f.yaml:1: pins[0].zzzzzzzz: unknown key; known are ["pin" "pull"]`},
-		"not exported":     {"inner: x", `f.yaml:1: inner: unknown key; known are`},
+		"no tag":           {"Inner: x", `f.yaml:1: Inner: unknown key; known are`},
 		"twice":            {"name: a\nname: b\n", `f.yaml:2: name: written twice, first on line 1`},
 		"type":             {"lease: soon", `f.yaml:1: lease: "soon" is not a number with a unit`},
 		"text type":        {"wait: 5", `f.yaml:1: wait: duration "5" is not a number with a unit`},

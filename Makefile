@@ -1,0 +1,43 @@
+# `make` prints what there is.
+
+.DEFAULT_GOAL := help
+commands := $(wildcard cmd/tacet*)
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## install what the tests need and run all of them (under 20 minutes)
+	@.ci/test
+
+.PHONY: quick
+quick: ## format, vet and the tests of Go, with what is installed
+	@test -z "$$(go list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"
+	go vet ./...
+	go test ./...
+
+.PHONY: build
+build: ## build the programs into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./,$(commands))
+
+.PHONY: demo
+demo: ## run the simulated site; prints the dashboard's address
+	go run ./cmd/tacet demo
+
+.PHONY: dashboard
+dashboard: ## build the dashboard into bridge/dashboard/dist
+	cd bridge/dashboard && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for 20 seconds
+	@for pkg in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -c6-); do \
+			go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime 20s || exit 1; \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
