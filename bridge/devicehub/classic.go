@@ -185,7 +185,7 @@ func (l *loop) offer(in area.Name, to area.DeviceID, o area.Offer) {
 	if to == "" {
 		d = l.longestIdle(in, o.Work)
 	}
-	if d == nil || !d.idle() || d.hasMissed(o.Work) {
+	if d == nil || !d.idle() || l.takes(d.id) || d.hasMissed(o.Work) {
 		return
 	}
 	l.taking[o.Work] = d.id
@@ -336,10 +336,13 @@ func (l *loop) step(d *classic, ev turn.Event) {
 			d.calls = nil
 		case turn.Free:
 			l.freed(d)
-		case turn.Stop, turn.Booted, turn.Replaced, turn.Deaf:
-			// A classic program cannot be stopped: it sounds until it says false,
-			// and the arbiter counts on that. Its boot lives as long as the turn. The
-			// way to the arbiter is in this process: nothing to connect again.
+		case turn.Stop:
+			// A classic program cannot be stopped; that its time is over the arbiter
+			// has counted. What it says next is a new claim.
+			l.step(d, turn.Over{Result: a.Result})
+		case turn.Booted, turn.Replaced, turn.Deaf:
+			// Its boot lives as long as the turn, and the way to the arbiter is in
+			// this process: there is nothing to keep, and nothing to connect again.
 		}
 	}
 }

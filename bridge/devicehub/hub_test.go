@@ -344,6 +344,30 @@ func TestAHoldOutlivesItsConnection(t *testing.T) {
 	})
 }
 
+func TestAHoldPastItsTimeIsAnIntrusionAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		a, b := s.program("gate-1", "north", 1), s.program("gate-2", "north", 2)
+		<-a.call(t, "north")
+		second := b.call(t, "north")
+		time.Sleep(59 * time.Second)
+		_ = b.call(t, "north") // keeps waiting when the first call has timed out
+		time.Sleep(59 * time.Second)
+		if _, ok := ended(second); !ok {
+			t.Error("a claim waited longer than 60 s")
+		}
+		third := b.call(t, "north")
+		time.Sleep(30 * time.Second) // the hold of unknown length ends at 120 s
+		if err, ok := ended(third); !ok || err != nil {
+			t.Errorf("after the hold's time: ended %v, %v", ok, err)
+		}
+		c := s.arbiter.Stats()
+		if c.Intruders != 1 || c.Conflicts > 1 {
+			t.Errorf("%d intrusions, %d conflicts, want one intrusion", c.Intruders, c.Conflicts)
+		}
+	})
+}
+
 func TestALostWaiterLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
