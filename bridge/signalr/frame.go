@@ -47,6 +47,26 @@ func resultFrame(id string, result any) (*frame, error) {
 	return &frame{b: sealed, n: 1}, nil
 }
 
+// itemFrame is one item of a server stream.
+func itemFrame(id string, item any) (*frame, error) {
+	b, err := protocol.AppendItem(make([]byte, transport.FrameSpace, 128), id, item)
+	if err != nil {
+		return nil, err
+	}
+	sealed, _ := transport.Seal(b, transport.Text)
+	return &frame{b: sealed, n: 1}, nil
+}
+
+// questionFrame is an invocation that the client answers.
+func questionFrame(id, method string, args []any) (*frame, error) {
+	b, err := protocol.AppendInvocation(make([]byte, transport.FrameSpace, 128), id, method, args)
+	if err != nil {
+		return nil, err
+	}
+	sealed, _ := transport.Seal(b, transport.Text)
+	return &frame{b: sealed, n: 1}, nil
+}
+
 // errorFrame is the completion of a call that failed.
 func errorFrame(id, text string) *frame {
 	return hubFrame(func(b []byte) []byte { return protocol.AppendError(b, id, text) })

@@ -53,6 +53,17 @@ func AppendError(dst []byte, id, reason string) []byte {
 	return append(dst, '}', Separator)
 }
 
+// AppendItem appends a StreamItem of the stream with that id. It fails when item
+// has no JSON; dst is then unchanged.
+func AppendItem(dst []byte, id string, item any) ([]byte, error) {
+	b := appendID(append(dst, `{"type":2`...), id)
+	b, err := appendValue(append(b, `,"item":`...), item)
+	if err != nil {
+		return dst, fmt.Errorf("item: %w", err)
+	}
+	return append(b, '}', Separator), nil
+}
+
 // AppendCancel appends a CancelInvocation.
 func AppendCancel(dst []byte, id string) []byte {
 	dst = appendID(append(dst, `{"type":5`...), id)
