@@ -62,6 +62,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	c.overlay(flags)
 	c.fill()
 	faults.add(c.Validate())
+	c.unenforced()
 	return c, faults.Err()
 }
 

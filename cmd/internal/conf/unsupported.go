@@ -27,6 +27,7 @@ func (c *Config) unsupported() (fs Faults) {
 		for _, value := range []struct{ key, is, unsupported string }{
 			{"mode", a.Mode, "strict"},
 			{"topology", a.Topology, "local"},
+			{"policy", a.Policy, "finish"},
 			{"on_ledger_loss", a.OnLedgerLoss, "per_node"},
 		} {
 			if value.is == value.unsupported {
@@ -38,4 +39,14 @@ func (c *Config) unsupported() (fs Faults) {
 		}
 	}
 	return fs
+}
+
+// unenforced warns of what is shown and not yet kept.
+func (c *Config) unenforced() {
+	for i, a := range c.Areas {
+		if len(a.QuietHours) > 0 {
+			f := c.Faultf("areas["+strconv.Itoa(i)+"].quiet_hours", "shown, but not kept in this version")
+			c.Warnings = append(c.Warnings, f.String())
+		}
+	}
 }

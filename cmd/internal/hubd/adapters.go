@@ -112,28 +112,33 @@ func (r reporter) Report(rep area.Report) {
 }
 
 // gateSubmits lets work be handed in over MQTT: it is an order before its PUBACK
-// goes out.
-func (h *Hub) gateSubmits(ctx context.Context) error {
-	cancel := h.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error {
-		t := area.ParseTopic(m.Topic)
+// goes out. It is there before the first client is, and until the last one is
+// gone; when ctx has ended work is refused.
+func (h *Hub) gateSubmits(ctx context.Context) (cancel func()) {
+	return h.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error {
 		sub, err := area.ParseSubmit(m.Payload)
-		if err == nil {
-			err = h.orders.Submit(ctx, t.Area, sub)
+		switch {
+		case err != nil:
+		case ctx.Err() != nil:
+			err = area.Errorf(area.CodeDraining, "the hub is going down")
+		default:
+			err = h.orders.Submit(ctx, area.ParseTopic(m.Topic).Area, sub)
 		}
 		if err != nil {
 			h.refuseSubmit(sub.Work, m, err)
 		}
 		return err
 	})
-	defer cancel()
-	// What has ended, and is kept as ended, the arbiter may forget.
-	defer h.orders.Watch(func(o area.Order) {
+}
+
+// forgetEnded tells the arbiter of each order that has ended and is kept as
+// ended: it may forget it.
+func (h *Hub) forgetEnded() (cancel func()) {
+	return h.orders.Watch(func(o area.Order) {
 		if o.State.Ended() {
 			h.arbiter.Stored(o.Area, o.ID)
 		}
-	})()
-	<-ctx.Done()
-	return nil
+	})
 }
 
 func (h *Hub) refuseSubmit(id area.WorkID, m area.Message, err error) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge"
@@ -99,12 +101,23 @@ func (h *Hub) Run(ctx context.Context) error {
 	if err := h.assemble(); err != nil {
 		return err
 	}
+	defer h.gateSubmits(ctx)()
+	defer h.forgetEnded()()
+	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
+	return h.serveParts(ctx)
+}
+
+// serveParts runs every part until ctx ends or one fails, and says so once they
+// serve.
+func (h *Hub) serveParts(ctx context.Context) error {
 	r := h.readiness()
 	defer r.remove(h.cfg.Data)
-	go h.announce(ctx, r) // ends as soon as the broker and the web answer, or with ctx
-	err = stages{groups: h.parts(), grace: grace}.run(ctx)
-	h.health.set(draining)
-	return err
+	var said sync.WaitGroup
+	defer said.Wait()
+	saying, stop := context.WithCancel(ctx)
+	defer stop()
+	said.Go(func() { h.announce(saying, r) })
+	return stages{groups: h.parts(), grace: grace}.run(ctx)
 }
 
 // listen binds the listeners, so that a port in use is an error at once.
@@ -205,10 +218,8 @@ func (h *Hub) makeBridge() error {
 		Speaking: h.view.Speaking, Online: h.view.Online,
 		Waiting:  func() int { return h.orders.Stats().Waiting },
 		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
-		Messages: func() uint64 { s := h.broker.Stats(); return uint64(s.Received + s.Sent) },
-		Dropped: func() uint64 {
-			return uint64(h.broker.Stats().DroppedMessages) + h.pump.Stats().Dropped + h.arbiter.Stats().Full
-		},
+		Messages: func() uint64 { return h.pump.Stats().Messages },
+		Dropped:  h.dropped,
 	}, groups{h.signalr}, time.Now)
 	return nil
 }
@@ -259,7 +270,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
-		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}, {"submit", h.gateSubmits}},
+		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
 		{{"broker", h.broker.Run}},
 	}
@@ -275,6 +286,7 @@ func (h *Hub) announce(ctx context.Context, r Ready) {
 			return
 		}
 	}
+	h.awaitBusy(ctx)
 	client := http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
@@ -293,6 +305,23 @@ func (h *Hub) announce(ctx context.Context, r Ready) {
 		h.log.Error("hub is not to be found by the other commands", "err", err)
 	}
 	h.ready <- r
+}
+
+// awaitBusy waits until the view has heard what each area does, so that nobody
+// is shown an area of which that is not known. An area whose record cannot be
+// read never says it, and does not keep the hub from serving the others.
+func (h *Hub) awaitBusy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for slices.ContainsFunc(h.view.Areas(), func(a area.Area) bool { return a.Busy == nil }) {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (h *Hub) readiness() Ready {

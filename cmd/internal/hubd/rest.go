@@ -20,6 +20,13 @@ func (a areas) Areas() []area.Area { return a.h.view.Areas() }
 func (a areas) Area(name area.Name) (area.Area, bool) { return a.h.view.Area(name) }
 
 func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
+	for field, later := range map[string]bool{
+		"mode": n.Mode == "strict", "topology": n.Topology == "local", "policy": n.Policy == "finish",
+	} {
+		if later {
+			return area.Area{}, area.InvalidField(field, "not supported in this version")
+		}
+	}
 	c := arbiter.AreaConfig{
 		ID: n.ID, Name: n.Name, Source: area.SourceAPI, Mode: n.Mode, Topology: n.Topology, Policy: n.Policy,
 		Lease: n.Lease, Volume: -1, QuietHours: n.QuietHours,
