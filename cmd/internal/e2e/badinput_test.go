@@ -25,7 +25,7 @@ func (h *hub) untouched() string {
 func TestBadInputOverMQTT(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	w := h.watch()
+	w, s := h.watch(), h.sender()
 	h.publish("home/north/hall/temperature", "20")
 	w.reading(0, func(r area.Reading) bool { return r.Value == 20.0 })
 	before := h.untouched()
@@ -43,8 +43,8 @@ func TestBadInputOverMQTT(t *testing.T) {
 		{"a submit without work", "tacet/area/north/submit", `{"v":1,"body":{"message":"x"}}`, "tacet_broker_gated_messages"},
 	} {
 		count := h.metric(c.counter)
-		h.publish(c.topic, c.payload)
-		w.barrier(h)
+		s.publish(c.topic, c.payload)
+		w.barrier(s)
 		if now := h.metric(c.counter); now != count+1 {
 			t.Errorf("%s: %s went from %g to %g, want one more", c.name, c.counter, count, now)
 		}
@@ -57,7 +57,7 @@ func TestBadInputOverMQTT(t *testing.T) {
 	if out, err := h.pub("-V", "5", "-t", "home/north/hall/temperature", "-f", big); err == nil {
 		t.Errorf("a packet of 300,000 bytes was taken: %s", out)
 	}
-	w.barrier(h)
+	w.barrier(s)
 	same(t, "everything", h.untouched(), before)
 	// A value that is none is told as bad, and counted.
 	mark := w.told.mark()

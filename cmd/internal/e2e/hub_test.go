@@ -226,7 +226,7 @@ func brief[T any](list []T) string {
 		list = list[len(list)-most:]
 	}
 	for _, v := range list {
-		fmt.Fprintf(&b, "\n\t%.600s", fmt.Sprint(v))
+		fmt.Fprintf(&b, "\n\t%.240s", fmt.Sprint(v))
 	}
 	if len(list) == 0 {
 		return "nothing"

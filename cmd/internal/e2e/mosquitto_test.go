@@ -31,7 +31,8 @@ func (h *hub) pub(args ...string) (string, error) {
 func (h *hub) subscribe(args ...string) *program {
 	h.t.Helper()
 	sub := tool(h.t, "mosquitto_sub", mosquittoClients)
-	p := run(h.t, sub, append([]string{"-h", "127.0.0.1", "-p", port(h.t, h.ready.MQTT), "-q", "1", "-d"}, args...)...)
+	lines := tool(h.t, "stdbuf", "coreutils") // else it keeps lines back for fuller writes
+	p := run(h.t, lines, append([]string{"-oL", sub, "-h", "127.0.0.1", "-p", port(h.t, h.ready.MQTT), "-q", "1", "-d"}, args...)...)
 	p.line(0, "subscription", func(s string) bool { return strings.HasPrefix(s, "Subscribed ") })
 	return p
 }

@@ -58,8 +58,9 @@ func TestSensor(t *testing.T) {
 	south := h.connect()
 	south.call("JoinArea", "south")
 	south.call("JoinGroup", "barrier")
-	h.publish("home/north/hall/temperature", "22")
-	south.barrier(h)
+	s := h.sender()
+	s.publish("home/north/hall/temperature", "22")
+	south.barrier(s)
 	if slices.ContainsFunc(south.told.since(0), func(e told) bool { return e.event == "Reading" }) {
 		t.Errorf("the watcher of south was told %s", brief(south.told.since(0)))
 	}

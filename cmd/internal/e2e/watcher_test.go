@@ -68,11 +68,12 @@ func (h *hub) watch() *watcher {
 	return w
 }
 
-// barrier returns when the hub has taken everything that was published before.
-func (w *watcher) barrier(h *hub) {
+// barrier returns when the hub has taken everything that s published before,
+// and the watcher was told all that came of it.
+func (w *watcher) barrier(s *sender) {
 	w.t.Helper()
 	mark := w.told.mark()
-	h.publish("barrier", "x")
+	s.publish("barrier", "x")
 	w.told.await(w.t, mark, "barrier", func(e told) bool { return e.event == "Barrier" })
 }
 
