@@ -95,6 +95,7 @@ type Pump struct {
 	in     *inbox
 	out    *inbox
 	topics *topics
+	rules  atomic.Pointer[mapping.Table]
 	ready  chan struct{}
 	count  counters
 
@@ -114,12 +115,18 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 		return nil, errors.New("bridge: a part is missing")
 	}
 	cfg = cfg.withDefaults()
-	return &Pump{
+	p := &Pump{
 		Parts: parts, log: log, in: newInbox(cfg.Inbox, cfg.InboxBytes), out: newInbox(cfg.Mirror, cfg.InboxBytes),
 		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{},
 		sample: sampler{gap: topicGap, most: topicWait},
-	}, nil
+	}
+	p.rules.Store(parts.Mappings)
+	return p, nil
 }
+
+// Remap puts other rules in the place of the mappings; the next message is read
+// by them. It is safe for concurrent use.
+func (p *Pump) Remap(rules *mapping.Table) { p.rules.Store(rules) }
 
 // Ready is closed when Run has subscribed: no message after that is missed.
 func (p *Pump) Ready() <-chan struct{} { return p.ready }
@@ -196,7 +203,7 @@ func (p *Pump) handle(m area.Message) {
 
 // mapped sends the readings and events that the mappings make of a message.
 func (p *Pump) mapped(m area.Message) {
-	out := p.Mappings.Apply(m.Topic, m.Payload)
+	out := p.rules.Load().Apply(m.Topic, m.Payload)
 	if out.Faults.Any() {
 		p.blame(m, &out.Faults)
 	}

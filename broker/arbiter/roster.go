@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -200,6 +201,62 @@ func (r *Roster) addLocation(e *areaEntry, p Place) *location {
 	e.locations = slices.Insert(e.locations, at, l)
 	r.places[p.ID] = e.ID
 	return l
+}
+
+// Configure takes the areas of a configuration file that was read again: new
+// ones are made, known ones get their name, settings and further locations. An
+// area or a location that is no longer in the file stays: it is still there for
+// who uses it, until the next start. All faults come at once, as [area.Error]s;
+// what is right is done all the same.
+func (r *Roster) Configure(list []AreaConfig) error {
+	var faults []error
+	for _, c := range list {
+		c.Source = area.SourceConfig
+		if err := r.reconfigure(c); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	r.changed()
+	return errors.Join(faults...)
+}
+
+func (r *Roster) reconfigure(c AreaConfig) error {
+	if _, known := r.Settings(c.ID); !known {
+		return r.Create(c)
+	}
+	if c = c.withDefaults(); c.Lease < time.Second || c.Lease > 10*time.Minute {
+		return area.InvalidField("lease", "%s is not 1s to 10m", c.Lease)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.areas[c.ID]
+	for id, a := range r.areas {
+		if id != c.ID && a.Name == c.Name {
+			return area.Errorf(area.CodeExists, "area %s has the name %q already", id, c.Name)
+		}
+	}
+	for _, p := range c.Locations {
+		if in, ok := r.places[p.ID]; ok && in != c.ID {
+			return area.Errorf(area.CodeLocationConflict, "location %s is in area %s already", p.ID, in)
+		}
+	}
+	e.AreaConfig = c
+	for _, p := range c.Locations {
+		r.placeAgain(e, p)
+	}
+	return nil
+}
+
+// placeAgain adds a location, or gives the one that is there its name; the
+// caller holds the lock.
+func (r *Roster) placeAgain(e *areaEntry, p Place) {
+	for _, l := range e.locations {
+		if l.id == p.ID {
+			l.name = cmpOr(p.Name, string(p.ID))
+			return
+		}
+	}
+	r.addLocation(e, p)
 }
 
 // Remove deletes an area that the API made or a device named. Its error is an

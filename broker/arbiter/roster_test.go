@@ -213,3 +213,29 @@ func TestWatchersAreTold(t *testing.T) {
 		t.Error("told after cancel")
 	}
 }
+
+func TestConfigureAgain(t *testing.T) {
+	r := testRoster(t)
+	register(t, r, "g", "north", "1", "mqtt/1")
+	err := r.Configure([]AreaConfig{
+		{ID: "north", Name: "North Pier", Volume: 20, Lease: 4 * time.Second, Locations: []Place{{ID: "1", Name: "Gate One"}, {ID: "9"}}},
+		{ID: "west", Name: "West", Volume: -1},
+		{ID: "south", Name: "South Wing", Volume: -1, Locations: []Place{{ID: "1"}}},
+	})
+	if !errors.Is(err, &area.Error{Code: area.CodeLocationConflict}) {
+		t.Errorf("got %v, want the location conflict of south", err)
+	}
+	a, _ := r.Area("north")
+	if a.Name != "North Pier" || a.Volume != 20 || a.LeaseMs != 4000 || len(a.Locations) != 3 || a.Locations[0].Name != "Gate One" {
+		t.Errorf("north is %+v", a)
+	}
+	if got := deviceAt(t, r, "north", "1"); got != "g" {
+		t.Errorf("location 1 has %q, want g still", got)
+	}
+	if _, ok := r.Area("west"); !ok {
+		t.Error("west was not made")
+	}
+	if a, _ := r.Area("south"); a.Volume != 40 {
+		t.Errorf("south with a fault is %+v, want it as it was", a)
+	}
+}

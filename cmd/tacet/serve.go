@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,18 +26,19 @@ With no users, tokens or certificates configured it runs open: it binds the loop
 interface alone and answers only to localhost.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := conf.Load(conf.Default(), flags, os.Environ())
-			if err != nil {
-				return err
-			}
-			return serve(c.Context(), cfg, c.OutOrStdout())
+			load := func() (conf.Config, error) { return conf.Load(conf.Default(), flags, os.Environ()) }
+			return serve(c.Context(), load, c.OutOrStdout())
 		},
 	}
 	flags.Register(c.Flags())
 	return c
 }
 
-func serve(ctx context.Context, cfg conf.Config, out io.Writer) error {
+func serve(ctx context.Context, load func() (conf.Config, error), out io.Writer) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
 	log := logger(cfg)
 	warn(log, cfg)
 	hub, err := hubd.New(cfg, hubd.Options{Version: version()}, log)
@@ -50,7 +53,31 @@ func serve(ctx context.Context, cfg conf.Config, out io.Writer) error {
 	case err := <-ended:
 		return err
 	}
-	return <-ended
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-again:
+			reload(ctx, hub, load, log)
+		}
+	}
+}
+
+// reload reads the configuration again. One with a fault changes nothing.
+func reload(ctx context.Context, hub *hubd.Hub, load func() (conf.Config, error), log *slog.Logger) {
+	cfg, err := load()
+	if err == nil {
+		warn(log, cfg)
+		err = hub.Reload(ctx, cfg)
+	}
+	if err != nil {
+		log.Error("configuration not taken as a whole", "err", err)
+		return
+	}
+	log.Info("configuration read again")
 }
 
 // logger writes to standard error as the configuration says; what it says has

@@ -247,12 +247,15 @@ func (h *Hub) makeDeviceHub() (err error) {
 }
 
 func (h *Hub) makeSchedule() (err error) {
-	var list []area.Schedule
-	for _, s := range h.cfg.Schedules {
-		list = append(list, area.Schedule{ID: s.ID, Cron: s.Cron, Every: s.Every, Once: s.Once, TimeZone: s.TimeZone, Work: s.Work, Enabled: s.Enabled, Source: area.SourceConfig})
-	}
-	h.schedule, err = scheduler.New(scheduler.Config{Schedules: list}, &scheduler.Memory{}, h.orders, h.roster, time.Now, h.log)
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules)}, &scheduler.Memory{}, h.orders, h.roster, time.Now, h.log)
 	return err
+}
+
+func schedules(list []conf.Schedule) (out []area.Schedule) {
+	for _, s := range list {
+		out = append(out, area.Schedule{ID: s.ID, Cron: s.Cron, Every: s.Every, Once: s.Once, TimeZone: s.TimeZone, Work: s.Work, Enabled: s.Enabled, Source: area.SourceConfig})
+	}
+	return out
 }
 
 func (h *Hub) makeAPI() (err error) {

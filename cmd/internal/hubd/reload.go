@@ -1,0 +1,22 @@
+package hubd
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+)
+
+// Reload takes areas, mappings and schedules of a configuration that was read
+// again, without dropping a connection. What else has changed needs a start.
+// Its error tells everything that was not taken; the rest was. It may be called
+// once the hub is ready.
+func (h *Hub) Reload(ctx context.Context, cfg conf.Config) error {
+	err := h.roster.Configure(areaConfigs(cfg.Areas))
+	table, e := mapping.Compile(rules(cfg.Mappings))
+	if e == nil {
+		h.pump.Remap(table)
+	}
+	return errors.Join(err, e, h.schedule.Reload(ctx, schedules(cfg.Schedules)))
+}
