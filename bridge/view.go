@@ -213,6 +213,18 @@ func (v *View) between(f func()) {
 	}
 }
 
+// CatchUp returns when what the roster and the sensors have signalled so far is
+// in the objects: who has just changed something finds it so. It waits for Run
+// to begin; once Run is over it does nothing.
+func (v *View) CatchUp() {
+	done := make(chan struct{})
+	select {
+	case v.joins <- func() { defer close(done); v.read(v.mail.take()) }:
+		<-done
+	case <-v.ended:
+	}
+}
+
 // Speaking is how many areas are held now.
 func (v *View) Speaking() (n int) {
 	v.mu.RLock()

@@ -189,7 +189,7 @@ func (v *View) remakeArea(name area.Name) {
 	if _, ok := v.state.queue[name]; !ok {
 		v.state.queue[name] = append([]area.Queued{}, v.Orders.Queue(name)...)
 	}
-	next.Busy, next.Queue = v.state.raw[name], v.state.queue[name]
+	next.Busy, next.Queue = v.busyOf(next), v.state.queue[name]
 	set := area.Diff(nil, next)
 	if known {
 		set = area.Diff(was, next)
@@ -208,6 +208,15 @@ func (v *View) remakeArea(name area.Name) {
 	v.mu.Unlock()
 	v.areaDeltas.Add(1)
 	toWatchers(v.Hub, name, eventArea, area.Delta{Area: &name, Seq: next.Seq, Set: set})
+}
+
+// busyOf is the retained state of an area. Until its arbiter has published the
+// first, the area is what it will then be: settling.
+func (v *View) busyOf(a area.Area) json.RawMessage {
+	if raw, ok := v.state.raw[a.ID]; ok {
+		return raw
+	}
+	return area.Busy{Area: a.ID, State: area.Settling, LeaseMs: a.LeaseMs}.Encode()
 }
 
 func (v *View) forgetArea(name area.Name, was area.Area, known bool) {
