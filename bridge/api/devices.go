@@ -81,8 +81,8 @@ func (a *API) assignDevice(c *call) (answer, error) {
 
 func checkAssignment(as registry.Assignment) error {
 	var bad []area.FieldError
-	if as.Area != nil && !area.IsID(string(*as.Area)) {
-		bad = append(bad, area.FieldError{Field: "area", Message: "not 1 to 64 of A-Z a-z 0-9 _ -"})
+	if as.Area != nil && !isName(string(*as.Area)) {
+		bad = append(bad, area.FieldError{Field: "area", Message: "neither an id nor a name"})
 	}
 	if as.Location != nil && !area.IsID(string(*as.Location)) {
 		bad = append(bad, area.FieldError{Field: "location", Message: "not 1 to 64 of A-Z a-z 0-9 _ -"})

@@ -187,7 +187,7 @@ func (h *Hub) makeHub() (err error) {
 	h.signalr, err = signalr.New(signalr.Config{
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors,
-		CheckOrigin: h.guard().allows,
+		CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
 	}, h.log)
 	return err
 }
@@ -200,7 +200,7 @@ func (h *Hub) makeBridge() error {
 	if h.history, err = history.New(history.Config{}); err != nil {
 		return err
 	}
-	if h.registry, err = registry.New(registry.Config{}, h.roster, h.history, &registry.Memory{}, time.Now, h.log); err != nil {
+	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, &registry.Memory{}, time.Now, h.log); err != nil {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{

@@ -1,12 +1,14 @@
 package hubd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,6 +105,72 @@ func TestHubSaysWhereItIsAndLeavesNoTrace(t *testing.T) {
 	if h.health.get() != draining {
 		t.Errorf("at the end the hub is %s", h.health.get())
 	}
+}
+
+// A client that never answers the hub's goodbye does not hold up the end, nor
+// make a failure of it.
+func TestAnIdleHubClientDoesNotHoldUpTheEnd(t *testing.T) {
+	_, r, stop := started(t, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.HTTP, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	key := "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	if _, err := io.WriteString(conn, "GET "+hubPath+" HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+key); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v %v", resp, err)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("the end with a silent client: %v", err)
+	}
+}
+
+// What a write answers is the object as reading it gives it, with every key.
+func TestWritesAnswerTheWholeObject(t *testing.T) {
+	_, r, _ := started(t, nil)
+	for _, w := range []struct{ method, path, body string }{
+		{"POST", "/areas", `{"id":"late","name":"Late Wing"}`},
+		{"PUT", "/devices/hall", `{"area":"Late Wing","name":"Hall"}`},
+	} {
+		got := write(t, w.method, r.HTTP+"/api/v1"+w.path, w.body)
+		var o struct {
+			ID, Name, Node string
+			Area           *string
+			Busy           map[string]any
+			Seq            uint64
+		}
+		if err := json.Unmarshal([]byte(got), &o); err != nil || o.Seq == 0 {
+			t.Fatalf("%s %s: %s %v", w.method, w.path, got, err)
+		}
+		if o.ID == "late" && o.Busy["state"] != "settling" && o.Busy["state"] != "idle" {
+			t.Errorf("a new area without its state: %s", got)
+		}
+		if o.ID == "hall" && (*o.Area != "late" || o.Node != "hub-1" || o.Name != "Hall") {
+			t.Errorf("an assigned sensor: %s", got)
+		}
+	}
+}
+
+func write(t *testing.T, method, url, body string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestAPortInUseIsSaid(t *testing.T) {

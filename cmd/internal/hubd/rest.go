@@ -40,7 +40,8 @@ func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
 	if err := a.h.roster.Create(c); err != nil {
 		return area.Area{}, err
 	}
-	made, _ := a.h.roster.Area(n.ID)
+	a.h.view.CatchUp()
+	made, _ := a.h.view.Area(n.ID)
 	return made, nil
 }
 
@@ -55,8 +56,25 @@ func (d devices) Devices() []area.Device { return d.h.view.Devices(bridge.Device
 func (d devices) Device(id area.DeviceID) (area.Device, bool) { return d.h.view.Device(id) }
 
 func (d devices) Assign(_ context.Context, id area.DeviceID, as registry.Assignment) (area.Device, error) {
+	if as.Area != nil && *as.Area != area.Unassigned {
+		in, err := d.h.roster.Find(string(*as.Area))
+		if err != nil {
+			return area.Device{}, err
+		}
+		as.Area = &in
+	}
+	if err := d.assign(id, as); err != nil {
+		return area.Device{}, err
+	}
+	d.h.view.CatchUp()
+	shown, _ := d.h.view.Device(id)
+	return shown, nil
+}
+
+func (d devices) assign(id area.DeviceID, as registry.Assignment) error {
 	if _, ok := d.h.roster.Player(id); !ok {
-		return d.h.registry.Assign(id, as)
+		_, err := d.h.registry.Assign(id, as)
+		return err
 	}
 	var in area.Name
 	var at, name string
@@ -69,11 +87,7 @@ func (d devices) Assign(_ context.Context, id area.DeviceID, as registry.Assignm
 	if as.Name != nil {
 		name = *as.Name
 	}
-	if err := d.h.roster.Rename(id, in, at, name); err != nil {
-		return area.Device{}, err
-	}
-	shown, _ := d.h.roster.Player(id)
-	return shown, nil
+	return d.h.roster.Rename(id, in, at, name)
 }
 
 // members are the hub's connections of REST.
