@@ -20,7 +20,9 @@ type Player struct {
 	Link       string // names the live connection, such as "mqtt/17" or "hub/k3…"
 	Client     string // MQTT client id on it; empty: it speaks no MQTT
 	Boot       uint64
+	MID        string // machine id; empty: not told
 	Conn       uint64 // connections of this boot so far; 0: not told
+	Told       bool   // it said where it is; else that is taken from what it claims
 	Volume     *int
 	Muted      bool
 	Attributes map[string]string
@@ -101,14 +103,21 @@ func (q *player) link() string {
 // Heard notes that a registered player spoke; it moves last_seen and nothing
 // else. It answers false where the player is not live on that connection.
 func (r *Roster) Heard(d area.DeviceID, link string) bool {
+	_, _, live := r.heard(d, link)
+	return live
+}
+
+// heard is [Roster.Heard]; it also answers where the player is, and whether it
+// said so itself.
+func (r *Roster) heard(d area.DeviceID, link string) (in area.Name, told, live bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q, ok := r.players[d]
 	if !ok || q.link() != link {
-		return false
+		return "", false, false
 	}
 	q.lastSeen = area.At(r.now())
-	return true
+	return q.area, q.Told, true
 }
 
 // Retained notes a player that is known from its retained status alone: its

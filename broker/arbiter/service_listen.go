@@ -64,7 +64,7 @@ func (s *Service) heardStatus(m area.Message) {
 func playerOf(d area.DeviceID, st area.Status, m area.Message) Player {
 	return Player{
 		Device: d, Name: st.Name, Area: st.Area, Location: st.Location, Via: area.ViaMQTT, Link: mqttLink(m.Conn), Client: m.From,
-		Boot: st.Boot, Conn: st.Conn, Volume: st.Volume, Muted: st.Muted,
+		Boot: st.Boot, MID: st.MID, Conn: st.Conn, Volume: st.Volume, Muted: st.Muted, Told: true,
 	}
 }
 
@@ -79,12 +79,17 @@ func (s *Service) register(p Player) bool {
 		reason = area.ReasonLocationConflict
 	}
 	s.log.Warn("registration refused", "device", p.Device, "area", p.Area, "location", p.Location, "err", err)
-	s.Post(area.Message{Topic: area.GrantTopic(p.Device), QoS: 1, Payload: area.Answer{Op: area.OpRefused, Boot: p.Boot, Reason: reason}.Encode()})
+	s.refuse(p.Device, area.Answer{Boot: p.Boot, MID: p.MID, Reason: reason})
 	return name != ""
 }
 
+func (s *Service) refuse(d area.DeviceID, a area.Answer) {
+	a.Op, a.From = area.OpRefused, s.cfg.Node
+	s.Post(area.Message{Topic: area.GrantTopic(d), QoS: 1, Payload: a.Encode()})
+}
+
 // heardClaim hands a claim to the arbiter of its area. A device that has not
-// said its status is registered by its first claim.
+// said its status is where it claims; one that has is refused elsewhere.
 func (s *Service) heardClaim(m area.Message) {
 	t := area.ParseTopic(m.Topic)
 	if t.Kind != area.KindClaim || m.Replay || m.Will || len(m.Payload) == 0 {
@@ -96,8 +101,13 @@ func (s *Service) heardClaim(m area.Message) {
 		return
 	}
 	link := mqttLink(m.Conn)
-	if !s.roster.Heard(t.Device, link) &&
-		!s.register(Player{Device: t.Device, Area: string(t.Area), Via: area.ViaMQTT, Link: link, Client: m.From, Boot: c.Boot}) {
+	switch in, told, live := s.roster.heard(t.Device, link); {
+	case live && in == t.Area:
+	case live && told:
+		_, _ = s.roster.Seen(string(t.Area)) // an area that cannot be has no members either
+		s.refuse(t.Device, area.Answer{Boot: c.Boot, MID: c.MID, Claim: c.Claim, Ack: c.Seq, Work: c.Work, Reason: area.ReasonNotMember})
+		return
+	case !s.register(Player{Device: t.Device, Area: string(t.Area), Via: area.ViaMQTT, Link: link, Client: m.From, Boot: c.Boot, MID: c.MID}):
 		return
 	}
 	if d := s.found(t.Area); d != nil {
@@ -116,8 +126,16 @@ func (s *Service) heardSet(m area.Message) {
 		s.malformed(m, area.Errorf(area.CodeInvalid, "neither 1 nor 0"))
 		return
 	}
-	if link := mqttLink(m.Conn); m.Conn != 0 && !m.Will && !s.roster.Heard(t.Device, link) &&
-		!s.register(Player{Device: t.Device, Area: string(t.Area), Via: area.ViaDumb, Link: link, Client: m.From}) {
+	if m.Conn != 0 && !m.Will {
+		link := mqttLink(m.Conn)
+		in, told, live := s.roster.heard(t.Device, link)
+		if !(live && (told || in == t.Area)) &&
+			!s.register(Player{Device: t.Device, Area: string(t.Area), Via: area.ViaDumb, Link: link, Client: m.From}) {
+			return
+		}
+	}
+	if _, err := s.roster.Seen(string(t.Area)); err != nil {
+		s.malformed(m, err)
 		return
 	}
 	if d := s.found(t.Area); d != nil {

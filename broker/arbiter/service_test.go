@@ -2,6 +2,7 @@ package arbiter_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -290,6 +291,42 @@ func TestWhatDevicesSayWrong(t *testing.T) {
 	})
 }
 
+// A device that said where it is is refused elsewhere; one that did not is where
+// it claims. Either way the area that it names has been seen.
+func TestClaimsInAnotherArea(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, newLedger(), true)
+		h.device(t, "gate-1", "north", "1")
+		heard := make(chan string, 8)
+		c := h.Dial(t, "watch")
+		c.Subscribe(area.GrantTopic("+"), 1, func(_ mqtt.Client, m mqtt.Message) { heard <- string(m.Payload()) }).Wait()
+		claim := func(c mqtt.Client, in area.Name, d area.DeviceID, seq int) string {
+			c.Publish(area.ClaimTopic(in, d), 1, false, fmt.Sprintf(
+				`{"op":"want","boot":9,"mid":"m1","claim":1,"seq":%d,"prio":100,"dur_ms":5,"playing":false,"token":0}`, seq)).Wait()
+			return <-heard
+		}
+		one := h.Dial(t, "gate-2")
+		one.Publish(area.StatusTopic("gate-2"), 1, false, `{"v":1,"online":true,"boot":9,"conn":1,"mid":"m1","area":"north"}`).Wait()
+		for i, in := range []area.Name{"south", "attic"} {
+			if got := claim(one, in, "gate-2", i+1); !strings.Contains(got, `"op":"refused","boot":9,"mid":"m1","claim":1`) || !strings.Contains(got, `"reason":"not_member"`) {
+				t.Errorf("a member of north claims in %s: %s", in, got)
+			}
+		}
+		two := h.Dial(t, "gate-3")
+		for i, in := range []area.Name{"south", "cellar"} {
+			if got := claim(two, in, "gate-3", i+1); !strings.Contains(got, `"op":"grant"`) {
+				t.Errorf("a device that never said where it is claims in %s: %s", in, got)
+			}
+			if p, _ := h.roster.Player("gate-3"); p.Area != in {
+				t.Errorf("it is in %s, want %s", p.Area, in)
+			}
+		}
+		if got := fmt.Sprint(h.roster.Names()); got != "[attic cellar north south]" {
+			t.Errorf("areas %s", got)
+		}
+	})
+}
+
 func TestADumbDeviceShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t, newLedger(), true)
@@ -304,6 +341,10 @@ func TestADumbDeviceShows(t *testing.T) {
 		c.Publish(area.SetTopic("west", "old-1"), 1, false, "0").Wait()
 		if b := h.busy(t, "west"); b.State != area.Idle {
 			t.Errorf("after 0 busy is %s", b.State)
+		}
+		c.Publish(area.SetTopic("east", "old-1"), 1, false, "1").Wait()
+		if b := h.busy(t, "east"); b.State != area.Held {
+			t.Errorf("in another area that nobody has named it is %s", b.State)
 		}
 	})
 }
