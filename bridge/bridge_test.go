@@ -18,8 +18,6 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // sent is one event that reached a group.

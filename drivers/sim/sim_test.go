@@ -222,8 +222,10 @@ func TestUseOfAClosedLoudspeaker(t *testing.T) {
 		if err := a.Drain(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("Drain: %v", err)
 		}
-		if a.Close() != nil || a.Close() != nil {
-			t.Error("Close: an error")
+		for range 2 {
+			if err := a.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
 		}
 		if a.Drop() == nil || a.Tail() != 50*time.Millisecond {
 			t.Error("Drop after Close, or the tail")
