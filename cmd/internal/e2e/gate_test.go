@@ -118,7 +118,7 @@ func (g *gate) sounds() (all []interval) {
 	g.t.Helper()
 	const (
 		loud  = 30                 // of 32,768: silence has none of it
-		pause = wavRate * 15 / 100 // shorter ones are within a word
+		pause = wavRate * 5 / 1000 // shorter than any between two plays
 	)
 	samples, list := g.recording()
 	at := func(sample int) int64 { return list[0].UnixMs + int64(sample)*1000/wavRate }

@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/hubd"
+)
+
+// serve is a hub in a process of its own.
+type serve struct {
+	*hub
+	*program
+}
+
+const siteFile = `
+areas:
+  - {id: north, name: North Wing, lease: 2s, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
+mappings:
+  - {topic: barrier, group: barrier, event: Barrier}
+`
+
+// serve starts tacet serve with a data directory, and returns when it says that
+// it is ready.
+func startProcess(t *testing.T, data string) *serve {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tacet.yaml")
+	if err := os.WriteFile(file, []byte(siteFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &serve{program: run(t, tacet(t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
+	line, _ := s.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready ") })
+	raw, err := os.ReadFile(filepath.Join(data, "ready.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r hubd.Ready
+	if err := json.Unmarshal(raw, &r); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the ready line", line, fmt.Sprintf("ready http=%s mqtt=%s node=%s", r.HTTP, r.MQTT, r.Node))
+	same(t, "pid", r.PID, s.cmd.Process.Pid)
+	same(t, "node", r.Node, "hub-1")
+	s.hub = &hub{t: t, ready: r, data: data, web: &http.Client{Timeout: patience, Transport: &http.Transport{}}}
+	t.Cleanup(s.web.CloseIdleConnections)
+	return s
+}
+
+// through is the same hub seen through doors.
+func (s *serve) through(web, mqtt *door) *hub {
+	h := *s.hub
+	h.ready.HTTP, h.ready.MQTT = "http://"+web.addr(), "mqtt://"+mqtt.addr()
+	return &h
+}
+
+// settleMs is how long the arbiter of north said that it settles.
+func (h *hub) settleMs() (l area.Leader) {
+	h.t.Helper()
+	sub := h.subscribe("-v", "-t", "tacet/area/north/leader")
+	sub.message(0, "tacet/area/north/leader", func(p string) bool { return json.Unmarshal([]byte(p), &l) == nil })
+	return l
+}
+
+// TestServe: a process says where it listens, drains when it is told to end,
+// and its clients come back to the next one, which has nothing to settle.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	web, mqtt := newDoor(t), newDoor(t)
+	first := startProcess(t, data)
+	web.lead(t, first.ready.HTTP)
+	mqtt.lead(t, first.ready.MQTT)
+	h := first.through(web, mqtt)
+	if l := h.settleMs(); l.SettleMs == 0 {
+		t.Errorf("the first hub of a directory says %+v: it knows of no clean end", l)
+	}
+	w := h.watch()
+	n := h.npm()
+	gate := h.classicProgram("gate-1", "north", "1", 50)
+	play := func(w *watcher, h *hub, what string) {
+		t.Helper()
+		id := h.announce(`{"to":{"location":"1"},"message":"Boarding"}`)
+		if o := w.ended(id); o.State != area.OrderPlayed {
+			t.Errorf("%s: the order ended %s", what, story(o))
+		}
+	}
+	play(w, h, "the first hub")
+
+	mark, begin := gate.out.mark(), time.Now()
+	first.signal(syscall.SIGTERM)
+	same(t, "exit code", first.wait(), 0)
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("the hub ended after %s", d)
+	}
+	if _, err := os.Stat(filepath.Join(data, "ready.json")); !os.IsNotExist(err) {
+		t.Errorf("ready.json is still there (%v)", err)
+	}
+	heard(n.program, 0, "the loss", func(l line) bool { return l.State == "reconnecting" })
+
+	second := startProcess(t, data)
+	web.lead(t, second.ready.HTTP)
+	mqtt.lead(t, second.ready.MQTT)
+	heard(n.program, 0, "the way back", func(l line) bool { return l.State == "reconnected" })
+	h = second.through(web, mqtt)
+	if l := h.settleMs(); l.SettleMs != 0 {
+		t.Errorf("after a clean end the second hub says %+v", l)
+	}
+	heard(gate, mark, "the way back", func(l line) bool { return l.Busy != nil })
+	play(h.watch(), h, "the second hub")
+	n.invoke("Echo", "still here")
+}
+
+// TestKilledHub: a hub that was killed settles when it starts again, and goes
+// on with higher terms and tokens; nobody talks over another.
+func TestKilledHub(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	web, mqtt := newDoor(t), newDoor(t)
+	first := startProcess(t, data)
+	web.lead(t, first.ready.HTTP)
+	mqtt.lead(t, first.ready.MQTT)
+	h := first.through(web, mqtt)
+	w := h.watch()
+	one, two := h.gate("gate-1", "north", "1"), h.gate("gate-2", "north", "2")
+	id := h.announce(`{"to":{"location":"1"},"message":"This is a longer announcement, in the middle of which the hub dies."}`)
+	w.order(id, func(o area.Order) bool { return o.State == area.OrderPlaying })
+	before, _ := w.busy(0, "north", heldBy("gate-1"))
+	first.signal(syscall.SIGKILL)
+	first.wait()
+
+	second := startProcess(t, data)
+	web.lead(t, second.ready.HTTP)
+	mqtt.lead(t, second.ready.MQTT)
+	h = second.through(web, mqtt)
+	if l := h.settleMs(); l.SettleMs < 2000 || l.Term <= before.Term {
+		t.Errorf("after the kill the second hub says %+v, before it was term %d", l, before.Term)
+	}
+	w = h.watch()
+	sub := h.subscribe("-v", "-t", "tacet/area/north/busy")
+	id = h.announce(`{"to":{"area":"north"},"message":"Go"}`)
+	if o := w.ended(id); o.State != area.OrderPlayed {
+		t.Errorf("the order after the kill ended %s", story(o))
+	}
+	after, _ := sub.busyMessage(0, "north", func(b area.Busy) bool { return b.Work != nil && *b.Work == id })
+	if !after.Newer(before) || *after.Token <= *before.Token {
+		t.Errorf("%+v came after %+v", after, before)
+	}
+	oneVoice(t, nil, one, two)
+}
