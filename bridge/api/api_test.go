@@ -194,6 +194,31 @@ func TestOrders(t *testing.T) {
 	t.Error("the bound of orders is not kept")
 }
 
+func TestWritesComeOnce(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ method, path, body, other string }{
+		{"POST", "/areas", `{"id":"late"}`, `{"id":"later"}`},
+		{"POST", "/schedules", `{"cron":"* * * * *","work":{"to":{"area":"north"},"message":"x"}}`, `{}`},
+		{"DELETE", "/areas/late", "", "x"},
+	} {
+		key := "Idempotency-Key: " + c.method + c.path
+		res, first := w.do(c.method, c.path, c.body, key)
+		if res.StatusCode >= 300 || res.Header.Get("Idempotent-Replayed") != "" {
+			t.Fatalf("%s %s: %d %s %v", c.method, c.path, res.StatusCode, first, res.Header)
+		}
+		status, at := res.StatusCode, res.Header.Get("Location")
+		res, again := w.do(c.method, c.path, c.body, key)
+		if res.StatusCode != status || again != first || res.Header.Get("Location") != at || res.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%s %s again: %d %s, first %d %s", c.method, c.path, res.StatusCode, again, status, first)
+		}
+		w.want(area.CodeIdempotencyMismatch, c.method, c.path, c.other, key)
+	}
+	w.want(area.CodeInvalid, "POST", "/areas", `{"id":"more"}`, "Idempotency-Key: "+strings.Repeat("k", 129))
+	if _, out := w.want(201, "POST", "/schedules", `{"every":"1h","work":{"to":{"area":"north"},"message":"x"}}`); !strings.Contains(out, `"time_zone":"UTC"`) {
+		t.Errorf("a schedule without its default zone: %s", out)
+	}
+}
+
 func TestPages(t *testing.T) {
 	w := newWorld(t)
 	for _, id := range []string{"a", "b", "c", "d"} {

@@ -90,19 +90,6 @@ func (a *API) dryRun(c *call, r area.OrderRequest) (answer, error) {
 	return ok(out)
 }
 
-// key is the idempotency key of a request; a header that is empty is a fault,
-// one that is absent is none.
-func (c *call) key() (string, error) {
-	given := c.Header.Values("Idempotency-Key")
-	switch {
-	case len(given) == 0:
-		return "", nil
-	case len(given) > 1 || given[0] == "":
-		return "", area.InvalidField("Idempotency-Key", "one of 1 to 128 characters is allowed")
-	}
-	return given[0], nil
-}
-
 func (a *API) getOrder(c *call) (answer, error) {
 	o, err := a.Orders.Get(area.WorkID(c.PathValue("order")))
 	if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -156,7 +157,7 @@ func readSchedule(body []byte, id string) (area.Schedule, error) {
 	}
 	var bad []area.FieldError
 	fault := func(field, message string) { bad = append(bad, area.FieldError{Field: field, Message: message}) }
-	s := area.Schedule{ID: id, Cron: b.Cron, Every: b.Every, Once: b.Once, TimeZone: b.TimeZone, Enabled: b.Enabled == nil || *b.Enabled, Source: area.SourceAPI}
+	s := area.Schedule{ID: id, Cron: b.Cron, Every: b.Every, Once: b.Once, TimeZone: cmp.Or(b.TimeZone, "UTC"), Enabled: b.Enabled == nil || *b.Enabled, Source: area.SourceAPI}
 	switch {
 	case b.ID == nil:
 	case id != "" && *b.ID != id:

@@ -60,6 +60,8 @@ type API struct {
 	log   *slog.Logger
 	mux   *http.ServeMux
 	count counts
+
+	replays replays
 }
 
 type counts struct{ requests, refused, failed atomic.Uint64 }
@@ -80,6 +82,15 @@ func (a *API) Stats() Stats {
 type route struct {
 	method, path string
 	serve        func(*API, *call) (answer, error)
+}
+
+// verb is what serves the route. A write takes an idempotency key; the order
+// service remembers those of new orders.
+func (r route) verb() func(*API, *call) (answer, error) {
+	if r.method == http.MethodGet || r.path == "/orders" {
+		return r.serve
+	}
+	return func(a *API, c *call) (answer, error) { return a.once(c, r.serve) }
 }
 
 // routes is everything that is served.
@@ -136,7 +147,7 @@ func (a *API) resource(verbs map[string]route) http.Handler {
 			method = http.MethodGet
 		}
 		if v, ok := verbs[method]; ok {
-			a.serve(w, r, v.serve)
+			a.serve(w, r, v.verb())
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Bounds of what is remembered for Idempotency-Key.
+const (
+	replayTime  = 24 * time.Hour
+	mostReplays = 10_000 // the oldest is forgotten for one more
+	maxKey      = 128    // characters
+)
+
+// replays remembers the answers to writes that came with a key. Orders are not
+// among them: the order service remembers its own. Writes with a key run one at
+// a time, so that the second of two finds the first one's answer.
+type replays struct {
+	mu    sync.Mutex
+	known map[replayKey]replay
+	order []replayKey // oldest first
+}
+
+type replayKey struct{ who, key string }
+
+type replay struct {
+	request [sha256.Size]byte // of method, path, query and body
+	out     answer
+	at      time.Time
+}
+
+// once runs a write; where its key has come before, the first answer comes
+// again. Only answers of success are remembered.
+func (a *API) once(c *call, write func(*API, *call) (answer, error)) (answer, error) {
+	key, err := c.key()
+	switch {
+	case err != nil:
+		return answer{}, err
+	case key == "":
+		return write(a, c)
+	}
+	request, err := c.fingerprint()
+	if err != nil {
+		return answer{}, err
+	}
+	now, k := a.cfg.Now(), replayKey{c.who, key}
+	a.replays.mu.Lock()
+	defer a.replays.mu.Unlock()
+	if was, ok := a.replays.known[k]; ok && now.Sub(was.at) < replayTime {
+		if was.request != request {
+			return answer{}, area.Errorf(area.CodeIdempotencyMismatch, "the key %.40q came with another request before", key)
+		}
+		was.out.replayed = true
+		return was.out, nil
+	}
+	out, err := write(a, c)
+	if err == nil {
+		out, err = out.kept()
+	}
+	if err == nil {
+		a.replays.put(k, replay{request: request, out: out, at: now})
+	}
+	return out, err
+}
+
+// put remembers an answer; the caller holds the lock.
+func (r *replays) put(k replayKey, v replay) {
+	if r.known == nil {
+		r.known = map[replayKey]replay{}
+	}
+	if len(r.order) >= mostReplays {
+		delete(r.known, r.order[0])
+		r.order = r.order[1:]
+	}
+	if _, ok := r.known[k]; !ok {
+		r.order = append(r.order, k)
+	}
+	r.known[k] = v
+}
+
+// kept is the answer with its body as it was written, whatever becomes of the
+// object.
+func (out answer) kept() (answer, error) {
+	if out.body == nil {
+		return out, nil
+	}
+	raw, err := json.Marshal(out.body)
+	out.body, out.raw, out.kind = nil, raw, cmp.Or(out.kind, "application/json")
+	return out, err
+}
+
+// fingerprint tells requests apart; the body can still be read after it.
+func (c *call) fingerprint() (sum [sha256.Size]byte, err error) {
+	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody+1)) // body refuses the byte too many
+	if err != nil {
+		return sum, area.Errorf(area.CodeTooLarge, "the body has more than %d bytes, or cannot be read", maxBody)
+	}
+	c.Body = io.NopCloser(bytes.NewReader(b))
+	return sha256.Sum256([]byte(c.Method + " " + c.URL.RequestURI() + "\n" + string(b))), nil
+}
+
+// key is the idempotency key of a request; a header that is empty is a fault,
+// one that is absent is none.
+func (c *call) key() (string, error) {
+	given := c.Header.Values("Idempotency-Key")
+	switch {
+	case len(given) == 0:
+		return "", nil
+	case len(given) > 1 || given[0] == "" || utf8.RuneCountInString(given[0]) > maxKey:
+		return "", area.InvalidField("Idempotency-Key", "one of 1 to %d characters is allowed", maxKey)
+	}
+	return given[0], nil
+}
