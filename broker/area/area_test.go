@@ -235,6 +235,9 @@ func TestOfferAndSubmit(t *testing.T) {
 	if CodeOf(err) != CodeInvalid || s.Work != "w-9" {
 		t.Errorf("two targets: got %+v %v, want invalid with the work's id", s, err)
 	}
+	if s, err := ParseSubmit([]byte(`{"prio":"high","work":"w-9","body":{}}`)); CodeOf(err) != CodeBadRequest || s.Work != "w-9" {
+		t.Errorf("prio of a wrong type: %v %+v, want the work's id all the same", err, s)
+	}
 	if _, err := ParseSubmit([]byte(`{"v":1,"work":"w 9"}`)); CodeOf(err) != CodeInvalid {
 		t.Errorf("bad id: got %v", err)
 	}

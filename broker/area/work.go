@@ -1,6 +1,7 @@
 package area
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -118,11 +119,12 @@ type Submit struct {
 func ParseSubmit(b []byte) (Submit, error) {
 	const what = "submit"
 	var s Submit
-	if err := decodeLoose(what, b, MaxSubmit, &s); err != nil {
-		return Submit{}, err
+	err := decodeLoose(what, b, MaxSubmit, &s)
+	if _, e := ParseWorkID(string(s.Work)); e != nil {
+		return Submit{}, cmp.Or(err, e)
 	}
-	if _, err := ParseWorkID(string(s.Work)); err != nil {
-		return Submit{}, err
+	if err != nil {
+		return Submit{Work: s.Work}, err
 	}
 	if s.Location != nil && s.Device != nil {
 		return s, InvalidField("device", "a work has a location or a device, not both")
