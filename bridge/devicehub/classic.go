@@ -114,6 +114,16 @@ func (l *loop) lost(conn string) {
 	}
 }
 
+// mine is the device that a connection has registered; nil where it registered
+// none, or where the device has come back on another connection since: what the
+// old one says counts no more.
+func (l *loop) mine(id area.DeviceID, conn string) *classic {
+	if d := l.devices[id]; d != nil && d.conn != nil && d.conn.ID() == conn {
+		return d
+	}
+	return nil
+}
+
 // forget drops a device that holds nothing and waits for nothing.
 func (l *loop) forget(id area.DeviceID) {
 	delete(l.devices, id)
@@ -126,8 +136,8 @@ func (l *loop) forget(id area.DeviceID) {
 
 // claim is BroadcastWorkStatus(true); done is called once, soon or when the
 // area is granted.
-func (l *loop) claim(id area.DeviceID, done func(error)) {
-	d := l.devices[id]
+func (l *loop) claim(id area.DeviceID, conn string, done func(error)) {
+	d := l.mine(id, conn)
 	if d == nil {
 		done(area.Errorf(area.CodeNotRegistered, "device %s is not registered on this connection", id))
 		return
@@ -156,8 +166,8 @@ func (l *loop) wish(d *classic) {
 }
 
 // release is BroadcastWorkStatus(false). It always succeeds.
-func (l *loop) release(id area.DeviceID) {
-	d := l.devices[id]
+func (l *loop) release(id area.DeviceID, conn string) {
+	d := l.mine(id, conn)
 	if d == nil {
 		return
 	}
@@ -239,7 +249,8 @@ func (l *loop) shownBusy(b area.Busy) {
 // show sends ReceiveWorkStatus(v) where v has changed: whether another device
 // holds this area.
 func (l *loop) show(d *classic) {
-	b, v := l.busy[d.in], false
+	b, known := l.busy[d.in]
+	v := !known // a new area settles first
 	switch {
 	case b.State == area.Settling:
 		v = true
@@ -371,8 +382,8 @@ func (l *loop) freed(d *classic) {
 }
 
 // work is the order that a device has been told of or plays.
-func (l *loop) work(id area.DeviceID) area.WorkID {
-	d := l.devices[id]
+func (l *loop) work(id area.DeviceID, conn string) area.WorkID {
+	d := l.mine(id, conn)
 	switch {
 	case d == nil:
 		return ""

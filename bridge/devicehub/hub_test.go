@@ -344,6 +344,36 @@ func TestAHoldOutlivesItsConnection(t *testing.T) {
 	})
 }
 
+// What a connection says counts only while it is the one of its device.
+func TestTheNewestConnectionSpeaksForADevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		old := s.program("gate-1", "north", 1)
+		now := s.program("gate-1", "north", 1)
+		<-now.call(t, "north")
+		if _, err := old.Invoke(t.Context(), "BroadcastWorkStatus", "north", false); err != nil {
+			t.Errorf("false of the old connection: %v", err)
+		}
+		synctest.Wait()
+		if b, _ := s.arbiter.Busy("north"); b.State != area.Held {
+			t.Errorf("after false of the old connection the area is %s, want held", b.State)
+		}
+		if err := <-old.call(t, "north"); err == nil || !strings.Contains(err.Error(), "not_registered") {
+			t.Errorf("true of the old connection: %v", err)
+		}
+		// One connection is one device: the newest that it registered.
+		if _, err := now.Invoke(t.Context(), "ReceiveDeviceConnected", "gate-2", "north", 2); err != nil {
+			t.Fatal(err)
+		}
+		if p, _ := s.roster.Player("gate-1"); p.Presence != area.Offline {
+			t.Errorf("gate-1 is %s after its connection became gate-2", p.Presence)
+		}
+		if err, ok := ended(now.call(t, "north")); ok {
+			t.Errorf("gate-2 did not wait for the hold of gate-1: %v", err)
+		}
+	})
+}
+
 func TestAHoldPastItsTimeIsAnIntrusionAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)

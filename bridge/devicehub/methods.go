@@ -59,10 +59,15 @@ func (h *Hub) methods() {
 		if err != nil {
 			reason = area.PresentTimeout
 		}
-		h.Roster.Lost(link(c), reason)
-		id := c.ID()
-		_ = h.do(context.Background(), func(l *loop) { l.lost(id) })
+		h.left(c, reason)
 	})
+}
+
+// left takes the devices of a connection off it.
+func (h *Hub) left(c *signalr.Conn, reason string) {
+	h.Roster.Lost(link(c), reason)
+	id := c.ID()
+	_ = h.do(context.Background(), func(l *loop) { l.lost(id) })
 }
 
 func link(c *signalr.Conn) string { return "hub/" + c.ID() }
@@ -94,6 +99,9 @@ func (h *Hub) deviceConnected(ctx context.Context, c *signalr.Call) (any, error)
 		return nil, err
 	}
 	conn := c.Conn()
+	if was, ok := conn.Get(registered{}).(place); ok && was.device != d {
+		h.left(conn, area.PresentGoodbye)
+	}
 	name, _, err := h.Roster.Register(arbiter.Player{
 		Device: d, Area: in, Location: location, Via: area.ViaClassic, Link: link(conn), Attributes: attributes(conn),
 	})
@@ -173,8 +181,8 @@ func (h *Hub) workStatus(ctx context.Context, c *signalr.Call) (any, error) {
 	if !c.HasID() {
 		return nil, h.set(ctx, c, me, "1")
 	}
-	reply := c.Detach()
-	err = h.do(ctx, func(l *loop) { l.claim(me.device, func(err error) { reply.Complete(nil, outward(err)) }) })
+	reply, id := c.Detach(), c.Conn().ID()
+	err = h.do(ctx, func(l *loop) { l.claim(me.device, id, func(err error) { reply.Complete(nil, outward(err)) }) })
 	if err != nil {
 		reply.Complete(nil, outward(err))
 	}
@@ -187,7 +195,8 @@ func (h *Hub) setIdle(ctx context.Context, c *signalr.Call, me place) error {
 			return err
 		}
 	}
-	return h.do(ctx, func(l *loop) { l.release(me.device) })
+	id := c.Conn().ID()
+	return h.do(ctx, func(l *loop) { l.release(me.device, id) })
 }
 
 // set is a call without an invocation id: nobody waits for a grant, so it is
@@ -206,8 +215,8 @@ func (h *Hub) getWork(ctx context.Context, c *signalr.Call) (any, error) {
 	if !ok {
 		return nil, area.Errorf(area.CodeNotRegistered, "call ReceiveDeviceConnected first")
 	}
-	found := make(chan area.WorkID, 1)
-	if err := h.do(ctx, func(l *loop) { found <- l.work(me.device) }); err != nil {
+	found, conn := make(chan area.WorkID, 1), c.Conn().ID()
+	if err := h.do(ctx, func(l *loop) { found <- l.work(me.device, conn) }); err != nil {
 		return nil, err
 	}
 	select {
