@@ -190,10 +190,6 @@ func (c *Core) mayWant(d *device, m *area.Claim) bool {
 	return true
 }
 
-func (c *Core) hasEnded(id area.WorkID) bool {
-	return slices.ContainsFunc(c.ended, func(r workRecord) bool { return r.Work == id })
-}
-
 // inTime judges a work's expiry, once: now that the area would be granted for it
 // (§8.13). A work that has ended since it was wanted is refused.
 func (c *Core) inTime(e *entry) bool {

@@ -85,7 +85,9 @@ func (c *Core) Step(ev Event, now area.Instant) []Action {
 	if _, ok := ev.(Begin); !ok && !c.begun {
 		return nil
 	}
-	c.expire()
+	if c.begun {
+		c.expire()
+	}
 	c.handle(ev)
 	c.next()
 	c.preempt()
@@ -142,6 +144,7 @@ func (c *Core) expire() {
 	}
 	c.dropSilent()
 	c.expireWorks()
+	c.dropOrphans()
 }
 
 // finish answers a want that was not granted, shows the state and writes the

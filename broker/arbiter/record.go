@@ -153,11 +153,6 @@ func (c *Core) record() record {
 			r.Works = append(r.Works, w.record())
 		}
 	}
-	for _, s := range c.start.Works { // not submitted again yet
-		if _, ok := c.works[s.Work]; !ok && s.End == "" {
-			r.Works = append(r.Works, s)
-		}
-	}
-	r.Works = append(r.Works, c.ended...)
+	r.Works = append(append(r.Works, c.start.Works...), c.ended...)
 	return r
 }

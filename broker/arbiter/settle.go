@@ -38,11 +38,6 @@ func (c *Core) begin() {
 	for _, r := range c.start.Holds {
 		c.restoreHold(r)
 	}
-	for _, r := range c.start.Works {
-		if r.End != "" {
-			c.ended = append(c.ended, r)
-		}
-	}
 	c.dirty = true
 	c.ledger.term = c.save()
 }

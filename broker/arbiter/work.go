@@ -13,6 +13,7 @@ const (
 	contactSlack = 3 * time.Second // without a want, past the lease (§3.5, 3)
 	mostOffers   = 16              // works held out at a time; the others wait for these
 	mostEnded    = 512             // ends kept for the order service; the oldest are dropped first
+	orphanAfter  = time.Minute     // of a start: by then the order service has handed in all that has not ended
 	longTTL      = 24 * time.Hour  // said of a work that has no expiry
 )
 
@@ -69,8 +70,7 @@ func (c *Core) submit(ev Submit) {
 	if c.works[id] != nil || ev.Work.Area != c.cfg.Area {
 		return
 	}
-	if i := slices.IndexFunc(c.ended, func(r workRecord) bool { return r.Work == id }); i >= 0 {
-		r := c.ended[i]
+	if r, ok := c.endOf(id); ok {
 		c.do(Report{area.Report{Work: id, Area: c.cfg.Area, State: r.End, Device: r.Device, Att: r.Att, Reason: r.Reason, Dur: time.Duration(r.DurMs) * time.Millisecond}})
 		return
 	}
@@ -127,10 +127,36 @@ func (c *Core) cancel(id area.WorkID, reason string) {
 
 // stored forgets an end that the order service has.
 func (c *Core) stored(id area.WorkID) {
-	n := len(c.ended)
-	c.ended = slices.DeleteFunc(c.ended, func(r workRecord) bool { return r.Work == id })
-	c.start.Works = slices.DeleteFunc(c.start.Works, func(r workRecord) bool { return r.Work == id })
-	if len(c.ended) < n {
+	is := func(r workRecord) bool { return r.Work == id }
+	n := len(c.ended) + len(c.start.Works)
+	c.ended, c.start.Works = slices.DeleteFunc(c.ended, is), slices.DeleteFunc(c.start.Works, is)
+	if len(c.ended)+len(c.start.Works) < n {
+		c.save()
+	}
+}
+
+// endOf is the end of a work that the order service may not have yet.
+func (c *Core) endOf(id area.WorkID) (workRecord, bool) {
+	for _, list := range [][]workRecord{c.ended, c.start.Works} {
+		for _, r := range list {
+			if r.Work == id && r.End != "" {
+				return r, true
+			}
+		}
+	}
+	return workRecord{}, false
+}
+
+func (c *Core) hasEnded(id area.WorkID) bool {
+	_, ok := c.endOf(id)
+	return ok
+}
+
+// dropOrphans forgets the works of the record that nobody has handed in again:
+// the order service has their ends.
+func (c *Core) dropOrphans() {
+	if len(c.start.Works) > 0 && c.now >= c.started.Add(orphanAfter) {
+		c.start.Works = nil
 		c.save()
 	}
 }
@@ -209,7 +235,7 @@ func (c *Core) expireWork(w *work) {
 // contactUntil is when an assigned work's device is given up. Its hold comes
 // first: a lease ends sooner, and a hold lives without being heard.
 func (c *Core) contactUntil(w *work) area.Instant {
-	if h := c.holder; h != nil && c.workOf(h) == w {
+	if h := c.holder; h != nil && h.work == w.ID && w.is(h.device, h.mid, h.boot, h.att) {
 		return area.Never
 	}
 	return w.heard.Add(c.cfg.Lease + contactSlack)
@@ -218,6 +244,9 @@ func (c *Core) contactUntil(w *work) area.Instant {
 // nextWork is when a work needs to be looked at again.
 func (c *Core) nextWork() area.Instant {
 	next, out := area.Never, 0
+	if len(c.start.Works) > 0 {
+		next = c.started.Add(orphanAfter)
+	}
 	for _, w := range c.order {
 		if !w.granted && !w.maybe {
 			next = min(next, w.expires)
