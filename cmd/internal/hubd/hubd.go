@@ -318,13 +318,20 @@ func (h *Hub) awaitBusy(ctx context.Context) {
 	defer cancel()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
-	for slices.ContainsFunc(h.view.Areas(), func(a area.Area) bool { return a.Busy == nil }) {
+	for slices.ContainsFunc(h.view.Areas(), unheard) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// unheard tells whether an area is shown without a word of its arbiter, whose
+// first term is 1.
+func unheard(a area.Area) bool {
+	b, err := area.ParseBusy(a.Busy)
+	return err != nil || b.Term == 0
 }
 
 func (h *Hub) readiness() Ready {
