@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// seen is what the browser's scripts print.
+type seen struct {
+	Step, Title, Quiet, Loud, Text string
+	Complaints                     []string
+	Look                           string
+	Checked, Sideways              int
+	Violations                     []string
+}
+
+// browse runs a script of js/ with Debian's Chromium on the dashboard.
+func (h *hub) browse(name string) *program {
+	h.t.Helper()
+	return script(h.t, name, h.ready.HTTP+"/", tool(h.t, "chromium", "chromium"))
+}
+
+func (p *program) step(name string) seen {
+	p.t.Helper()
+	v, _ := heard(p, 0, name, func(s seen) bool { return s.Step == name })
+	return v
+}
+
+// TestDashboard: an operator announces by the form, sees it speak and end, and
+// sees what a sensor says.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	spoken := make(chan struct{})
+	h.classic("gate-1", "north", "1", func() { <-spoken })
+	p := h.browse("announce.mjs")
+	same(t, "title", p.step("open").Title, "Tacet")
+	s := p.step("speaking")
+	if s.Quiet == s.Loud {
+		t.Errorf("a gate that speaks looks as one that does not: %s", s.Loud)
+	}
+	close(spoken)
+	p.step("played")
+	h.publish("home/north/hall/temperature", "21.5")
+	if s := p.step("reading"); !strings.Contains(s.Text, "21.5") || !strings.Contains(s.Text, "°C") {
+		t.Errorf("the north card shows %q", s.Text)
+	}
+	if c := p.step("end").Complaints; len(c) > 0 {
+		t.Errorf("the browser complained: %s", brief(c))
+	}
+	same(t, "exit code", p.wait(), 0)
+}
+
+// TestDashboardForAll: axe-core finds nothing wrong, in light and dark, wide and
+// narrow, while something is going on.
+func TestDashboardForAll(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	w := h.watch()
+	spoken := make(chan struct{})
+	h.classic("gate-1", "north", "1", func() { <-spoken })
+	defer close(spoken)
+	h.publish("tacet/area/north/submit", `{"v":1,"work":"w-1","location":"1","dur_ms":60000,"body":{"message":"Boarding at gate 1"}}`)
+	h.announce(`{"to":{"area":"north"},"message":"Waits for the other","priority":"high"}`)
+	h.announce(`{"to":{"location":"3"},"message":"Waits for a device"}`)
+	h.publish("home/north/hall/temperature", "21.5")
+	h.publish("home/north/hall/humidity", "wet")
+	h.publish("zigbee2mqtt/window", `{"contact":false,"battery":80}`)
+	w.order("w-1", func(o area.Order) bool { return o.State == area.OrderPlaying })
+	p := h.browse("axe.mjs")
+	for _, look := range []string{"light, 1440 px", "light, 390 px", "dark, 1440 px", "dark, 390 px"} {
+		v, _ := heard(p, 0, look, func(s seen) bool { return s.Look == look })
+		if len(v.Violations) > 0 || v.Checked == 0 {
+			t.Errorf("%s: %d rules hold, violated are %s", look, v.Checked, brief(v.Violations))
+		}
+		if v.Sideways > 0 {
+			t.Errorf("%s: the page scrolls sideways by %d px", look, v.Sideways)
+		}
+		if len(v.Complaints) > 0 {
+			t.Errorf("%s: the browser complained: %s", look, brief(v.Complaints))
+		}
+	}
+	same(t, "exit code", p.wait(), 0)
+}

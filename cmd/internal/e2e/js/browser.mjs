@@ -1,0 +1,33 @@
+// Debian's Chromium, and what it complained about.
+import { chromium } from 'playwright-core';
+
+const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export const tell = (what) => {
+  process.stdout.write(`${JSON.stringify(what)}\n`);
+};
+
+/** Starts a browser with a fresh profile. */
+export function launch(executablePath) {
+  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags });
+}
+
+/** Opens the dashboard; complaints gets what the page or its policy complained about. */
+export async function open(context, url, complaints) {
+  const page = await context.newPage();
+  page.on('console', (m) => {
+    if (m.type() === 'error' || m.type() === 'warning') complaints.push(`console: ${m.text()} (${m.location().url})`);
+  });
+  page.on('pageerror', (e) => complaints.push(`error: ${e.message}`));
+  page.on('requestfailed', (r) => complaints.push(`request: ${r.url()} ${r.failure()?.errorText}`));
+  page.on('response', (r) => {
+    if (r.status() >= 400) complaints.push(`answer ${r.status()}: ${r.url()}`);
+  });
+  await page.exposeFunction('violated', (what) => complaints.push(`policy: ${what}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (e) => window.violated(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}`));
+  });
+  await page.goto(url);
+  await page.locator('[data-testid="live"][data-state="live"]').waitFor();
+  return page;
+}
