@@ -33,6 +33,8 @@ type link struct {
 	goodbye  bool                   // DISCONNECT has come
 	keepWill bool                   // and does not call off the will
 	lost     bool                   // nothing came in time
+	sizes    packetSizes            // of what is read
+	large    bool                   // a packet over the limit begins next
 	up       bool                   // the session is established
 	tag      packets.Subscriptions  // what its messages carry: see tagOf
 	fresh    []bool                 // of the SUBSCRIBE in hand: which filters are new
@@ -42,7 +44,7 @@ type link struct {
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
-	l.host = host(l.addr)
+	l.host, l.sizes.most = host(l.addr), b.cfg.MaxPacketBytes
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start: b.work.Go,
@@ -53,9 +55,20 @@ func newLink(b *Broker, raw net.Conn, num uint64) *link {
 
 // Read reads for the library.
 func (l *link) Read(p []byte) (int, error) {
+	if l.large {
+		return 0, l.tooLarge()
+	}
 	n, err := l.raw.Read(p)
 	if n > 0 {
 		l.heard.Store(true)
+		var ok bool
+		if n, ok = l.sizes.pass(p[:n]); !ok {
+			l.large = true
+			if n == 0 {
+				return 0, l.tooLarge()
+			}
+			return n, nil
+		}
 	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !l.out.isClosed() {
 		l.lost = true

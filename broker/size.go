@@ -1,0 +1,65 @@
+package broker
+
+import (
+	"io"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// packetSizes follows where packets begin in what a client sends, so that one
+// over the limit is answered before the library reads it: the library only
+// closes. The limit is not announced in CONNACK: some clients then drop what is
+// larger without a word.
+type packetSizes struct {
+	most  int  // bytes of a packet, its header included
+	left  int  // bytes of the packet in hand that are still to come
+	head  int  // bytes of its header that have come; 0: none
+	size  int  // what they say so far of the bytes that follow
+	blind bool // a length made no sense: the library will say so
+}
+
+// pass takes the next bytes. It answers how many of them come before the header
+// of a packet that is too large; all of them where there is none.
+func (s *packetSizes) pass(p []byte) (n int, ok bool) {
+	begin := 0
+	for i := 0; i < len(p) && !s.blind; {
+		if s.left > 0 {
+			k := min(s.left, len(p)-i)
+			s.left -= k
+			i += k
+			continue
+		}
+		if s.head == 0 {
+			begin, s.head, s.size = i, 1, 0
+			i++
+			continue
+		}
+		c := p[i]
+		s.size |= int(c&0x7f) << (7 * (s.head - 1))
+		s.head++
+		i++
+		switch {
+		case c >= 0x80:
+			s.blind = s.head > 4
+		case s.head+s.size > s.most:
+			return begin, false
+		default:
+			s.left, s.head = s.size, 0
+		}
+	}
+	return len(p), true
+}
+
+// tooLarge tells the client, where its protocol can, and the log. It then takes
+// the rest of the packet for a moment, so that the client comes to reading.
+func (l *link) tooLarge() error {
+	l.b.count.tooLarge.Add(1)
+	l.b.warn("packet over the limit, connection closed", "device", l.id, "conn", l.addr)
+	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {
+		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, packets.ErrPacketTooLarge.Code, 0})
+		_ = l.out.readDeadline(time.Now().Add(linger))
+		_, _ = io.CopyN(io.Discard, l.raw, int64(l.sizes.size))
+	}
+	return packets.ErrPacketTooLarge
+}
