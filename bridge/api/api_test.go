@@ -194,6 +194,25 @@ func TestOrders(t *testing.T) {
 	t.Error("the bound of orders is not kept")
 }
 
+func TestAreasAreChanged(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "POST", "/areas", `{"id":"late","name":"Late Wing"}`)
+	res, read := w.want(200, "GET", "/areas/late", "")
+	w.want(200, "PUT", "/areas/late", read) // what was read can be sent back
+	_, out := w.want(200, "PATCH", "/areas/late", `{"volume":12,"locations":[{"id":"l1","name":"Gate L1","device":null}]}`)
+	if !strings.Contains(out, `"name":"Late Wing"`) || !strings.Contains(out, `"volume":12`) || !strings.Contains(out, `"id":"l1"`) {
+		t.Errorf("patched: %s", out)
+	}
+	w.want(area.CodeVersionConflict, "PATCH", "/areas/late", `{"volume":13}`, "If-Match: "+res.Header.Get("ETag"))
+	if _, out = w.want(200, "PATCH", "/areas/late", `{"volume":null}`); !strings.Contains(out, `"volume":70`) {
+		t.Errorf("a key that was taken away has its default: %s", out)
+	}
+	w.want(area.CodeInvalid, "PUT", "/areas/late", `{"id":"other"}`)
+	w.want(area.CodeInvalid, "PATCH", "/areas/late", `{"lease_ms":5}`)
+	w.want(area.CodeBadRequest, "PATCH", "/areas/late", `{"colour":"red"}`)
+	w.want(area.CodeNotFound, "PATCH", "/areas/nowhere", `{}`)
+}
+
 func TestWritesComeOnce(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct{ method, path, body, other string }{

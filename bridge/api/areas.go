@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -13,6 +14,8 @@ var areaRoutes = []route{
 	{http.MethodGet, "/areas", (*API).listAreas},
 	{http.MethodPost, "/areas", (*API).createArea},
 	{http.MethodGet, "/areas/{area}", (*API).getArea},
+	{http.MethodPut, "/areas/{area}", (*API).putArea},
+	{http.MethodPatch, "/areas/{area}", (*API).patchArea},
 	{http.MethodDelete, "/areas/{area}", (*API).removeArea},
 	{http.MethodPost, "/areas/{area}/stop", (*API).stopArea},
 	{http.MethodPost, "/stop", (*API).stopAll},
@@ -40,11 +43,8 @@ func (a *API) getArea(c *call) (answer, error) {
 }
 
 func (a *API) removeArea(c *call) (answer, error) {
-	x, err := a.area(c)
+	x, err := a.areaToWrite(c)
 	if err != nil {
-		return answer{}, err
-	}
-	if err := c.unchanged(x); err != nil {
 		return answer{}, err
 	}
 	if err := a.Areas.RemoveArea(c.Context(), x.ID); err != nil {
@@ -97,8 +97,9 @@ type areaBody struct {
 }
 
 type locationBody struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
+	ID     string          `json:"id"`
+	Name   string          `json:"name"`
+	Device json.RawMessage `json:"device"` // the hub writes it; ignored
 }
 
 func (a *API) createArea(c *call) (answer, error) {

@@ -84,6 +84,24 @@ func (s *site) CreateArea(_ context.Context, n NewArea) (area.Area, error) {
 	return x, nil
 }
 
+func (s *site) UpdateArea(_ context.Context, n NewArea) (area.Area, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, ok := s.areas[n.ID]
+	if !ok {
+		return x, area.Errorf(area.CodeNotFound, "no area %s", n.ID)
+	}
+	x.Name, x.Volume, x.Locations = n.Name, 70, []area.Location{}
+	if n.Volume != nil {
+		x.Volume = *n.Volume
+	}
+	for _, l := range n.Locations {
+		x.Locations = append(x.Locations, area.Location{ID: l.ID, Name: l.Name})
+	}
+	s.areas[n.ID] = x
+	return x, nil
+}
+
 func (s *site) RemoveArea(_ context.Context, a area.Name) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

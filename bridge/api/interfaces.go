@@ -16,11 +16,14 @@ type Areas interface {
 	Area(a area.Name) (area.Area, bool)
 	// CreateArea makes an area: exists, location_conflict, invalid.
 	CreateArea(ctx context.Context, a NewArea) (area.Area, error)
+	// UpdateArea makes an area what it is given as a whole: not_found, exists,
+	// location_conflict, configured, invalid.
+	UpdateArea(ctx context.Context, a NewArea) (area.Area, error)
 	// RemoveArea deletes an area: not_found, configured, conflict.
 	RemoveArea(ctx context.Context, a area.Name) error
 }
 
-// NewArea is an area to make; a zero field means its default.
+// NewArea is an area to make, or what one becomes; a zero field means its default.
 type NewArea struct {
 	ID         area.Name
 	Name       string

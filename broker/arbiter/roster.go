@@ -230,15 +230,8 @@ func (r *Roster) reconfigure(c AreaConfig) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.areas[c.ID]
-	for id, a := range r.areas {
-		if id != c.ID && a.Name == c.Name {
-			return area.Errorf(area.CodeExists, "area %s has the name %q already", id, c.Name)
-		}
-	}
-	for _, p := range c.Locations {
-		if in, ok := r.places[p.ID]; ok && in != c.ID {
-			return area.Errorf(area.CodeLocationConflict, "location %s is in area %s already", p.ID, in)
-		}
+	if err := r.fits(c); err != nil {
+		return err
 	}
 	e.AreaConfig = c
 	for _, p := range c.Locations {

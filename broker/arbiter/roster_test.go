@@ -239,3 +239,49 @@ func TestConfigureAgain(t *testing.T) {
 		t.Errorf("south with a fault is %+v, want it as it was", a)
 	}
 }
+
+func TestUpdate(t *testing.T) {
+	r := testRoster(t)
+	if err := r.Create(AreaConfig{ID: "west", Source: area.SourceAPI, Volume: -1, Locations: []Place{{ID: "w1"}, {ID: "w2"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Register(Player{Device: "gate-9", Area: "west", Location: "w2", Via: area.ViaMQTT, Link: "mqtt/9"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Update(AreaConfig{ID: "west", Name: "West Wing", Lease: 2 * time.Second, Volume: 5, Locations: []Place{{ID: "w1", Name: "Gate W1"}, {ID: "w3"}}}); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := r.Area("west")
+	if a.Name != "West Wing" || a.Volume != 5 || a.LeaseMs != 2000 || a.Source != area.SourceAPI || len(a.Locations) != 2 || a.Locations[0].Name != "Gate W1" || a.Locations[1].ID != "w3" {
+		t.Errorf("%+v", a)
+	}
+	if p, _ := r.Player("gate-9"); p.Location != nil || p.Area != "west" {
+		t.Errorf("who was at the removed location: %+v", p)
+	}
+	north, _ := r.Settings("north")
+	for want, change := range map[area.Code]func(*AreaConfig){
+		area.CodeNotFound:         func(c *AreaConfig) { c.ID = "moon" },
+		area.CodeConfigured:       func(c *AreaConfig) { c.Name = "Other" },
+		area.CodeExists:           func(c *AreaConfig) { c.Name = "West Wing" },
+		area.CodeLocationConflict: func(c *AreaConfig) { c.Locations = append(slices.Clone(c.Locations), Place{ID: "w1"}) },
+		area.CodeInvalid:          func(c *AreaConfig) { c.Lease = time.Hour },
+	} {
+		c := north
+		change(&c)
+		if err := r.Update(c); area.CodeOf(err) != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	without := north
+	without.Locations = nil
+	if err := r.Update(without); area.CodeOf(err) != area.CodeConfigured {
+		t.Errorf("a location of the file is removed: %v", err)
+	}
+	north.Volume, north.Locations = 9, append(slices.Clone(north.Locations), Place{ID: "n9"})
+	if err := r.Update(north); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := r.Area("north"); a.Volume != 9 || a.Source != area.SourceConfig {
+		t.Errorf("%+v", a)
+	}
+}

@@ -133,6 +133,7 @@ func TestWritesAnswerTheWholeObject(t *testing.T) {
 	_, r, _ := started(t, nil)
 	for _, w := range []struct{ method, path, body string }{
 		{"POST", "/areas", `{"id":"late","name":"Late Wing"}`},
+		{"PATCH", "/areas/late", `{"volume":7}`},
 		{"PUT", "/devices/hall", `{"area":"Late Wing","name":"Hall"}`},
 	} {
 		got := write(t, w.method, r.HTTP+"/api/v1"+w.path, w.body)

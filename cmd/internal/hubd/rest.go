@@ -20,6 +20,15 @@ func (a areas) Areas() []area.Area { return a.h.view.Areas() }
 func (a areas) Area(name area.Name) (area.Area, bool) { return a.h.view.Area(name) }
 
 func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
+	return a.keep(n, a.h.roster.Create)
+}
+
+func (a areas) UpdateArea(_ context.Context, n api.NewArea) (area.Area, error) {
+	return a.keep(n, a.h.roster.Update)
+}
+
+// keep hands an area to the roster, and answers what it has become.
+func (a areas) keep(n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
 	for field, later := range map[string]bool{
 		"mode": n.Mode == "strict", "topology": n.Topology == "local", "policy": n.Policy == "finish",
 	} {
@@ -37,7 +46,7 @@ func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
 	for _, l := range n.Locations {
 		c.Locations = append(c.Locations, arbiter.Place{ID: l.ID, Name: l.Name})
 	}
-	if err := a.h.roster.Create(c); err != nil {
+	if err := roster(c); err != nil {
 		return area.Area{}, err
 	}
 	a.h.view.CatchUp()
