@@ -102,7 +102,9 @@ func (Tick) event()       {}
 type Action interface{ action() }
 
 // ShowBusy: publish the state on the busy topic, retained, and its flag on the
-// flag topic, retained.
+// flag topic, retained. It comes before the grant that it tells of. One
+// exception: a device that plays already, under another arbiter's token, is
+// adopted even before our own term is durable and may be shown.
 type ShowBusy struct{ Busy area.Busy }
 
 // Say: publish the answer on the device's grant topic.

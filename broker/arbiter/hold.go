@@ -41,7 +41,7 @@ type hold struct {
 }
 
 func (h *hold) record() holdRecord {
-	return holdRecord{Kind: h.kind, Device: h.device, Boot: h.boot, MID: h.mid, Claim: h.claim, Token: h.token, Prio: h.prio, Work: h.work, Att: h.att,
+	return holdRecord{Kind: h.kind, Device: h.device, Boot: h.boot, MID: h.mid, Claim: h.claim, Token: h.token, Prio: int(h.prio), Work: h.work, Att: h.att,
 		LeftMs: h.dur.Milliseconds()}
 }
 
@@ -49,7 +49,7 @@ func (h *hold) record() holdRecord {
 // from now (§8.3).
 func (c *Core) restoreHold(r holdRecord) {
 	left := time.Duration(r.LeftMs) * time.Millisecond
-	h := &hold{kind: r.Kind, device: r.Device, mid: r.MID, boot: r.Boot, claim: r.Claim, token: r.Token, prio: r.Prio, work: r.Work, att: r.Att,
+	h := &hold{kind: r.Kind, device: r.Device, mid: r.MID, boot: r.Boot, claim: r.Claim, token: r.Token, prio: area.Priority(r.Prio), work: r.Work, att: r.Att,
 		dur: left, since: c.now, exp: c.now.Add(left), playing: true, restored: true}
 	if c.holder == nil && h.token != 0 {
 		c.holder = h

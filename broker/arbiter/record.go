@@ -36,7 +36,7 @@ type holdRecord struct {
 	MID    string        `json:"mid,omitempty"`
 	Claim  uint64        `json:"claim,omitempty"`
 	Token  area.Token    `json:"token,omitempty"` // 0: an intruder
-	Prio   area.Priority `json:"prio,omitempty"`
+	Prio   int           `json:"prio,omitempty"`
 	LeftMs int64         `json:"left_ms"`
 	Work   area.WorkID   `json:"work,omitempty"`
 	Att    int           `json:"att,omitempty"`
