@@ -1,26 +1,28 @@
 package signalr
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"sync/atomic"
 )
 
 // Call is one invocation of a hub method by a client.
 type Call struct {
-	c      *Conn
-	id     string
-	name   string
-	args   []json.RawMessage
-	size   int
-	h      Handler
-	ctx    context.Context
-	cancel context.CancelFunc
+	c       *Conn
+	id      string
+	name    string
+	args    []value
+	size    int
+	uploads []*upload
+	beside  bool // it has streams: it does not wait for the calls before it
+	method  *Method
+	fault   error // why it cannot run
+	ctx     context.Context
+	cancel  context.CancelFunc
 
 	detached  bool // set by the handler's goroutine only
+	streaming bool // an item was sent; as detached
 	completed atomic.Bool
 }
 
@@ -34,7 +36,7 @@ func (c *Call) Name() string { return c.name }
 // error go nowhere.
 func (c *Call) HasID() bool { return c.id != "" }
 
-// Len returns the number of arguments.
+// Len returns the number of arguments; uploads are none.
 func (c *Call) Len() int { return len(c.args) }
 
 // Raw returns the i-th argument as JSON, nil when there are fewer.
@@ -42,7 +44,7 @@ func (c *Call) Raw(i int) json.RawMessage {
 	if i < 0 || i >= len(c.args) {
 		return nil
 	}
-	return c.args[i]
+	return asJSON(c.args[i])
 }
 
 // Bind decodes the arguments into the given pointers, one each. When number or
@@ -65,22 +67,10 @@ func (c *Call) BindOptional(required int, into ...any) error {
 	return nil
 }
 
-// bind decodes one argument. Unlike encoding/json it refuses null for what
-// cannot be null, as the vendor's server does.
-func bind(raw json.RawMessage, into any) error {
-	if bytes.Equal(raw, []byte("null")) {
-		switch reflect.TypeOf(into).Elem().Kind() {
-		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
-			return fmt.Errorf("null for a value that cannot be null")
-		}
-	}
-	return json.Unmarshal(raw, into)
-}
-
 // Detach makes the call independent of the handler: what the handler returns
 // after it (except an error) is ignored, the connection's next call runs, and
-// the Reply completes this one. Only the handler may call it, once.
+// the Reply completes this one. Only the handler may call it, once, and not that
+// of a stream.
 func (c *Call) Detach() *Reply {
 	if !c.detached {
 		c.detached = true

@@ -25,8 +25,9 @@ type Config struct {
 	// EnableDetailedErrors: callers see the text of every error and panic, and
 	// what was wrong with their arguments. For development. Default off.
 	EnableDetailedErrors bool
-	// DisconnectTimeout: how long a negotiated connection may stay unopened.
-	// Default 15 s.
+	// DisconnectTimeout: how long a connection may be without a transport: one
+	// that was negotiated and not opened, one whose client does not poll, one that
+	// can be resumed. Default 15 s.
 	DisconnectTimeout time.Duration
 	// TransportSendTimeout: how long a peer may take nothing while something is
 	// written to it. Default 10 s.
@@ -34,6 +35,22 @@ type Config struct {
 	// CloseTimeout: how long the server waits for the answer to its close frame.
 	// Default 5 s.
 	CloseTimeout time.Duration
+	// PollTimeout: how long a poll waits for something to answer. Default 90 s.
+	PollTimeout time.Duration
+
+	// Transports that are offered. Default all.
+	Transports Transports
+	// AllowStatefulReconnects: a client that asks for it keeps its connection when
+	// its WebSocket breaks, and misses nothing, if it is back within
+	// DisconnectTimeout. Default off.
+	AllowStatefulReconnects bool
+	// StatefulReconnectBufferSize: how many bytes that such a client has not
+	// acknowledged are kept for it, beside the OutboxBytes that may wait; a
+	// connection that has more is cut. Default 100,000.
+	StatefulReconnectBufferSize int
+	// MaximumPostSize: longest body of a POST, by which clients without WebSockets
+	// send, in bytes. Default 32 times MaximumReceiveMessageSize.
+	MaximumPostSize int
 
 	// OutboxBytes: how much may wait to be written to one connection. A longer
 	// message is taken only when nothing else waits. Default 1 MiB.
@@ -44,12 +61,29 @@ type Config struct {
 	// MaximumDetachedCalls: how many detached calls of one connection may be
 	// unanswered. Default 100.
 	MaximumDetachedCalls int
+	// MaximumParallelInvocationsPerClient: how many calls of one connection run at
+	// a time; the next wait. Calls with streams are not among them. Default 1: the
+	// calls of a connection run in the order in which they came.
+	MaximumParallelInvocationsPerClient int
+	// StreamBufferCapacity: how many items of an upload may wait for the method
+	// before the connection is no longer read. Default 10.
+	StreamBufferCapacity int
+	// MaximumStreams: how many calls with server streams or uploads of one
+	// connection may be unanswered; more are answered by an error. Default 1,000.
+	MaximumStreams int
+	// MaximumPendingResults: how many answers of one client may be awaited; see
+	// [Conn.Invoke]. Default 1,000.
+	MaximumPendingResults int
 	// MaximumNegotiated: how many negotiated connections may be unopened.
 	// Default 10,000.
 	MaximumNegotiated int
 	// MaximumConnections: how many connections may be open; the next are answered
 	// 503. Default 0: as many as there are descriptors.
 	MaximumConnections int
+	// MaximumConnectionsPerUser: how many connections a user may have, unopened
+	// ones included; the next are answered 429. It does not count for those without
+	// a user. Default 0: no limit.
+	MaximumConnectionsPerUser int
 	// MaximumGroups: how many groups one connection may be a member of; joining
 	// more fails with [ErrGroups]. Default 1,000.
 	MaximumGroups int
@@ -64,19 +98,29 @@ type Config struct {
 	// Default: AllowedOrigins, and the request's own host. Requests without
 	// Origin, as from programs, are always allowed.
 	CheckOrigin func(*http.Request) bool
-	// Authenticate says whose request it is; it is asked on negotiate and on the
-	// upgrade. An error answers 401, one that wraps [ErrForbidden] 403. The token
+	// Redirect sends a client that negotiates elsewhere; an empty URL does not.
+	// Default: nobody is sent away.
+	Redirect func(*http.Request, Principal) Redirection
+	// Authenticate says whose request it is; it is asked with every request. An error answers 401, one that wraps [ErrForbidden] 403. The token
 	// is in the Authorization header or, from browsers, in the query's
 	// access_token. Default: everybody is the anonymous zero [Principal].
 	Authenticate func(*http.Request) (Principal, error)
+	// Require is what a client must meet to connect: otherwise it is answered 401
+	// when it is anonymous, else 403.
+	Require []Requirement
+	// Policies are requirements with names, for [RequirePolicy].
+	Policies map[string]Requirement
+	// UserClaim is the claim that holds the user's id; see [Conn.User]. Default:
+	// the Name of the [Principal].
+	UserClaim string
 }
 
-// Principal is on whose behalf a client is connected.
-type Principal struct {
-	// Name of the user or device; empty is anonymous.
-	Name string
-	// Claims as the authentication gave them; must not be changed.
-	Claims map[string]any
+// Redirection is where a client is to negotiate.
+type Redirection struct {
+	// URL of the other hub, without /negotiate.
+	URL string
+	// AccessToken is what the client shows there; empty: the one it has.
+	AccessToken string
 }
 
 // ErrForbidden is for Authenticate: known, but not allowed to connect.
@@ -91,7 +135,7 @@ func (c Config) Validate() error {
 	}{
 		{"KeepAliveInterval", c.KeepAliveInterval}, {"ClientTimeoutInterval", c.ClientTimeoutInterval},
 		{"HandshakeTimeout", c.HandshakeTimeout}, {"DisconnectTimeout", c.DisconnectTimeout},
-		{"TransportSendTimeout", c.TransportSendTimeout}, {"CloseTimeout", c.CloseTimeout},
+		{"TransportSendTimeout", c.TransportSendTimeout}, {"CloseTimeout", c.CloseTimeout}, {"PollTimeout", c.PollTimeout},
 	} {
 		if d.value < 0 || d.value > 0 && d.value < time.Millisecond {
 			errs = append(errs, fmt.Errorf("%s: %v is less than a millisecond", d.name, d.value))
@@ -103,12 +147,20 @@ func (c Config) Validate() error {
 	}{
 		{"MaximumReceiveMessageSize", c.MaximumReceiveMessageSize}, {"OutboxBytes", c.OutboxBytes},
 		{"MaximumQueuedCalls", c.MaximumQueuedCalls}, {"MaximumDetachedCalls", c.MaximumDetachedCalls},
+		{"MaximumParallelInvocationsPerClient", c.MaximumParallelInvocationsPerClient},
+		{"StreamBufferCapacity", c.StreamBufferCapacity}, {"MaximumStreams", c.MaximumStreams},
+		{"MaximumPendingResults", c.MaximumPendingResults},
 		{"MaximumNegotiated", c.MaximumNegotiated}, {"MaximumConnections", c.MaximumConnections},
 		{"MaximumGroups", c.MaximumGroups}, {"IdleGroups", c.IdleGroups},
+		{"StatefulReconnectBufferSize", c.StatefulReconnectBufferSize}, {"MaximumPostSize", c.MaximumPostSize},
+		{"MaximumConnectionsPerUser", c.MaximumConnectionsPerUser},
 	} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: %d is negative", n.name, n.value))
 		}
+	}
+	if c.Transports&^AllTransports != 0 {
+		errs = append(errs, fmt.Errorf("Transports: %d is none", c.Transports))
 	}
 	return errors.Join(errs...)
 }
@@ -120,7 +172,7 @@ func (c Config) withDefaults() Config {
 	}{
 		{&c.KeepAliveInterval, 15 * time.Second}, {&c.ClientTimeoutInterval, 30 * time.Second},
 		{&c.HandshakeTimeout, 15 * time.Second}, {&c.DisconnectTimeout, 15 * time.Second},
-		{&c.TransportSendTimeout, 10 * time.Second}, {&c.CloseTimeout, 5 * time.Second},
+		{&c.TransportSendTimeout, 10 * time.Second}, {&c.CloseTimeout, 5 * time.Second}, {&c.PollTimeout, 90 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -131,11 +183,23 @@ func (c Config) withDefaults() Config {
 		value int
 	}{
 		{&c.MaximumReceiveMessageSize, 32 << 10}, {&c.OutboxBytes, 1 << 20}, {&c.MaximumQueuedCalls, 256},
+		{&c.MaximumParallelInvocationsPerClient, 1}, {&c.StreamBufferCapacity, 10},
+		{&c.MaximumStreams, 1_000}, {&c.MaximumPendingResults, 1_000},
+		{&c.StatefulReconnectBufferSize, 100_000},
 		{&c.MaximumDetachedCalls, 100}, {&c.MaximumNegotiated, 10_000}, {&c.MaximumGroups, 1_000}, {&c.IdleGroups, 10_000},
 	} {
 		if *n.field == 0 {
 			*n.field = n.value
 		}
+	}
+	if c.MaximumPostSize == 0 {
+		c.MaximumPostSize = 32 * c.MaximumReceiveMessageSize
+	}
+	if c.Transports == 0 {
+		c.Transports = AllTransports
+	}
+	if c.Redirect == nil {
+		c.Redirect = func(*http.Request, Principal) Redirection { return Redirection{} }
 	}
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = origins(c.AllowedOrigins).allow

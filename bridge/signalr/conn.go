@@ -3,7 +3,9 @@ package signalr
 import (
 	"context"
 	"maps"
+	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,26 +13,22 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 )
 
-// carrier is the transport below a connection.
-type carrier interface {
-	Receive(take func(p []byte) error) error
-	Write(frames []byte) (int, error)
-	SetReadDeadline(t time.Time) error
-	SetWriteDeadline(t time.Time) error
-	Close() error
-}
-
 // Conn is one client's connection. Its methods are safe for concurrent use and
 // do not block.
 type Conn struct {
 	s      *Server
-	link   carrier
+	line   atomic.Pointer[line] // the current one; set before the connection serves
+	tape   *tape                // nil unless stateful reconnect was agreed on
 	id     string
 	ticket *ticket
-	who    Principal
-	query  url.Values
+	by     Transports
+	query  url.Values  // of the opening request, without secrets
+	header http.Header // of the same
 	remote string
 	since  time.Time
+
+	who     atomic.Pointer[Principal]
+	expires atomic.Int64 // when what proves it is too old, on the server's clock; 0: never
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -38,51 +36,89 @@ type Conn struct {
 
 	// The reader's own.
 	split    *protocol.Splitter
+	each     func(record []byte) error
+	codec    protocol.Codec // the protocol; the reader sets it before greeted, then anybody reads it
+	got      reception
 	oddTypes bool // a message of an unknown type was logged
+
+	pending atomic.Int32  // calls that the reader is to run; see inline.go
+	turn    atomic.Uint64 // odd: it runs some
+	reading *line         // where it reads then
+	watched watched
 
 	greeted   atomic.Bool
 	listening atomic.Bool  // the reader is not held up by its own calls
 	heard     atomic.Int64 // when bytes came last, on the server's clock
 	wrote     atomic.Int64 // when bytes went out last
 
-	out outbox
-	in  inbox
+	in        inbox
+	calm      calm
+	questions questions
 
 	mu     sync.Mutex
 	values map[any]any
 	ended  bool
 	cause  error
 
+	user       string            // guarded by the server's tags, as these
+	attributes map[string]string // by which it can be found
+	untagged   bool              // none any more
+
 	rooms map[string]*membership // guarded by the server's rooms
 	left  bool                   // guarded by the server's rooms: no joining any more
 }
 
-func newConn(s *Server, t *ticket, who Principal, query url.Values, remote string) *Conn {
-	query.Del("id")           // the connection's secret
-	query.Del("access_token") // the user's
+// newConn makes the connection that r opens.
+func newConn(s *Server, t *ticket, who Principal, r *http.Request) *Conn {
 	c := &Conn{
-		s: s, id: t.id, ticket: t, who: who, query: query, remote: remote, since: time.Now(),
-		split: protocol.NewSplitter(s.cfg.MaximumReceiveMessageSize),
+		s: s, id: t.id, ticket: t, by: t.by, query: r.URL.Query(), header: r.Header, remote: r.RemoteAddr, since: time.Now(),
+		split: protocol.NewSplitter(s.cfg.MaximumReceiveMessageSize), codec: protocol.JSON,
 	}
+	c.query.Del("id")           // the connection's secret
+	c.query.Del("access_token") // the user's
+	c.header.Del("Authorization")
+	c.renew(who)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.out.limit, c.out.empty = s.cfg.OutboxBytes, make(chan struct{})
+	if t.stateful {
+		c.tape = &tape{limit: s.cfg.OutboxBytes + s.cfg.StatefulReconnectBufferSize, first: 1, wake: make(chan struct{}, 1)}
+	}
 	c.in.init(s.cfg)
 	c.listening.Store(true)
+	c.each = c.record
 	return c
 }
 
 // ID returns the connection's public id.
 func (c *Conn) ID() string { return c.id }
 
-// User returns the name of the principal; empty is anonymous.
-func (c *Conn) User() string { return c.who.Name }
+// User returns the id of the user: the claim that UserClaim chooses, else the
+// name of the principal; empty is anonymous.
+func (c *Conn) User() string { return c.Principal().user(c.s.cfg.UserClaim) }
 
-// Principal returns on whose behalf the client is connected.
-func (c *Conn) Principal() Principal { return c.who }
+// Principal returns on whose behalf the client is connected, as it last proved.
+func (c *Conn) Principal() Principal { return *c.who.Load() }
+
+// Transport returns how the client is connected.
+func (c *Conn) Transport() Transports { return c.by }
 
 // Query returns the query of the opening request without its secrets. It must
 // not be changed.
 func (c *Conn) Query() url.Values { return c.query }
+
+// Header returns the value of a header of the opening request (for long polling,
+// of the first poll), several joined by commas; empty when there is none. The
+// Authorization header is not kept.
+func (c *Conn) Header(name string) string { return strings.Join(c.header.Values(name), ",") }
+
+// Cookie returns the value of a cookie of the opening request; empty when there
+// is none.
+func (c *Conn) Cookie(name string) string {
+	cookie, err := (&http.Request{Header: c.header}).Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
 
 // RemoteAddr returns the peer's address as the HTTP server saw it.
 func (c *Conn) RemoteAddr() string { return c.remote }
@@ -120,7 +156,7 @@ func (c *Conn) Values() map[any]any {
 // Send queues an event for this client. It fails when an argument has no JSON,
 // and with [ErrClosed] or [ErrSlow] when the connection is ending.
 func (c *Conn) Send(event string, args ...any) error {
-	f, err := eventFrame(event, args)
+	f, err := c.eventFrame(event, args)
 	if err != nil {
 		return err
 	}
@@ -129,8 +165,12 @@ func (c *Conn) Send(event string, args ...any) error {
 
 // Join makes the connection a member of group g and returns the position
 // behind which it sees every event of the group. Joining again changes
-// nothing. It fails with [ErrClosed] and [ErrGroups].
+// nothing. It fails with [ErrClosed], [ErrGroups], and [ErrForbidden] when the
+// client does not meet what [Server.RequireForGroups] asks.
 func (c *Conn) Join(g string) (Position, error) {
+	if err := c.permitGroup(g); err != nil {
+		return Position{}, err
+	}
 	at, err := c.s.rooms.join(g, c)
 	c.s.rooms.choose(g, c, nil)
 	return at, err
@@ -142,6 +182,9 @@ func (c *Conn) Join(g string) (Position, error) {
 // for every member. A later Join makes it hear everything. hears must be quick
 // and must not call back.
 func (c *Conn) JoinFor(g string, hears func(event string) bool) (Position, error) {
+	if err := c.permitGroup(g); err != nil {
+		return Position{}, err
+	}
 	at, err := c.s.rooms.join(g, c)
 	c.s.rooms.choose(g, c, hears)
 	return at, err

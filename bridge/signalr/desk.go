@@ -17,55 +17,90 @@ func newID() string {
 }
 
 // ticket is one negotiated connection: its public id, and the secret token
-// with which it is opened.
+// with which it is opened. What is not set when it is issued is guarded by the
+// desk.
 type ticket struct {
 	id, token, user string
+	stateful        bool          // may be resumed
 	expires         time.Duration // on the server's clock
-	open            bool
 	waiting         *list.Element // place among the unopened, nil once opened
+	by              Transports    // the transport, once opened
+	conn            *Conn         // once it serves
+	back            bool          // it was given back
+}
+
+// wish is what a client negotiates for.
+type wish struct {
+	user     string
+	secret   bool // the token is not the id (negotiate version 1)
+	stateful bool
 }
 
 // desk gives out tickets and takes them back. A ticket exists from negotiation
 // until its connection has ended.
 type desk struct {
-	limit int
+	limit   int // unopened tickets
+	perUser int // tickets of one user; 0 is no limit
 
 	mu      sync.Mutex
 	tickets map[string]*ticket // by token
 	waiting list.List          // unopened tickets, oldest first
+	users   map[string]int     // how many tickets a user has, if that is limited
 }
 
-func newDesk(limit int) *desk { return &desk{limit: limit, tickets: make(map[string]*ticket)} }
+func newDesk(cfg Config) *desk {
+	return &desk{
+		limit: cfg.MaximumNegotiated, perUser: cfg.MaximumConnectionsPerUser,
+		tickets: make(map[string]*ticket), users: make(map[string]int),
+	}
+}
 
-// issue makes an unopened ticket, or nil when too many are unopened. Without a
-// secret (negotiate version 0) the id is the token.
-func (d *desk) issue(user string, secret bool, expires time.Duration) *ticket {
-	t := &ticket{id: newID(), user: user, expires: expires}
-	if t.token = t.id; secret {
+// issue makes an unopened ticket. Without one it gives the status to answer
+// with.
+func (d *desk) issue(w wish, expires time.Duration) (*ticket, int) {
+	t := &ticket{id: newID(), user: w.user, stateful: w.stateful, expires: expires}
+	if t.token = t.id; w.secret {
 		t.token = newID()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waiting.Len() >= d.limit {
-		return nil
+		return nil, http.StatusServiceUnavailable
 	}
-	d.tickets[t.token] = t
+	if !d.enter(t) {
+		return nil, http.StatusTooManyRequests
+	}
 	t.waiting = d.waiting.PushBack(t)
-	return t
+	return t, http.StatusOK
 }
 
 // walkIn makes an opened ticket for a connection that did not negotiate. Its
 // token is known to nobody.
-func (d *desk) walkIn(user string) *ticket {
-	t := &ticket{id: newID(), token: newID(), user: user, open: true}
+func (d *desk) walkIn(user string) (*ticket, int) {
+	t := &ticket{id: newID(), token: newID(), user: user, by: WebSockets}
 	d.mu.Lock()
-	d.tickets[t.token] = t
-	d.mu.Unlock()
-	return t
+	defer d.mu.Unlock()
+	if !d.enter(t) {
+		return nil, http.StatusTooManyRequests
+	}
+	return t, http.StatusOK
 }
 
-// take opens a ticket. Without one it gives the status to answer with.
-func (d *desk) take(token, user string) (*ticket, int) {
+// enter files a ticket; false when its user has too many.
+func (d *desk) enter(t *ticket) bool {
+	if d.perUser > 0 && t.user != "" {
+		if d.users[t.user] >= d.perUser {
+			return false
+		}
+		d.users[t.user]++
+	}
+	d.tickets[t.token] = t
+	return true
+}
+
+// find returns the ticket of a token, if it is that user's. Without one it gives
+// the status to answer with.
+func (d *desk) find(token, user string) (*ticket, int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.tickets[token]
@@ -74,27 +109,68 @@ func (d *desk) take(token, user string) (*ticket, int) {
 		return nil, http.StatusNotFound
 	case t.user != user:
 		return nil, http.StatusForbidden
-	case t.open:
-		return nil, http.StatusConflict
 	}
-	t.open = true
-	d.waiting.Remove(t.waiting)
-	t.waiting = nil
 	return t, http.StatusOK
 }
 
-// known says whether a connection with this token exists.
-func (d *desk) known(token string) bool {
+// take opens a ticket by a transport; first is false when it was open already
+// and another request of this transport may come. The status is 200, or what to
+// answer with.
+func (d *desk) take(t *ticket, by Transports) (first bool, status int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.tickets[token] != nil
+	switch {
+	case t.back:
+		return false, http.StatusNotFound
+	case t.by == 0:
+		t.by = by
+		d.waiting.Remove(t.waiting)
+		t.waiting = nil
+		return true, http.StatusOK
+	case t.by != by:
+		return false, http.StatusBadRequest
+	case by == LongPolling || by == WebSockets && t.stateful:
+		return false, http.StatusOK
+	}
+	return false, http.StatusConflict
 }
 
-// giveBack ends an opened ticket.
+// bind notes which connection has the ticket.
+func (d *desk) bind(t *ticket, c *Conn) {
+	d.mu.Lock()
+	t.conn = c
+	d.mu.Unlock()
+}
+
+// conn returns the ticket's connection; nil when there is none yet.
+func (d *desk) conn(t *ticket) *Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return t.conn
+}
+
+// giveBack ends a ticket; once is enough.
 func (d *desk) giveBack(t *ticket) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(t)
+}
+
+func (d *desk) drop(t *ticket) {
+	if t.back {
+		return
+	}
+	t.back = true
 	delete(d.tickets, t.token)
-	d.mu.Unlock()
+	if t.waiting != nil {
+		d.waiting.Remove(t.waiting)
+		t.waiting = nil
+	}
+	if d.perUser > 0 && t.user != "" {
+		if d.users[t.user]--; d.users[t.user] == 0 {
+			delete(d.users, t.user)
+		}
+	}
 }
 
 // expire drops the unopened tickets whose time has come.
@@ -106,8 +182,7 @@ func (d *desk) expire(now time.Duration) {
 		if t.expires > now {
 			return
 		}
-		d.waiting.Remove(e)
-		delete(d.tickets, t.token)
+		d.drop(t)
 	}
 }
 

@@ -2,7 +2,9 @@ package signalr
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"strings"
 
@@ -11,23 +13,27 @@ import (
 )
 
 // dispatch is what a message does. It runs on the reader's goroutine and waits
-// only for room among the calls.
+// only for room among the calls and among the items of an upload; while a method
+// waits for the client, not even for that.
 func (c *Conn) dispatch(m protocol.Message) {
 	switch m.Type {
 	case protocol.Invocation:
-		c.invoke(m)
+		c.invoke(m, false)
 	case protocol.StreamInvocation:
-		c.stream(m)
+		c.invoke(m, true)
 	case protocol.CancelInvocation:
 		if call := c.in.find(m.ID); call != nil {
 			call.cancel()
 		}
+	case protocol.StreamItem:
+		if !c.in.item(m.ID, m.Item, c.stall) {
+			c.s.count.late.Add(1)
+		}
+	case protocol.Completion:
+		c.completed(m)
 	case protocol.Close:
 		c.leave(m)
 	case protocol.Ping, protocol.Ack, protocol.Sequence:
-	case protocol.StreamItem, protocol.Completion:
-		// Answers to streams and questions that ended, or never were: late ones are
-		// no fault of the client.
 	default:
 		if !c.oddTypes {
 			c.oddTypes = true
@@ -36,49 +42,74 @@ func (c *Conn) dispatch(m protocol.Message) {
 	}
 }
 
-// invoke queues a call. Also calls that cannot run are queued, so that
+// completed is the answer to a question of ours, or the end of an upload. One
+// that comes too late is no fault of the client.
+func (c *Conn) completed(m protocol.Message) {
+	if c.questions.answer(m) {
+		return
+	}
+	end := io.EOF
+	if m.Failed {
+		end = Error(m.Error)
+	}
+	if !c.in.finish(m.ID, end) {
+		c.s.count.late.Add(1)
+	}
+}
+
+// invoke places a call. Also calls that cannot run are queued, so that
 // completions come in the order of the calls.
-func (c *Conn) invoke(m protocol.Message) {
-	h := c.s.methods[strings.ToLower(m.Target)]
-	switch {
-	case h == nil:
-		h = refusal(unknownMethod(m.Target))
-	case len(m.StreamIDs) > 0:
-		h = refusal(explain(m.Target, Error(fmt.Sprintf("Client sent %d stream(s), Hub method expects 0.", len(m.StreamIDs))), false))
-	default:
-		c.s.count.calls.Add(1)
-	}
-	c.queue(m, h)
-}
-
-func (c *Conn) stream(m protocol.Message) {
-	text := unknownMethod(m.Target)
-	if c.s.methods[strings.ToLower(m.Target)] != nil {
-		text = notStreaming(m.Target)
-	}
-	c.queue(m, refusal(text))
-}
-
-// verbatim is an error that is the whole text of a completion.
-type verbatim struct{ text string }
-
-func (e *verbatim) Error() string { return e.text }
-
-// refusal is the handler of a call that cannot run.
-func refusal(text string) Handler {
-	return func(context.Context, *Call) (any, error) { return nil, &verbatim{text} }
-}
-
-func (c *Conn) queue(m protocol.Message, h Handler) {
-	call := &Call{c: c, id: m.ID, name: m.Target, args: m.Args, h: h, ctx: c.ctx, cancel: func() {}}
+func (c *Conn) invoke(m protocol.Message, stream bool) {
+	call := &Call{c: c, id: m.ID, name: m.Target, args: m.Args, ctx: c.ctx, cancel: func() {}}
 	for _, a := range m.Args {
-		call.size += len(a)
+		call.size += sizeOf(a)
 	}
 	if m.ID != "" {
 		call.ctx, call.cancel = context.WithCancel(c.ctx)
 	}
-	if c.in.put(call, c.stall) {
-		c.tasks.Go(c.work)
+	call.method = c.s.methods[strings.ToLower(m.Target)]
+	if call.fault = mismatch(call.method, m, stream); call.fault == nil {
+		c.s.count.calls.Add(1)
+		call.attach(m.StreamIDs)
+	}
+	c.place(call)
+}
+
+// mismatch says why a call cannot run.
+func mismatch(method *Method, m protocol.Message, stream bool) error {
+	switch {
+	case method == nil:
+		return &verbatim{unknownMethod(m.Target)}
+	case stream && method.Stream == nil:
+		return &verbatim{notStreaming(m.Target)}
+	case !stream && method.Stream != nil:
+		return &verbatim{isStreaming(m.Target)}
+	case len(m.StreamIDs) != method.Uploads:
+		return Error(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(m.StreamIDs), method.Uploads))
+	}
+	return nil
+}
+
+// attach gives the call its uploads.
+func (c *Call) attach(ids []string) {
+	c.beside = c.method.Stream != nil || len(ids) > 0
+	for _, id := range ids {
+		c.uploads = append(c.uploads, &upload{in: &c.c.in, id: id, signal: make(chan struct{}, 1)})
+	}
+}
+
+// place queues a call or has it run.
+func (c *Conn) place(call *Call) {
+	switch c.in.put(call, c.stall) {
+	case toWorker:
+		c.s.crew.work(c)
+	case toRun:
+		c.tasks.Go(call.run)
+	case toRefuse:
+		c.s.count.refused.Add(1)
+		call.refuse(errCrowded)
+	case duplicate:
+		call.refuse(Error("a stream id of the call is in use"))
 	}
 }
 
@@ -98,14 +129,25 @@ func (c *Conn) leave(m protocol.Message) {
 	c.part(cause, transport.CloseNormal)
 }
 
-// work runs the connection's calls one after the other until none waits.
+// work runs the connection's calls one after the other until none waits, and
+// starts those that run beside.
 func (c *Conn) work() {
-	for call := c.in.next(); call != nil; call = c.in.next() {
+	for {
+		call, beside := c.in.next()
+		for _, b := range beside {
+			c.tasks.Go(b.run)
+		}
+		if call == nil {
+			return
+		}
 		call.run()
 	}
 }
 
-// run calls the handler and completes the call unless it was detached.
+// errCrowded is the error of a call for which there is no room.
+var errCrowded = Error("too many calls of this connection are unanswered")
+
+// run calls the method and completes the call unless it was detached.
 func (c *Call) run() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -113,34 +155,55 @@ func (c *Call) run() {
 			c.complete(nil, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	if c.c.in.crowded() {
-		c.c.s.count.refused.Add(1)
-		c.complete(nil, Error("too many calls of this connection are unanswered"))
-		return
-	}
-	result, err := c.h(c.ctx, c)
+	result, err := c.handle(c.ctx)
 	if c.detached && err == nil {
 		return
 	}
 	c.complete(result, err)
 }
 
-// complete answers the call, once.
+// handle calls the method behind the filters, if there is one and the caller
+// may.
+func (c *Call) handle(ctx context.Context) (any, error) {
+	switch {
+	case c.method != nil && c.c.permit(c.method.Require, Access{Method: c.name}) != nil:
+		return nil, &verbatim{unauthorized(c.name)}
+	case c.fault != nil:
+		return nil, c.fault
+	case c.c.in.crowded():
+		c.c.s.count.refused.Add(1)
+		return nil, errCrowded
+	}
+	h := c.method.handler()
+	for i := len(c.c.s.filters) - 1; i >= 0; i-- {
+		h = c.c.s.filters[i].around(h)
+	}
+	return h(ctx, c)
+}
+
+// refuse completes a call that was not placed.
+func (c *Call) refuse(err error) { c.answer(nil, err) }
+
+// complete ends a placed call, once.
 func (c *Call) complete(result any, err error) bool {
 	if c.completed.Swap(true) {
 		return false
 	}
-	defer c.cancel()
 	c.c.in.done(c, c.detached)
+	c.answer(result, err)
+	return true
+}
+
+// answer sends the completion, if the client wants one.
+func (c *Call) answer(result any, err error) {
+	defer c.cancel()
 	if err != nil {
 		c.c.s.count.failed.Add(1)
 	}
 	if c.id == "" {
-		return true
+		return
 	}
-	f := c.completion(result, err)
-	_ = c.c.enqueue(f) // an error means that the caller is gone
-	return true
+	_ = c.c.enqueue(c.completion(result, err)) // an error means that the caller is gone
 }
 
 func (c *Call) completion(result any, err error) *frame {
@@ -152,10 +215,20 @@ func (c *Call) completion(result any, err error) *frame {
 		c.c.s.log.Error("result has no JSON", "conn", c.c.id, "err", fmt.Errorf("%s: %w", c.name, fault))
 		err = fault
 	}
-	if v, ok := err.(*verbatim); ok {
-		return errorFrame(c.id, v.text)
+	return c.c.errorFrame(c.id, c.explain(err))
+}
+
+// explain gives the text of an error completion.
+func (c *Call) explain(err error) string {
+	detailed := c.c.s.cfg.EnableDetailedErrors
+	var v *verbatim
+	switch {
+	case errors.As(err, &v):
+		return v.text
+	case c.streaming:
+		return describe("An error occurred on the server while streaming results.", err, detailed)
 	}
-	return errorFrame(c.id, explain(c.name, err, c.c.s.cfg.EnableDetailedErrors))
+	return explain(c.name, err, detailed)
 }
 
 // encode makes the completion; a panic of the result's own encoder is an error
@@ -166,5 +239,5 @@ func (c *Call) encode(result any) (f *frame, err error) {
 			err = fmt.Errorf("panic while encoding: %v", p)
 		}
 	}()
-	return resultFrame(c.id, result)
+	return c.c.resultFrame(c.id, result)
 }

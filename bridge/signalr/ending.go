@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/transport"
@@ -20,74 +19,50 @@ import (
 // queued, so that no answer of a cancelled call comes before it.
 
 // enqueue sends a frame, in order. An overflow ends the connection.
-func (c *Conn) enqueue(f *frame) error {
-	err := c.post(false, f)
+func (c *Conn) enqueue(f *frame) error { return c.enqueueIn(nil, f) }
+
+// enqueueIn is enqueue for one of many: fan has it written.
+func (c *Conn) enqueueIn(fan *fanout, f *frame) error {
+	err := c.postIn(fan, false, f)
 	if err == ErrClosed {
 		c.s.count.dropped.Add(1)
 	}
 	return err
 }
 
-func (c *Conn) post(seal bool, frames ...*frame) error {
-	switch c.out.put(seal, frames...) {
+// post is the one way to a connection: it queues frames on the current line,
+// and where the connection can be resumed it numbers and keeps those that count.
+func (c *Conn) post(seal bool, frames ...*frame) error { return c.postIn(nil, seal, frames...) }
+
+func (c *Conn) postIn(fan *fanout, seal bool, frames ...*frame) error {
+	l, v := c.line.Load(), refused
+	if c.tape != nil {
+		v, l = c.tape.post(seal, frames)
+	} else {
+		v = l.out.put(seal, frames...)
+	}
+	switch v {
+	case starts:
+		if fan != nil {
+			fan.begin(l)
+		} else {
+			l.begin()
+		}
 	case refused:
 		return ErrClosed
 	case overflow:
-		c.fail(fmt.Errorf("%w: more than %d bytes waiting", ErrSlow, c.out.limit))
+		c.fail(fmt.Errorf("%w: more than %d bytes waiting", ErrSlow, c.line.Load().out.limit))
 		return ErrSlow
-	case starts:
-		// The reader waits for the outbox to be empty before it waits for tasks, and
-		// it is not empty before this drain has run.
-		c.tasks.Go(c.drain)
 	}
 	return nil
 }
 
-// drain writes what is queued until nothing is.
-func (c *Conn) drain() {
-	scratch := scratches.Get().(*[]byte)
-	defer scratches.Put(scratch)
-	wrote := 0
-	for {
-		batch, messages := c.out.next(wrote, *scratch)
-		if batch == nil {
-			return
-		}
-		if err := c.write(batch); err != nil {
-			c.fail(err)
-			wrote = 0
-			continue
-		}
-		wrote = len(batch)
-		c.s.count.bytesOut.Add(uint64(wrote))
-		c.s.count.messagesOut.Add(messages)
-	}
-}
-
-func (c *Conn) write(batch []byte) error {
-	_ = c.link.SetWriteDeadline(time.Now().Add(c.s.cfg.TransportSendTimeout))
-	_, err := c.link.Write(batch)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w: nothing taken for %v", ErrSlow, c.s.cfg.TransportSendTimeout)
-	}
-	if err == nil {
-		c.wrote.Store(int64(c.s.now()))
-	}
-	return err
-}
-
-// fail cuts the connection without a goodbye. It does not block: the deadlines
-// wake reader and drain, and the reader closes the link.
+// fail cuts the connection without a goodbye. It does not block.
 func (c *Conn) fail(err error) {
-	if !c.out.abandon() {
-		return
-	}
 	if c.stop(err) && errors.Is(err, ErrSlow) {
 		c.s.count.slow.Add(1)
 	}
-	past := time.Unix(1, 0)
-	_ = c.link.SetWriteDeadline(past)
-	_ = c.link.SetReadDeadline(past)
+	c.line.Load().cut()
 }
 
 // dismiss ends the connection with the hub's Close message.
@@ -96,7 +71,7 @@ func (c *Conn) dismiss(cause error, reason string, allowReconnect bool) {
 		c.refuse("Handshake was canceled.", cause)
 		return
 	}
-	c.part(cause, transport.CloseNormal, closeFrame(reason, allowReconnect))
+	c.part(cause, transport.CloseNormal, c.closeFrame(reason, allowReconnect))
 }
 
 // part ends the connection in good order with last messages and a close frame;
@@ -106,7 +81,7 @@ func (c *Conn) part(cause error, code int, last ...*frame) bool {
 		return false
 	}
 	if c.post(true, append(last, control(transport.CloseFrame(code)))...) == nil {
-		_ = c.link.SetReadDeadline(time.Now().Add(c.s.cfg.CloseTimeout))
+		_ = c.line.Load().link.SetReadDeadline(time.Now().Add(c.s.cfg.CloseTimeout))
 	}
 	c.halt()
 	return true
@@ -148,17 +123,36 @@ func (c *Conn) reason() error {
 	return c.cause
 }
 
-// look is what the server does for a connection once per sweep: ping it when
-// nothing was written for long, end it when nothing was heard.
+// look is what the server does for a connection once per sweep: acknowledge what
+// came, ping the client when nothing was written for long, and end the
+// connection when the client is silent or its token too old.
 func (c *Conn) look(now time.Duration) {
+	c.acknowledge()
+	if at := c.expires.Load(); at != 0 && int64(now) >= at {
+		c.dismiss(ErrExpired, "", true)
+		return
+	}
+	if polls, ok := c.line.Load().link.(*transport.Polls); ok {
+		c.lookAtPolls(polls)
+		return
+	}
 	cfg := &c.s.cfg
 	if c.listening.Load() && now-time.Duration(c.heard.Load()) >= cfg.ClientTimeoutInterval {
-		if c.part(ErrSilent, transport.CloseNormal, closeFrame("Connection closed with an error.", true)) {
+		if c.part(ErrSilent, transport.CloseNormal, c.closeFrame("Connection closed with an error.", true)) {
 			c.s.count.silent.Add(1)
 		}
 		return
 	}
-	if now-time.Duration(c.wrote.Load()) >= cfg.KeepAliveInterval && c.out.idle() {
-		_ = c.enqueue(pingFrame) // an error means that the connection is ending
+	if now-time.Duration(c.wrote.Load()) >= cfg.KeepAliveInterval && c.line.Load().out.idle() {
+		_ = c.enqueue(c.pingFrame()) // an error means that the connection is ending
 	}
+}
+
+// lookAtPolls: polls are their own keep-alive, so there are no pings.
+func (c *Conn) lookAtPolls(polls *transport.Polls) {
+	if polls.Absent() < c.s.cfg.DisconnectTimeout {
+		return
+	}
+	c.s.count.silent.Add(1)
+	c.fail(ErrAbsent)
 }

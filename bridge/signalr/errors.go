@@ -18,6 +18,10 @@ var (
 	ErrSlow = errors.New("peer is too slow")
 	// ErrSilent: nothing came from the client for ClientTimeoutInterval.
 	ErrSilent = errors.New("client is silent")
+	// ErrExpired: the client's token ran out, see Principal.Expires.
+	ErrExpired = errors.New("authentication expired")
+	// ErrAbsent: the client did not poll for DisconnectTimeout.
+	ErrAbsent = errors.New("client does not poll")
 	// ErrProtocol: the client broke the protocol.
 	ErrProtocol = errors.New("protocol violation")
 	// ErrHandshake: the client did not shake hands, or asked for what is not
@@ -47,6 +51,11 @@ func (e *HubError) Error() string { return e.Text }
 // Error is an error whose text the caller sees, as "An unexpected error
 // occurred invoking 'X' on the server. HubException: text".
 func Error(text string) error { return &HubError{Text: text} }
+
+// verbatim is an error that is the whole text of a completion.
+type verbatim struct{ text string }
+
+func (e *verbatim) Error() string { return e.text }
 
 // bindError is what is wrong with a call's arguments.
 type bindError struct{ text string }
@@ -83,6 +92,14 @@ func describe(text string, err error, detailed bool) string {
 }
 
 func unknownMethod(name string) string { return fmt.Sprintf("Unknown hub method '%s'", name) }
+
+func unauthorized(name string) string {
+	return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", name)
+}
+
+func isStreaming(name string) string {
+	return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", name)
+}
 
 func notStreaming(name string) string {
 	return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", name)

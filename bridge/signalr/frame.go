@@ -1,6 +1,9 @@
 package signalr
 
 import (
+	"bytes"
+	"sync"
+
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/bridge/signalr/transport"
 )
@@ -8,80 +11,163 @@ import (
 // frame is what is written to a connection, encoded once. It is immutable, so
 // that all queues share it.
 type frame struct {
-	b []byte // whole WebSocket frames
-	n uint64 // hub messages in it
+	b      []byte // whole WebSocket frames
+	n      uint64 // hub messages in it
+	counts bool   // stateful reconnect numbers it
 }
 
 // control is a frame that carries no hub message.
 func control(b []byte) *frame { return &frame{b: b} }
 
-// hubFrame is a frame with one hub message; add appends that to its buffer.
-func hubFrame(add func(b []byte) []byte) *frame {
-	b := add(make([]byte, transport.FrameSpace, 128))
-	sealed, _ := transport.Seal(b, transport.Text)
-	return &frame{b: sealed, n: 1}
-}
-
-// eventFrame is an event for clients. It fails when an argument has no JSON.
-func eventFrame(event string, args []any) (*frame, error) {
-	b, err := protocol.AppendInvocation(make([]byte, transport.FrameSpace, 256), "", event, args)
+// encode makes the frame of one hub message. It fails when a value cannot be
+// encoded.
+func encode(in protocol.Codec, m *protocol.Message) (*frame, error) {
+	draft := drafts.Get().(*[]byte)
+	defer drafts.Put(draft)
+	b, err := in.Append((*draft)[:transport.FrameSpace], m)
 	if err != nil {
 		return nil, err
 	}
-	sealed, _ := transport.Seal(b, transport.Text)
-	return &frame{b: sealed, n: 1}, nil
-}
-
-// resultFrame is the completion of a call that returned result: nil is none.
-func resultFrame(id string, result any) (*frame, error) {
-	b := make([]byte, transport.FrameSpace, 128)
-	if result == nil {
-		b = protocol.AppendVoid(b, id)
-	} else {
-		var err error
-		if b, err = protocol.AppendResult(b, id, result); err != nil {
-			return nil, err
-		}
+	if cap(b) <= maxDraft {
+		*draft = b
 	}
-	sealed, _ := transport.Seal(b, transport.Text)
-	return &frame{b: sealed, n: 1}, nil
+	// A frame may wait in a queue: it is no longer than it must be.
+	return &frame{b: bytes.Clone(sealed(in, b)), n: 1, counts: m.Type.Counted()}, nil
 }
 
-// itemFrame is one item of a server stream.
-func itemFrame(id string, item any) (*frame, error) {
-	b, err := protocol.AppendItem(make([]byte, transport.FrameSpace, 128), id, item)
+// drafts are the buffers in which frames are made. One that was long is not kept.
+var drafts = sync.Pool{New: func() any { b := make([]byte, transport.FrameSpace, 512); return &b }}
+
+const maxDraft = 64 << 10
+
+// sealed makes a WebSocket frame of buf: the protocol decides what it is, not
+// the bytes.
+func sealed(in protocol.Codec, buf []byte) []byte {
+	kind := transport.Text
+	if in.Binary() {
+		kind = transport.Binary
+	}
+	b, _ := transport.Seal(buf, kind)
+	return b
+}
+
+// plain is encode for messages without values, which always have an encoding.
+func plain(in protocol.Codec, m *protocol.Message) *frame {
+	f, err := encode(in, m)
 	if err != nil {
-		return nil, err
+		panic("signalr: " + err.Error())
 	}
-	sealed, _ := transport.Seal(b, transport.Text)
-	return &frame{b: sealed, n: 1}, nil
-}
-
-// questionFrame is an invocation that the client answers.
-func questionFrame(id, method string, args []any) (*frame, error) {
-	b, err := protocol.AppendInvocation(make([]byte, transport.FrameSpace, 128), id, method, args)
-	if err != nil {
-		return nil, err
-	}
-	sealed, _ := transport.Seal(b, transport.Text)
-	return &frame{b: sealed, n: 1}, nil
-}
-
-// errorFrame is the completion of a call that failed.
-func errorFrame(id, text string) *frame {
-	return hubFrame(func(b []byte) []byte { return protocol.AppendError(b, id, text) })
-}
-
-// closeFrame is the hub's Close message.
-func closeFrame(reason string, allowReconnect bool) *frame {
-	return hubFrame(func(b []byte) []byte { return protocol.AppendClose(b, reason, allowReconnect) })
-}
-
-// helloFrame is the answer to a handshake.
-func helloFrame(reason string) *frame {
-	f := hubFrame(func(b []byte) []byte { return protocol.AppendHandshakeReply(b, reason) })
-	f.n = 0
 	return f
 }
 
-var pingFrame = hubFrame(protocol.AppendPing)
+// event is an event for several connections: it is encoded at most once in
+// each protocol, when the first of them needs it.
+type event struct {
+	m      protocol.Message
+	frames [dialects]*frame
+	errs   [dialects]error
+	seen   map[*Conn]struct{} // who has it already; nil when nobody can get it twice
+}
+
+// dialects is how many protocols there are.
+const dialects = 2
+
+// dialect gives the index of a protocol.
+func dialect(c protocol.Codec) int {
+	if c.Binary() {
+		return 1
+	}
+	return 0
+}
+
+var codecs = [dialects]protocol.Codec{protocol.JSON, protocol.MessagePack}
+
+func newEvent(name string, args []any) *event {
+	return &event{m: protocol.Message{Type: protocol.Invocation, Target: name, Args: protocol.Values(args...)}}
+}
+
+// prepare encodes the event in the given protocols, one bit each. It reports
+// those that are new and fail.
+func (e *event) prepare(set uint) (err error) {
+	for i := range dialects {
+		if set&(1<<i) != 0 && e.frames[i] == nil && e.errs[i] == nil {
+			e.frames[i], e.errs[i] = encode(codecs[i], &e.m)
+			if e.errs[i] != nil {
+				err = e.errs[i]
+			}
+		}
+	}
+	return err
+}
+
+// prepared says in which protocols the event needs no encoding any more.
+func (e *event) prepared() (set uint) {
+	for i := range dialects {
+		if e.frames[i] != nil || e.errs[i] != nil {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// eventFrame is an event for this client alone.
+func (c *Conn) eventFrame(name string, args []any) (*frame, error) {
+	return encode(c.codec, &protocol.Message{Type: protocol.Invocation, Target: name, Args: protocol.Values(args...)})
+}
+
+// resultFrame is the completion of a call that returned result: nil is none.
+func (c *Conn) resultFrame(id string, result any) (*frame, error) {
+	m := protocol.Message{Type: protocol.Completion, ID: id}
+	switch r := result.(type) {
+	case nil:
+	case Null:
+		m.Result = protocol.Of(nil)
+	default:
+		m.Result = protocol.Of(r)
+	}
+	return encode(c.codec, &m)
+}
+
+// itemFrame is one item of a server stream.
+func (c *Conn) itemFrame(id string, item any) (*frame, error) {
+	return encode(c.codec, &protocol.Message{Type: protocol.StreamItem, ID: id, Item: protocol.Of(item)})
+}
+
+// questionFrame is an invocation that the client answers.
+func (c *Conn) questionFrame(id, method string, args []any) (*frame, error) {
+	return encode(c.codec, &protocol.Message{Type: protocol.Invocation, ID: id, Target: method, Args: protocol.Values(args...)})
+}
+
+// errorFrame is the completion of a call that failed.
+func (c *Conn) errorFrame(id, text string) *frame {
+	return plain(c.codec, &protocol.Message{Type: protocol.Completion, ID: id, Failed: true, Error: text})
+}
+
+// closeFrame is the hub's Close message.
+func (c *Conn) closeFrame(reason string, allowReconnect bool) *frame {
+	return plain(c.codec, &protocol.Message{Type: protocol.Close, Error: reason, AllowReconnect: allowReconnect})
+}
+
+// sequence is the message that begins a replay: the id of its first message.
+func (c *Conn) sequence(id uint64) *frame {
+	return plain(c.codec, &protocol.Message{Type: protocol.Sequence, SequenceID: id})
+}
+
+// ack tells the client up to which of its messages everything was processed.
+func (c *Conn) ack(id uint64) *frame {
+	return plain(c.codec, &protocol.Message{Type: protocol.Ack, SequenceID: id})
+}
+
+// helloFrame is the answer to a handshake: JSON whatever the protocol is, in the
+// kind of frame that the protocol has.
+func helloFrame(in protocol.Codec, reason string) *frame {
+	b := protocol.AppendHandshakeReply(make([]byte, transport.FrameSpace, 128), reason)
+	return control(sealed(in, b))
+}
+
+var pings = [dialects]*frame{
+	plain(protocol.JSON, &protocol.Message{Type: protocol.Ping}), plain(protocol.MessagePack, &protocol.Message{Type: protocol.Ping}),
+}
+
+// pingFrame is the hub's Ping message.
+func (c *Conn) pingFrame() *frame { return pings[dialect(c.codec)] }

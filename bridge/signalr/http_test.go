@@ -52,14 +52,14 @@ func TestNegotiate(t *testing.T) {
 		if a.NegotiateVersion != tc.version || a.Error != tc.fault || (a.ConnectionToken != "") != tc.token || (a.ConnectionID != "") != (tc.fault == "") {
 			t.Errorf("%q: %+v", tc.query, a)
 		}
-		if tc.fault == "" && (len(a.AvailableTransports) != 1 || a.AvailableTransports[0].Transport != "WebSockets" || a.ConnectionID == a.ConnectionToken) {
+		if want := "[{WebSockets [Text Binary]} {ServerSentEvents [Text]} {LongPolling [Text Binary]}]"; tc.fault == "" && (fmt.Sprint(a.AvailableTransports) != want || a.ConnectionID == a.ConnectionToken) {
 			t.Errorf("%q: %+v", tc.query, a)
 		}
 	}
 }
 
 func TestStatuses(t *testing.T) {
-	h := newSite(t, signalr.Config{AllowedOrigins: []string{"https://wall.test"}}, nil)
+	h := newSite(t, signalr.Config{AllowedOrigins: []string{"https://wall.test"}, Transports: signalr.WebSockets | signalr.LongPolling}, nil)
 	a := h.negotiate(t, "?negotiateVersion=1")
 	b := h.negotiate(t, "?negotiateVersion=1")
 	h.greeted(t, "?id="+b.ConnectionToken)
@@ -76,7 +76,10 @@ func TestStatuses(t *testing.T) {
 		{"upgrade with unknown id", "GET", "?id=x", upgrading, 404},
 		{"upgrade with the public id", "GET", "?id=" + a.ConnectionID, upgrading, 404},
 		{"second socket", "GET", "?id=" + b.ConnectionToken, upgrading, 409},
-		{"other transport", "GET", "?id=" + a.ConnectionToken, nil, 404},
+		{"transport that is off", "GET", "?id=" + a.ConnectionToken, []string{"Accept", "text/event-stream"}, 404},
+		{"other transport", "GET", "?id=" + b.ConnectionToken, nil, 400},
+		{"POST before opening", "POST", "?id=" + a.ConnectionToken, nil, 404},
+		{"DELETE before opening", "DELETE", "?id=" + a.ConnectionToken, nil, 400},
 		{"POST to a WebSocket", "POST", "?id=" + b.ConnectionToken, nil, 405},
 		{"DELETE of a WebSocket", "DELETE", "?id=" + b.ConnectionToken, nil, 400},
 		{"DELETE of nothing", "DELETE", "?id=x", nil, 404},

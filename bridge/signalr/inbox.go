@@ -2,76 +2,149 @@ package signalr
 
 import "sync"
 
+// swamp is by how much the bounds of what waits may be exceeded while a method
+// waits for something that only the reader can bring.
+const swamp = 16
+
 // inbox holds a connection's calls: those that wait, in order, and all that are
-// not completed, by id.
+// not completed, by id; and the uploads of these calls.
+//
+// Calls that answer once run in at most slots workers, one after the other.
+// Calls with streams run beside them, each in a goroutine of its own; they start
+// in their turn, but do not wait for a worker.
 type inbox struct {
 	maxCalls, maxBytes, maxDetached int
+	slots, maxBeside, maxItems      int
 
 	mu       sync.Mutex
-	room     sync.Cond // a waiting call was taken, or the inbox is closed
+	room     sync.Cond // the reader may have room now, or the inbox is closed
 	waiting  []*Call
 	bytes    int
-	working  bool // a worker is running and will look again
+	workers  int // running, each will look again
 	closed   bool
 	detached int
+	beside   int // calls with streams, waiting and running
+	streams  int // of these: running server streams
 	open     map[string]*Call
+	uploads  map[string]*upload
+	thirst   int // goroutines that wait for what only the reader can bring
 }
 
 func (in *inbox) init(cfg Config) {
 	in.maxCalls, in.maxDetached = cfg.MaximumQueuedCalls, cfg.MaximumDetachedCalls
 	in.maxBytes = 8 * cfg.MaximumReceiveMessageSize
+	in.slots, in.maxBeside, in.maxItems = cfg.MaximumParallelInvocationsPerClient, cfg.MaximumStreams, cfg.StreamBufferCapacity
 	in.room.L = &in.mu
 }
 
-// full says whether the next call must wait outside.
+// full says whether the next call must wait outside. While somebody waits for
+// the reader it may not stop for that.
 func (in *inbox) full() bool {
+	if in.closed || in.thirst > 0 {
+		return false
+	}
 	return len(in.waiting) >= in.maxCalls || in.bytes >= in.maxBytes
 }
 
+// swamped says whether the next call must be refused.
+func (in *inbox) swamped() bool {
+	return len(in.waiting) >= swamp*in.maxCalls || in.bytes >= swamp*in.maxBytes
+}
+
+// await lets the reader wait while it is held up, and tells stalled so. in.mu
+// is held.
+func (in *inbox) await(held func() bool, stalled func(bool)) {
+	if !held() {
+		return
+	}
+	stalled(true)
+	defer stalled(false)
+	for held() {
+		in.room.Wait()
+	}
+}
+
+// place is what the reader must do with a call.
+type place int
+
+const (
+	placed    place = iota // nothing: somebody will run it, or nobody any more
+	toWorker               // start a worker
+	toRun                  // run it in a goroutine of its own
+	toRefuse               // answer it with an error: too many wait
+	duplicate              // answer it with an error: an upload's id is in use
+)
+
 // put adds a call; it blocks while the inbox is full and tells stalled when it
-// does. start means that the caller must start a worker.
-func (in *inbox) put(call *Call, stalled func(bool)) (start bool) {
+// does.
+func (in *inbox) put(call *Call, stalled func(bool)) place {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.full() && !in.closed {
-		stalled(true)
-		defer stalled(false)
-		for in.full() && !in.closed {
-			in.room.Wait()
-		}
+	in.await(in.full, stalled)
+	switch {
+	case in.closed:
+		return placed
+	case in.swamped() || call.beside && in.beside >= in.maxBeside:
+		return toRefuse
+	case !in.bind(call):
+		return duplicate
 	}
-	if in.closed {
-		return false
+	in.note(call)
+	if call.beside {
+		in.beside++
+		if len(in.waiting) == 0 {
+			return toRun
+		}
 	}
 	in.waiting = append(in.waiting, call)
 	in.bytes += call.size
-	if call.id != "" {
-		if in.open == nil {
-			in.open = make(map[string]*Call)
-		}
-		if in.open[call.id] == nil {
-			in.open[call.id] = call
-		}
+	if in.workers >= in.slots {
+		return placed
 	}
-	start = !in.working
-	in.working = true
-	return start
+	in.workers++
+	return toWorker
 }
 
-// next takes the oldest waiting call; none ends the worker.
-func (in *inbox) next() *Call {
+// note makes a call known by its id, so that it can be cancelled.
+func (in *inbox) note(call *Call) {
+	if call.id == "" {
+		return
+	}
+	if in.open == nil {
+		in.open = make(map[string]*Call)
+	}
+	if in.open[call.id] == nil {
+		in.open[call.id] = call
+	}
+}
+
+// next takes the oldest waiting call for a worker, and the calls before and
+// right behind it that run beside. No call ends the worker.
+func (in *inbox) next() (call *Call, beside []*Call) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.waiting) == 0 || in.closed {
-		in.working, in.waiting = false, nil
-		return nil
+	for len(in.waiting) > 0 && !in.closed {
+		first := in.waiting[0]
+		if call != nil && !first.beside {
+			break
+		}
+		in.waiting[0] = nil
+		in.waiting = in.waiting[1:]
+		in.bytes -= first.size
+		if first.beside {
+			beside = append(beside, first)
+		} else {
+			call = first
+		}
 	}
-	call := in.waiting[0]
-	in.waiting[0] = nil
-	in.waiting = in.waiting[1:]
-	in.bytes -= call.size
-	in.room.Signal()
-	return call
+	in.room.Broadcast()
+	if call == nil {
+		in.workers--
+	}
+	if len(in.waiting) == 0 {
+		in.waiting = nil
+	}
+	return call, beside
 }
 
 // crowded says whether too many calls are detached.
@@ -87,6 +160,20 @@ func (in *inbox) detach() {
 	in.mu.Unlock()
 }
 
+// stream counts server streams that run.
+func (in *inbox) stream(n int) {
+	in.mu.Lock()
+	in.streams += n
+	in.mu.Unlock()
+}
+
+// streaming returns how many server streams run.
+func (in *inbox) streaming() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.streams
+}
+
 // done forgets a completed call.
 func (in *inbox) done(call *Call, detached bool) {
 	in.mu.Lock()
@@ -94,9 +181,13 @@ func (in *inbox) done(call *Call, detached bool) {
 	if detached {
 		in.detached--
 	}
+	if call.beside {
+		in.beside--
+	}
 	if in.open[call.id] == call {
 		delete(in.open, call.id)
 	}
+	in.unbind(call)
 }
 
 // find returns the uncompleted call of an id.
@@ -106,11 +197,25 @@ func (in *inbox) find(id string) *Call {
 	return in.open[id]
 }
 
+// drink marks that a goroutine waits for the reader; with -1, that it no longer
+// does.
+func (in *inbox) drink(n int) {
+	in.mu.Lock()
+	in.thirst += n
+	if n > 0 {
+		in.room.Broadcast()
+	}
+	in.mu.Unlock()
+}
+
 // close drops what waits and lets nobody wait.
 func (in *inbox) close() {
 	in.mu.Lock()
 	in.closed = true
 	in.waiting = nil
 	in.room.Broadcast()
+	for _, u := range in.uploads {
+		u.wake()
+	}
 	in.mu.Unlock()
 }

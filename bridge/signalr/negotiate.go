@@ -8,13 +8,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/tacet-hub/tacet/bridge/signalr/transport"
 )
 
-// ServeHTTP serves the hub: POST …/negotiate, and the upgrade to a WebSocket at
-// the hub's path itself. Statuses are those of TransportProtocols.md and the
-// vendor's server. It returns when the connection is up, not when it ends.
+// ServeHTTP serves the hub: POST …/negotiate, POST …/refresh, and the transports
+// at the hub's path itself. Statuses are those of TransportProtocols.md and the
+// vendor's server. For a WebSocket it returns when the connection is up, for the
+// other transports when the request is answered. Writing and reading deadlines
+// of the http.Server are lifted for answers that have no end.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	allowed := s.cors(w, r)
 	if r.Method == http.MethodOptions {
@@ -25,19 +25,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "origin not allowed", http.StatusForbidden)
 		return
 	}
+	part := lastPart(r.URL.Path)
+	if part == "refresh" {
+		s.refresh(w, r)
+		return
+	}
 	who, ok := s.authenticate(w, r)
 	if !ok {
 		return
 	}
-	if strings.HasSuffix(strings.ToLower(strings.TrimRight(r.URL.Path, "/")), "/negotiate") {
+	if part == "negotiate" {
 		s.negotiate(w, r, who)
 		return
 	}
 	s.open(w, r, who)
 }
 
+// lastPart returns the last element of a path in lower case.
+func lastPart(path string) string {
+	path = strings.ToLower(strings.TrimRight(path, "/"))
+	return path[strings.LastIndexByte(path, '/')+1:]
+}
+
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (Principal, bool) {
 	who, err := s.cfg.Authenticate(r)
+	if err == nil {
+		err = s.admits(who)
+	}
 	switch {
 	case err == nil:
 		return who, true
@@ -52,16 +66,15 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (Principal
 
 // offer is the answer to negotiate.
 type offer struct {
-	Version    int         `json:"negotiateVersion"`
-	ID         string      `json:"connectionId,omitempty"`
-	Token      string      `json:"connectionToken,omitempty"`
-	Transports []available `json:"availableTransports,omitempty"`
-	Error      string      `json:"error,omitempty"`
-}
-
-type available struct {
-	Transport string   `json:"transport"`
-	Formats   []string `json:"transferFormats"`
+	Version     int         `json:"negotiateVersion"`
+	ID          string      `json:"connectionId,omitempty"`
+	Token       string      `json:"connectionToken,omitempty"`
+	Transports  []available `json:"availableTransports,omitempty"`
+	Stateful    bool        `json:"useStatefulReconnect,omitempty"`
+	Lifetime    int64       `json:"tokenLifetimeSeconds,omitempty"`
+	URL         string      `json:"url,omitempty"`
+	AccessToken string      `json:"accessToken,omitempty"`
+	Error       string      `json:"error,omitempty"`
 }
 
 func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, who Principal) {
@@ -74,20 +87,33 @@ func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, who Principal
 		answer(w, offer{Error: reason})
 		return
 	}
+	if to := s.cfg.Redirect(r, who); to.URL != "" {
+		answer(w, offer{Version: version, URL: to.URL, AccessToken: to.AccessToken})
+		return
+	}
 	if s.full() {
 		unavailable(w)
 		return
 	}
-	t := s.desk.issue(who.Name, version > 0, s.now()+s.cfg.DisconnectTimeout)
+	wish := wish{user: who.user(s.cfg.UserClaim), secret: version > 0, stateful: s.resumes(r)}
+	t, status := s.desk.issue(wish, s.now()+s.cfg.DisconnectTimeout)
 	if t == nil {
-		unavailable(w)
+		refuse(w, status)
 		return
 	}
-	o := offer{Version: version, ID: t.id, Transports: []available{{"WebSockets", []string{"Text", "Binary"}}}}
+	o := offer{Version: version, ID: t.id, Transports: s.cfg.Transports.offers(), Stateful: t.stateful}
 	if version > 0 {
 		o.Token = t.token
+		o.Lifetime = lifetime(who)
 	}
 	answer(w, o)
+}
+
+// resumes says whether a client asks for stateful reconnect and gets it. It must
+// not get it unasked: its start would fail.
+func (s *Server) resumes(r *http.Request) bool {
+	return s.cfg.AllowStatefulReconnects && s.cfg.Transports&WebSockets != 0 &&
+		strings.EqualFold(r.URL.Query().Get("useStatefulReconnect"), "true")
 }
 
 // negotiateVersion chooses the version of the answer, or says why there is
@@ -113,62 +139,6 @@ func answer(w http.ResponseWriter, o offer) {
 	_ = json.NewEncoder(w).Encode(o) // an error means that the client is gone
 }
 
-// open serves the hub's path itself.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, who Principal) {
-	query := r.URL.Query()
-	token := query.Get("id")
-	switch {
-	case r.Method == http.MethodGet && upgrade(r):
-		s.connect(w, r, who, query)
-	case r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodDelete:
-		notAllowed(w, "GET, POST, DELETE")
-	case token == "":
-		http.Error(w, "connection ID required", http.StatusBadRequest)
-	case !s.desk.known(token):
-		http.Error(w, "no connection with that ID", http.StatusNotFound)
-	case r.Method == http.MethodPost:
-		notAllowed(w, "GET")
-	case r.Method == http.MethodDelete:
-		http.Error(w, "cannot terminate a WebSocket by DELETE", http.StatusBadRequest)
-	default:
-		http.Error(w, "only WebSockets are enabled", http.StatusNotFound)
-	}
-}
-
-func (s *Server) connect(w http.ResponseWriter, r *http.Request, who Principal, query url.Values) {
-	if s.full() {
-		unavailable(w)
-		return
-	}
-	t, status := s.ticket(query.Get("id"), who)
-	if t == nil {
-		http.Error(w, http.StatusText(status), status)
-		return
-	}
-	c := newConn(s, t, who, query, r.RemoteAddr)
-	link, err := transport.Upgrade(w, r, s.cfg.CheckOrigin, transport.Events{Ping: c.pinged, Close: c.closing})
-	if err != nil {
-		s.desk.giveBack(t)
-		return
-	}
-	c.link = link
-	s.admit(c)
-}
-
-// ticket finds the ticket of an upgrade; without a token negotiation was
-// skipped.
-func (s *Server) ticket(token string, who Principal) (*ticket, int) {
-	if token == "" {
-		return s.desk.walkIn(who.Name), http.StatusOK
-	}
-	return s.desk.take(token, who.Name)
-}
-
-// upgrade says whether r asks for a WebSocket.
-func upgrade(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
-}
-
 func notAllowed(w http.ResponseWriter, methods string) {
 	w.Header().Set("Allow", methods)
 	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -177,4 +147,18 @@ func notAllowed(w http.ResponseWriter, methods string) {
 func unavailable(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "2")
 	http.Error(w, "the server takes no more connections now", http.StatusServiceUnavailable)
+}
+
+// refuse answers a request for a connection that cannot be had.
+func refuse(w http.ResponseWriter, status int) {
+	switch status {
+	case http.StatusServiceUnavailable:
+		unavailable(w)
+	case http.StatusNotFound:
+		http.Error(w, "No Connection with that ID", status)
+	case http.StatusBadRequest:
+		http.Error(w, "Cannot change transports mid-connection", status)
+	default:
+		http.Error(w, http.StatusText(status), status)
+	}
 }

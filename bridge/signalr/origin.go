@@ -42,7 +42,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 // preflight answers a browser's question whether it may ask.
 func preflight(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") != "" {
-		w.Header().Set("Access-Control-Allow-Methods", "POST, GET")
+		w.Header().Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
 		w.Header().Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 		w.Header().Set("Access-Control-Max-Age", "600")
 	}

@@ -11,8 +11,6 @@ const (
 	idleSlots = 8
 )
 
-var scratches = sync.Pool{New: func() any { b := make([]byte, 0, gather); return &b }}
-
 // outbox is the ordered queue of frames to one connection, bounded in bytes. It
 // does no I/O: put says when the caller must start a drain, and next hands that
 // drain what to write. There is at most one drain at a time.
@@ -26,7 +24,8 @@ type outbox struct {
 	sealed   bool // nothing may follow what is queued
 	gone     bool // what is queued will not be written either
 	empty    chan struct{}
-	signaled bool // empty is closed
+	signaled bool  // empty is closed
+	calm     *calm // told when bytes were written
 }
 
 // verdict is what became of a frame.
@@ -64,10 +63,21 @@ func (o *outbox) put(seal bool, frames ...*frame) verdict {
 	return starts
 }
 
+// load is how many bytes wait; none when nothing will be written any more.
+func (o *outbox) load() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sealed || o.gone {
+		return 0
+	}
+	return o.bytes
+}
+
 // next returns the bytes to write and how many frames and messages they are.
 // wrote is how many bytes the last round has written. Nothing left ends the
 // drain: the result is nil. scratch is used to join short frames.
 func (o *outbox) next(wrote int, scratch []byte) (batch []byte, messages uint64) {
+	defer o.calm.relax()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.bytes -= wrote
@@ -90,6 +100,20 @@ func (o *outbox) next(wrote int, scratch []byte) (batch []byte, messages uint64)
 	}
 	o.shift(taken)
 	return batch, messages
+}
+
+// wrote counts what was written by an owner who hands the writing on.
+func (o *outbox) wrote(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= n
+}
+
+// over says that nothing queued will be written.
+func (o *outbox) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gone
 }
 
 // shift removes the first frames; their bytes count until they are written.

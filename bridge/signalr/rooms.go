@@ -18,9 +18,10 @@ type Position struct {
 
 // rooms keeps the groups and who is in them.
 type rooms struct {
-	keep  int // groups without members that are remembered
-	most  int // groups of one connection
-	count *counters
+	keep    int // groups without members that are remembered
+	most    int // groups of one connection
+	count   *counters
+	writers *writers
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -39,6 +40,7 @@ type group struct {
 	name     string
 	pos      Position
 	members  []*membership
+	speak    [dialects]int                     // members by protocol
 	snapshot []*Conn                           // of members; nil after a change
 	choosy   map[*Conn]func(event string) bool // members that hear some events alone; replaced, never changed
 	empty    *list.Element
@@ -51,8 +53,8 @@ type membership struct {
 	index int
 }
 
-func newRooms(cfg Config, count *counters) *rooms {
-	return &rooms{keep: cfg.IdleGroups, most: cfg.MaximumGroups, count: count, groups: make(map[string]*group), all: &group{}}
+func newRooms(cfg Config, count *counters, w *writers) *rooms {
+	return &rooms{writers: w, keep: cfg.IdleGroups, most: cfg.MaximumGroups, count: count, groups: make(map[string]*group), all: &group{}}
 }
 
 // enter makes c one of all; false when it has ended already.
@@ -130,7 +132,18 @@ func (g *group) add(c *Conn, key string) {
 	m := &membership{c: c, group: g, index: len(g.members)}
 	g.members = append(g.members, m)
 	g.snapshot = nil
+	g.speak[dialect(c.codec)]++
 	c.rooms[key] = m
+}
+
+// spoken gives the protocols of the members, one bit each.
+func (g *group) spoken() (set uint) {
+	for i, n := range g.speak {
+		if n > 0 {
+			set |= 1 << i
+		}
+	}
+	return set
 }
 
 // remove takes a member out by putting the last one in its place.
@@ -141,6 +154,7 @@ func (g *group) remove(m *membership) {
 	g.members[last] = nil
 	g.members = g.members[:last]
 	g.snapshot = nil
+	g.speak[dialect(m.c.codec)]--
 	if g.choosy[m.c] != nil {
 		g.choosy = maps.Clone(g.choosy)
 		delete(g.choosy, m.c)
@@ -232,27 +246,55 @@ func (g *group) list() []*Conn {
 	return g.snapshot
 }
 
+// spoken gives the protocols of the members of g, one bit each.
+func (r *rooms) spoken(g *group) (set uint) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return g.spoken()
+}
+
 // send counts an event of g and queues it for every member that is not
-// excepted. It returns for how many.
-func (r *rooms) send(g *group, event string, f *frame, except []string) (n int) {
+// excepted. It returns for how many; ok is false, and nothing happened, when a
+// member speaks a protocol for which the event is not prepared.
+func (r *rooms) send(g *group, e *event, except []string) (n int, ok bool) {
+	fan, n, ok := r.spread(g, e, except)
+	if ok {
+		fan.end() // without the lock
+	}
+	return n, ok
+}
+
+func (r *rooms) spread(g *group, e *event, except []string) (fan *fanout, n int, ok bool) {
 	g.order.Lock()
 	defer g.order.Unlock()
 	r.mu.Lock()
+	if g.spoken()&^e.prepared() != 0 {
+		r.mu.Unlock()
+		return nil, 0, false
+	}
 	g.pos.Offset++
 	members, choosy := g.list(), g.choosy
 	r.mu.Unlock()
+	fan = r.writers.fan(len(members))
 	for _, c := range members {
-		if slices.Contains(except, c.id) {
+		f := e.frames[dialect(c.codec)]
+		if f == nil || slices.Contains(except, c.id) {
 			continue
 		}
-		if hears := choosy[c]; hears != nil && !hears(event) {
+		if hears := choosy[c]; hears != nil && !hears(e.m.Target) {
 			continue
 		}
-		if c.enqueue(f) == nil {
+		if e.seen != nil {
+			if _, twice := e.seen[c]; twice {
+				continue
+			}
+			e.seen[c] = struct{}{}
+		}
+		if c.enqueueIn(fan, f) == nil {
 			n++
 		}
 	}
-	return n
+	return fan, n, true
 }
 
 func (r *rooms) position(name string) (Position, bool) {

@@ -13,17 +13,66 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr/transport"
 )
 
-// serve is the reader's goroutine: it owns the connection from the upgrade to
-// its end.
+// serve is the reader's goroutine until the client has shaken hands. What the
+// hub does then (hooks, joining) makes a stack grow, and a goroutine that waits
+// for years would keep it: so another one reads on.
 func (c *Conn) serve() {
-	var err error
-	for err == nil {
-		err = c.link.Receive(c.take)
+	l := c.line.Load()
+	for !c.greeted.Load() {
+		if err := l.link.Receive(l.take); err != nil {
+			c.serveOn(l, err)
+			return
+		}
+	}
+	c.s.readers.Go(func() { c.serveOn(l, l.read()) })
+}
+
+// serveOn owns the connection to its end, and reads one line after the other; err
+// is how the first one ended.
+func (c *Conn) serveOn(l *line, err error) {
+	if err == errRelieved {
+		return // somebody else owns it
+	}
+	c.settle()
+	for c.resumable() {
+		c.lose(l)
+		next := c.await()
+		if next == nil {
+			break
+		}
+		l = next
+		c.resume()
+		if err = l.read(); err == errRelieved {
+			return
+		}
+		c.settle()
 	}
 	if !c.greeted.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
 		c.refuse("Handshake was canceled.", err)
 	}
 	c.finish(err)
+}
+
+// read hands everything that comes on the line to the connection; it returns
+// why there is nothing more.
+func (l *line) read() (err error) {
+	take := l.take
+	for err == nil {
+		if !l.c.runPending(l) {
+			return errRelieved
+		}
+		err = l.link.Receive(take)
+	}
+	return err
+}
+
+// take drops what comes late on a line that another one has replaced: the client
+// sends it again there.
+func (l *line) take(p []byte) error {
+	if l.old() {
+		return errReplaced
+	}
+	return l.c.take(p)
 }
 
 // take gets the next bytes of the client. When the connection is ending they
@@ -34,7 +83,7 @@ func (c *Conn) take(p []byte) error {
 	if c.ctx.Err() != nil {
 		return nil
 	}
-	if err := c.split.Feed(p, c.record); err != nil {
+	if err := c.split.Feed(p, c.each); err != nil {
 		c.violation(err)
 	}
 	return nil
@@ -49,11 +98,29 @@ func (c *Conn) record(b []byte) error {
 		return c.greet(b)
 	}
 	c.s.count.messagesIn.Add(1)
-	m, err := protocol.Parse(bytes.Clone(b)) // arguments outlive the buffer
+	m, err := c.codec.Parse(bytes.Clone(b)) // arguments outlive the buffer
 	if err != nil {
 		return err
 	}
-	c.dispatch(m)
+	return c.sort(m)
+}
+
+// sort keeps what belongs to the transport from what the hub is told.
+func (c *Conn) sort(m protocol.Message) error {
+	if !c.got.fresh(m.Type) {
+		return nil
+	}
+	switch m.Type {
+	case protocol.Ping:
+	case protocol.Ack:
+		if c.tape != nil {
+			c.tape.ack(m.SequenceID)
+		}
+	case protocol.Sequence:
+		return c.got.sequence(m.SequenceID)
+	default:
+		c.dispatch(m)
+	}
 	return nil
 }
 
@@ -63,19 +130,26 @@ func (c *Conn) greet(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if reason := h.Refusal(); reason != "" {
+	reason := h.Refusal()
+	if reason == "" && protocol.Find(h.Protocol).Binary() && c.ticket.by == ServerSentEvents {
+		reason = fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", h.Protocol)
+	}
+	if reason != "" {
 		c.s.count.faults.Add(1)
 		c.refuse(reason, errors.New(reason))
 		return nil
 	}
-	if c.enqueue(helloFrame("")) != nil || !c.disarm() {
+	c.codec = protocol.Find(h.Protocol)
+	c.split.Use(c.codec)
+	if c.enqueue(helloFrame(c.codec, "")) != nil || !c.disarm() {
 		return nil
 	}
+	c.agree(h.Version)
 	c.greeted.Store(true)
 	if c.s.rooms.enter(c) {
 		c.s.count.connections.Add(1)
 		c.s.log.Debug("client connected", "conn", c.id)
-		c.guard(func() { c.s.up(c) })
+		c.guard(c.connected)
 	}
 	return nil
 }
@@ -87,7 +161,7 @@ func (c *Conn) disarm() bool {
 	if c.ended {
 		return false
 	}
-	_ = c.link.SetReadDeadline(time.Time{})
+	_ = c.line.Load().link.SetReadDeadline(time.Time{})
 	return true
 }
 
@@ -106,37 +180,44 @@ func (c *Conn) violation(err error) {
 		c.refuse("An unexpected error occurred during connection handshake. InvalidDataException: "+text, cause)
 		return
 	}
-	c.part(cause, code, closeFrame("Connection closed with an error. InvalidDataException: "+text, false))
+	c.part(cause, code, c.closeFrame("Connection closed with an error. InvalidDataException: "+text, false))
 }
 
 // refuse ends a connection that did not get through the handshake.
 func (c *Conn) refuse(reason string, err error) {
-	c.part(fmt.Errorf("%w: %w", ErrHandshake, err), transport.CloseNormal, helloFrame(reason))
+	c.part(fmt.Errorf("%w: %w", ErrHandshake, err), transport.CloseNormal, helloFrame(protocol.JSON, reason))
 }
 
 // pinged answers a WebSocket ping, in order with everything else.
-func (c *Conn) pinged(data string) {
-	c.heard.Store(int64(c.s.now()))
-	_ = c.enqueue(control(transport.PongFrame(data))) // an error means that the end is near anyway
+func (l *line) pinged(data string) {
+	l.c.heard.Store(int64(l.c.s.now()))
+	_ = l.put(false, control(transport.PongFrame(data))) // it does not matter when the end is near
 }
 
 // closing answers the peer's close frame; when we closed first, that frame was
-// the answer.
-func (c *Conn) closing(code int) {
-	_ = c.post(true, control(transport.CloseReply(code))) // an error means that ours went out first
-	c.stop(nil)
+// the answer. A client that can resume ends with its connection only when it
+// says that it leaves: otherwise something between the two has ended.
+func (l *line) closing(code int) {
+	reply := control(transport.CloseReply(code))
+	if l.old() || l.c.resumable() && !transport.Leaving(code) {
+		_ = l.put(true, reply)
+		return
+	}
+	_ = l.c.post(true, reply) // an error means that ours went out first
+	l.c.stop(nil)
 }
 
 // finish is the end of the reader: err is why there is nothing more to read.
 func (c *Conn) finish(err error) {
 	c.stop(err)
+	l := c.line.Load()
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
-		c.flush()
+		c.flush(l)
 	}
-	c.out.abandon()
-	_ = c.link.Close()
-	<-c.out.empty
+	c.hangUp(l)
+	<-l.out.empty
 	c.s.rooms.leaveAll(c)
+	c.s.tags.leave(c)
 	c.s.forget(c)
 	c.tasks.Wait()
 	if !c.greeted.Load() {
@@ -148,17 +229,17 @@ func (c *Conn) finish(err error) {
 		c.s.log.Warn("slow client cut", "conn", c.id, "err", cause)
 	}
 	c.s.log.Debug("client disconnected", "conn", c.id, "err", cause)
-	c.guard(func() { c.s.down(c, cause) })
+	c.guard(func() { c.s.disconnected(c, cause) })
 }
 
 // flush lets what is queued go out, including the close frame, and takes
 // nothing more.
-func (c *Conn) flush() {
-	c.out.seal()
+func (c *Conn) flush(l *line) {
+	l.out.seal()
 	patience := time.NewTimer(c.s.cfg.TransportSendTimeout)
 	defer patience.Stop()
 	select {
-	case <-c.out.empty:
+	case <-l.out.empty:
 	case <-patience.C:
 	}
 }
@@ -169,7 +250,7 @@ func (c *Conn) guard(hook func()) {
 		if p := recover(); p != nil {
 			err := fmt.Errorf("panic in hook: %v\n%s", p, debug.Stack())
 			c.s.log.Error("hub hook panicked", "conn", c.id, "err", err)
-			c.part(err, transport.CloseInternal, closeFrame("Connection closed with an error.", false))
+			c.part(err, transport.CloseInternal, c.closeFrame("Connection closed with an error.", false))
 		}
 	}()
 	hook()

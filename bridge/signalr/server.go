@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -21,11 +20,19 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	start   time.Time
-	methods map[string]Handler // by lower-cased name
+	methods map[string]*Method // by lower-cased name
+	filters []Filter
 	up      func(*Conn)
 	down    func(*Conn, error)
+
+	groupRules []groupRule
+
 	desk    *desk
 	rooms   *rooms
+	writers *writers
+	crew    *crew
+	watch   *watch
+	tags    tags
 	count   counters
 
 	mu       sync.Mutex
@@ -43,22 +50,14 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("signalr: %w", err)
 	}
 	s := &Server{
-		cfg: cfg.withDefaults(), log: log, start: time.Now(), methods: make(map[string]Handler),
+		cfg: cfg.withDefaults(), log: log, start: time.Now(), methods: make(map[string]*Method),
 		up: func(*Conn) {}, down: func(*Conn, error) {}, conns: make(map[string]*Conn),
 	}
-	s.desk = newDesk(s.cfg.MaximumNegotiated)
-	s.rooms = newRooms(s.cfg, &s.count)
+	s.desk = newDesk(s.cfg)
+	s.writers, s.crew = newWriters(), newCrew()
+	s.watch = newWatch()
+	s.rooms = newRooms(s.cfg, &s.count, s.writers)
 	return s, nil
-}
-
-// Handle makes h the method of that name; case does not count. It must be
-// called before serving, and panics when the name is empty or taken.
-func (s *Server) Handle(method string, h Handler) {
-	name := strings.ToLower(method)
-	if name == "" || s.methods[name] != nil {
-		panic("signalr: method name empty or taken: " + method)
-	}
-	s.methods[name] = h
 }
 
 // OnConnect sets what is called when a client has shaken hands, before its
@@ -76,12 +75,22 @@ func (s *Server) OnDisconnect(f func(*Conn, error)) { s.down = f }
 // reconnect, waits until the last call and connection have ended, and returns
 // nil. A server does not run again.
 func (s *Server) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.cfg.sweep())
+	s.crew.start()
+	s.watch.start()
+	tick, glances := time.NewTicker(s.cfg.sweep()), time.NewTicker(glance)
 	defer tick.Stop()
+	defer glances.Stop()
+	glances.Stop()
 	for {
 		select {
 		case <-tick.C:
 			s.sweep()
+		case <-s.watch.wake:
+			glances.Reset(glance)
+		case <-glances.C:
+			if !s.watch.look() {
+				glances.Stop()
+			}
 		case <-ctx.Done():
 			s.drain()
 			return nil
@@ -99,6 +108,7 @@ func (s *Server) sweep() {
 }
 
 func (s *Server) drain() {
+	s.watch.stop()
 	s.mu.Lock()
 	s.draining = true
 	conns := make([]*Conn, 0, len(s.conns))
@@ -110,6 +120,8 @@ func (s *Server) drain() {
 		c.dismiss(ErrDraining, "", true)
 	}
 	s.readers.Wait()
+	s.writers.tasks.Wait()
+	s.crew.stop()
 }
 
 // now is the server's clock: monotonic time since it was made.
@@ -122,19 +134,23 @@ func (s *Server) full() bool {
 	return s.draining || s.cfg.MaximumConnections > 0 && len(s.conns) >= s.cfg.MaximumConnections
 }
 
-// admit starts the reader of a connection; it runs on after the request.
-func (s *Server) admit(c *Conn) {
+// admit gives a connection its first line and starts its reader, which runs on
+// after the request. While the server drains it is false, and the line closed.
+func (s *Server) admit(c *Conn, l *line) bool {
+	c.begins(l)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		_ = c.link.Close()
+		_ = l.link.Close()
 		s.desk.giveBack(c.ticket)
-		return
+		return false
 	}
 	s.conns[c.id] = c
-	_ = c.link.SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // before anybody can shorten it
+	s.desk.bind(c.ticket, c)
+	_ = l.link.SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // before anybody can shorten it
 	s.count.opened.Add(1)
 	s.readers.Go(c.serve)
+	return true
 }
 
 // forget removes an ended connection.

@@ -6,7 +6,9 @@ import "sync/atomic"
 type Stats struct {
 	Connections     int64 // open now, handshake done
 	Negotiated      int64 // negotiated and unopened now
+	Detached        int64 // of the connections: waiting for a new transport now
 	Groups          int64 // groups with members now
+	Streams         int64 // server streams that run now
 	Opened          uint64
 	MessagesIn      uint64 // hub messages, pings included
 	MessagesOut     uint64 // frames written, pings included
@@ -14,28 +16,34 @@ type Stats struct {
 	BytesOut        uint64
 	Calls           uint64 // invocations of known methods
 	FailedCalls     uint64 // of these: ended with an error
-	RefusedCalls    uint64 // refused because too many were detached
+	RefusedCalls    uint64 // refused because too many were unanswered
+	DeniedCalls     uint64 // requests, calls and joins of those who may not
+	LateMessages    uint64 // items and completions for what has ended
 	GroupSends      uint64 // events sent to groups or to all
 	Dropped         uint64 // events to connections that were ending
 	SlowDisconnects uint64 // cut because the outbox overflowed or the peer took nothing
+	Resumed         uint64 // connections that got a new transport
 	SilentClients   uint64 // cut by ClientTimeoutInterval
 	ProtocolErrors  uint64 // cut because of bad input, handshakes included
 }
 
 type counters struct {
-	connections, groups                                               atomic.Int64
-	opened, messagesIn, messagesOut, bytesIn, bytesOut                atomic.Uint64
-	calls, failed, refused, groupSends, dropped, slow, silent, faults atomic.Uint64
+	connections, detached, groups, streams             atomic.Int64
+	opened, messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
+	calls, failed, refused, denied, late, groupSends   atomic.Uint64
+	dropped, slow, resumed, silent, faults             atomic.Uint64
 }
 
 // Stats returns the counts; it is safe for concurrent use and cheap.
 func (s *Server) Stats() Stats {
 	n := &s.count
 	return Stats{
-		Connections: n.connections.Load(), Negotiated: int64(s.desk.unopened()), Groups: n.groups.Load(),
-		Opened: n.opened.Load(), MessagesIn: n.messagesIn.Load(), MessagesOut: n.messagesOut.Load(),
+		Connections: n.connections.Load(), Negotiated: int64(s.desk.unopened()), Detached: n.detached.Load(),
+		Groups: n.groups.Load(), Streams: n.streams.Load(), Opened: n.opened.Load(),
+		MessagesIn: n.messagesIn.Load(), MessagesOut: n.messagesOut.Load(),
 		BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(), Calls: n.calls.Load(), FailedCalls: n.failed.Load(),
-		RefusedCalls: n.refused.Load(), GroupSends: n.groupSends.Load(), Dropped: n.dropped.Load(),
-		SlowDisconnects: n.slow.Load(), SilentClients: n.silent.Load(), ProtocolErrors: n.faults.Load(),
+		RefusedCalls: n.refused.Load(), DeniedCalls: n.denied.Load(), LateMessages: n.late.Load(),
+		GroupSends: n.groupSends.Load(), Dropped: n.dropped.Load(), SlowDisconnects: n.slow.Load(),
+		Resumed: n.resumed.Load(), SilentClients: n.silent.Load(), ProtocolErrors: n.faults.Load(),
 	}
 }

@@ -1,5 +1,7 @@
 package signalr
 
+import "slices"
+
 // Target is one or several connections to which events are sent. It is a small
 // value; it finds its connections anew with every event.
 type Target struct {
@@ -8,6 +10,7 @@ type Target struct {
 	group  string
 	client string
 	except []string
+	many   *many
 }
 
 // Group is the members of a group.
@@ -26,23 +29,22 @@ func (s *Server) All() Target { return Target{s: s, all: true} }
 func (s *Server) AllExcept(ids ...string) Target { return Target{s: s, all: true, except: ids} }
 
 // Client is the connection with that id.
-func (s *Server) Client(id string) Target { return Target{s: s, client: id} }
+func (s *Server) Client(id string) Target {
+	if id == "" {
+		return s.Clients()
+	}
+	return Target{s: s, client: id}
+}
 
 // Send queues an event for each connection of the target and returns for how
 // many. It encodes once and never blocks. An argument that has no JSON is an
 // error of the program: it is logged and nothing is sent.
 func (t Target) Send(event string, args ...any) (n int) {
-	f, err := eventFrame(event, args)
-	if err != nil {
-		t.s.log.Error("event has no JSON", "err", err)
-		return 0
+	if t.many != nil {
+		return t.sendMany(newEvent(event, args))
 	}
 	if t.client != "" {
-		c := t.s.find(t.client)
-		if c == nil || c.enqueue(f) != nil {
-			return 0
-		}
-		return 1
+		return t.sendOne(event, args)
 	}
 	g := t.s.rooms.all
 	if !t.all {
@@ -52,7 +54,37 @@ func (t Target) Send(event string, args ...any) (n int) {
 		return 0 // nobody ever joined, or so long ago that the epoch is forgotten
 	}
 	t.s.count.groupSends.Add(1)
-	return t.s.rooms.send(g, event, f, t.except)
+	return t.s.broadcast(g, newEvent(event, args), t.except)
+}
+
+func (t Target) sendOne(event string, args []any) int {
+	c := t.s.find(t.client)
+	if c == nil || slices.Contains(t.except, t.client) {
+		return 0
+	}
+	f, err := c.eventFrame(event, args)
+	if err != nil {
+		t.s.log.Error("event cannot be encoded", "err", err)
+		return 0
+	}
+	if c.enqueue(f) != nil {
+		return 0
+	}
+	return 1
+}
+
+// broadcast encodes the event in the protocols that the group's members speak,
+// and sends it. When members of another protocol join meanwhile it begins anew,
+// because encoding calls the program's own methods and no lock may be held.
+func (s *Server) broadcast(g *group, e *event, except []string) int {
+	for {
+		if err := e.prepare(s.rooms.spoken(g)); err != nil {
+			s.log.Error("event cannot be encoded", "err", err)
+		}
+		if n, ok := s.rooms.send(g, e, except); ok {
+			return n
+		}
+	}
 }
 
 // Members returns the connections of a group, in no order. The slice is shared:

@@ -16,7 +16,7 @@ func main() {
 	root := &cobra.Command{
 		Use: "tacet-bench", Short: "Measure a hub", SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(handoverCommand())
+	root.AddCommand(handoverCommand(), hubCommand(), serveCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "tacet-bench:", err)
 		os.Exit(1)

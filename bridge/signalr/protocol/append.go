@@ -8,81 +8,86 @@ import (
 	"unicode/utf8"
 )
 
-// AppendInvocation appends an Invocation of target to dst. An empty id asks
-// for no answer. It fails when an argument has no JSON; dst is then unchanged.
-func AppendInvocation(dst []byte, id, target string, args []any) ([]byte, error) {
-	b := append(dst, `{"type":1`...)
-	b = appendID(b, id)
-	b = append(b, `,"target":`...)
-	b = appendText(b, target)
+// jsonCodec is the JSON encoding.
+type jsonCodec struct{}
+
+func (jsonCodec) Name() string { return NameJSON }
+
+func (jsonCodec) Binary() bool { return false }
+
+// Append implements Codec.
+func (jsonCodec) Append(dst []byte, m *Message) (_ []byte, err error) {
+	b := append(dst, `{"type":`...)
+	b = strconv.AppendInt(b, int64(m.Type), 10)
+	switch m.Type {
+	case Invocation, StreamInvocation:
+		b, err = appendCall(appendID(b, m.ID), m)
+	case StreamItem:
+		b, err = appendJSON(append(appendID(b, m.ID), `,"item":`...), m.Item)
+	case Completion:
+		b, err = appendCompletion(appendID(b, m.ID), m)
+	case CancelInvocation:
+		b = appendID(b, m.ID)
+	case Ping:
+	case Close:
+		b = appendClose(b, m)
+	case Ack, Sequence:
+		b = strconv.AppendUint(append(b, `,"sequenceId":`...), m.SequenceID, 10)
+	default:
+		err = unknownType(m.Type)
+	}
+	if err != nil {
+		return dst, err
+	}
+	return append(b, '}', Separator), nil
+}
+
+func unknownType(t Type) error { return fmt.Errorf("message of unknown type %d", t) }
+
+func argumentError(i int, target string, err error) error {
+	return fmt.Errorf("argument %d of %s: %w", i, target, err)
+}
+
+func appendCall(b []byte, m *Message) (_ []byte, err error) {
+	b = appendText(append(b, `,"target":`...), m.Target)
 	b = append(b, `,"arguments":[`...)
-	for i, arg := range args {
+	for i, arg := range m.Args {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		var err error
-		if b, err = appendValue(b, arg); err != nil {
-			return dst, fmt.Errorf("argument %d of %s: %w", i, target, err)
+		if b, err = appendJSON(b, arg); err != nil {
+			return b, argumentError(i, m.Target, err)
 		}
 	}
-	return append(b, ']', '}', Separator), nil
-}
-
-// AppendVoid appends the Completion of a method that has no result.
-func AppendVoid(dst []byte, id string) []byte {
-	dst = appendID(append(dst, `{"type":3`...), id)
-	return append(dst, '}', Separator)
-}
-
-// AppendResult appends a Completion with a result; nil is a null result, which
-// is not the same as none. It fails when result has no JSON; dst is then
-// unchanged.
-func AppendResult(dst []byte, id string, result any) ([]byte, error) {
-	b := appendID(append(dst, `{"type":3`...), id)
-	b, err := appendValue(append(b, `,"result":`...), result)
-	if err != nil {
-		return dst, fmt.Errorf("result: %w", err)
+	b = append(b, ']')
+	if len(m.StreamIDs) == 0 {
+		return b, nil
 	}
-	return append(b, '}', Separator), nil
-}
-
-// AppendError appends a Completion with an error.
-func AppendError(dst []byte, id, reason string) []byte {
-	dst = appendID(append(dst, `{"type":3`...), id)
-	dst = appendText(append(dst, `,"error":`...), reason)
-	return append(dst, '}', Separator)
-}
-
-// AppendItem appends a StreamItem of the stream with that id. It fails when item
-// has no JSON; dst is then unchanged.
-func AppendItem(dst []byte, id string, item any) ([]byte, error) {
-	b := appendID(append(dst, `{"type":2`...), id)
-	b, err := appendValue(append(b, `,"item":`...), item)
-	if err != nil {
-		return dst, fmt.Errorf("item: %w", err)
+	b = append(b, `,"streamIds":[`...)
+	for _, id := range m.StreamIDs {
+		b = append(appendText(b, id), ',')
 	}
-	return append(b, '}', Separator), nil
+	return closed(b, ']'), nil
 }
 
-// AppendCancel appends a CancelInvocation.
-func AppendCancel(dst []byte, id string) []byte {
-	dst = appendID(append(dst, `{"type":5`...), id)
-	return append(dst, '}', Separator)
+func appendCompletion(b []byte, m *Message) ([]byte, error) {
+	switch {
+	case m.Failed:
+		return appendText(append(b, `,"error":`...), m.Error), nil
+	case m.Result.Present():
+		return appendJSON(append(b, `,"result":`...), m.Result)
+	}
+	return b, nil
 }
 
-// AppendPing appends a Ping.
-func AppendPing(dst []byte) []byte { return append(append(dst, `{"type":6}`...), Separator) }
-
-// AppendClose appends a Close; an empty reason means that nothing went wrong.
-func AppendClose(dst []byte, reason string, allowReconnect bool) []byte {
-	dst = append(dst, `{"type":7`...)
-	if reason != "" {
-		dst = appendText(append(dst, `,"error":`...), reason)
+func appendClose(b []byte, m *Message) []byte {
+	if m.Error != "" {
+		b = appendText(append(b, `,"error":`...), m.Error)
 	}
-	if allowReconnect {
-		dst = append(dst, `,"allowReconnect":true`...)
+	if m.AllowReconnect {
+		b = append(b, `,"allowReconnect":true`...)
 	}
-	return append(dst, '}', Separator)
+	return b
 }
 
 func appendID(b []byte, id string) []byte {
@@ -90,6 +95,19 @@ func appendID(b []byte, id string) []byte {
 		return b
 	}
 	return appendText(append(b, `,"invocationId":`...), id)
+}
+
+// appendJSON appends v as JSON; no value is null.
+func appendJSON(b []byte, v Value) ([]byte, error) {
+	switch v.form {
+	case formGo:
+		return appendValue(b, v.val)
+	case formJSON:
+		return append(b, v.raw...), nil
+	case formPack:
+		return packToJSON(b, v.raw), nil
+	}
+	return append(b, "null"...), nil
 }
 
 // appendValue appends v as JSON. HTML characters stay as they are, and bytes
@@ -103,8 +121,20 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		return strconv.AppendBool(b, v), nil
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case uint64:
+		return strconv.AppendUint(b, v, 10), nil
 	case string:
 		return appendText(b, v), nil
+	case Value:
+		return appendJSON(b, v)
+	case []any:
+		return appendList(b, v)
+	case map[string]any:
+		return appendObject(b, v)
+	case map[any]any:
+		return appendAnyObject(b, v)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -135,6 +165,8 @@ func appendText(b []byte, s string) []byte {
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
 		case c < 0x20:
 			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		default:

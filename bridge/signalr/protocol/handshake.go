@@ -6,9 +6,6 @@ import (
 	"strconv"
 )
 
-// NameJSON is the name of the JSON protocol in the handshake.
-const NameJSON = "json"
-
 // MaxVersion is the highest protocol version that is spoken. Version 2 adds
 // the Ack and Sequence messages.
 const MaxVersion = 2
@@ -27,13 +24,13 @@ func ParseHandshake(record []byte) (Handshake, error) {
 		return h, err
 	}
 	var versioned bool
-	err := walk(record, func(name string, value json.RawMessage) error {
-		switch name {
+	err := walk(record, func(name []byte, value json.RawMessage) error {
+		switch string(name) {
 		case "protocol":
-			return text(name, value, &h.Protocol)
+			return text(string(name), value, &h.Protocol)
 		case "version":
 			versioned = true
-			n, err := integer(name, value)
+			n, err := integer(string(name), value)
 			h.Version = int(max(min(n, 1<<20), -1))
 			return err
 		}
@@ -53,7 +50,7 @@ func ParseHandshake(record []byte) (Handshake, error) {
 // Refusal says, in the vendor's words, why a server cannot speak what the
 // client asks for; empty means that it can.
 func (h Handshake) Refusal() string {
-	if h.Protocol != NameJSON {
+	if Find(h.Protocol) == nil {
 		return fmt.Sprintf("The protocol '%s' is not supported.", h.Protocol)
 	}
 	if h.Version < 1 || h.Version > MaxVersion {
@@ -69,9 +66,9 @@ func ParseHandshakeReply(record []byte) error {
 		return err
 	}
 	var reason string
-	err := walk(record, func(name string, value json.RawMessage) error {
-		if name == "error" {
-			return text(name, value, &reason)
+	err := walk(record, func(name []byte, value json.RawMessage) error {
+		if string(name) == "error" {
+			return text(string(name), value, &reason)
 		}
 		return nil
 	})

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -12,6 +11,10 @@ const Separator = 0x1e
 // MaxDepth is how deep the values of a record may be nested; the vendor's
 // reader has the same limit.
 const MaxDepth = 64
+
+// MaxArguments is how many arguments or uploads one call may have: each of them
+// takes more memory than it took bytes.
+const MaxArguments = 1024
 
 // ErrInvalid is wrapped by the error of a record that breaks the protocol. The
 // connection that sent it must end.
@@ -39,20 +42,24 @@ const (
 // Known says whether t is one of the nine message types.
 func (t Type) Known() bool { return t >= Invocation && t <= Sequence }
 
-// Message is a parsed record. Which fields are set depends on Type; raw values
-// point into the record that was parsed.
+// Counted says whether messages of this type are numbered for stateful
+// reconnect.
+func (t Type) Counted() bool { return t >= Invocation && t <= CancelInvocation }
+
+// Message is one hub message, read or to be written. Which fields count depends
+// on Type; values that were read point into the record that was parsed.
 type Message struct {
 	Type           Type
-	ID             string            // invocationId; empty: the sender wants no answer
-	Target         string            // method or event of an (stream) invocation
-	Args           []json.RawMessage // arguments of an (stream) invocation
-	StreamIDs      []string          // uploads that belong to an invocation
-	Item           json.RawMessage   // of a StreamItem
-	Result         json.RawMessage   // of a Completion; nil: none, "null": a null result
-	Error          string            // of a Completion or Close
-	Failed         bool              // a Completion carries an error, even an empty one
-	AllowReconnect bool              // of a Close
-	SequenceID     uint64            // of an Ack or Sequence
+	ID             string   // invocationId; empty: the sender wants no answer
+	Target         string   // method or event of an (stream) invocation
+	Args           []Value  // arguments of an (stream) invocation
+	StreamIDs      []string // uploads that belong to an invocation
+	Item           Value    // of a StreamItem
+	Result         Value    // of a Completion; the zero Value: no result, which is not a null result
+	Error          string   // of a Completion or Close
+	Failed         bool     // a Completion carries an error, even an empty one
+	AllowReconnect bool     // of a Close
+	SequenceID     uint64   // of an Ack or Sequence
 }
 
 // fault is what is wrong with a record, in words for the client.
@@ -82,13 +89,21 @@ func (m *Message) check(seen fields) error {
 		if m.ID == "" {
 			return missing("invocationId")
 		}
-		if m.Failed && m.Result != nil {
+		if m.Failed && m.Result.Present() {
 			return invalid("the 'error' and 'result' properties are mutually exclusive")
 		}
 	case Ack, Sequence:
 		if !seen.has(fieldSequence) {
 			return missing("sequenceId")
 		}
+	}
+	return nil
+}
+
+// roomy says whether a call may have n arguments or uploads.
+func roomy(n int) error {
+	if n > MaxArguments {
+		return invalid("more than %d arguments", MaxArguments)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"unicode/utf8"
 )
@@ -17,17 +18,16 @@ const (
 
 func (f fields) has(x fields) bool { return f&x != 0 }
 
-// Parse reads one JSON record, separator removed. Property order is free,
-// names are case-sensitive, unknown properties are ignored, and the last of
-// several equal properties counts. The message points into record. Errors wrap
-// [ErrInvalid].
-func Parse(record []byte) (Message, error) {
+// Parse implements Codec. Property order is free, names are case-sensitive,
+// unknown properties are ignored, and the last of several equal properties
+// counts.
+func (jsonCodec) Parse(record []byte) (Message, error) {
 	var m Message
 	if err := wellFormed(record); err != nil {
 		return m, err
 	}
 	var seen fields
-	err := walk(record, func(name string, value json.RawMessage) error {
+	err := walk(record, func(name []byte, value json.RawMessage) error {
 		return m.set(name, value, &seen)
 	})
 	if err != nil {
@@ -59,34 +59,34 @@ func wellFormed(record []byte) error {
 
 // set stores one property. A property that does not belong to the type of the
 // message is read all the same: the type may come last.
-func (m *Message) set(name string, value json.RawMessage, seen *fields) error {
-	switch name {
+func (m *Message) set(name []byte, value json.RawMessage, seen *fields) error {
+	switch string(name) {
 	case "type":
 		*seen |= fieldType
-		n, err := integer(name, value)
+		n, err := integer(string(name), value)
 		m.Type = Type(n)
 		return err
 	case "invocationId":
-		return text(name, value, &m.ID)
+		return text(string(name), value, &m.ID)
 	case "target":
-		return text(name, value, &m.Target)
+		return text(string(name), value, &m.Target)
 	case "arguments":
 		*seen |= fieldArguments
-		return elements(name, value, &m.Args)
+		return m.setArguments(value)
 	case "streamIds":
 		return m.setStreams(value)
 	case "item":
-		m.Item = value
+		m.Item = Value{form: formJSON, raw: value}
 	case "result":
-		m.Result = value
+		m.Result = Value{form: formJSON, raw: value}
 	case "error":
 		m.Failed = string(value) != "null"
-		return text(name, value, &m.Error)
+		return text(string(name), value, &m.Error)
 	case "allowReconnect":
-		return boolean(name, value, &m.AllowReconnect)
+		return boolean(string(name), value, &m.AllowReconnect)
 	case "sequenceId":
 		*seen |= fieldSequence
-		n, err := integer(name, value)
+		n, err := integer(string(name), value)
 		m.SequenceID = uint64(max(n, 0))
 		return err
 	}
@@ -97,17 +97,21 @@ func (m *Message) setStreams(value json.RawMessage) error {
 	if string(value) == "null" {
 		return nil
 	}
-	var ids []json.RawMessage
-	if err := elements("streamIds", value, &ids); err != nil {
-		return err
-	}
-	m.StreamIDs = make([]string, len(ids))
-	for i, id := range ids {
-		if err := text("streamIds", id, &m.StreamIDs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	m.StreamIDs = nil
+	return elements("streamIds", value, func(e json.RawMessage) error {
+		var id string
+		err := text("streamIds", e, &id)
+		m.StreamIDs = append(m.StreamIDs, id)
+		return errors.Join(err, roomy(len(m.StreamIDs)))
+	})
+}
+
+func (m *Message) setArguments(value json.RawMessage) error {
+	m.Args = m.Args[:0]
+	return elements("arguments", value, func(e json.RawMessage) error {
+		m.Args = append(m.Args, Value{form: formJSON, raw: e})
+		return roomy(len(m.Args))
+	})
 }
 
 func integer(name string, value []byte) (int64, error) {
@@ -130,7 +134,8 @@ func text(name string, value json.RawMessage, into *string) error {
 	if value[0] != '"' {
 		return invalid("expected '%s' to be of type String", name)
 	}
-	return json.Unmarshal(value, into)
+	*into = key(value)
+	return nil
 }
 
 func boolean(name string, value json.RawMessage, into *bool) error {
@@ -141,19 +146,19 @@ func boolean(name string, value json.RawMessage, into *bool) error {
 	return nil
 }
 
-// elements cuts an array into its values, without decoding them.
-func elements(name string, value json.RawMessage, into *[]json.RawMessage) error {
+// elements calls each for every value of an array, without decoding them.
+func elements(name string, value json.RawMessage, each func(json.RawMessage) error) error {
 	if value[0] != '[' {
 		return invalid("expected '%s' to be of type Array", name)
 	}
-	list := (*into)[:0]
 	for i := space(value, 1); value[i] != ']'; {
 		end := skip(value, i)
-		list = append(list, value[i:end:end])
+		if err := each(value[i:end:end]); err != nil {
+			return err
+		}
 		if i = space(value, end); value[i] == ',' {
 			i = space(value, i+1)
 		}
 	}
-	*into = list
 	return nil
 }

@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
@@ -12,13 +13,13 @@ import (
 // brief writes a message so that a table can hold it.
 func brief(m protocol.Message) string {
 	s := []string{strings.Repeat("#", int(m.Type))}
-	for _, v := range []string{m.ID, m.Target, m.Error, string(m.Item), string(m.Result), strings.Join(m.StreamIDs, "+")} {
+	for _, v := range []string{m.ID, m.Target, m.Error, string(m.Item.JSON()), string(m.Result.JSON()), strings.Join(m.StreamIDs, "+")} {
 		if v != "" {
 			s = append(s, v)
 		}
 	}
 	for _, a := range m.Args {
-		s = append(s, string(a))
+		s = append(s, string(a.JSON()))
 	}
 	if m.AllowReconnect {
 		s = append(s, "again")
@@ -82,7 +83,7 @@ func TestParse(t *testing.T) {
 		{"too deep", `{"type":1,"target":"a","arguments":` + deep(64) + `}`, "!message is nested deeper than 64"},
 		{"far too deep", strings.Repeat("[", 30_000), "!message is nested deeper than 64"},
 	} {
-		m, err := protocol.Parse([]byte(tc.in))
+		m, err := protocol.JSON.Parse([]byte(tc.in))
 		got := brief(m)
 		if err != nil {
 			got = "!" + err.Error()
@@ -98,7 +99,8 @@ func TestHandshake(t *testing.T) {
 		{"vendor", `{"protocol":"json","version":1}`, "", ""},
 		{"stateful reconnect", `{"version":2,"protocol":"json"}`, "", ""},
 		{"more properties", `{"protocol":"json","version":1,"x":{}}`, "", ""},
-		{"other protocol", `{"protocol":"messagepack","version":1}`, "", "The protocol 'messagepack' is not supported."},
+		{"messagepack", `{"protocol":"messagepack","version":2}`, "", ""},
+		{"other protocol", `{"protocol":"blazorpack","version":1}`, "", "The protocol 'blazorpack' is not supported."},
 		{"exact name", `{"protocol":"JSON","version":1}`, "", "The protocol 'JSON' is not supported."},
 		{"version 0", `{"protocol":"json","version":0}`, "", "The server does not support version 0 of the 'json' protocol."},
 		{"version 3", `{"protocol":"json","version":3}`, "", "The server does not support version 3 of the 'json' protocol."},
@@ -154,20 +156,38 @@ func TestSplitter(t *testing.T) {
 }
 
 func TestAppend(t *testing.T) {
-	call, err := protocol.AppendInvocation(nil, "", "Push", []any{1, "a\"\x1e<\xff", nil, true, map[string]int{"n": 1}, []byte{1}})
-	if err != nil {
-		t.Fatal(err)
+	for _, tc := range []struct {
+		m          protocol.Message
+		json, pack string
+	}{
+		{protocol.Message{Type: protocol.Invocation, Target: "Push", Args: protocol.Values(1, "a\"\x1e<\xff", nil, true, map[string]int{"n": 1}, []byte{1})},
+			`{"type":1,"target":"Push","arguments":[1,"a\"\u001e<\ufffd",null,true,{"n":1},"AQ=="]}`, "1c950180c0a45075736896" + "01" + "a761221e3cefbfbd" + "c0c3" + "81a16e01" + "c40101"},
+		{protocol.Message{Type: protocol.Completion, ID: "7", Result: protocol.Of(nil)}, `{"type":3,"invocationId":"7","result":null}`, "07950380a13703c0"},
+		{protocol.Message{Type: protocol.Completion, ID: "7"}, `{"type":3,"invocationId":"7"}`, "06940380a13702"},
+		{protocol.Message{Type: protocol.Completion, ID: "7", Failed: true, Error: "x"}, `{"type":3,"invocationId":"7","error":"x"}`, "08950380a13701a178"},
+		{protocol.Message{Type: protocol.CancelInvocation, ID: "7"}, `{"type":5,"invocationId":"7"}`, "05930580a137"},
+		{protocol.Message{Type: protocol.StreamItem, ID: "7", Item: protocol.Of(true)}, `{"type":2,"invocationId":"7","item":true}`, "06940280a137c3"},
+		{protocol.Message{Type: protocol.StreamInvocation, ID: "7", Target: "X", StreamIDs: []string{"1", "2"}},
+			`{"type":4,"invocationId":"7","target":"X","arguments":[],"streamIds":["1","2"]}`, "0d960480a137a1589092a131a132"},
+		{protocol.Message{Type: protocol.Ping}, `{"type":6}`, "029106"},
+		{protocol.Message{Type: protocol.Close, AllowReconnect: true}, `{"type":7,"allowReconnect":true}`, "049307c0c3"},
+		{protocol.Message{Type: protocol.Close, Error: "x"}, `{"type":7,"error":"x"}`, "059307a178c2"},
+		{protocol.Message{Type: protocol.Ack, SequenceID: 1 << 40}, `{"type":8,"sequenceId":1099511627776}`, "0b9208cf0000010000000000"},
+		{protocol.Message{Type: protocol.Sequence, SequenceID: 3}, `{"type":9,"sequenceId":3}`, "03920903"},
+	} {
+		text, err := protocol.JSON.Append(nil, &tc.m)
+		if want := strings.ReplaceAll(tc.json, `\ufffd`, "\ufffd") + "\x1e"; err != nil || string(text) != want {
+			t.Errorf("got %s, %v, want %s", text, err, want)
+		}
+		packed, err := protocol.MessagePack.Append(nil, &tc.m)
+		if err != nil || hex.EncodeToString(packed) != tc.pack {
+			t.Errorf("%s: got %x, %v, want %s", tc.json, packed, err, tc.pack)
+		}
 	}
-	result, _ := protocol.AppendResult(nil, "7", nil)
+}
+
+func TestAppendHandshake(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
-		{string(call), `{"type":1,"target":"Push","arguments":[1,"a\"\u001e<�",null,true,{"n":1},"AQ=="]}` + "\x1e"},
-		{string(result), `{"type":3,"invocationId":"7","result":null}` + "\x1e"},
-		{string(protocol.AppendVoid(nil, "7")), `{"type":3,"invocationId":"7"}` + "\x1e"},
-		{string(protocol.AppendError(nil, "7", "x")), `{"type":3,"invocationId":"7","error":"x"}` + "\x1e"},
-		{string(protocol.AppendCancel(nil, "7")), `{"type":5,"invocationId":"7"}` + "\x1e"},
-		{string(protocol.AppendPing(nil)), `{"type":6}` + "\x1e"},
-		{string(protocol.AppendClose(nil, "", true)), `{"type":7,"allowReconnect":true}` + "\x1e"},
-		{string(protocol.AppendClose(nil, "x", false)), `{"type":7,"error":"x"}` + "\x1e"},
 		{string(protocol.AppendHandshake(nil, protocol.Handshake{Protocol: "json", Version: 1})), `{"protocol":"json","version":1}` + "\x1e"},
 		{string(protocol.AppendHandshakeReply(nil, "")), "{}\x1e"},
 		{string(protocol.AppendHandshakeReply(nil, "x")), `{"error":"x"}` + "\x1e"},
@@ -176,7 +196,21 @@ func TestAppend(t *testing.T) {
 			t.Errorf("got %s, want %s", tc.got, tc.want)
 		}
 	}
-	if b, err := protocol.AppendInvocation([]byte("x"), "", "Push", []any{make(chan int)}); err == nil || string(b) != "x" {
-		t.Errorf("an argument without JSON: %q, %v", b, err)
+}
+
+func TestAppendWhatHasNoEncoding(t *testing.T) {
+	type loop struct{ Next *loop }
+	ring := &loop{}
+	ring.Next = ring
+	for name, v := range map[string]any{"channel": make(chan int), "function": func() {}, "channel inside": []any{make(chan int)}, "ring": ring} {
+		for _, c := range []protocol.Codec{protocol.JSON, protocol.MessagePack} {
+			b, err := c.Append([]byte("x"), &protocol.Message{Type: protocol.Invocation, Target: "Push", Args: protocol.Values(1, v)})
+			if err == nil || string(b) != "x" {
+				t.Errorf("%s in %s: %q, %v", name, c.Name(), b, err)
+			}
+		}
+	}
+	if b, err := protocol.JSON.Append(nil, &protocol.Message{Type: 10}); err == nil {
+		t.Errorf("a type that is none: %q", b)
 	}
 }

@@ -1,19 +1,22 @@
 package protocol
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // The functions of this file walk over JSON text that wellFormed has accepted;
 // they find edges and check nothing.
 
 // walk calls each for every property of the object in record.
-func walk(record []byte, each func(name string, value json.RawMessage) error) error {
+func walk(record []byte, each func(name []byte, value json.RawMessage) error) error {
 	i := space(record, 0)
 	if record[i] != '{' {
 		return invalid("expected a JSON object")
 	}
 	for i = space(record, i+1); record[i] != '}'; {
 		end := skip(record, i)
-		name := key(record[i:end])
+		name := name(record[i:end])
 		i = space(record, space(record, end)+1) // over the colon
 		end = skip(record, i)
 		if err := each(name, record[i:end:end]); err != nil {
@@ -26,19 +29,20 @@ func walk(record []byte, each func(name string, value json.RawMessage) error) er
 	return nil
 }
 
-// key gives the name in a quoted string. Escapes are legal in names.
-func key(quoted []byte) string {
-	for _, c := range quoted {
-		if c == '\\' {
-			var s string
-			if json.Unmarshal(quoted, &s) != nil {
-				return ""
-			}
-			return s
-		}
+// name gives what a quoted string says. Escapes are legal in names.
+func name(quoted []byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
 	}
-	return string(quoted[1 : len(quoted)-1])
+	var s string
+	if json.Unmarshal(quoted, &s) != nil {
+		return nil
+	}
+	return []byte(s)
 }
+
+// key is name as a string of its own.
+func key(quoted []byte) string { return string(name(quoted)) }
 
 // space gives the index of the first byte from i on that is not white space.
 func space(b []byte, i int) int {

@@ -50,6 +50,11 @@ type Options struct {
 	Header http.Header
 	// AccessToken is sent as bearer token.
 	AccessToken string
+	// Transport is how to connect; default [WebSockets].
+	Transport Transport
+	// Stateful asks for stateful reconnect: the client resumes its connection when
+	// a WebSocket breaks, and misses nothing. See [Client.Cut].
+	Stateful bool
 	// SkipNegotiation opens the WebSocket at once.
 	SkipNegotiation bool
 	// On are handlers that are there before the first event can come.
@@ -65,11 +70,21 @@ type Options struct {
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
+// Transport is how a client connects.
+type Transport int
+
+// The transports.
+const (
+	WebSockets Transport = iota
+	ServerSentEvents
+	LongPolling
+)
+
 // Client is one connection to a hub. It is safe for concurrent use.
 type Client struct {
 	opts  Options
 	id    string
-	link  *transport.Client
+	link  *wire
 	split *protocol.Splitter
 	tasks sync.WaitGroup
 	done  chan struct{} // the reader has ended
@@ -79,6 +94,8 @@ type Client struct {
 	handlers map[string]func([]json.RawMessage)
 	events   []protocol.Message
 	calls    map[string]chan protocol.Message
+	streams  map[string]*Stream
+	answers  map[string]func([]json.RawMessage) (any, error)
 	last     uint64
 	ended    bool
 	err      error
@@ -101,15 +118,17 @@ func Dial(ctx context.Context, hubURL string, opts Options) (*Client, error) {
 			return nil, fmt.Errorf("negotiate: %w", err)
 		}
 	}
-	to := "ws" + strings.TrimPrefix(n.url, "http")
-	link, err := transport.Dial(ctx, to, transport.DialConfig{Header: opts.Header, NetDial: opts.NetDial, TLS: opts.TLS})
-	if err != nil {
+	way := &wire{dial: dialer(n.url, opts), codec: protocol.JSON, stateful: n.stateful}
+	if err := way.open(ctx); err != nil {
 		return nil, err
 	}
-	c := newClient(opts, n.id, link)
+	c := newClient(opts, n.id, way)
 	if err := c.shake(ctx); err != nil {
-		_ = link.Close()
+		_ = way.Close()
 		return nil, err
+	}
+	if n.stateful {
+		c.tasks.Go(func() { way.acknowledge(c.done) })
 	}
 	c.tasks.Go(c.read)
 	c.tasks.Go(c.handle)
@@ -117,7 +136,7 @@ func Dial(ctx context.Context, hubURL string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-func newClient(opts Options, id string, link *transport.Client) *Client {
+func newClient(opts Options, id string, link *wire) *Client {
 	if opts.PingInterval == 0 {
 		opts.PingInterval = 15 * time.Second
 	}
@@ -139,7 +158,11 @@ func newClient(opts Options, id string, link *transport.Client) *Client {
 func (c *Client) shake(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.link.Close() })
 	defer stop()
-	hello := protocol.AppendHandshake(nil, protocol.Handshake{Protocol: protocol.NameJSON, Version: 1})
+	version := 1
+	if c.link.stateful {
+		version = 2
+	}
+	hello := protocol.AppendHandshake(nil, protocol.Handshake{Protocol: protocol.NameJSON, Version: version})
 	if err := c.link.Send(hello); err != nil {
 		return err
 	}
@@ -191,7 +214,7 @@ func (c *Client) Invoke(ctx context.Context, method string, args ...any) (json.R
 		if m.Failed {
 			return nil, Error(m.Error)
 		}
-		return m.Result, nil
+		return m.Result.JSON(), nil
 	case <-ctx.Done():
 		_ = c.link.Send(protocol.AppendCancel(nil, id)) // an error means that the connection is ending
 		return nil, ctx.Err()
@@ -222,10 +245,15 @@ func (c *Client) register() (string, chan protocol.Message, error) {
 	if c.ended {
 		return "", nil, c.err
 	}
-	c.last++
-	id, answer := strconv.FormatUint(c.last, 10), make(chan protocol.Message, 1)
+	id, answer := c.newID(), make(chan protocol.Message, 1)
 	c.calls[id] = answer
 	return id, answer, nil
+}
+
+// newID gives the id of a call or an upload; c.mu is held.
+func (c *Client) newID() string {
+	c.last++
+	return strconv.FormatUint(c.last, 10)
 }
 
 func (c *Client) unregister(id string) {

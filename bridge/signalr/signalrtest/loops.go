@@ -2,6 +2,7 @@ package signalrtest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -20,6 +21,10 @@ func (c *Client) read() {
 	for {
 		c.watch()
 		if err := c.receive(c.record); err != nil {
+			if !c.ending() && c.link.resume(err) {
+				c.split.Reset() // the server sends whole messages again
+				continue
+			}
 			if errors.Is(err, io.EOF) {
 				err = ErrClosed
 			}
@@ -27,6 +32,12 @@ func (c *Client) read() {
 			return
 		}
 	}
+}
+
+func (c *Client) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 // watch arms the server's timeout, unless the client is ending.
@@ -48,11 +59,22 @@ func (c *Client) record(b []byte) error {
 	if err != nil {
 		return err
 	}
+	if !c.link.accept(m) {
+		return nil
+	}
 	switch m.Type {
 	case protocol.Invocation:
+		if m.ID != "" {
+			c.tasks.Go(func() { c.asked(m) })
+			return nil
+		}
 		return c.event(m)
+	case protocol.StreamItem:
+		c.streamed(m)
 	case protocol.Completion:
-		c.complete(m)
+		if !c.streamed(m) {
+			c.complete(m)
+		}
 	case protocol.Close:
 		c.end(&CloseError{m.Error, m.AllowReconnect})
 		return io.EOF
@@ -94,10 +116,19 @@ func (c *Client) handle() {
 			f := c.handlers[strings.ToLower(m.Target)]
 			c.mu.Unlock()
 			if f != nil {
-				f(m.Args)
+				f(texts(m.Args))
 			}
 		}
 	}
+}
+
+// texts gives values as JSON.
+func texts(values []protocol.Value) []json.RawMessage {
+	list := make([]json.RawMessage, len(values))
+	for i, v := range values {
+		list[i] = v.JSON()
+	}
+	return list
 }
 
 // next waits for events; nil is the end.

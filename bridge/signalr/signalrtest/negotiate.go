@@ -16,7 +16,8 @@ const hops = 100
 
 // negotiated is where to open the WebSocket, and as whom.
 type negotiated struct {
-	url, id string
+	url, id  string
+	stateful bool
 }
 
 type negotiateAnswer struct {
@@ -25,6 +26,7 @@ type negotiateAnswer struct {
 	Token       string `json:"connectionToken"`
 	URL         string `json:"url"`
 	AccessToken string `json:"accessToken"`
+	Stateful    bool   `json:"useStatefulReconnect"`
 	Error       string `json:"error"`
 }
 
@@ -33,7 +35,7 @@ type negotiateAnswer struct {
 func negotiate(ctx context.Context, hubURL string, opts Options) (negotiated, error) {
 	web := &http.Client{Transport: &http.Transport{DialContext: opts.NetDial, TLSClientConfig: opts.TLS, DisableKeepAlives: true}}
 	for range hops {
-		a, err := ask(ctx, web, hubURL, opts.Header)
+		a, err := ask(ctx, web, hubURL, opts)
 		switch {
 		case err != nil:
 			return negotiated{}, err
@@ -45,7 +47,7 @@ func negotiate(ctx context.Context, hubURL string, opts Options) (negotiated, er
 				token = a.ID
 			}
 			to, err := withQuery(hubURL, "", "id", token)
-			return negotiated{url: to, id: a.ID}, err
+			return negotiated{to, a.ID, a.Stateful}, err
 		}
 		hubURL = a.URL
 		if a.AccessToken != "" {
@@ -55,16 +57,21 @@ func negotiate(ctx context.Context, hubURL string, opts Options) (negotiated, er
 	return negotiated{}, errors.New("too many redirections")
 }
 
-func ask(ctx context.Context, web *http.Client, hubURL string, header http.Header) (a negotiateAnswer, err error) {
+func ask(ctx context.Context, web *http.Client, hubURL string, opts Options) (a negotiateAnswer, err error) {
 	to, err := withQuery(hubURL, "/negotiate", "negotiateVersion", "1")
 	if err != nil {
 		return a, err
+	}
+	if opts.Stateful {
+		if to, err = withQuery(to, "", "useStatefulReconnect", "true"); err != nil {
+			return a, err
+		}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, nil)
 	if err != nil {
 		return a, err
 	}
-	r.Header = header
+	r.Header = opts.Header
 	w, err := web.Do(r)
 	if err != nil {
 		return a, err

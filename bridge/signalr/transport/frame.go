@@ -22,6 +22,7 @@ const (
 	CloseTooBig      = 1009
 	CloseInternal    = 1011
 
+	closeAway = 1001
 	closeNone = 1005 // what the library reports for a close frame without code
 )
 
@@ -65,7 +66,36 @@ func CloseReply(code int) []byte {
 	return CloseFrame(code)
 }
 
+// Leaving says whether a client that closes with this code has no more need of
+// its connection: it said so, it gave no reason, or its page is gone.
+func Leaving(code int) bool {
+	return code == CloseNormal || code == closeAway || code == closeNone
+}
+
 // PongFrame is the answer to a ping with the given data, at most 125 bytes.
 func PongFrame(data string) []byte {
 	return append([]byte{final | opPong, byte(len(data))}, data...)
+}
+
+// unframe hands the payload of each data frame to take, in order, and says
+// whether there was a close frame. It reads what [Seal] and the others here
+// make: whole, final, unmasked frames.
+func unframe(frames []byte, take func(payload []byte)) (closed bool) {
+	for len(frames) >= 2 {
+		kind, n, start := frames[0]&^final, int(frames[1]), 2
+		switch n {
+		case 126:
+			n, start = int(binary.BigEndian.Uint16(frames[2:])), 4
+		case 127:
+			n, start = int(binary.BigEndian.Uint64(frames[2:])), 10
+		}
+		switch kind {
+		case Text, Binary:
+			take(frames[start : start+n])
+		case opClose:
+			return true
+		}
+		frames = frames[start+n:]
+	}
+	return false
 }

@@ -37,6 +37,7 @@ type Events struct {
 type Socket struct {
 	ws  *websocket.Conn
 	raw net.Conn
+	fd  descriptor // nil when raw is no plain TCP connection
 }
 
 // Pools shared by all sockets; they hold buffers, no state.
@@ -61,7 +62,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, checkOrigin func(*http.Requ
 	ws.SetCloseHandler(func(code int, _ string) error { ev.Close(code); return nil })
 	raw := ws.NetConn()
 	bound(raw)
-	return &Socket{ws: ws, raw: raw}, nil
+	return &Socket{ws: ws, raw: raw, fd: direct(raw)}, nil
 }
 
 func bound(c net.Conn) {

@@ -1,0 +1,48 @@
+package signalr
+
+// HubContext is what a program outside of the hub's methods needs of a
+// [Server]: to send, to ask, and to change groups. It is safe for concurrent use
+// and may be handed to code that must not register methods.
+type HubContext interface {
+	All() Target
+	AllExcept(ids ...string) Target
+	Client(id string) Target
+	Clients(ids ...string) Target
+	Group(name string) Target
+	GroupExcept(name string, ids ...string) Target
+	Groups(names ...string) Target
+	User(id string) Target
+	Users(ids ...string) Target
+	Attribute(key, value string) Target
+
+	// Conn returns a connection, to ask its client ([Conn.Invoke], [Ask]); nil
+	// when there is none.
+	Conn(id string) *Conn
+	// Members lists a group.
+	Members(group string) []*Conn
+	// AddToGroup is [Conn.Join] for the connection with that id.
+	AddToGroup(id, group string) error
+	// RemoveFromGroup is [Conn.Leave] for the connection with that id.
+	RemoveFromGroup(id, group string)
+}
+
+var _ HubContext = (*Server)(nil)
+
+// AddToGroup makes the connection with that id a member of a group; see
+// [Conn.Join]. Without such a connection it fails with [ErrClosed].
+func (s *Server) AddToGroup(id, group string) error {
+	c := s.find(id)
+	if c == nil {
+		return ErrClosed
+	}
+	_, err := c.Join(group)
+	return err
+}
+
+// RemoveFromGroup ends the membership of the connection with that id, if there
+// is one.
+func (s *Server) RemoveFromGroup(id, group string) {
+	if c := s.find(id); c != nil {
+		c.Leave(group)
+	}
+}

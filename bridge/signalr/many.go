@@ -1,0 +1,84 @@
+package signalr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+)
+
+// ErrNobody is returned when a question to a [Target] finds no connection.
+var ErrNobody = errors.New("no connection to ask")
+
+// Answer is what one client answered.
+type Answer[R any] struct {
+	// Conn is who was asked.
+	Conn *Conn
+	// Result is the answer; the zero value when there is an error.
+	Result R
+	// Err is as with [Conn.Invoke].
+	Err error
+}
+
+// InvokeOne calls a method of every connection of the target and takes the
+// first answer that is no error; the others are no longer waited for, and their
+// answers are ignored (the protocol has no word that would tell these clients).
+// Without a good answer the error has those of all, or is [ErrNobody]. ctx
+// bounds the waiting.
+func (t Target) InvokeOne(ctx context.Context, method string, args ...any) (*Conn, json.RawMessage, error) {
+	c, v, err := askOne[value](ctx, t, method, args...)
+	return c, asJSON(v), err
+}
+
+// InvokeAll calls a method of every connection of the target and waits until
+// each has answered or failed, or ctx ends. The answers are in no order.
+func (t Target) InvokeAll(ctx context.Context, method string, args ...any) []Answer[json.RawMessage] {
+	var list []Answer[json.RawMessage]
+	for _, a := range askAll[value](ctx, t, method, args...) {
+		list = append(list, Answer[json.RawMessage]{a.Conn, asJSON(a.Result), a.Err})
+	}
+	return list
+}
+
+func askOne[R any](ctx context.Context, t Target, method string, args ...any) (who *Conn, r R, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var errs []error
+	answers, wait := ask[R](ctx, t, method, args)
+	defer wait()
+	defer cancel()
+	for a := range answers {
+		if a.Err == nil {
+			return a.Conn, a.Result, nil
+		}
+		errs = append(errs, a.Err)
+	}
+	if len(errs) == 0 {
+		return nil, r, ErrNobody
+	}
+	return nil, r, errors.Join(errs...)
+}
+
+func askAll[R any](ctx context.Context, t Target, method string, args ...any) (list []Answer[R]) {
+	answers, wait := ask[R](ctx, t, method, args)
+	defer wait()
+	for a := range answers {
+		list = append(list, a)
+	}
+	return list
+}
+
+// ask asks every connection of a target at once. The channel is closed when all
+// have answered, and wait returns then.
+func ask[R any](ctx context.Context, t Target, method string, args []any) (answers <-chan Answer[R], wait func()) {
+	conns := t.Conns()
+	all := make(chan Answer[R], len(conns))
+	var asked, closed sync.WaitGroup
+	for _, c := range conns {
+		asked.Go(func() {
+			r, err := Ask[R](ctx, c, method, args...)
+			all <- Answer[R]{c, r, err}
+		})
+	}
+	closed.Go(func() { asked.Wait(); close(all) })
+	return all, closed.Wait
+}

@@ -1,0 +1,164 @@
+package signalr
+
+import "sync"
+
+// tape is the sending half of a connection that survives its transport: it
+// numbers what counts, in the order in which it is queued, and keeps it until
+// the client acknowledges it. Whatever is sent to the connection, by a call or
+// by a group, passes [tape.post]; numbering and queueing are one step, so that
+// nothing comes between a replay and what follows it.
+//
+// Ids begin with 1 and are never reset (HubProtocol.md, Stateful reconnect).
+type tape struct {
+	limit int // bytes that may be unacknowledged
+
+	mu    sync.Mutex
+	on    bool     // the client speaks version 2
+	over  bool     // the connection has ended
+	line  *line    // nil: there is no transport now
+	next  *line    // taken over, and not yet read from
+	kept  []*frame // unacknowledged
+	first uint64   // id of kept[0], or of the next message
+	bytes int      // of kept
+	wake  chan struct{}
+}
+
+// start sets the first line.
+func (t *tape) start(l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line = l
+}
+
+// enable begins to count and to keep; without it the connection ends with its
+// first line.
+func (t *tape) enable() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.on = true
+}
+
+// enabled says whether the connection outlives its line.
+func (t *tape) enabled() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.on && !t.over
+}
+
+// post queues frames on the current line, if there is one, and keeps those that
+// count for a replay.
+func (t *tape) post(seal bool, frames []*frame) (verdict, *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return refused, nil
+	}
+	if t.on && !t.keep(frames) {
+		return overflow, nil
+	}
+	t.over = seal
+	v := refused
+	if t.line != nil {
+		v = t.line.out.put(seal, frames...)
+	}
+	if v == refused && t.on {
+		return queued, nil // the line is dead, and the replay will bring them
+	}
+	return v, t.line
+}
+
+// keep adds what counts; false when it does not fit.
+func (t *tape) keep(frames []*frame) bool {
+	n := 0
+	for _, f := range frames {
+		if f.counts {
+			n += len(f.b)
+		}
+	}
+	if t.bytes+n > t.limit && t.bytes > 0 {
+		return false
+	}
+	for _, f := range frames {
+		if f.counts {
+			t.kept = append(t.kept, f)
+		}
+	}
+	t.bytes += n
+	return true
+}
+
+// room says whether n more bytes can be kept.
+func (t *tape) room(n int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bytes == 0 || t.bytes+n <= t.limit
+}
+
+// ack forgets what the client has processed. An id that is too low or too high
+// does no harm.
+func (t *tape) ack(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for n < len(t.kept) && t.first+uint64(n) <= id {
+		t.bytes -= len(t.kept[n].b)
+		n++
+	}
+	t.first += uint64(n)
+	if n == len(t.kept) {
+		t.kept = nil // an idle connection holds nothing
+		return
+	}
+	left := copy(t.kept, t.kept[n:])
+	clear(t.kept[left:])
+	t.kept = t.kept[:left]
+}
+
+// attach makes l the current line: the id of the first message that follows,
+// everything unacknowledged, and then whatever is sent. It answers the line that
+// was current, and one that was attached before and that nobody will read; ok is
+// false when the connection has ended.
+func (t *tape) attach(l *line) (before, unread *line, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || !t.on {
+		return nil, nil, false
+	}
+	before, unread = t.line, t.next
+	t.line, t.next = l, l
+	l.c.line.Store(l)
+	l.put(false, append([]*frame{l.c.sequence(t.first)}, t.kept...)...)
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+	return before, unread, true
+}
+
+// lose notes that l carries nothing any more.
+func (t *tape) lose(l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.line == l {
+		t.line = nil
+	}
+}
+
+// take answers the line that is to be read next, nil when there is none.
+func (t *tape) take() *line {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.next
+	t.next = nil
+	return l
+}
+
+// end refuses lines and messages from now on. It answers a line that was
+// attached and that nobody will read.
+func (t *tape) end() (unread *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over, t.kept, t.bytes = true, nil, 0
+	unread, t.next = t.next, nil
+	return unread
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a server in a process of its own.
+type server struct {
+	kind string
+	addr string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+}
+
+// startServer starts one; in profiles, if there is such a directory, it leaves a
+// CPU profile.
+func startServer(ctx context.Context, kind, profiles string) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"hub-serve", "--kind", kind}
+	if profiles != "" {
+		args = append(args, "--profile", filepath.Join(profiles, kind+".pprof"))
+	}
+	s := &server{kind: kind, cmd: exec.CommandContext(ctx, self, args...)}
+	s.cmd.Stderr = os.Stderr
+	if s.in, err = s.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("start the %s server: %w", kind, err)
+	}
+	s.addr = strings.TrimSpace(line)
+	return s, nil
+}
+
+// stop ends the process and waits for it.
+func (s *server) stop() {
+	_ = s.in.Close()
+	_ = s.cmd.Wait()
+}
+
+// inside asks the server.
+func (s *server) inside() (inside, error) {
+	var is inside
+	err := s.get("/inside", func(r io.Reader) error { return json.NewDecoder(r).Decode(&is) })
+	return is, err
+}
+
+// joined waits until the server has n members.
+func (s *server) joined(ctx context.Context, n int) error {
+	return s.await(ctx, 30*time.Second, func(is inside) bool { return is.Members == n })
+}
+
+// await asks the server until it is as wanted.
+func (s *server) await(ctx context.Context, patience time.Duration, wanted func(inside) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		is, err := s.inside()
+		if err != nil || wanted(is) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the %s server has %+v after %v", s.kind, is, patience)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// settle makes the server give back the memory that it does not use.
+func (s *server) settle() error {
+	return s.get("/settle", func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err })
+}
+
+func (s *server) get(path string, take func(io.Reader) error) error {
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	a, err := client.Get("http://" + s.addr + path)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	return take(a.Body)
+}
+
+// ticks is the kernel's unit of processor time, which is the same everywhere.
+const ticks = 100
+
+// cpu is how much processor time the server has taken, in seconds.
+func (s *server) cpu() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name may have spaces
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("%q has no times", b)
+	}
+	user, err1 := strconv.ParseFloat(string(fields[11]), 64)
+	system, err2 := strconv.ParseFloat(string(fields[12]), 64)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("%q has no times", b)
+	}
+	return (user + system) / ticks, nil
+}
+
+// rss is how much memory of the server is resident, in bytes.
+func (s *server) rss() (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS")
+}
+
+// raiseFiles lets the process have as many descriptors as it may.
+func raiseFiles() {
+	for _, want := range []uint64{1 << 17, 1 << 16, 1 << 15} {
+		limit := syscall.Rlimit{Cur: want, Max: want}
+		var now syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now) == nil && now.Cur >= want {
+			return
+		}
+		if now.Max >= want {
+			limit.Max = now.Max
+		}
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+			return
+		}
+	}
+}
