@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
@@ -151,6 +153,22 @@ func TestWritesAnswerTheWholeObject(t *testing.T) {
 		}
 		if o.ID == "hall" && (*o.Area != "late" || o.Node != "hub-1" || o.Name != "Hall") {
 			t.Errorf("an assigned sensor: %s", got)
+		}
+	}
+}
+
+// What the registry or the roster has, REST shows: the view may lag behind.
+func TestReadsSeeWhatHasHappened(t *testing.T) {
+	h, r, _ := started(t, nil)
+	for i := range 50 {
+		id := fmt.Sprint("gate-", i)
+		if _, _, err := h.roster.Register(arbiter.Player{Device: area.DeviceID(id), Area: "wing-" + id, Via: area.ViaMQTT, Link: "mqtt/x"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/devices/" + id, "/areas/wing-" + id} {
+			if code, body := get(t, r.HTTP+"/api/v1"+path); code != http.StatusOK {
+				t.Fatalf("GET %s right after %s came: %s", path, id, body)
+			}
 		}
 	}
 }

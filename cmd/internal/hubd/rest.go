@@ -13,11 +13,18 @@ import (
 )
 
 // areas are the areas of REST: shown as the view has them, kept by the roster.
+// Reading catches up first: who has heard of a thing finds it.
 type areas struct{ h *Hub }
 
-func (a areas) Areas() []area.Area { return a.h.view.Areas() }
+func (a areas) Areas() []area.Area {
+	a.h.view.CatchUp()
+	return a.h.view.Areas()
+}
 
-func (a areas) Area(name area.Name) (area.Area, bool) { return a.h.view.Area(name) }
+func (a areas) Area(name area.Name) (area.Area, bool) {
+	a.h.view.CatchUp()
+	return a.h.view.Area(name)
+}
 
 func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
 	return a.keep(n, a.h.roster.Create)
@@ -60,9 +67,15 @@ func (a areas) RemoveArea(_ context.Context, name area.Name) error { return a.h.
 // registry's.
 type devices struct{ h *Hub }
 
-func (d devices) Devices() []area.Device { return d.h.view.Devices(bridge.DeviceFilter{}) }
+func (d devices) Devices() []area.Device {
+	d.h.view.CatchUp()
+	return d.h.view.Devices(bridge.DeviceFilter{})
+}
 
-func (d devices) Device(id area.DeviceID) (area.Device, bool) { return d.h.view.Device(id) }
+func (d devices) Device(id area.DeviceID) (area.Device, bool) {
+	d.h.view.CatchUp()
+	return d.h.view.Device(id)
+}
 
 func (d devices) Assign(_ context.Context, id area.DeviceID, as registry.Assignment) (area.Device, error) {
 	if as.Area != nil && *as.Area != area.Unassigned {
