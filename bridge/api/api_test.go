@@ -194,6 +194,14 @@ func TestOrders(t *testing.T) {
 	t.Error("the bound of orders is not kept")
 }
 
+func TestACourseHasWhatHasJustCome(t *testing.T) {
+	w := newWorld(t)
+	w.want(200, "GET", "/readings?step=1m", "")
+	if !w.site.asked.After(noon) {
+		t.Errorf("the course ends before %s, and leaves out a reading of %s", w.site.asked, noon)
+	}
+}
+
 func TestAreasAreChanged(t *testing.T) {
 	w := newWorld(t)
 	w.want(201, "POST", "/areas", `{"id":"late","name":"Late Wing"}`)

@@ -49,7 +49,7 @@ func (a *API) course(c *call, q *query, f registry.Filter) (answer, error) {
 	from, to := q.instant("from"), q.instant("to")
 	step := q.duration("step", leastStep, 24*time.Hour, defaultStep)
 	if to.IsZero() {
-		to = area.At(a.cfg.Now())
+		to = area.At(a.cfg.Now().Add(time.Millisecond)) // to is left out; what has just come is not
 	}
 	if from.IsZero() {
 		from = area.At(to.Add(-time.Hour))
