@@ -16,8 +16,8 @@
 // to the caller, any other error is not (unless EnableDetailedErrors).
 //
 // Events go to a connection ([Conn.Send]) or to a [Target]: a group, all, one id,
-// a group but some. An event is encoded once and its frame is shared. Sending
-// never blocks. To one connection, everything that one goroutine sends stays in
+// a group but some. An event is encoded once in each protocol that is spoken by
+// those whom it reaches, and its frame is shared. Sending never blocks. To one connection, everything that one goroutine sends stays in
 // order, completions included; the events of one group have one order, the same
 // for every member.
 //
@@ -41,15 +41,20 @@
 // # Goroutines
 //
 // Per connection: a reader, which owns the connection, started by ServeHTTP; ends
-// with the socket. A worker that runs calls, started when a call comes, ends when
-// none waits. A drain that writes, started when something is queued, ends when the
-// queue is empty. The reader waits for both; [Server.Run] waits for every reader.
-// Run's own goroutine pings, finds silent clients and forgets unopened
-// negotiations.
+// with the socket. It runs a lone call itself; when that takes longer than an
+// instant another goroutine becomes the reader (inline.go). Other calls run in
+// workers of the server, started when a call comes; a few of them wait for the
+// next one until Run ends (crew.go). Calls with streams have goroutines of their
+// own. What is sent is written by the sender, or for groups by one worker for
+// each processor, started when something is queued, which ends when nothing is
+// (writer.go); a peer that takes nothing at once, and every connection that is no
+// plain TCP, is written to by a drain, which ends when the queue is empty. The
+// reader waits for its calls and drains; [Server.Run] waits for every reader and
+// worker. Run's own goroutine pings, finds silent clients and long calls, and
+// forgets unopened negotiations.
 //
 // # What it does not do
 //
-// Only WebSockets and only the JSON protocol; no server streams, uploads or client
-// results; no stateful reconnect; no other node. Groups and ids end with the
+// No other node: groups and ids end with the
 // process.
 package signalr

@@ -154,25 +154,34 @@ const hex = "0123456789abcdef"
 // appendText appends s as a JSON string.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
+	done := 0 // what is before is appended; from here on it can be, as it is
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			b = utf8.AppendRune(b, r) // an invalid byte becomes U+FFFD
+		if c := s[i]; c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r >= utf8.RuneSelf && (r != utf8.RuneError || n > 1) {
 			i += n
 			continue
 		}
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, '\\', 'n')
-		case c < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			b = append(b, c)
-		}
-		i++
+		b = appendEscaped(append(b, s[done:i]...), r)
+		i += n
+		done = i
 	}
-	return append(b, '"')
+	return append(append(b, s[done:]...), '"')
+}
+
+// appendEscaped appends what a JSON string cannot have as it is; an invalid byte
+// becomes U+FFFD.
+func appendEscaped(b []byte, r rune) []byte {
+	switch {
+	case r == '"' || r == '\\':
+		return append(b, '\\', byte(r))
+	case r == '\n':
+		return append(b, '\\', 'n')
+	case r < 0x20:
+		return append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+	}
+	return utf8.AppendRune(b, r)
 }

@@ -39,8 +39,7 @@ func (jsonCodec) Parse(record []byte) (Message, error) {
 	return m, m.check(seen)
 }
 
-// wellFormed checks all that must hold before the bytes are walked: depth
-// first, because it bounds what the syntax check may recurse into.
+// wellFormed checks all that must hold before the bytes are walked.
 func wellFormed(record []byte) error {
 	switch {
 	case len(record) == 0:
@@ -49,12 +48,15 @@ func wellFormed(record []byte) error {
 		// A client that gets these bytes in a text frame must drop its socket, so
 		// they are stopped where they come in.
 		return invalid("message is not valid UTF-8")
-	case depth(record) > MaxDepth:
-		return invalid("message is nested deeper than %d", MaxDepth)
-	case !json.Valid(record):
-		return invalid("error reading JSON")
 	}
-	return nil
+	c := checker{b: record}
+	switch {
+	case c.valid():
+		return nil
+	case c.deep:
+		return invalid("message is nested deeper than %d", MaxDepth)
+	}
+	return invalid("error reading JSON")
 }
 
 // set stores one property. A property that does not belong to the type of the

@@ -76,6 +76,9 @@ func ends(c byte) bool {
 }
 
 func quoted(b []byte, i int) int {
+	if end := bytes.IndexByte(b[i+1:], '"'); end >= 0 && bytes.IndexByte(b[i+1:i+1+end], '\\') < 0 {
+		return i + end + 2 // no escapes: most strings
+	}
 	for i++; i < len(b); i++ {
 		switch b[i] {
 		case '\\':
@@ -101,21 +104,4 @@ func nested(b []byte, i int) int {
 		}
 	}
 	return len(b)
-}
-
-// depth gives how deep b is nested. Unlike the others it is safe on any bytes.
-func depth(b []byte) int {
-	level, deepest := 0, 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			i = quoted(b, i) - 1
-		case '{', '[':
-			level++
-			deepest = max(deepest, level)
-		case '}', ']':
-			level--
-		}
-	}
-	return deepest
 }

@@ -1,5 +1,7 @@
 package protocol
 
+// What programs that speak JSON alone need, in short.
+
 // AppendInvocation appends an Invocation as JSON.
 func AppendInvocation(dst []byte, id, target string, args []any) ([]byte, error) {
 	return JSON.Append(dst, &Message{Type: Invocation, ID: id, Target: target, Args: Values(args...)})

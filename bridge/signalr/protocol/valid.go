@@ -1,0 +1,182 @@
+package protocol
+
+// checker finds out whether bytes are one JSON value, nested no deeper than
+// allowed. It is encoding/json's check in one pass and without a table of
+// states, which is most of what reading a short message costs.
+type checker struct {
+	b    []byte
+	i    int
+	deep bool // it is nested too deeply
+}
+
+// valid checks the whole of b.
+func (c *checker) valid() bool {
+	c.space()
+	if !c.value(0) {
+		return false
+	}
+	c.space()
+	return c.i == len(c.b)
+}
+
+func (c *checker) space() { c.i = space(c.b, c.i) }
+
+// next is the byte at which the checker stands; 0 at the end, which is no JSON
+// anywhere.
+func (c *checker) next() byte {
+	if c.i < len(c.b) {
+		return c.b[c.i]
+	}
+	return 0
+}
+
+func (c *checker) value(depth int) bool {
+	switch b := c.next(); {
+	case b == '"':
+		return c.text()
+	case b == '{' || b == '[':
+		if depth == MaxDepth {
+			c.deep = true
+			return false
+		}
+		c.i++
+		if b == '{' {
+			return c.object(depth + 1)
+		}
+		return c.array(depth + 1)
+	case b == 't':
+		return c.literal("true")
+	case b == 'f':
+		return c.literal("false")
+	case b == 'n':
+		return c.literal("null")
+	}
+	return c.number()
+}
+
+func (c *checker) literal(s string) bool {
+	if len(c.b)-c.i < len(s) || string(c.b[c.i:c.i+len(s)]) != s {
+		return false
+	}
+	c.i += len(s)
+	return true
+}
+
+func (c *checker) object(depth int) bool {
+	if c.space(); c.next() == '}' {
+		c.i++
+		return true
+	}
+	for {
+		if c.space(); c.next() != '"' || !c.text() {
+			return false
+		}
+		if c.space(); c.next() != ':' {
+			return false
+		}
+		c.i++
+		if more, ok := c.element(depth, '}'); !more {
+			return ok
+		}
+	}
+}
+
+func (c *checker) array(depth int) bool {
+	if c.space(); c.next() == ']' {
+		c.i++
+		return true
+	}
+	for {
+		if more, ok := c.element(depth, ']'); !more {
+			return ok
+		}
+	}
+}
+
+// element checks a value and what follows it: a comma, or the end.
+func (c *checker) element(depth int, end byte) (more, ok bool) {
+	c.space()
+	if !c.value(depth) {
+		return false, false
+	}
+	c.space()
+	b := c.next()
+	c.i++
+	return b == ',', b == end
+}
+
+// text checks a string. That it is UTF-8 is checked elsewhere.
+func (c *checker) text() bool {
+	for c.i++; c.i < len(c.b); c.i++ {
+		switch b := c.b[c.i]; {
+		case b == '"':
+			c.i++
+			return true
+		case b == '\\':
+			if !c.escape() {
+				return false
+			}
+		case b < 0x20:
+			return false
+		}
+	}
+	return false
+}
+
+// escape checks what is behind a backslash, and stays at its last byte.
+func (c *checker) escape() bool {
+	c.i++
+	switch c.next() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	case 'u':
+		for range 4 {
+			c.i++
+			if !hexDigit(c.next()) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func hexDigit(b byte) bool {
+	return digit(b) || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
+}
+
+func digit(b byte) bool { return b >= '0' && b <= '9' }
+
+func (c *checker) number() bool {
+	if c.next() == '-' {
+		c.i++
+	}
+	if c.next() == '0' {
+		c.i++
+	} else if !c.digits() {
+		return false
+	}
+	if c.next() == '.' {
+		c.i++
+		if !c.digits() {
+			return false
+		}
+	}
+	if b := c.next(); b != 'e' && b != 'E' {
+		return true
+	}
+	c.i++
+	if b := c.next(); b == '+' || b == '-' {
+		c.i++
+	}
+	return c.digits()
+}
+
+// digits checks for one at least.
+func (c *checker) digits() bool {
+	start := c.i
+	for digit(c.next()) {
+		c.i++
+	}
+	return c.i > start
+}
