@@ -135,15 +135,10 @@ func (s *Server) resumeSocket(w http.ResponseWriter, r *http.Request, who Princi
 
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request, c *Conn) {
 	l := newLine(c)
-	link, err := transport.NewEventStream(w)
+	link := transport.NewEventStream(w)
 	l.link = link
-	if s.admit(c, l) && err != nil {
-		c.fail(transport.ErrGone)
-	}
-	link.Serve(r.Context())
-	if r.Context().Err() != nil {
-		c.fail(transport.ErrGone)
-	}
+	s.admit(c, l)
+	link.Serve(r.Context(), func() { c.fail(transport.ErrGone) })
 }
 
 func (s *Server) openPolls(w http.ResponseWriter, r *http.Request, c *Conn) {

@@ -32,6 +32,9 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, err := s.cfg.Authenticate(r)
+	if err == nil {
+		err = s.admits(who)
+	}
 	if err != nil || who.anonymous() {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		tell(w, http.StatusUnauthorized, trouble{"invalid_token", "Authentication failed."})

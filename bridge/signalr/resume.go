@@ -86,26 +86,25 @@ func (c *Conn) resumable() bool {
 // takeOver gives the connection another line and ends the one before, dead or
 // not; false when the connection has ended.
 func (c *Conn) takeOver(l *line) bool {
-	before, unread, ok := c.tape.attach(l)
+	before, ok := c.tape.attach(l)
 	if !ok {
 		return false
 	}
 	c.s.count.resumed.Add(1)
 	if before != nil {
-		before.cut() // wakes its reader, if it has one
-	}
-	if unread != nil {
-		unread.cut()
-		_ = unread.link.Close()
+		before.cut() // wakes its reader, who closes it
 	}
 	return true
 }
 
-// lose ends a line of a connection that goes on.
+// lose ends a line, and waits for who writes to it.
 func (c *Conn) lose(l *line) {
-	c.tape.lose(l)
+	if c.tape != nil {
+		c.tape.lose(l)
+	}
 	l.cut()
 	_ = l.link.Close()
+	<-l.out.empty
 }
 
 // await waits for another line; nil when none came in time or the connection
@@ -117,8 +116,12 @@ func (c *Conn) await() *line {
 	c.s.count.detached.Add(1)
 	defer c.s.count.detached.Add(-1)
 	for {
-		if l := c.tape.take(); l != nil {
-			return l
+		next, unread := c.tape.take()
+		for _, l := range unread {
+			c.lose(l)
+		}
+		if next != nil {
+			return next
 		}
 		select {
 		case <-c.tape.wake:
@@ -141,13 +144,18 @@ func (c *Conn) resume() {
 // hangUp ends the last line and refuses every other.
 func (c *Conn) hangUp(last *line) {
 	if c.tape != nil {
-		if unread := c.tape.end(); unread != nil && unread != last {
-			unread.cut()
-			_ = unread.link.Close()
+		c.tape.end()
+		next, unread := c.tape.take()
+		for _, l := range unread {
+			c.lose(l)
+		}
+		if next != nil {
+			c.lose(next)
 		}
 	}
 	last.out.abandon()
 	_ = last.link.Close()
+	<-last.out.empty
 }
 
 // acknowledge tells the client what it need not keep any more.

@@ -215,7 +215,6 @@ func (c *Conn) finish(err error) {
 		c.flush(l)
 	}
 	c.hangUp(l)
-	<-l.out.empty
 	c.s.rooms.leaveAll(c)
 	c.s.tags.leave(c)
 	c.s.forget(c)

@@ -203,6 +203,7 @@ func TestTakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newSite(t, statefully, func(s *signalr.Server) { s.OnConnect(func(c *signalr.Conn) { _, _ = c.Join("g") }) })
 		old, query := h.stateful(t)
+		synctest.Wait() // then it has joined
 		for i := range 3 {
 			h.Group("g").Send("Push", i) // the old one does not read: half-open
 		}

@@ -12,15 +12,16 @@ import "sync"
 type tape struct {
 	limit int // bytes that may be unacknowledged
 
-	mu    sync.Mutex
-	on    bool     // the client speaks version 2
-	over  bool     // the connection has ended
-	line  *line    // nil: there is no transport now
-	next  *line    // taken over, and not yet read from
-	kept  []*frame // unacknowledged
-	first uint64   // id of kept[0], or of the next message
-	bytes int      // of kept
-	wake  chan struct{}
+	mu     sync.Mutex
+	on     bool     // the client speaks version 2
+	over   bool     // the connection has ended
+	line   *line    // nil: there is no transport now
+	next   *line    // taken over, and not yet read from
+	unread []*line  // taken over, and replaced before anybody read from them
+	kept   []*frame // unacknowledged
+	first  uint64   // id of kept[0], or of the next message
+	bytes  int      // of kept
+	wake   chan struct{}
 }
 
 // start sets the first line.
@@ -116,23 +117,24 @@ func (t *tape) ack(id uint64) {
 
 // attach makes l the current line: the id of the first message that follows,
 // everything unacknowledged, and then whatever is sent. It answers the line that
-// was current, and one that was attached before and that nobody will read; ok is
-// false when the connection has ended.
-func (t *tape) attach(l *line) (before, unread *line, ok bool) {
+// was current; ok is false when the connection has ended.
+func (t *tape) attach(l *line) (before *line, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over || !t.on {
-		return nil, nil, false
+		return nil, false
 	}
-	before, unread = t.line, t.next
-	t.line, t.next = l, l
+	if t.next != nil {
+		t.unread = append(t.unread, t.next)
+	}
+	before, t.line, t.next = t.line, l, l
 	l.c.line.Store(l)
 	l.put(false, append([]*frame{l.c.sequence(t.first)}, t.kept...)...)
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
-	return before, unread, true
+	return before, true
 }
 
 // lose notes that l carries nothing any more.
@@ -144,21 +146,19 @@ func (t *tape) lose(l *line) {
 	}
 }
 
-// take answers the line that is to be read next, nil when there is none.
-func (t *tape) take() *line {
+// take answers the line that is to be read next, nil when there is none, and
+// those that were replaced before anybody read them.
+func (t *tape) take() (next *line, unread []*line) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.next
-	t.next = nil
-	return l
+	next, unread = t.next, t.unread
+	t.next, t.unread = nil, nil
+	return next, unread
 }
 
-// end refuses lines and messages from now on. It answers a line that was
-// attached and that nobody will read.
-func (t *tape) end() (unread *line) {
+// end refuses lines and messages from now on.
+func (t *tape) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over, t.kept, t.bytes = true, nil, 0
-	unread, t.next = t.next, nil
-	return unread
 }

@@ -24,35 +24,54 @@ type EventStream struct {
 	done chan struct{} // nothing more will be written
 	once sync.Once
 
-	mu  sync.Mutex // one writer at a time
-	buf []byte     // of the writer
+	mu    sync.Mutex // one writer at a time
+	begun bool
+	buf   []byte // of the writer
 
 	state sync.Mutex // guards over, and deadlines against the end of the request
 	over  bool       // the request is answered
 }
 
-// NewEventStream begins to answer a GET. [EventStream.Serve] must follow on the
+// NewEventStream answers a GET when [EventStream.Serve] is called, on the
 // request's goroutine.
-func NewEventStream(w http.ResponseWriter) (*EventStream, error) {
-	s := &EventStream{posts: newPosts(), w: w, ctl: http.NewResponseController(w), done: make(chan struct{})}
-	_ = s.ctl.SetWriteDeadline(time.Time{}) // the server's own bounds do not fit an
-	_ = s.ctl.SetReadDeadline(time.Time{})  // answer without an end
-	h := w.Header()
+func NewEventStream(w http.ResponseWriter) *EventStream {
+	return &EventStream{posts: newPosts(), w: w, ctl: http.NewResponseController(w), done: make(chan struct{})}
+}
+
+// begin sends the header and a first line. The client posts as soon as it has
+// that, so whoever takes the posts must be ready before.
+func (s *EventStream) begin() error {
+	if s.begun {
+		return nil
+	}
+	s.begun = true
+	_ = s.ctl.SetReadDeadline(time.Time{}) // the server's own bounds do not fit an answer without an end
+	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache,no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("Content-Encoding", "identity")
 	h.Set("X-Accel-Buffering", "no") // or a proxy may keep events back
-	w.WriteHeader(http.StatusOK)
-	return s, s.send([]byte(":\r\n"))
+	s.w.WriteHeader(http.StatusOK)
+	return s.send([]byte(":\r\n"))
 }
 
 // Serve keeps the request until the connection ends: by [EventStream.Close], by
-// a close frame that was written, or because the client is gone.
-func (s *EventStream) Serve(ctx context.Context) {
+// a close frame that was written, or because the client is gone; then gone is
+// called.
+func (s *EventStream) Serve(ctx context.Context, gone func()) {
+	s.mu.Lock()
+	_ = s.SetWriteDeadline(time.Time{})
+	err := s.begin()
+	s.mu.Unlock()
+	if err != nil {
+		gone()
+		s.end()
+	}
 	select {
 	case <-s.done:
 	case <-ctx.Done():
+		gone()
 	}
 	s.end()
 	s.state.Lock()
@@ -73,6 +92,9 @@ func (s *EventStream) Write(frames []byte) (int, error) {
 	case <-s.done:
 		return 0, net.ErrClosed
 	default:
+	}
+	if err := s.begin(); err != nil {
+		return 0, err
 	}
 	s.buf = s.buf[:0]
 	last := unframe(frames, func(p []byte) { s.buf = append(s.buf, p...) })
