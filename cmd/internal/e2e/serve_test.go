@@ -19,6 +19,7 @@ import (
 type serve struct {
 	*hub
 	*program
+	file string // its configuration
 }
 
 const siteFile = `
@@ -28,15 +29,15 @@ mappings:
   - {topic: barrier, group: barrier, event: Barrier}
 `
 
-// serve starts tacet serve with a data directory, and returns when it says that
-// it is ready.
+// startProcess starts tacet serve with a data directory, and returns when it
+// says that it is ready.
 func startProcess(t *testing.T, data string) *serve {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tacet.yaml")
 	if err := os.WriteFile(file, []byte(siteFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &serve{program: run(t, tacet(t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
+	s := &serve{file: file, program: run(t, tacet(t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
 	line, _ := s.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready ") })
 	raw, err := os.ReadFile(filepath.Join(data, "ready.json"))
 	if err != nil {
@@ -154,4 +155,60 @@ func TestKilledHub(t *testing.T) {
 		t.Errorf("%+v came after %+v", after, before)
 	}
 	oneVoice(t, nil, one, two)
+}
+
+// TestHoldOutlivesHub: what a classic program holds is still held when a hub
+// that was killed starts again, until the program says false.
+func TestHoldOutlivesHub(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	first := startProcess(t, data)
+	n := first.npm()
+	n.invoke("ReceiveDeviceConnected", "gate-1", "north", 1)
+	n.invoke("BroadcastWorkStatus", "north", true)
+	first.signal(syscall.SIGKILL)
+	first.wait()
+
+	second := startProcess(t, data)
+	sub := second.subscribe("-v", "-t", "tacet/area/north/busy")
+	_, at := sub.busyMessage(0, "north", heldBy("gate-1"))
+	other := second.npm()
+	other.invoke("ReceiveDeviceConnected", "gate-2", "north", 2)
+	other.event(0, "ReceiveWorkStatus", hears(t, true))
+	waits := other.begin("invoke", "BroadcastWorkStatus", "north", true)
+	_, at = sub.busyMessage(at, "north", func(b area.Busy) bool { return heldBy("gate-1")(b) && b.Queued == 1 })
+	back := second.npm()
+	back.invoke("ReceiveDeviceConnected", "gate-1", "north", 1)
+	back.invoke("BroadcastWorkStatus", "north", false)
+	sub.busyMessage(at, "north", heldBy("gate-2"))
+	if l := other.finish(waits); l.Error != nil {
+		t.Errorf("the claim that waited failed: %s", *l.Error)
+	}
+}
+
+// TestReload: SIGHUP brings a new area, and no connection is lost; a file with a
+// fault changes nothing.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	s := startProcess(t, t.TempDir())
+	w := s.watch()
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := s.errs.mark()
+	write(siteFile + "\ncolour: red\n")
+	s.signal(syscall.SIGHUP)
+	s.errs.await(t, mark, "the fault", func(line string) bool { return strings.Contains(line, "colour") })
+	write(strings.Replace(siteFile, "areas:", "areas:\n  - {id: west, name: West Wing}", 1))
+	s.signal(syscall.SIGHUP)
+	w.await("the new area", func(e told) bool {
+		var d area.Delta
+		return e.event == "AreaChanged" && e.read(&d) && *d.Area == "west"
+	})
+	w.call("Echo", "still here")
+	s.signal(syscall.SIGTERM)
+	same(t, "exit code", s.wait(), 0)
 }
