@@ -12,7 +12,10 @@ import (
 // Times of a classic connection (DESIGN.md §3.3, §3.6).
 const (
 	claimTimeout = 60 * time.Second // a BroadcastWorkStatus(true) that waits longer fails
-	workGrace    = 3 * time.Second  // beside the lease: a ReceiveWork that nobody follows
+	// workGrace, beside the lease, is for a ReceiveWork that nobody follows. It is
+	// a little under the 3 s after which the arbiter gives the device up, so that
+	// the work ends as declined and not as lost contact.
+	workGrace = 2900 * time.Millisecond
 )
 
 // client is the connection of a classic device.

@@ -122,7 +122,6 @@ type simDevice struct {
 	wish   turn.Wish
 	queue  []turn.Wish // assigned works
 	played []area.WorkID
-	onAt   int64
 }
 
 type simWork struct {

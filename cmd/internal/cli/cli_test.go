@@ -149,7 +149,7 @@ func TestCommands(t *testing.T) {
 		"the hub's fault":  {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},
 		"no target":        {args: []string{"say", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
 		"two targets":      {args: []string{"say", "--area", "a", "--device", "d", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
-		"no text":          {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say takes 1 arguments, not 0; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
+		"no text":          {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
 		"priority":         {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
 		"unknown flag":     {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
 		"unknown command":  {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},

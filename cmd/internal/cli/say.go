@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,8 +27,8 @@ func say(env Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "say (--area A | --location L | --device D) TEXT",
 		Short: "Announce a text",
-		Args:  exactly(1),
-		RunE:  func(c *cobra.Command, args []string) error { return f.run(c, env, args[0]) },
+		Args:  someText,
+		RunE:  func(c *cobra.Command, args []string) error { return f.run(c, env, strings.Join(args, " ")) },
 	}
 	f.register(c)
 	fs := c.Flags()
@@ -38,6 +39,14 @@ func say(env Env) *cobra.Command {
 	fs.StringVar(&f.chime, "chime", "", "the tone before it (default none)")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end; exit 0 if it was played")
 	return c
+}
+
+// someText wants at least one word; several are one text.
+func someText(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return Usagef("%s needs a text; usage: %s", c.CommandPath(), c.UseLine())
+	}
+	return nil
 }
 
 func (f *sayFlags) run(c *cobra.Command, env Env, message string) error {
