@@ -19,7 +19,7 @@ type Call struct {
 	method  *Method
 	fault   error // why it cannot run
 	ctx     context.Context
-	cancel  context.CancelFunc
+	life    lazyContext // is ctx, when there is an id
 
 	detached  bool // set by the handler's goroutine only
 	streaming bool // an item was sent; as detached
@@ -84,6 +84,13 @@ type Reply struct{ call *Call }
 
 // Call returns the call that is waiting.
 func (r *Reply) Call() *Call { return r.call }
+
+// cancel ends the context of a call with an id.
+func (c *Call) cancel() {
+	if c.id != "" {
+		c.life.end()
+	}
+}
 
 // Context returns the call's context; it ends when the caller cancels or is
 // gone, and with the completion.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/bridge/signalr/transport"
@@ -60,14 +59,15 @@ func (c *Conn) completed(m protocol.Message) {
 // invoke places a call. Also calls that cannot run are queued, so that
 // completions come in the order of the calls.
 func (c *Conn) invoke(m protocol.Message, stream bool) {
-	call := &Call{c: c, id: m.ID, name: m.Target, args: m.Args, ctx: c.ctx, cancel: func() {}}
+	call := &Call{c: c, id: m.ID, name: m.Target, args: m.Args, ctx: c.ctx}
 	for _, a := range m.Args {
 		call.size += sizeOf(a)
 	}
 	if m.ID != "" {
-		call.ctx, call.cancel = context.WithCancel(c.ctx)
+		call.life.parent = c.ctx
+		call.ctx = &call.life
 	}
-	call.method = c.s.methods[strings.ToLower(m.Target)]
+	call.method = c.s.findMethod(m.Target)
 	if call.fault = mismatch(call.method, m, stream); call.fault == nil {
 		c.s.count.calls.Add(1)
 		call.attach(m.StreamIDs)
@@ -102,7 +102,7 @@ func (c *Call) attach(ids []string) {
 func (c *Conn) place(call *Call) {
 	switch c.in.put(call, c.stall) {
 	case toWorker:
-		c.s.crew.work(c)
+		c.runSoon()
 	case toRun:
 		c.tasks.Go(call.run)
 	case toRefuse:
@@ -118,6 +118,9 @@ func (c *Conn) place(call *Call) {
 func (c *Conn) stall(on bool) {
 	c.heard.Store(int64(c.s.now()))
 	c.listening.Store(!on)
+	if on {
+		c.settle()
+	}
 }
 
 // leave is the client's Close message.

@@ -29,7 +29,7 @@ func encode(in protocol.Codec, m *protocol.Message) (*frame, error) {
 		return nil, err
 	}
 	if cap(b) <= maxDraft {
-		*draft = b
+		*draft = b[:0]
 	}
 	// A frame may wait in a queue: it is no longer than it must be.
 	return &frame{b: bytes.Clone(sealed(in, b)), n: 1, counts: m.Type.Counted()}, nil

@@ -45,7 +45,15 @@ func (s *Server) Method(name string, m Method) {
 	if (m.Call == nil) == (m.Stream == nil) {
 		panic("signalr: method must have one of Call and Stream: " + name)
 	}
-	s.methods[key] = &m
+	s.methods[key], s.methods[name] = &m, &m // most clients write it as we do
+}
+
+// findMethod gives the method of that name, nil when there is none.
+func (s *Server) findMethod(name string) *Method {
+	if m := s.methods[name]; m != nil {
+		return m
+	}
+	return s.methods[strings.ToLower(name)]
 }
 
 // Handle makes h the method of that name, as [Server.Method] does.

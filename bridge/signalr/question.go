@@ -85,6 +85,7 @@ func (c *Conn) ask(ctx context.Context, method string, args []any) (none value, 
 	if err != nil {
 		return none, err
 	}
+	c.relieve() // the answer must be read
 	c.in.drink(1)
 	defer c.in.drink(-1)
 	if err := c.enqueue(f); err != nil {

@@ -20,7 +20,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	start   time.Time
-	methods map[string]*Method // by lower-cased name
+	methods map[string]*Method // by lower-cased name, and as it was given
 	filters []Filter
 	up      func(*Conn)
 	down    func(*Conn, error)
