@@ -60,15 +60,24 @@ func TestOpeningRequest(t *testing.T) {
 }
 
 func TestClientsOverEveryTransport(t *testing.T) {
-	for _, tls := range []bool{false, true} {
+	for _, over := range []string{"HTTP", "TLS", "HTTP/2"} {
 		for _, by := range []signalrtest.Transport{signalrtest.WebSockets, signalrtest.ServerSentEvents, signalrtest.LongPolling} {
 			ended := make(chan error, 1)
-			h := newSite(t, statefully, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
+			two := over == "HTTP/2" && by != signalrtest.WebSockets // which needs the older one
+			cfg := signalr.Config{AllowStatefulReconnects: true, Authenticate: func(r *http.Request) (signalr.Principal, error) {
+				if r.URL.Query().Has("id") && (r.ProtoMajor == 2) != two {
+					t.Errorf("%s, transport %d: came by %s", over, by, r.Proto)
+				}
+				return signalr.Principal{}, nil
+			}}
+			h := newSite(t, cfg, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
 			opts := signalrtest.Options{Transport: by, Stateful: by == signalrtest.WebSockets}
-			web := httptest.NewServer(h)
-			if tls {
-				web.Close()
-				web = httptest.NewTLSServer(h)
+			web := httptest.NewUnstartedServer(h)
+			if over == "HTTP" {
+				web.Start()
+			} else {
+				web.EnableHTTP2 = two
+				web.StartTLS()
 				opts.TLS = web.Client().Transport.(*http.Transport).TLSClientConfig
 			}
 			next, all := 0, make(chan struct{})

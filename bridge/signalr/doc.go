@@ -4,9 +4,19 @@
 //
 // # Concepts
 //
-// A [Server] is one hub, mounted at its path as an http.Handler. A client
-// negotiates, opens a WebSocket and shakes hands; it then is a [Conn] with a
-// public id, a [Principal] and the query of its opening request.
+// A [Server] is one hub, mounted at its path as an http.Handler ([Server.At]
+// mounts it without regard to case). A client negotiates, opens a transport and
+// shakes hands; it then is a [Conn] with a public id, a [Principal], and the query,
+// headers and cookies of its opening request.
+//
+// A connection is apart from its transport, which is a WebSocket, server-sent
+// events (text alone) or long polling. With AllowStatefulReconnects a client that
+// asks for it keeps its connection (id, groups, values, running calls) when its
+// WebSocket breaks: what each side has sent is numbered and kept until the other
+// acknowledges it, and sent again on the next WebSocket, which takes over also
+// while the old one still looks alive. What a client proves (Principal.Expires)
+// can be renewed by POST …/refresh while it is connected; a connection whose
+// proof runs out is closed.
 //
 // A hub method is a [Handler]; it gets a [Call]. The calls of one connection run
 // one at a time and in the order in which they came. A method that has to wait
@@ -34,14 +44,17 @@
 // Incoming calls: a connection whose calls pile up is not read until one ends;
 // such a connection is not held to be silent. Detached calls: at most
 // MaximumDetachedCalls per connection, then calls are answered by an error
-// ([Stats.RefusedCalls]). Negotiated but unopened connections: MaximumNegotiated,
+// ([Stats.RefusedCalls]). Unacknowledged messages of a connection that can be
+// resumed: OutboxBytes and StatefulReconnectBufferSize, then it is cut as slow. The
+// body of a POST: MaximumPostSize, then 413; nothing of it is kept, a POST waits
+// until it is read. Negotiated but unopened connections: MaximumNegotiated,
 // then negotiation answers 503. Groups of one connection: MaximumGroups, then
 // joining fails.
 //
 // # Goroutines
 //
 // Per connection: a reader, which owns the connection, started by ServeHTTP; ends
-// with the socket. It runs a lone call itself; when that takes longer than an
+// with the connection, whose transports it reads one after the other. It runs a lone call itself; when that takes longer than an
 // instant another goroutine becomes the reader (inline.go). Other calls run in
 // workers of the server, started when a call comes; a few of them wait for the
 // next one until Run ends (crew.go). Calls with streams have goroutines of their

@@ -1,5 +1,5 @@
 // Package signalrtest is a SignalR client for tests, demonstrations and
-// simulated devices: it negotiates, opens a WebSocket, shakes hands, pings,
+// simulated devices: it negotiates, opens a transport, shakes hands, pings,
 // invokes and listens.
 //
 // # Concepts
@@ -10,8 +10,8 @@
 //
 // # Goroutines
 //
-// Per client: a reader, a runner of handlers and a pinger. All end when the
-// connection ends; [Client.Closed] is closed when the reader has ended, and
+// Per client: a reader, a runner of handlers and a pinger, and with stateful
+// reconnect one that acknowledges. All end when the connection ends; [Client.Closed] is closed when the reader has ended, and
 // [Client.Close] waits for all of them.
 //
 // # Queues
@@ -21,6 +21,6 @@
 //
 // # What it does not do
 //
-// It does not reconnect: who wants that dials again. Only JSON over WebSockets;
-// no streams.
+// It does not reconnect: who wants that dials again. (With Options.Stateful it
+// resumes its connection, as long as the server keeps it.)
 package signalrtest

@@ -24,7 +24,7 @@ type web struct {
 func newWeb(url string, opts Options) web {
 	ctx, cancel := context.WithCancel(context.Background())
 	return web{
-		http: &http.Client{Transport: &http.Transport{DialContext: opts.NetDial, TLSClientConfig: opts.TLS}},
+		http: &http.Client{Transport: &http.Transport{DialContext: opts.NetDial, TLSClientConfig: opts.TLS, ForceAttemptHTTP2: true}},
 		url:  url, header: opts.Header, ctx: ctx, cancel: cancel,
 	}
 }

@@ -1,5 +1,6 @@
 // Package transport carries bytes between a client and a server over
-// WebSockets. It is the only package that knows the WebSocket library.
+// WebSockets, server-sent events and long polling. It is the only package that
+// knows the WebSocket library.
 //
 // # Concepts
 //
@@ -11,14 +12,24 @@
 // Pings and close frames of the peer are handed to the owner, who answers them
 // in order with everything else.
 //
+// An [EventStream] and [Polls] are the same for clients without WebSockets: what
+// the server sends is the same frames, whose headers they take off; what the
+// client sends comes by POST and is read as one stream. A POST waits until the
+// reader has taken it, and they come in order.
+//
 // [NetConn] makes a byte stream of a WebSocket with binary messages (MQTT over
 // WebSockets). [Dial] is a client's end, for tests and for devices written in
 // Go.
 //
 // The edges of messages mean nothing here: bytes come out as they came in.
 //
+// # Queues
+//
+// [Polls] holds 64 KiB between two polls; then writing waits. Nothing else here is
+// kept.
+//
 // # What it does not do
 //
-// No goroutines, no queue, no hub protocol, no compression (its memory costs
+// No goroutines, no hub protocol, no compression (its memory costs
 // more than it saves at the size of hub messages).
 package transport

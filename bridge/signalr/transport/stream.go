@@ -74,12 +74,31 @@ func (s *EventStream) Serve(ctx context.Context, gone func()) {
 		gone()
 	}
 	s.end()
+	s.release()
+}
+
+// release ends writing for good, so that no writer outlives the request: one
+// that waits for the peer is woken by a deadline. (Without one there is none to
+// set: over HTTP/2 it would break off the answer.)
+func (s *EventStream) release() {
+	if s.mu.TryLock() {
+		s.finish()
+		return
+	}
 	s.state.Lock()
 	s.over = true
-	_ = s.ctl.SetWriteDeadline(time.Unix(1, 0)) // a writer must not outlive the request
+	_ = s.ctl.SetWriteDeadline(time.Unix(1, 0))
 	s.state.Unlock()
 	s.mu.Lock()
-	_ = s.ctl.SetWriteDeadline(time.Now().Add(controlTimeout)) // for the end of the answer
+	s.finish()
+}
+
+// finish gives the end of the answer its own bound; s.mu is held, and given back.
+func (s *EventStream) finish() {
+	s.state.Lock()
+	s.over = true
+	_ = s.ctl.SetWriteDeadline(time.Now().Add(controlTimeout))
+	s.state.Unlock()
 	s.mu.Unlock()
 }
 
