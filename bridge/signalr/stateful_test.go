@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -264,6 +265,57 @@ func TestAcknowledgedIsForgotten(t *testing.T) {
 	for got != `{"type":9,"sequenceId":201}` && strings.HasPrefix(got, `{"type":9,`) {
 		t.Fatalf("replay begins with %s", got) // the last acknowledgement may not have been read
 	}
+}
+
+// TestStreamsAndQuestionsGoOn: what runs when the connection breaks goes on when
+// it is resumed.
+func TestStreamsAndQuestionsGoOn(t *testing.T) {
+	h := newSite(t, statefully, func(s *signalr.Server) {
+		streams(s)
+		s.Handle("Ask", func(ctx context.Context, c *signalr.Call) (any, error) { return c.Conn().Invoke(ctx, "name") })
+	})
+	c := h.dial(t, signalrtest.Options{Stateful: true})
+	const items = 3000
+	s, err := c.Stream(t.Context(), "Count", items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range items {
+		if i%700 == 100 {
+			c.Cut()
+		}
+		if got, err := s.Next(t.Context()); err != nil || string(got) != fmt.Sprint(i) {
+			t.Fatalf("item %d: %s, %v", i, got, err)
+		}
+	}
+	if got, err := s.Next(t.Context()); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last item: %s, %v", got, err)
+	}
+	c.Answer("name", func([]json.RawMessage) (any, error) { c.Cut(); return "ada", nil })
+	for range 5 {
+		if got := invoke(t, c, "Ask"); got != `"ada"` {
+			t.Errorf("asked over a cut: %s", got)
+		}
+	}
+	if s := h.Stats(); s.Opened != 1 || s.Resumed < 5 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestAnotherUserCannotTakeOver, though he knows the token.
+func TestAnotherUserCannotTakeOver(t *testing.T) {
+	h := newSite(t, signalr.Config{AllowStatefulReconnects: true, Authenticate: bearer}, nil)
+	a := h.negotiate(t, "?negotiateVersion=1&useStatefulReconnect=true&access_token=ada")
+	r := h.raw(t, "?access_token=ada&id="+a.ConnectionToken)
+	r.send(hello2)
+	r.want("{}")
+	for token, want := range map[string]int{"": 401, "bob": 403} {
+		if w := h.status("GET", hubURL+"?access_token="+token+"&id="+a.ConnectionToken, upgrading...); w.Code != want {
+			t.Errorf("%q: %d, want %d", token, w.Code, want)
+		}
+	}
+	r.send(callAdd)
+	r.want(answered3)
 }
 
 // cutter is a proxy between clients and a server that breaks what it carries: at

@@ -125,6 +125,7 @@ func (s *EventStream) Write(frames []byte) (int, error) {
 	if cap(s.buf) > chunk {
 		s.buf = nil
 	}
+	_ = s.SetWriteDeadline(time.Time{}) // over HTTP/2 it would end the answer when its time comes, whoever writes
 	if last {
 		s.end()
 	}
