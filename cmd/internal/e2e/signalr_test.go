@@ -155,13 +155,15 @@ func TestNpmStatefulReconnect(t *testing.T) {
 	proxy := newProxy(t, h.addr)
 	p := scenario(t, "stateful", proxy.url)
 	heard(p, 0, "connection", said("connected"))
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
 	for n := range 3000 {
 		h.Group("g").Send("Push", n)
 		if n%250 == 249 {
 			resumed := h.Stats().Resumed
 			proxy.cut(n%500 == 499)
 			for h.Stats().Resumed == resumed && !finished(p) {
-				time.Sleep(5 * time.Millisecond)
+				<-again.C
 			}
 		}
 	}
