@@ -82,7 +82,7 @@ func newConn(s *Server, t *ticket, who Principal, r *http.Request) *Conn {
 	if t.stateful {
 		c.tape = &tape{limit: s.cfg.OutboxBytes + s.cfg.StatefulReconnectBufferSize, first: 1, wake: make(chan struct{}, 1)}
 	}
-	c.in.init(s.cfg)
+	c.in.init(s.cfg, &c.tasks)
 	c.listening.Store(true)
 	c.each = c.record
 	return c

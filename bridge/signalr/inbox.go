@@ -11,8 +11,11 @@ const swamp = 16
 //
 // Calls that answer once run in at most slots workers, one after the other.
 // Calls with streams run beside them, each in a goroutine of its own; they start
-// in their turn, but do not wait for a worker.
+// in their turn, but do not wait for a worker. While a method waits for the
+// client they do not wait for their turn either: what the client wants to send
+// or to know may be what its answer depends on.
 type inbox struct {
+	tasks                           *sync.WaitGroup // of the connection
 	maxCalls, maxBytes, maxDetached int
 	slots, maxBeside, maxItems      int
 
@@ -30,7 +33,8 @@ type inbox struct {
 	thirst   int // goroutines that wait for what only the reader can bring
 }
 
-func (in *inbox) init(cfg Config) {
+func (in *inbox) init(cfg Config, tasks *sync.WaitGroup) {
+	in.tasks = tasks
 	in.maxCalls, in.maxDetached = cfg.MaximumQueuedCalls, cfg.MaximumDetachedCalls
 	in.maxBytes = 8 * cfg.MaximumReceiveMessageSize
 	in.slots, in.maxBeside, in.maxItems = cfg.MaximumParallelInvocationsPerClient, cfg.MaximumStreams, cfg.StreamBufferCapacity
@@ -92,7 +96,7 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 	in.note(call)
 	if call.beside {
 		in.beside++
-		if len(in.waiting) == 0 {
+		if len(in.waiting) == 0 || in.thirst > 0 {
 			return toRun
 		}
 	}
@@ -201,11 +205,27 @@ func (in *inbox) find(id string) *Call {
 // does.
 func (in *inbox) drink(n int) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.thirst += n
 	if n > 0 {
 		in.room.Broadcast()
+		in.overtake()
 	}
-	in.mu.Unlock()
+}
+
+// overtake starts the waiting calls that run beside.
+func (in *inbox) overtake() {
+	left := in.waiting[:0]
+	for _, call := range in.waiting {
+		if call.beside {
+			in.bytes -= call.size
+			in.tasks.Go(call.run) // not closed, so the connection still waits for its tasks
+			continue
+		}
+		left = append(left, call)
+	}
+	clear(in.waiting[len(left):])
+	in.waiting = left
 }
 
 // close drops what waits and lets nobody wait.

@@ -250,3 +250,42 @@ func TestActiveStreams(t *testing.T) {
 		t.Errorf("%s streams after a cancel", n)
 	}
 }
+
+// What a method waits for may depend on a stream that the client asks for.
+func TestStreamsDoNotWaitWhileAMethodAsks(t *testing.T) {
+	h := newSite(t, signalr.Config{}, func(s *signalr.Server) { streams(s); askers(s) })
+	r := h.greeted(t, "")
+	r.send(call(1, "1", "AskDouble", "4"))
+	r.want(`{"type":1,"invocationId":"s1","target":"Double","arguments":[4]}`)
+	r.send(call(1, "2", "Void", "") + call(4, "3", "Count", "0"))
+	r.want(`{"type":3,"invocationId":"3"}`)
+	r.send(`{"type":3,"invocationId":"s1","result":8}` + "\x1e")
+	r.want(`{"type":3,"invocationId":"1","result":8}`, `{"type":3,"invocationId":"2"}`)
+}
+
+// The same when the stream was asked for before the method began to wait.
+func TestWaitingStreamsOvertakeAMethodThatAsks(t *testing.T) {
+	began, goOn := make(chan struct{}), make(chan struct{})
+	h := newSite(t, signalr.Config{}, func(s *signalr.Server) {
+		streams(s)
+		s.Method("Later", signalr.Func0(func(ctx context.Context, c *signalr.Call) (int, error) {
+			close(began)
+			<-goOn
+			return double.Ask(ctx, c.Conn(), 4)
+		}))
+	})
+	r := h.greeted(t, "")
+	r.send(call(1, "1", "Later", ""))
+	<-began
+	r.send(call(1, "2", "Void", "") + call(4, "3", "Count", "0") + call(1, "4", "Void", "") + call(4, "5", "Nothing", ""))
+	close(goOn)
+	got := []string{r.next(), r.next()}
+	for _, want := range []string{`{"type":1,"invocationId":"s1","target":"Double","arguments":[4]}`, `{"type":3,"invocationId":"3"}`} {
+		if got[0] != want && got[1] != want {
+			t.Errorf("%s is missing in %v", want, got)
+		}
+	}
+	r.send(`{"type":3,"invocationId":"s1","result":8}` + "\x1e")
+	r.want(`{"type":3,"invocationId":"1","result":8}`, `{"type":3,"invocationId":"2"}`, `{"type":3,"invocationId":"4"}`,
+		`{"type":3,"invocationId":"5","error":"Unknown hub method 'Nothing'"}`)
+}
