@@ -30,11 +30,12 @@ demo: ## run the simulated site; prints the dashboard's address
 dashboard: ## build the dashboard into bridge/dashboard/dist
 	cd bridge/dashboard && npm ci --no-audit --no-fund && npm run build
 
+FUZZTIME ?= 5m
 .PHONY: fuzz
-fuzz: ## fuzz each target for 20 seconds
+fuzz: ## fuzz each target for 5 minutes, or FUZZTIME
 	@for pkg in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -c6-); do \
-			go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime 20s || exit 1; \
+			go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 		done; \
 	done
 
