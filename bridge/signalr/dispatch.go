@@ -108,6 +108,8 @@ func (c *Conn) place(call *Call) {
 	case toRefuse:
 		c.s.count.refused.Add(1)
 		call.refuse(errCrowded)
+	case taken:
+		call.refuse(&verbatim{fmt.Sprintf("Invocation ID '%s' is already in use.", call.id)})
 	case duplicate:
 		call.refuse(Error("a stream id of the call is in use"))
 	}

@@ -18,18 +18,34 @@
 // can be renewed by POST …/refresh while it is connected; a connection whose
 // proof runs out is closed.
 //
-// A hub method is a [Handler]; it gets a [Call]. The calls of one connection run
-// one at a time and in the order in which they came. A method that has to wait
-// for something else detaches its call ([Call.Detach]): the next call runs, and
-// the [Reply] is completed later. What a handler returns becomes the completion:
+// A hub method is a [Handler] or a [StreamHandler]; it gets a [Call]. [Func1],
+// [Do1], [Stream1] and their like make one from a Go function, with its arguments
+// bound. The calls of one connection run one at a time and in the order in which
+// they came (MaximumParallelInvocationsPerClient). Calls with server streams or
+// uploads ([Upload]) run beside them: they start in their turn, and end when they
+// like. A method that has to wait for something else detaches its call
+// ([Call.Detach]): the next call runs, and the [Reply] is completed later. A
+// method may ask its client, or another one, and wait ([Conn.Invoke], [Ask]);
+// later calls of that client wait with it, streams and everything else do not. A
+// client's cancellation ends the context of the call at once, and the call is
+// completed when the method returns. What a handler returns becomes the completion:
 // nil is "no result", [Null]{} is a null result, an error made by [Error] is shown
 // to the caller, any other error is not (unless EnableDetailedErrors).
 //
-// Events go to a connection ([Conn.Send]) or to a [Target]: a group, all, one id,
-// a group but some. An event is encoded once in each protocol that is spoken by
-// those whom it reaches, and its frame is shared. Sending never blocks. To one connection, everything that one goroutine sends stays in
-// order, completions included; the events of one group have one order, the same
-// for every member.
+// Events go to a connection ([Conn.Send]) or to a [Target]: all, groups, ids,
+// users, connections with an attribute, and each of them but some. [Event1] and
+// [Question1] and their like are the typed face of the clients, checked by the
+// compiler. Code that is no method sends through a [HubContext]. An event is
+// encoded once in each protocol that is spoken by those whom it reaches, and its
+// frame is shared. Sending never blocks, but the items of a stream wait for their
+// client. To one connection, everything that one goroutine sends stays in order,
+// completions included; the events of one group have one order, the same for
+// every member.
+//
+// Who may connect, call a method or join a group is said by a [Requirement]:
+// [Config].Require, [Method].Require, [Server.RequireForGroups]. It sees the
+// [Principal] that Authenticate gave, as last refreshed. A [Filter] stands around
+// calls, connects and disconnects; requirements are met before it.
 //
 // Each group has a [Position]: an epoch, and an offset that counts its events.
 // [Conn.Join] returns the position behind which the connection sees every event.
@@ -41,8 +57,16 @@
 //
 // Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
 // peer takes nothing for TransportSendTimeout, is cut ([Stats.SlowDisconnects]).
-// Incoming calls: a connection whose calls pile up is not read until one ends;
-// such a connection is not held to be silent. Detached calls: at most
+// Incoming calls: a connection of which MaximumQueuedCalls wait is not read until
+// one ends; such a connection is not held to be silent. Items of an upload: the
+// same at StreamBufferCapacity. While a method waits for an answer or for an item
+// of that connection, it is read all the same, because what is waited for may come
+// behind: then sixteen times as many calls are taken, and more are answered by an
+// error ([Stats.RefusedCalls]); and so many items that an upload which is read so
+// late fails. Items of server streams: they wait while 64 KiB are queued.
+// Unanswered calls with streams: MaximumStreams, then calls are answered by an
+// error. Awaited answers of one client: MaximumPendingResults, then asking fails.
+// Detached calls: at most
 // MaximumDetachedCalls per connection, then calls are answered by an error
 // ([Stats.RefusedCalls]). Unacknowledged messages of a connection that can be
 // resumed: OutboxBytes and StatefulReconnectBufferSize, then it is cut as slow. The
@@ -54,8 +78,9 @@
 // # Goroutines
 //
 // Per connection: a reader, which owns the connection, started by ServeHTTP; ends
-// with the connection, whose transports it reads one after the other. It runs a lone call itself; when that takes longer than an
-// instant another goroutine becomes the reader (inline.go). Other calls run in
+// with the connection, whose transports it reads one after the other. It runs a
+// lone call itself; when that takes longer than an instant another goroutine
+// becomes the reader (inline.go). Other calls run in
 // workers of the server, started when a call comes; a few of them wait for the
 // next one until Run ends (crew.go). Calls with streams have goroutines of their
 // own. What is sent is written by the sender, or for groups by one worker for
@@ -68,6 +93,6 @@
 //
 // # What it does not do
 //
-// No other node: groups and ids end with the
-// process.
+// No other node: groups and ids end with the process. No word to a client whose
+// answer is no longer wanted: the protocol has none.
 package signalr

@@ -77,6 +77,7 @@ const (
 	toRun                  // run it in a goroutine of its own
 	toRefuse               // answer it with an error: too many wait
 	duplicate              // answer it with an error: an upload's id is in use
+	taken                  // answer it with an error: its own id is that of an open call
 )
 
 // put adds a call; it blocks while the inbox is full and tells stalled when it
@@ -90,6 +91,8 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 		return placed
 	case in.swamped() || call.beside && in.beside >= in.maxBeside:
 		return toRefuse
+	case call.beside && in.open[call.id] != nil:
+		return taken // its items could not be told from those of the other
 	case !in.bind(call):
 		return duplicate
 	}

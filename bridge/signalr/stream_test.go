@@ -220,6 +220,17 @@ func TestParallelInvocations(t *testing.T) {
 	r.want(`{"type":3,"invocationId":"4"}`)
 }
 
+func TestStreamIDInUse(t *testing.T) {
+	h := newSite(t, signalr.Config{}, streams)
+	r := h.greeted(t, "")
+	r.send(call(4, "1", "Forever", ""))
+	r.want(`{"type":1,"target":"Began","arguments":[]}`)
+	r.send(call(4, "1", "Count", "1"))
+	r.want(`{"type":3,"invocationId":"1","error":"Invocation ID '1' is already in use."}`)
+	r.send(`{"type":5,"invocationId":"1"}` + "\x1e")
+	r.want(`{"type":1,"target":"Cancelled","arguments":[]}`, `{"type":3,"invocationId":"1"}`)
+}
+
 func TestActiveStreams(t *testing.T) {
 	h := newSite(t, signalr.Config{}, func(s *signalr.Server) {
 		streams(s)

@@ -14,7 +14,9 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 	defer stop()
 	in, out := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-max-message", "1000", "-keepalive", "1s"}, out) }()
+	go func() {
+		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-max-message", "1000", "-keepalive", "1s"}, out)
+	}()
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
