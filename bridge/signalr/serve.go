@@ -115,6 +115,7 @@ func (c *Conn) sort(m protocol.Message) error {
 	case protocol.Ack:
 		if c.tape != nil {
 			c.tape.ack(m.SequenceID)
+			c.calm.relax()
 		}
 	case protocol.Sequence:
 		return c.got.sequence(m.SequenceID)
@@ -141,17 +142,26 @@ func (c *Conn) greet(b []byte) error {
 	}
 	c.codec = protocol.Find(h.Protocol)
 	c.split.Use(c.codec)
-	if c.enqueue(helloFrame(c.codec, "")) != nil || !c.disarm() {
-		return nil
-	}
-	c.agree(h.Version)
-	c.greeted.Store(true)
-	if c.s.rooms.enter(c) {
+	if c.welcome(h) {
 		c.s.count.connections.Add(1)
 		c.s.log.Debug("client connected", "conn", c.id)
 		c.guard(c.connected)
 	}
 	return nil
+}
+
+// welcome answers the handshake and makes the connection one of all; false when
+// it is ending. The answer goes out last: who has it gets every event from then
+// on.
+func (c *Conn) welcome(h protocol.Handshake) bool {
+	fan := c.s.writers.fan(1)
+	defer fan.end()
+	if c.enqueueIn(fan, helloFrame(c.codec, "")) != nil || !c.disarm() {
+		return false
+	}
+	c.agree(h.Version)
+	c.greeted.Store(true)
+	return c.s.rooms.enter(c)
 }
 
 // disarm ends the handshake's deadline, unless the connection is ending.

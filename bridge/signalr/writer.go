@@ -135,12 +135,12 @@ func (w *writers) fan(n int) *fanout {
 
 // begin takes over a line whose outbox was empty.
 func (f *fanout) begin(l *line) {
-	if !l.instant() {
-		l.c.tasks.Go(l.drain)
-		return
-	}
 	if f.small {
 		f.few = append(f.few, l)
+		return
+	}
+	if !l.instant() {
+		l.c.tasks.Go(l.drain)
 		return
 	}
 	f.by[l.shard] = append(f.by[l.shard], l)
