@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	cfg := signalr.Config{AllowStatefulReconnects: true}
 	addr := flags.String("addr", "127.0.0.1:5000", "address to listen on")
+	lib := flags.String("lib", "", "directory to serve as /lib/, with the scripts of browser tests (signalr-webworker/…)")
 	verbose := flags.Bool("v", false, "log what happens")
 	flags.DurationVar(&cfg.KeepAliveInterval, "keepalive", 15*time.Second, "ping a client to which nothing was written for so long")
 	flags.DurationVar(&cfg.ClientTimeoutInterval, "client-timeout", 30*time.Second, "end a client that is silent for so long")
@@ -61,11 +63,27 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(out, "listening on http://%s\n", listener.Addr())
-	return serve(ctx, listener, site)
+	return serve(ctx, listener, site, scripts(*lib, site))
 }
 
-func serve(ctx context.Context, listener net.Listener, site *testhub.Site) error {
-	server := &http.Server{Handler: site, ReadHeaderTimeout: 10 * time.Second}
+// scripts is the site with the files of a directory as /lib/.
+func scripts(dir string, site http.Handler) http.Handler {
+	if dir == "" {
+		return site
+	}
+	files := http.StripPrefix("/lib/", http.FileServer(http.Dir(dir)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/lib/") {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			files.ServeHTTP(w, r)
+			return
+		}
+		site.ServeHTTP(w, r)
+	})
+}
+
+func serve(ctx context.Context, listener net.Listener, site *testhub.Site, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { _ = site.Run(ctx) }) // never fails
