@@ -33,8 +33,9 @@ type Client struct {
 
 	mu       sync.Mutex // guards what is below, and the order of out
 	online   bool
-	conn     net.Conn // of the present connection
-	dropped  bool     // by us
+	conn     net.Conn      // of the present connection
+	dropped  bool          // by us
+	cut      chan struct{} // closed with dropped: the library does not tell of a socket that was closed here
 	will     func(conn uint64) area.Message
 	watchers map[int]func(up bool, conn uint64, hub string)
 	next     int
@@ -190,6 +191,9 @@ func (c *Client) Drop() {
 
 func (c *Client) drop() {
 	if c.conn != nil {
+		if !c.dropped {
+			close(c.cut)
+		}
 		c.dropped = true
 		_ = c.conn.Close() // what matters is that it is closed; an error says that it is
 	}

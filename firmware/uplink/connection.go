@@ -75,7 +75,7 @@ func (c *Client) options(ctx context.Context, n uint64, hub *url.URL, lost chan<
 			return nil, err
 		}
 		c.mu.Lock()
-		c.conn = conn
+		c.conn, c.cut = conn, make(chan struct{})
 		c.mu.Unlock()
 		return conn, nil
 	})
@@ -121,10 +121,17 @@ func (c *Client) subscribeAll(ctx context.Context, p mqtt.Client, filters []stri
 // ends.
 func (c *Client) serve(ctx context.Context, p mqtt.Client, lost <-chan error) error {
 	var last mqtt.Token
+	c.mu.Lock()
+	cut := c.cut
+	c.mu.Unlock()
 	for {
 		select {
 		case t := <-c.out:
 			last = c.send(p, t)
+		case <-cut:
+			c.count.losses.Add(1)
+			p.Disconnect(0)
+			return errDropped
 		case err := <-lost:
 			c.count.losses.Add(1)
 			return fmt.Errorf("lost: %w", err)
@@ -219,7 +226,10 @@ func (c *Client) ended() {
 	}
 }
 
-var errTimeout = errors.New("no answer in time")
+var (
+	errTimeout = errors.New("no answer in time")
+	errDropped = errors.New("dropped by us")
+)
 
 func await(ctx context.Context, t mqtt.Token, most time.Duration) error {
 	timer := time.NewTimer(most)
