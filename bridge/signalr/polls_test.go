@@ -149,7 +149,9 @@ func TestAbsentPollerIsGone(t *testing.T) {
 func TestPolledBacklogIsBounded(t *testing.T) {
 	ended := make(chan error, 1)
 	h := newSite(t, signalr.Config{OutboxBytes: 200_000}, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
-	h.polling(t, "")
+	w := h.polling(t, "")
+	w.post(callAdd)
+	w.want(answered3) // then it is one of all
 	n, text := 0, strings.Repeat("x", 1000)
 	for h.All().Send("Push", text) == 1 {
 		n++

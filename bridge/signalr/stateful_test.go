@@ -167,6 +167,7 @@ func TestDetachedConnectionEnds(t *testing.T) {
 				ended := make(chan error, 1)
 				h := newSite(t, statefully, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
 				r, query := h.stateful(t)
+				synctest.Wait() // then it is one of all
 				start := time.Now()
 				tc.end(h, r)
 				go func() { // the answers are read
