@@ -1,6 +1,7 @@
 package devicehub
 
 import (
+	"cmp"
 	"crypto/rand"
 	"slices"
 	"time"
@@ -64,6 +65,7 @@ type loop struct {
 	devices map[area.DeviceID]*classic
 	busy    map[area.Name]area.Busy
 	taking  map[area.WorkID]area.DeviceID
+	open    map[area.WorkID]openOffer
 	now     area.Instant
 }
 
@@ -199,10 +201,43 @@ func (l *loop) offer(in area.Name, to area.DeviceID, o area.Offer) {
 		d = l.longestIdle(in, o.Work)
 	}
 	if d == nil || !d.idle() || l.takes(d.id) || d.hasMissed(o.Work) {
+		l.open[o.Work] = openOffer{in, to, o, l.now}
 		return
 	}
+	delete(l.open, o.Work)
 	l.taking[o.Work] = d.id
 	l.step(d, turn.Take{Work: o.Work, Att: o.Att})
+}
+
+// openOffer is an offer that no device here could take when it came.
+type openOffer struct {
+	in area.Name
+	to area.DeviceID
+	area.Offer
+	at area.Instant
+}
+
+// offerLife is how long an offer counts: it is repeated every second while it
+// stands (COORDINATION.md §3.5).
+const offerLife = 1500 * time.Millisecond
+
+// reoffer takes up the open offers again, the most urgent first, now that a
+// device is free: the next repetition would be up to a second of silence.
+func (l *loop) reoffer() {
+	var list []openOffer
+	for w, o := range l.open {
+		if l.now.Sub(o.at) > offerLife {
+			delete(l.open, w)
+			continue
+		}
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b openOffer) int {
+		return cmp.Or(cmp.Compare(b.Prio, a.Prio), cmp.Compare(a.Work, b.Work))
+	})
+	for _, o := range list {
+		l.offer(o.in, o.to, o.Offer)
+	}
 }
 
 // longestIdle is the classic device of an area that has been idle longest, so
@@ -381,6 +416,8 @@ func (l *loop) freed(d *classic) {
 		l.forget(d.id)
 	case d.again || len(d.calls) > 0:
 		l.wish(d)
+	default:
+		l.reoffer()
 	}
 }
 

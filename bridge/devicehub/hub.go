@@ -137,7 +137,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	l := &loop{
 		arb: h.Arbiter, count: &h.count, devices: map[area.DeviceID]*classic{},
-		busy: map[area.Name]area.Busy{}, taking: map[area.WorkID]area.DeviceID{},
+		busy: map[area.Name]area.Busy{}, taking: map[area.WorkID]area.DeviceID{}, open: map[area.WorkID]openOffer{},
 	}
 	h.loop(ctx, l)
 	return nil

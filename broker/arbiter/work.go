@@ -86,7 +86,9 @@ func (c *Core) submit(ev Submit) {
 	}
 	c.order = slices.Insert(c.order, at, w)
 	w.seen = c.canBeDone(w)
-	c.skip(w)
+	if !c.skip(w) && !w.seen && w.device == "" {
+		c.do(Report{area.Report{Work: id, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}}) // for a device
+	}
 }
 
 func (c *Core) restoreWork(w *work, r workRecord) {

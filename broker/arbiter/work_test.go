@@ -161,12 +161,12 @@ func TestEndsOfAWork(t *testing.T) {
 	})
 	t.Run("nobody was ever there", func(t *testing.T) {
 		d := idle(t)
-		d.work(nil, "")
+		d.work(nil, "report(w1,waiting,1)")
 		d.at(time.Minute, "report(w1,failed,1,no_device)")
 	})
 	t.Run("nobody took it", func(t *testing.T) {
 		d := idle(t)
-		d.work(nil, "")
+		d.work(nil, "report(w1,waiting,1)")
 		d.want(DeviceUp{Device: "a"}, "offer(w1>,1) report(w1,offered,1)")
 		d.want(DeviceDown{Device: "a"}, "")
 		d.at(time.Minute, "report(w1,expired,1)")

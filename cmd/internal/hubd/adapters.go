@@ -85,15 +85,32 @@ func (a announcer) Cancel(ctx context.Context, id area.WorkID) (area.Order, erro
 }
 
 func (a announcer) StopArea(ctx context.Context, in area.Name) (any, error) {
-	a.h.arbiter.StopPlay(in)
-	return a.h.orders.StopArea(ctx, in, true)
+	return stopper{a.h.orders, a.h}.StopArea(ctx, in, true)
 }
 
 func (a announcer) StopAll(ctx context.Context) (any, error) {
-	for _, in := range a.h.roster.Names() {
-		a.h.arbiter.StopPlay(in)
+	return stopper{a.h.orders, a.h}.StopAll(ctx, true)
+}
+
+// stopper is the order service, whose stops also stop what sounds without an
+// order.
+type stopper struct {
+	*order.Service
+	h *Hub
+}
+
+// StopArea stops what plays in an area and, with waiting, cancels what waits.
+func (s stopper) StopArea(ctx context.Context, in area.Name, waiting bool) (order.Stopped, error) {
+	s.h.arbiter.StopPlay(in)
+	return s.Service.StopArea(ctx, in, waiting)
+}
+
+// StopAll does so in every area.
+func (s stopper) StopAll(ctx context.Context, waiting bool) (order.Stopped, error) {
+	for _, in := range s.h.roster.Names() {
+		s.h.arbiter.StopPlay(in)
 	}
-	return a.h.orders.StopAll(ctx, true)
+	return s.Service.StopAll(ctx, waiting)
 }
 
 // reporter takes the dispatcher's word to the order service. A work that the

@@ -260,7 +260,7 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{}, api.Resources{
-		Areas: areas{h}, Devices: devices{h}, Orders: h.orders, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
+		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
 	}, h.log)
 	return err
 }
