@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -100,6 +101,9 @@ func TestGroupOfBothProtocols(t *testing.T) {
 		s.Handle("Refuse", func(context.Context, *signalr.Call) (any, error) { return nil, signalr.Error("no") })
 	})
 	text, pack := h.greeted(t, ""), h.packed(t)
+	for len(h.Members("g")) < 2 {
+		time.Sleep(time.Millisecond) // OnConnect runs behind the answer
+	}
 	for _, tc := range []struct{ pack, json string }{ // what the one member sends and gets again, and what the other gets
 		{"c403010203", `"AQID"`},
 		{"d6ff386d4380", `"2000-01-01T00:00:00Z"`},
