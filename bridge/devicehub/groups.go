@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -56,8 +57,13 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 		return nil, c.Bind(&name, &event)
 	}
 	var name, event string
-	if json.Unmarshal(c.Raw(0), &name) != nil || json.Unmarshal(c.Raw(1), &event) != nil {
-		return nil, area.Errorf(area.CodeInvalid, "group and event are text")
+	into := []any{&name, &event}
+	args := make([]protocol.Value, c.Len()-2)
+	for i := range args {
+		into = append(into, &args[i])
+	}
+	if err := c.Bind(into...); err != nil {
+		return nil, err
 	}
 	g, err := h.General(name)
 	if err != nil {
@@ -69,15 +75,15 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if g.Reserved() && area.HubEvent(event) {
 		return nil, area.Errorf(area.CodeForbidden, "event %s is the hub's own", event)
 	}
-	args := make([]any, 0, c.Len()-2)
-	for i := 2; i < c.Len(); i++ {
-		args = append(args, c.Raw(i))
-	}
 	payload, err := json.Marshal(args)
 	if err != nil {
 		return nil, area.Errorf(area.CodeInvalid, "an argument is no JSON")
 	}
-	h.Server.Group(string(g)).Send(event, args...)
+	sent := make([]any, len(args))
+	for i := range args {
+		sent[i] = args[i]
+	}
+	h.Server.Group(string(g)).Send(event, sent...)
 	h.Mirror.GroupSent(area.FromHub+":"+c.Conn().ID(), g, event, payload)
 	return nil, nil
 }

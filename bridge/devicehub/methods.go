@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/order"
@@ -231,7 +232,7 @@ func (h *Hub) getWork(ctx context.Context, c *signalr.Call) (any, error) {
 }
 
 func echo(_ context.Context, c *signalr.Call) (any, error) {
-	var v json.RawMessage
+	var v protocol.Value
 	if err := c.Bind(&v); err != nil {
 		return nil, err
 	}

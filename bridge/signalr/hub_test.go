@@ -122,7 +122,6 @@ func invoke(t *testing.T, c *signalrtest.Client, method string, args ...any) str
 func TestCompletions(t *testing.T) {
 	h := newSite(t, signalr.Config{}, nil)
 	c := h.dial(t, signalrtest.Options{})
-	const unexpected = "An unexpected error occurred invoking '%s' on the server."
 	for _, tc := range []struct {
 		name, method string
 		args         []any

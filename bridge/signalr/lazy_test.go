@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 )
 
+type lazyKey struct{}
+
 func TestLazyContext(t *testing.T) {
 	for name, end := range map[string]func(*lazyContext, context.CancelFunc){
 		"ended":             func(l *lazyContext, _ context.CancelFunc) { l.end() },
@@ -15,7 +17,7 @@ func TestLazyContext(t *testing.T) {
 	} {
 		for _, early := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
-				parent, cancel := context.WithCancel(context.WithValue(context.Background(), "key", 1)) //nolint:staticcheck // any key will do
+				parent, cancel := context.WithCancel(context.WithValue(context.Background(), lazyKey{}, 1))
 				defer cancel()
 				l := &lazyContext{parent: parent}
 				if l.Err() != nil {
@@ -29,8 +31,8 @@ func TestLazyContext(t *testing.T) {
 				}
 				end(l, cancel)
 				<-child.Done()
-				if !errors.Is(l.Err(), context.Canceled) || !errors.Is(child.Err(), context.Canceled) || l.Value("key") != 1 {
-					t.Errorf("%s: %v, %v, %v", name, l.Err(), child.Err(), l.Value("key"))
+				if !errors.Is(l.Err(), context.Canceled) || !errors.Is(child.Err(), context.Canceled) || l.Value(lazyKey{}) != 1 {
+					t.Errorf("%s: %v, %v, %v", name, l.Err(), child.Err(), l.Value(lazyKey{}))
 				}
 				if _, ok := l.Deadline(); ok {
 					t.Errorf("%s: a deadline", name)

@@ -93,13 +93,6 @@ func (t *tags) find(g tag) []*Conn {
 	return list
 }
 
-// count returns how many connections have a tag.
-func (t *tags) count(g tag) int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.conns[g])
-}
-
 // SetAttribute gives the connection an attribute by which it can be found; see
 // [Server.Attribute]. An empty value takes it away.
 func (c *Conn) SetAttribute(key, value string) { c.s.tags.set(c, key, value) }

@@ -156,7 +156,11 @@ func TestBusyCallsAreNotSilence(t *testing.T) {
 			})
 		})
 		r := h.greeted(t, "")
-		go r.send(strings.Repeat(`{"type":1,"invocationId":"1","target":"Slow","arguments":[]}`+"\x1e", 5))
+		go func() {
+			if err := r.link.Send([]byte(strings.Repeat(`{"type":1,"invocationId":"1","target":"Slow","arguments":[]}`+"\x1e", 5))); err != nil {
+				t.Errorf("send: %v", err)
+			}
+		}()
 		for done := 0; done < 4; { // the last call is taken from the socket, and then the client is silent
 
 			switch got := r.next(); got {

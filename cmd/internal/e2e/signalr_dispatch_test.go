@@ -24,9 +24,12 @@ func TestNPMCallsTheConformanceHub(t *testing.T) {
 	running.Go(func() { _ = site.Run(ctx) }) // never fails
 	server := httptest.NewServer(site)
 	t.Cleanup(func() { stop(); running.Wait(); server.CloseClientConnections(); server.Close() })
-	for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
-		t.Run(transport, func(t *testing.T) {
-			p := script(t, "dispatch.mjs", server.URL, "json", transport)
+	for _, c := range []struct{ encoding, transport string }{
+		{"json", "WebSockets"}, {"json", "ServerSentEvents"}, {"json", "LongPolling"},
+		{"messagepack", "WebSockets"}, {"messagepack", "LongPolling"}, // server-sent events are text alone
+	} {
+		t.Run(c.encoding+" "+c.transport, func(t *testing.T) {
+			p := script(t, "dispatch.mjs", server.URL, c.encoding, c.transport)
 			p.line(0, "end of the checks", func(s string) bool {
 				if strings.HasPrefix(s, "not ok") {
 					t.Error(s)

@@ -30,6 +30,7 @@ const pushes = (connection) => {
   connection.on('push', (n) => {
     assert.equal(n, got.length, 'events come once and in order');
     got.push(n);
+    if (got.length % 250 === 0) tell(`got ${got.length}`);
   });
   return got;
 };
