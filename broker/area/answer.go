@@ -19,6 +19,7 @@ type Answer struct {
 	Pos    int           // of queued: place in the queue, from 1; 0 while the arbiter settles
 	Stop   time.Duration // of a revoke
 	Reason string        // of a revoke or a refusal
+	Area   Name          // of a refusal as not_member: the area that the device is a member of; empty: not told
 	Work   WorkID
 	Att    int
 	Dur    time.Duration
@@ -40,6 +41,7 @@ type answerWire struct {
 	Pos     *int64 `json:"pos,omitempty"`
 	StopMs  *int64 `json:"stop_ms,omitempty"`
 	Reason  string `json:"reason,omitempty"`
+	Area    string `json:"area,omitempty"`
 	Work    string `json:"work,omitempty"`
 	Att     *int64 `json:"att,omitempty"`
 	DurMs   *int64 `json:"dur_ms,omitempty"`
@@ -65,7 +67,7 @@ func (a Answer) Encode() []byte {
 	case OpAssigned:
 		w.Att, w.DurMs, w.Prio = ptr(int64(a.Att)), ptr(milliseconds(a.Dur)), ptr(int64(a.Prio))
 	case OpRefused:
-		w.Claim, w.Ack, w.Reason = n(a.Claim), n(a.Ack), a.Reason
+		w.Claim, w.Ack, w.Reason, w.Area = n(a.Claim), n(a.Ack), a.Reason, string(a.Area)
 	case OpStale:
 		w.Ack = n(a.Ack)
 	}
@@ -102,6 +104,9 @@ func ParseAnswer(b []byte) (Answer, error) {
 	a.Prio = Priority(number("prio", w.Prio))
 	if err == nil && w.Work != "" {
 		a.Work, err = ParseWorkID(w.Work)
+	}
+	if err == nil && w.Area != "" {
+		a.Area, err = ParseName(w.Area)
 	}
 	if err != nil {
 		return Answer{}, err

@@ -195,6 +195,9 @@ func TestAnswersOnTheWire(t *testing.T) {
 			`{"op":"revoke","boot":41,"claim":19,"token":7000041,"stop_ms":150,"reason":"preempt"}`},
 		{Answer{Op: OpReleased, Boot: 41, Claim: 19, Ack: 83}, `{"op":"released","boot":41,"claim":19,"ack":83}`},
 		{Answer{Op: OpAssigned, Boot: 41, Work: "w-9", Att: 1, Dur: 8 * time.Second, Prio: 100}, `{"op":"assigned","boot":41,"work":"w-9","att":1,"dur_ms":8000,"prio":100}`},
+		{Answer{Op: OpRefused, Boot: 41, Claim: 19, Ack: 78, Reason: ReasonReplaced}, `{"op":"refused","boot":41,"claim":19,"ack":78,"reason":"replaced"}`},
+		{Answer{Op: OpRefused, Boot: 41, Claim: 19, Ack: 78, Reason: ReasonNotMember, Area: "north"},
+			`{"op":"refused","boot":41,"claim":19,"ack":78,"reason":"not_member","area":"north"}`},
 	}
 	for _, c := range cases {
 		got := c.answer.Encode()
@@ -206,6 +209,9 @@ func TestAnswersOnTheWire(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(back, c.answer) {
 			t.Errorf("%s: read back %+v %v, want %+v", c.answer.Op, back, err, c.answer)
 		}
+	}
+	if _, err := ParseAnswer([]byte(`{"op":"refused","boot":41,"reason":"not_member","area":"north/+"}`)); CodeOf(err) != CodeInvalid {
+		t.Errorf("an area that is no id: %v", err)
 	}
 }
 
