@@ -89,7 +89,8 @@ func (s *Service) refuse(d area.DeviceID, a area.Answer) {
 }
 
 // heardClaim hands a claim to the arbiter of its area. A device that has not
-// said its status is where it claims; one that has is refused elsewhere.
+// said its status is where it claims; one that has is refused elsewhere, and
+// told where it is: it may know its area by a name that makes another id.
 func (s *Service) heardClaim(m area.Message) {
 	t := area.ParseTopic(m.Topic)
 	if t.Kind != area.KindClaim || m.Replay || m.Will || len(m.Payload) == 0 {
@@ -104,8 +105,7 @@ func (s *Service) heardClaim(m area.Message) {
 	switch in, told, live := s.roster.heard(t.Device, link); {
 	case live && in == t.Area:
 	case live && told:
-		_, _ = s.roster.Seen(string(t.Area)) // an area that cannot be has no members either
-		s.refuse(t.Device, area.Answer{Boot: c.Boot, MID: c.MID, Claim: c.Claim, Ack: c.Seq, Work: c.Work, Reason: area.ReasonNotMember})
+		s.refuse(t.Device, area.Answer{Boot: c.Boot, MID: c.MID, Claim: c.Claim, Ack: c.Seq, Work: c.Work, Reason: area.ReasonNotMember, Area: in})
 		return
 	case !s.register(Player{Device: t.Device, Area: string(t.Area), Via: area.ViaMQTT, Link: link, Client: m.From, Boot: c.Boot, MID: c.MID}):
 		return
