@@ -186,7 +186,7 @@ func (h *Hub) makeOrders() (err error) {
 func (h *Hub) makeHub() (err error) {
 	h.signalr, err = signalr.New(signalr.Config{
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
-		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors,
+		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
 	}, h.log)
 	return err
