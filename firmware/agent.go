@@ -44,6 +44,8 @@ type Agent struct {
 	work   sync.WaitGroup // renderers and the writer; Run starts and awaits them
 
 	// All below belongs to Run's goroutine.
+	area     area.Name // in which it claims
+	unlisten func()    // ends the subscriptions of that area
 	turn     *turn.Turn
 	todo     []turn.Event // to be stepped after the present one
 	play     *play        // what sounds; nil: nothing
@@ -119,9 +121,13 @@ func New(cfg Config, p Parts) (*Agent, error) {
 		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never}
 	a.shared.volume.Store(int64(cfg.Volume))
 	a.shared.boot.Store(p.Memory.Boot())
-	a.turn = turn.New(turn.Config{Area: cfg.Area, Device: cfg.Device, MID: p.Memory.MID(), Boot: p.Memory.Boot(),
-		StopLatency: max(turn.DefaultStopLatency, p.Player.Tail()), Nonce: rand.Text})
+	a.area, a.turn = cfg.Area, a.newTurn(cfg.Area, p.Memory.Boot())
 	return a, nil
+}
+
+func (a *Agent) newTurn(in area.Name, boot uint64) *turn.Turn {
+	return turn.New(turn.Config{Area: in, Device: a.cfg.Device, MID: a.Memory.MID(), Boot: boot,
+		StopLatency: max(turn.DefaultStopLatency, a.Player.Tail()), Nonce: rand.Text})
 }
 
 // Ready is closed when the hub has answered for the first time.
@@ -172,6 +178,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
+	if a.unlisten, err = a.listenIn(a.area); err != nil {
+		return err
+	}
+	defer func() { a.unlisten() }()
 	a.wake = time.NewTimer(0)
 	defer a.wake.Stop()
 	return a.linkedUp(ctx)
@@ -249,7 +259,7 @@ func (a *Agent) step(ev turn.Event) { a.todo = append(a.todo, ev) }
 func (a *Agent) do(act turn.Action) {
 	switch act := act.(type) {
 	case turn.Send:
-		a.publish(area.Message{Topic: area.ClaimTopic(a.cfg.Area, a.cfg.Device), Payload: act.Claim.Encode(), QoS: 1})
+		a.publish(area.Message{Topic: area.ClaimTopic(a.area, a.cfg.Device), Payload: act.Claim.Encode(), QoS: 1})
 	case turn.Start:
 		a.start(act)
 	case turn.Stop:

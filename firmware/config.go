@@ -11,7 +11,7 @@ import (
 // Config says which device this is.
 type Config struct {
 	Device   area.DeviceID // needed
-	Area     area.Name     // whose topics it speaks on; needed
+	Area     area.Name     // whose topics it speaks on, until the hub says that it is in another; needed
 	AreaText string        // the area as the operator wrote it, such as "North Wing"; empty: Area
 	Location string        // where in the area it is mounted; empty: not known
 	Name     string        // for people; empty: Device

@@ -20,6 +20,10 @@
 // machine it is, and the last 256 works that it played to the end. A work that
 // is offered again after that is answered, and not played.
 //
+// The area is what the hub makes of the text that the operator wrote. A device
+// that knows its area by a name cannot tell its id; it claims where that name
+// would lead, is refused, told where it is, and moves there while it is silent.
+//
 // The hardware is behind [Player], [Beacon] and [Clock], whose methods have
 // types of the standard library alone, so that a driver fits without knowing
 // this package.

@@ -8,22 +8,46 @@ import (
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
-// listen subscribes what concerns the device.
-func (a *Agent) listen() (cancel func(), err error) {
-	d, n := a.cfg.Device, a.cfg.Area
+// listen subscribes what concerns the device, wherever it is.
+func (a *Agent) listen() (func(), error) {
+	d := a.cfg.Device
+	unsubscribe, err := a.subscribe(map[string]func(area.Message){
+		area.GrantTopic(d): a.answered,
+		area.WorkTopic(d):  a.offered,
+		area.Root + "/device/" + string(d) + "/cmd/+": a.commanded,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Uplink.Leave(a.will)
+	unwatch := a.Uplink.Watch(a.linkChanged)
+	return func() { unwatch(); unsubscribe() }, nil
+}
+
+// listenIn subscribes what concerns everybody in an area. What still waits in
+// the inbox when the device has left the area is not heard.
+func (a *Agent) listenIn(in area.Name) (cancel func(), err error) {
+	while := func(heard func(area.Message)) func(area.Message) {
+		return func(m area.Message) {
+			if a.area == in {
+				heard(m)
+			}
+		}
+	}
+	return a.subscribe(map[string]func(area.Message){
+		area.AreaWorkTopic(in): while(a.offered),
+		area.BusyTopic(in):     while(a.areaBusy),
+	})
+}
+
+func (a *Agent) subscribe(filters map[string]func(area.Message)) (cancel func(), err error) {
 	var cancels []func()
 	cancel = func() {
 		for _, c := range cancels {
 			c()
 		}
 	}
-	for filter, heard := range map[string]func(area.Message){
-		area.GrantTopic(d):                            a.answered,
-		area.WorkTopic(d):                             a.offered,
-		area.AreaWorkTopic(n):                         a.offered,
-		area.BusyTopic(n):                             a.areaBusy,
-		area.Root + "/device/" + string(d) + "/cmd/+": a.commanded,
-	} {
+	for filter, heard := range filters {
 		c, err := a.Uplink.Subscribe(filter, func(m area.Message) { a.enqueue(func() { heard(m) }) })
 		if err != nil {
 			cancel()
@@ -31,8 +55,6 @@ func (a *Agent) listen() (cancel func(), err error) {
 		}
 		cancels = append(cancels, c)
 	}
-	a.Uplink.Leave(a.will)
-	cancels = append(cancels, a.Uplink.Watch(a.linkChanged))
 	return cancel, nil
 }
 
@@ -96,6 +118,9 @@ func (a *Agent) answered(m area.Message) {
 	if ans.Op == area.OpRefused && (ans.Reason == area.ReasonLocationConflict || ans.Reason == area.ReasonUnknownArea) {
 		a.warnOnce(ans.Reason, "the hub does not have this device where it says it is", "area", a.cfg.AreaText, "location", a.cfg.Location, "err", ans.Reason)
 	}
+	if a.elsewhere(ans) {
+		return
+	}
 	a.step(turn.Heard{Answer: ans})
 }
 
@@ -103,7 +128,7 @@ func (a *Agent) answered(m area.Message) {
 // device speaks.
 func (a *Agent) areaBusy(m area.Message) {
 	b, err := area.ParseBusy(m.Payload)
-	if err != nil || b.Area != a.cfg.Area {
+	if err != nil || b.Area != a.area {
 		a.Log.Warn("busy not understood", "topic", m.Topic, "err", err)
 		return
 	}

@@ -54,7 +54,7 @@ func (a *Agent) offered(m area.Message) {
 		a.count.full.Add(1)
 	default:
 		t := &taking{offer: o, due: a.now()}
-		if m.Topic == area.AreaWorkTopic(a.cfg.Area) { // others are asked too
+		if m.Topic == area.AreaWorkTopic(a.area) { // others are asked too
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
 		}
 		a.offers[o.Work] = t
