@@ -160,11 +160,16 @@ func (a *Agent) Stats() Stats {
 
 // Run is the device until ctx ends: then it stops sounding, gives back what it
 // was to do, says that it is offline, and returns nil, within 3 s. It fails
-// only where the loudspeaker cannot be opened. It runs the uplink.
+// only where the loudspeaker cannot be opened. It runs the uplink, after the
+// tail of the loudspeaker: a new start tells the hub that the one before is
+// dead, and what that one had written may sound for so long.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.off()
 	if err := a.Player.Open(a.cfg.Rate, 1); err != nil {
 		return err
+	}
+	if pause(ctx, a.Player.Tail()) != nil {
+		return nil
 	}
 	defer a.work.Wait()
 	var end context.CancelFunc
