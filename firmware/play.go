@@ -39,7 +39,7 @@ func (a *Agent) start(act turn.Start) {
 	a.play = p
 	a.ampOff = area.Never
 	a.amp(true)
-	a.Log.Info("playing", "work", p.work, "lease", uint64(p.token), "dur", a.cfg.length(len(p.sound)))
+	a.Log.Info("playing", "work", p.work, "lease", uint64(p.token), "dur", a.cfg.length(len(p.sound)).Round(time.Millisecond))
 	a.work.Go(func() {
 		result, err := p.run()
 		a.over <- playEnd{play: p, result: result, err: err}

@@ -127,7 +127,7 @@ func (a *Agent) assigned(act turn.Assigned) {
 // refused forgets a take; where it was the present wish, free follows.
 func (a *Agent) refused(act turn.Refused) {
 	delete(a.offers, act.Work)
-	a.Log.Info("refused", "work", act.Work, "err", act.Reason)
+	a.Log.Debug("refused", "work", act.Work, "err", act.Reason)
 }
 
 // decline gives an assigned work back.
@@ -199,7 +199,11 @@ func (a *Agent) next() bool {
 
 // free ends the present wish: the hub knows what became of it.
 func (a *Agent) free(act turn.Free) {
-	a.Log.Info("ended", "work", act.Work, "err", string(act.Result))
+	if act.Result == area.Played {
+		a.Log.Info("played", "work", act.Work)
+	} else {
+		a.Log.Info("not played to the end", "work", act.Work, "err", string(act.Result))
+	}
 	if a.current == nil {
 		return
 	}

@@ -117,6 +117,8 @@ type Presence struct {
 	Live     bool
 	Via      area.Via
 	Link     string
+	Over     string // link from which this one took the name; empty: none
+	New      bool   // live now, and was not on this link
 }
 
 // NewRoster makes a roster of the configured areas. It refuses two areas of one

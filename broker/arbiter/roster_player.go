@@ -37,6 +37,9 @@ type player struct {
 	state    string
 	lastSeen area.Time
 	renamed  string // name given by an operator; beats the device's own
+	// under is MQTT connections that a newer registration took the name from, and
+	// that still stand: when the newer one ends, the device is live there again.
+	under []Player
 }
 
 // Register says that a player is live on a connection. It answers the area and
@@ -71,10 +74,11 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 		r.unmount(q)
 	}
 	before := *q
+	over := q.cover(p.Link)
 	q.Player, q.area = p, name
 	q.presence, q.reason, q.lastSeen = area.Online, area.PresentConnected, area.At(r.now())
 	at, err := r.mount(q, p.Location)
-	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link}
+	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, Over: over, New: before.link() != p.Link}
 	r.mu.Unlock()
 	if moved && known && before.area != "" {
 		r.joined(Presence{Device: p.Device, Area: before.area, Via: before.Via, Link: before.Link})
@@ -82,6 +86,28 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 	r.joined(tell)
 	r.changed()
 	return name, at, err
+}
+
+// mostUnder bounds the connections that are remembered under the live one.
+const mostUnder = 4
+
+// cover notes the connection that a new link takes the name from, and answers
+// it; empty where there is none.
+func (q *player) cover(link string) (over string) {
+	q.uncover(link)
+	over = q.link()
+	if over == "" || over == link {
+		return ""
+	}
+	if q.Client != "" && len(q.under) < mostUnder {
+		q.under = append(q.under, q.Player)
+	}
+	return over
+}
+
+// uncover forgets a connection that has ended, or that is the live one again.
+func (q *player) uncover(link string) {
+	q.under = slices.DeleteFunc(q.under, func(p Player) bool { return p.Link == link })
 }
 
 // stale tells whether a registration is older than what is known: a lower boot,
@@ -143,14 +169,25 @@ func (r *Roster) Retained(p Player) error {
 // holds is the arbiter's to keep until its lease ends.
 func (r *Roster) Lost(link, reason string) {
 	var gone []Presence
+	var back []Player
 	r.mu.Lock()
 	for _, id := range slices.Sorted(maps.Keys(r.players)) {
-		if q := r.players[id]; q.link() == link {
-			gone = append(gone, r.leave(q, reason))
+		q := r.players[id]
+		q.uncover(link)
+		if q.link() != link {
+			continue
+		}
+		gone = append(gone, r.leave(q, reason))
+		if n := len(q.under); n > 0 {
+			back = append(back, q.under[n-1])
+			q.under = q.under[:n-1]
 		}
 	}
 	r.mu.Unlock()
 	r.tell(gone)
+	for _, p := range back {
+		_, _, _ = r.Register(p) // it was registered so before; a location that is taken by now stays taken
+	}
 }
 
 // Left says that one player said goodbye, or that its Will did. A (boot, conn)

@@ -285,3 +285,31 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestTheOlderConnectionComesBack(t *testing.T) {
+	r := testRoster(t)
+	mqtt := Player{Device: "g", Area: "north", Location: "1", Via: area.ViaMQTT, Link: "mqtt/1", Client: "g", Boot: 3, Conn: 1}
+	register := func(p Player) {
+		t.Helper()
+		if _, _, err := r.Register(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	register(mqtt)
+	var told []Presence
+	r.joined = func(p Presence) { told = append(told, p) }
+	register(Player{Device: "g", Area: "north", Location: "1", Via: area.ViaClassic, Link: "hub/x"})
+	if len(told) != 1 || told[0].Over != "mqtt/1" {
+		t.Fatalf("told %+v, want the takeover", told)
+	}
+	r.Lost("hub/x", area.PresentGoodbye)
+	if d, _ := r.Player("g"); d.Presence != area.Online || d.Via != area.ViaMQTT || d.Location == nil {
+		t.Errorf("after the second program ended the device is %+v", d)
+	}
+	register(Player{Device: "g", Area: "north", Location: "1", Via: area.ViaClassic, Link: "hub/y"})
+	r.Lost("mqtt/1", area.PresentWill)
+	r.Lost("hub/y", area.PresentGoodbye)
+	if d, _ := r.Player("g"); d.Presence != area.Offline {
+		t.Errorf("with both gone the device is %s", d.Presence)
+	}
+}

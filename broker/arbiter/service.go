@@ -263,6 +263,14 @@ func (s *Service) Busy(name area.Name) (area.Busy, bool) {
 
 // presence tells an area's core who is live; it is the roster's callback.
 func (s *Service) presence(p Presence) {
+	switch {
+	case p.Over != "":
+		s.log.Warn("device taken over by another connection", "device", p.Device, "area", p.Area, "conn", p.Link)
+	case p.New:
+		s.log.Info("device online", "device", p.Device, "area", p.Area, "location", p.Location, "conn", p.Link)
+	case !p.Live:
+		s.log.Info("device offline", "device", p.Device, "area", p.Area, "conn", p.Link)
+	}
 	d := s.found(p.Area)
 	if d == nil {
 		return

@@ -52,6 +52,9 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("area %s: %w", name, err)
 	}
+	if a, _ := s.roster.Settings(name); a.Source == area.SourceSeen {
+		s.log.Warn("area made by a device that named it", "area", name)
+	}
 	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg}, nil
 }
 
@@ -133,8 +136,26 @@ func (d *desk) step(ev Event, reporter Reporter) {
 		case Disconnect:
 			d.s.disconnect(a.Device)
 		case Report:
+			d.s.tell(a.Report)
 			reporter.Report(a.Report)
 		}
+	}
+}
+
+// tell logs what an operator wants to find again of a work.
+func (s *Service) tell(r area.Report) {
+	at := []any{"area", r.Area, "work", r.Work, "device", r.Device, "n", r.Att}
+	switch {
+	case r.State == area.OrderPlaying:
+		s.log.Info("plays", at...)
+	case r.State == area.OrderPlayed:
+		s.log.Info("played", at...)
+	case r.State == area.OrderCancelled:
+		s.log.Info("cancelled", append(at, "err", r.Reason)...)
+	case r.State.Ended():
+		s.log.Warn("order not played", append(at, "err", cmpOr(r.Reason, string(r.State)))...)
+	case r.State == area.OrderWaiting && r.Reason != "":
+		s.log.Warn("order cut short, waits again", append(at, "err", r.Reason)...)
 	}
 }
 
@@ -197,9 +218,17 @@ func (d *desk) flush(ctx context.Context) {
 		clear(d.out)
 		d.out = d.out[:0]
 	}
+	counts := d.core.Counts()
 	d.mu.Lock()
-	d.counts = d.core.Counts()
+	was := d.counts
+	d.counts = counts
 	d.mu.Unlock()
+	if counts.LeaseExpired > was.LeaseExpired {
+		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)
+	}
+	if counts.Intruders > was.Intruders || counts.Conflicts > was.Conflicts {
+		d.s.log.Warn("a device sounds without a right", "area", d.name)
+	}
 	if d.stale {
 		d.stale = false
 		d.tellRoster()

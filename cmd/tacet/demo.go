@@ -15,7 +15,7 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a hub with a simulated airport, to look at",
-		Long: `Runs a hub and, in the same process but over real sockets, a small airport: ten
+		Long: `Runs a hub and, in the same process but over real sockets, a small airport: eight
 loudspeakers in three areas that take turns, sensors, and a schedule that keeps it
 talking. Open the address that it prints.
 

@@ -55,7 +55,7 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				reason = `"no_device"`
 			}
 		}
-		fmt.Fprintf(w, `{"id":"o-7","state":%q,"reason":%s,"priority":"high","started_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}`, state, reason)
+		fmt.Fprintf(w, `{"id":"o-7","state":%q,"reason":%s,"priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}`, state, reason)
 	case "POST /stop", "POST /areas/north/stop":
 		fmt.Fprint(w, `{"stopped":["o-1"],"cancelled":["o-2"]}`)
 	case "GET /devices":
@@ -143,7 +143,7 @@ func TestCommands(t *testing.T) {
 		"say, not played": {args: []string{"say", "--area", "north", "--wait", "hello"}, end: "failed", exit: 1,
 			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 failed 2026-11-21T10:00:35.000Z\n", stderr: "tacet: failed: order o-7: no_device\n"},
 		"say as JSON": {args: []string{"say", "--area", "north", "--wait", "--json", "hello"}, end: "expired", exit: 1, stderr: "tacet: expired: order o-7: no_device\n",
-			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","started_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
+			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
 		"refused":          {args: []string{"say", "--area", "west", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area west; to.area: is not there\n"},
 		"not found":        {args: []string{"order", "show", "o-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/orders/o-9; to.area: is not there\n"},
 		"the hub's fault":  {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},

@@ -110,7 +110,7 @@ func targetText(to area.To) string {
 func queue(env Env) *cobra.Command {
 	var f hubFlags
 	var of string
-	c := &cobra.Command{Use: "queue [--area A]", Short: "Show what plays and waits", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "queue [--area A]", Short: "Show what waits for each area", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
 		hub, err := f.client(env)
 		if err != nil {
 			return err

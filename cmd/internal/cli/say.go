@@ -110,7 +110,7 @@ func (f *sayFlags) follow(c *cobra.Command, hub *client, id area.WorkID) error {
 			return err
 		}
 	} else {
-		fmt.Fprintln(c.OutOrStdout(), printable(fmt.Sprintf("%s %s %s", o.ID, o.State, orDash(text(o.StartedAt)))))
+		fmt.Fprintln(c.OutOrStdout(), printable(fmt.Sprintf("%s %s %s", o.ID, o.State, orDash(text(o.EndedAt)))))
 	}
 	if f.wait && o.State != area.OrderPlayed {
 		return &Error{Exit: ExitFailed, Code: string(o.State), Detail: fmt.Sprintf("order %s: %s", o.ID, orDash(text(o.Reason)))}

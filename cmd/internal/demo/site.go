@@ -7,7 +7,7 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
-// Site is the configuration of the simulated airport: three areas, ten gates, a
+// Site is the configuration of the simulated airport: three areas, eight gates, a
 // schedule that keeps it talking, and mappings for its sensors.
 func Site() conf.Config {
 	c := conf.Default()

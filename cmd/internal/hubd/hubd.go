@@ -117,7 +117,10 @@ func (h *Hub) serveParts(ctx context.Context) error {
 	saying, stop := context.WithCancel(ctx)
 	defer stop()
 	said.Go(func() { h.announce(saying, r) })
-	return stages{groups: h.parts(), grace: grace}.run(ctx)
+	h.log.Info("hub starts", "node", h.cfg.Node, "n", len(h.cfg.Areas))
+	err := stages{groups: h.parts(), grace: grace}.run(ctx)
+	h.log.Info("hub stopped", "node", h.cfg.Node, "dur", time.Since(h.start).Round(time.Second))
+	return err
 }
 
 // listen binds the listeners, so that a port in use is an error at once.

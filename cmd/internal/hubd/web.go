@@ -30,8 +30,6 @@ func (h *Hub) serveWeb(ctx context.Context) error {
 
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(hubPath, h.signalr)
-	mux.Handle(hubPath+"/", h.signalr)
 	mux.Handle("/api/", h.api)
 	mux.HandleFunc("GET /healthz", h.health.alive)
 	mux.HandleFunc("GET /readyz", h.health.report)
@@ -39,7 +37,7 @@ func (h *Hub) routes() http.Handler {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)
 	}
 	mux.Handle("/", dashboard.Handler())
-	return mux
+	return h.signalr.At(hubPath, mux)
 }
 
 // mqttOverWeb serves one MQTT connection inside a WebSocket.
