@@ -381,6 +381,7 @@ func TestEndReasons(t *testing.T) {
 				if got := seen.Len() == 1; got != c.will {
 					t.Errorf("will published: %t, want %t", got, c.will)
 				}
+				synctest.Wait() // the event comes a little before the client is forgotten
 				if b.Disconnect("gate-1", "again") {
 					t.Error("Disconnect of nobody: true")
 				}

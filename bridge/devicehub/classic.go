@@ -45,8 +45,8 @@ type classic struct {
 	calls    []call
 	again    bool // true was called while the last wish was still ending
 	free     area.Instant
-	shown    *bool          // last ReceiveWorkStatus
-	missed   [8]area.WorkID // works that it was told of and did not claim, newest first
+	shown    *bool     // last ReceiveWorkStatus
+	missed   [8]missed // works that it was told of and did not claim, newest first
 }
 
 // idle tells whether the device could do a work now.
@@ -54,9 +54,19 @@ func (d *classic) idle() bool {
 	return d.conn != nil && d.offered == nil && d.turn.Phase() == turn.Idle && !d.again
 }
 
-// hasMissed tells whether the device let a work pass; it is not told of it again,
-// so that another one can do it.
-func (d *classic) hasMissed(w area.WorkID) bool { return slices.Contains(d.missed[:], w) }
+// missed is a work that a device let pass. For a while it is not told of it
+// again, so that another one can do it.
+type missed struct {
+	work  area.WorkID
+	until area.Instant
+}
+
+// missedFor is longer than a work is held out to its location's device alone.
+const missedFor = 5 * time.Second
+
+func (d *classic) hasMissed(w area.WorkID, now area.Instant) bool {
+	return slices.ContainsFunc(d.missed[:], func(m missed) bool { return m.work == w && now < m.until })
+}
 
 // loop owns the classic devices.
 type loop struct {
@@ -200,7 +210,7 @@ func (l *loop) offer(in area.Name, to area.DeviceID, o area.Offer) {
 	if to == "" {
 		d = l.longestIdle(in, o.Work)
 	}
-	if d == nil || !d.idle() || l.takes(d.id) || d.hasMissed(o.Work) {
+	if d == nil || !d.idle() || l.takes(d.id) || d.hasMissed(o.Work, l.now) {
 		l.open[o.Work] = openOffer{in, to, o, l.now}
 		return
 	}
@@ -244,7 +254,7 @@ func (l *loop) reoffer() {
 // that they take turns.
 func (l *loop) longestIdle(in area.Name, w area.WorkID) (best *classic) {
 	for _, d := range l.devices {
-		if d.in != in || !d.idle() || l.takes(d.id) || d.hasMissed(w) {
+		if d.in != in || !d.idle() || l.takes(d.id) || d.hasMissed(w, l.now) {
 			continue
 		}
 		if best == nil || d.free < best.free || d.free == best.free && d.id < best.id {
@@ -315,7 +325,7 @@ func (l *loop) tick() area.Instant {
 		if d.offered != nil && d.declines <= l.now {
 			l.count.unclaimed.Add(1)
 			copy(d.missed[1:], d.missed[:])
-			d.missed[0] = d.offered.Work
+			d.missed[0] = missed{d.offered.Work, l.now.Add(missedFor)}
 			l.decline(d)
 		}
 		l.timeouts(d)

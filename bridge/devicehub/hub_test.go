@@ -313,6 +313,30 @@ func TestClassicWorkThatNobodyFollowsGoesToAnother(t *testing.T) {
 	})
 }
 
+func TestClassicWorkComesBackToTheOnlyDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		a := s.program("gate-1", "north", 1)
+		a.heard()
+		o, err := s.orders.Accept(t.Context(), request("1", "second chance"), order.By{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(17 * time.Second) // lease + 3 s without a word, and a while for others
+		if got := a.heard(); got != "ReceiveWork, ReceiveWork" {
+			t.Fatalf("gate-1 was told %q", got)
+		}
+		<-a.call(t, "north")
+		if _, err := a.Invoke(t.Context(), "BroadcastWorkStatus", "north", false); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, _ := s.orders.Get(o.ID); got.State != area.OrderPlayed || got.Attempt != 2 {
+			t.Errorf("the order is %s, attempt %d", got.State, got.Attempt)
+		}
+	})
+}
+
 func request(location, message string) area.OrderRequest {
 	return area.OrderRequest{To: area.To{Location: &location}, Message: &message}
 }

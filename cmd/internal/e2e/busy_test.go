@@ -31,7 +31,6 @@ func heldBy(d area.DeviceID) func(area.Busy) bool {
 func (h *hub) classic(id, in, at string, play func()) *watcher {
 	h.t.Helper()
 	w := h.connect()
-	w.call("ReceiveDeviceConnected", id, in, at)
 	w.On("ReceiveWork", func(args []json.RawMessage) {
 		w.told.add(told{"ReceiveWork", args})
 		for _, on := range []bool{true, false} {
@@ -46,6 +45,7 @@ func (h *hub) classic(id, in, at string, play func()) *watcher {
 			}
 		}
 	})
+	w.call("ReceiveDeviceConnected", id, in, at) // work may come at once
 	return w
 }
 
