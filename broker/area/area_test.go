@@ -72,7 +72,7 @@ func TestTopicsParseBack(t *testing.T) {
 		{"tacet/area/north/busy/set", Topic{}},
 		{"tacet/area/north/claim", Topic{}},
 		{"tacet/area/north/busy/g-1", Topic{}},
-		{"tacet/area/north/work/g-1", Topic{}},
+		{AreaWorkTopic("north") + "/g-1", Topic{}},
 		{"tacet/area/north/busy/flag/g-1", Topic{}},
 		{"tacet/area/north", Topic{}},
 		{"tacet/device/g-1/tele/", Topic{}},
