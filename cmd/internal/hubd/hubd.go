@@ -30,7 +30,8 @@ import (
 
 // Options are what no configuration file may say.
 type Options struct {
-	// ColdStart skips settling. It is safe only where every device that could
+	// ColdStart skips settling where the data directory has no record of an
+	// earlier start. It is safe only where every device that could
 	// hold an area is started after the hub, in the same process' lifetime: the
 	// demo.
 	ColdStart bool
@@ -161,8 +162,13 @@ func (h *Hub) makeAreas() (err error) {
 	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: h.cfg.Node, Areas: areaConfigs(h.cfg.Areas)}, time.Now); err != nil {
 		return err
 	}
+	known, err := h.store.Ledger().Areas()
+	if err != nil {
+		return err
+	}
+	cold := h.opt.ColdStart && len(known) == 0 // a record of an earlier start: a lease of it may be alive
 	h.arbiter, err = arbiter.New(arbiter.Config{
-		Node: h.cfg.Node, Addr: h.broker.Addr().String(), ColdStart: h.opt.ColdStart,
+		Node: h.cfg.Node, Addr: h.broker.Addr().String(), ColdStart: cold,
 	}, h.broker, h.store.Ledger(), links{h.broker}, h.roster, h.clock, time.Now, h.log)
 	return err
 }

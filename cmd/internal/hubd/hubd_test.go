@@ -316,3 +316,22 @@ func TestSnake(t *testing.T) {
 		}
 	}
 }
+
+func TestAColdStartOverAnOldRecordSettles(t *testing.T) {
+	h, _, _ := started(t, nil)
+	if b, _ := h.arbiter.Busy("north"); b.State != area.Idle {
+		t.Fatalf("in a fresh directory north is %s", b.State)
+	}
+	kept, err := os.ReadFile(filepath.Join(h.cfg.Data, "tacet.db")) // as a kill leaves it
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, _ := started(t, func(c *conf.Config) {
+		if err := os.WriteFile(filepath.Join(c.Data, "tacet.db"), kept, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if b, _ := again.arbiter.Busy("north"); b.State != area.Settling {
+		t.Errorf("over the record of an earlier start north is %s", b.State)
+	}
+}
