@@ -34,15 +34,8 @@ func (a *API) patchArea(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	patch, err := c.body()
+	whole, err := c.patched(now)
 	if err != nil {
-		return answer{}, err
-	}
-	whole, err := json.Marshal(now)
-	if err != nil {
-		return answer{}, err
-	}
-	if whole, err = mergePatch(whole, patch); err != nil {
 		return answer{}, err
 	}
 	return a.replaceArea(c, now, whole)

@@ -87,15 +87,8 @@ func (a *API) patchSchedule(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	patch, err := c.body()
+	whole, err := c.patched(now)
 	if err != nil {
-		return answer{}, err
-	}
-	whole, err := json.Marshal(now)
-	if err != nil {
-		return answer{}, err
-	}
-	if whole, err = mergePatch(whole, patch); err != nil {
 		return answer{}, err
 	}
 	return a.replaceSchedule(c, now.ID, whole)
@@ -211,6 +204,19 @@ func readWork(raw json.RawMessage) (area.OrderRequest, error) {
 		out.Fields = []area.FieldError{{Field: "work", Message: e.Detail}}
 	}
 	return r, out
+}
+
+// patched is an object with the request's body merged over it (RFC 7396).
+func (c *call) patched(now any) ([]byte, error) {
+	patch, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	whole, err := json.Marshal(now)
+	if err != nil {
+		return nil, err
+	}
+	return mergePatch(whole, patch)
 }
 
 // mergePatch applies a merge patch (RFC 7396) to an object.

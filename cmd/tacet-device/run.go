@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 )
@@ -104,7 +105,7 @@ func runCommand(environ []string) *cobra.Command {
 }
 
 func run(ctx context.Context, cfg deviced.Config, log *slog.Logger, out io.Writer) error {
-	d, err := deviced.New(cfg, version(), log)
+	d, err := deviced.New(cfg, cli.Version(), log)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func checkCommand(environ []string) *cobra.Command {
 
 func check(ctx context.Context, cfg deviced.Config, out io.Writer) error {
 	bad := 0
-	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for _, p := range deviced.Check(ctx, cfg) {
 		word := "ok"
 		if !p.OK {

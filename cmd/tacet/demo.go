@@ -5,13 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/demo"
 )
 
 func demoCommand() *cobra.Command {
 	var flags conf.Flags
-	opt := demo.Options{Version: version()}
+	opt := demo.Options{Version: cli.Version()}
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a hub with a simulated airport, to look at",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,14 +26,6 @@ func command() *cobra.Command {
 loudspeaker sounds at a time, whatever fails.`,
 	}
 	root.AddCommand(serveCommand(), demoCommand())
-	cli.Add(root, cli.Env{Getenv: os.Getenv, Environ: os.Environ, Version: version()})
+	cli.Add(root, cli.Env{Getenv: os.Getenv, Environ: os.Environ, Version: cli.Version()})
 	return root
-}
-
-// version is that of the build.
-func version() string {
-	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
-		return b.Main.Version
-	}
-	return "devel"
 }

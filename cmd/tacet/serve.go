@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
 )
@@ -41,7 +42,7 @@ func serve(ctx context.Context, load func() (conf.Config, error), out io.Writer)
 	}
 	log := logger(cfg)
 	warn(log, cfg)
-	hub, err := hubd.New(cfg, hubd.Options{Version: version()}, log)
+	hub, err := hubd.New(cfg, hubd.Options{Version: cli.Version()}, log)
 	if err != nil {
 		return err
 	}

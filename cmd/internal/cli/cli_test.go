@@ -236,7 +236,7 @@ func TestVersion(t *testing.T) {
 	if _, out, _ := run(t, nil, "version", "--json"); json.Unmarshal([]byte(out), &v) != nil || v["version"] != "v1.2.3" {
 		t.Errorf("got %q", out)
 	}
-	if built() == "" {
+	if Version() == "" {
 		t.Error("no version of the build")
 	}
 }

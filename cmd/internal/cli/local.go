@@ -17,7 +17,7 @@ func version(env Env) *cobra.Command {
 	c := &cobra.Command{Use: "version", Short: "Print the version", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
 		v := env.Version
 		if v == "" {
-			v = built()
+			v = Version()
 		}
 		if asJSON {
 			body, err := json.Marshal(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
@@ -33,8 +33,8 @@ func version(env Env) *cobra.Command {
 	return c
 }
 
-// built is the version that the build noted: a tag, else the commit.
-func built() string {
+// Version is what the build noted: a tag, else the commit, else "devel".
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
