@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,10 +40,10 @@ type Broker struct {
 
 	work sync.WaitGroup // connections and flushers
 
-	mu       sync.Mutex
-	listener net.Listener
-	links    map[*link]struct{}
-	state    state
+	mu    sync.Mutex
+	doors []door
+	links map[*link]struct{}
+	state state
 }
 
 // state is how far the broker has come. It only grows.
@@ -93,38 +92,12 @@ func (b *Broker) options() *mqtt.Options {
 	}
 }
 
-// Listen binds Config.Addr. Connections are taken once Run runs.
-func (b *Broker) Listen() error {
-	ln, err := net.Listen("tcp", b.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.listener != nil || b.state == stateClosing {
-		_ = ln.Close()
-		return errors.New("broker: is listening already, or closed")
-	}
-	b.listener = ln
-	return nil
-}
-
-// Addr is where the broker listens; nil before Listen.
-func (b *Broker) Addr() net.Addr {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.listener == nil {
-		return nil
-	}
-	return b.listener.Addr()
-}
-
 // Run serves until ctx ends, closes every connection, and waits for all of
 // them; then it returns nil, or why listening ended by itself. It may run once.
 // The broker cannot be used after it. No will is published for the clients that
 // it leaves behind: it is the broker that goes, not they.
 func (b *Broker) Run(ctx context.Context) error {
-	ln, err := b.run()
+	doors, err := b.run()
 	if err != nil {
 		return err
 	}
@@ -133,41 +106,39 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var failed error
-	if ln != nil {
+	failed := make([]error, len(doors))
+	for i, d := range doors {
 		b.work.Go(func() {
-			failed = b.accept(ctx, ln)
-			cancel()
+			defer cancel()
+			failed[i] = b.accept(ctx, d)
 		})
 	}
 	<-ctx.Done()
 	b.shutdown()
-	return failed
+	return errors.Join(failed...)
 }
 
-func (b *Broker) run() (net.Listener, error) {
+func (b *Broker) run() ([]door, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state != stateNew {
 		return nil, errors.New("broker: has run already")
 	}
 	b.state = stateRunning
-	return b.listener, nil
+	return b.doors, nil
 }
 
 // shutdown closes everything and waits for it.
 func (b *Broker) shutdown() {
 	b.mu.Lock()
 	b.state = stateClosing
-	ln := b.listener
+	doors := b.doors
 	links := make([]*link, 0, len(b.links))
 	for l := range b.links {
 		links = append(links, l)
 	}
 	b.mu.Unlock()
-	if ln != nil {
-		_ = ln.Close()
-	}
+	closeAll(doors)
 	for _, l := range links {
 		b.cut(l, Closed, packets.ErrServerShuttingDown)
 	}

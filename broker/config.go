@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,13 @@ import (
 // good: every field has a default.
 type Config struct {
 	Addr string // TCP address to listen on; port 0 picks one; empty: 127.0.0.1:1883
+
+	// TLS, on its own listener. TLSAddr is its TCP address, port 0 picks one;
+	// empty: none. TLS has the certificate, or a function that gets it, and for
+	// mutual TLS ClientCAs and ClientAuth. Versions before 1.2 are refused, but
+	// what its GetConfigForClient answers is used as it is.
+	TLSAddr string
+	TLS     *tls.Config
 
 	MaxPacketBytes int // largest packet taken from a client, 1 KiB to 256 MiB; 0: 256 KiB
 	MaxOutputBytes int // most that may wait for one client to read, 16 KiB or more; over it the client is cut; 0: 1 MiB
@@ -78,6 +86,9 @@ func (c Config) Validate() error {
 	in("MaxTopicBytes", c.MaxTopicBytes, 64, 65535)
 	in("MaxSubscriptions", c.MaxSubscriptions, 1, 1<<20)
 	in("MaxQueue", c.MaxQueue, 1, math.MaxUint16)
+	if t := c.TLS; c.TLSAddr != "" && (t == nil || len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil) {
+		faults = append(faults, errors.New("TLSAddr is set, and TLS has no certificate"))
+	}
 	positive := func(name string, d, most time.Duration) {
 		if d <= 0 || d > most {
 			faults = append(faults, fmt.Errorf("%s %s is not more than 0 and at most %s", name, d, most))

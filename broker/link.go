@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -27,6 +28,7 @@ type link struct {
 	client atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
 
 	// The rest belongs to the connection's goroutine, from CONNECT on.
+	tls      *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
 	id       string
 	alive    time.Duration          // silence after which the client is lost; 0: none
 	will     *will                  // nil: none

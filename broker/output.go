@@ -173,6 +173,18 @@ func (o *output) readDeadline(t time.Time) error {
 	return o.raw.SetReadDeadline(t)
 }
 
+// wrap puts c, which encrypts, in the place of the plain connection below it.
+// Nothing may have been written yet.
+func (o *output) wrap(c net.Conn) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return net.ErrClosed
+	}
+	o.raw, o.fd = c, nil
+	return nil
+}
+
 func (o *output) isClosed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

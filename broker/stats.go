@@ -8,6 +8,7 @@ type Stats struct {
 	HalfOpen        int   // connections now that have not said CONNECT
 	Accepted        int64 // connections taken
 	AcceptErrors    int64 // times that taking one failed
+	TLSFailures     int64 // TLS handshakes that failed: no common version, no certificate that we trust, no TLS at all
 	RefusedConnects int64 // CONNECT refused: client id, will
 	Evicted         int64 // half-open connections that made room for newer ones
 	Silent          int64 // connections closed since no CONNECT came in time
@@ -35,8 +36,8 @@ type Stats struct {
 }
 
 type counters struct {
-	accepted, acceptErrors, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge atomic.Int64
-	refused, gated, badTopics, refusedFilters, wills                                                           atomic.Int64
+	accepted, acceptErrors, handshakes, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills                                                                       atomic.Int64
 }
 
 // Stats answers the counts. They are read one by one, not at one instant.
@@ -44,7 +45,7 @@ func (b *Broker) Stats() Stats {
 	c, info := &b.count, b.server.Info
 	return Stats{
 		Connections: b.events.len(), HalfOpen: b.half.len(),
-		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), RefusedConnects: c.refusedConnects.Load(),
+		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.handshakes.Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
