@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-
-	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // ErrCorrupt is the answer for a record that fails its checksum.
 var ErrCorrupt = errors.New("record is corrupt")
+
+// errNewer is the error for a record that this version cannot read.
+var errNewer = errors.New("a newer tacet wrote it")
+
+func newer(err error) bool { return errors.Is(err, errNewer) }
 
 // recordFormat is the version of the layout below.
 const recordFormat = 1
@@ -19,31 +22,37 @@ const recordHead = 5 // format, checksum
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal lays out a record: format (1 byte), CRC-32C of the area's name and the
-// record (4 bytes, big endian), the record.
-func seal(a area.Name, record []byte) []byte {
+// seal lays out a record: format (1 byte), CRC-32C of its place and the record
+// (4 bytes, big endian), the record.
+func seal(p place, record []byte) []byte {
 	out := make([]byte, recordHead, recordHead+len(record))
 	out[0] = recordFormat
-	binary.BigEndian.PutUint32(out[1:], checksum(a, record))
+	binary.BigEndian.PutUint32(out[1:], checksum(p, record))
 	return append(out, record...)
 }
 
 // unseal is the inverse of seal. The answer is a copy. Its error wraps
 // ErrCorrupt, but for a record of a newer format.
-func unseal(a area.Name, sealed []byte) ([]byte, error) {
+func unseal(p place, sealed []byte) ([]byte, error) {
 	if len(sealed) < recordHead || sealed[0] == 0 {
 		return nil, ErrCorrupt
 	}
 	if sealed[0] > recordFormat {
-		return nil, fmt.Errorf("record has format %d, and this version reads up to %d: a newer tacet wrote it", sealed[0], recordFormat)
+		return nil, fmt.Errorf("record has format %d, and this version reads up to %d: %w", sealed[0], recordFormat, errNewer)
 	}
 	record := append([]byte{}, sealed[recordHead:]...)
-	if binary.BigEndian.Uint32(sealed[1:]) != checksum(a, record) {
+	if binary.BigEndian.Uint32(sealed[1:]) != checksum(p, record) {
 		return nil, ErrCorrupt
 	}
 	return record, nil
 }
 
-func checksum(a area.Name, record []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte(a), castagnoli), castagnoli, record)
+// checksum covers the place, so that a record that has strayed is known by it.
+// An area's name stands alone, as it did when the ledger was all there was.
+func checksum(p place, record []byte) uint32 {
+	sum := crc32.Checksum([]byte(p.key), castagnoli)
+	if p.table != "" {
+		sum = crc32.Update(crc32.Checksum([]byte(p.table+"\x00"), castagnoli), castagnoli, []byte(p.key+"\x00"))
+	}
+	return crc32.Update(sum, castagnoli, record)
 }

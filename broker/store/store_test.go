@@ -89,8 +89,8 @@ func TestSecondProcessIsRefused(t *testing.T) {
 // held makes the committer wait before each group, and says when it does.
 func held(s *Store) (waiting chan struct{}, release chan error) {
 	waiting, release = make(chan struct{}), make(chan error)
-	write := s.writeLedger
-	s.ledger.write = func(g map[area.Name][]byte) error {
+	write := s.committer.write
+	s.committer.write = func(g *group) error {
 		waiting <- struct{}{}
 		if err := <-release; err != nil {
 			return err
@@ -208,7 +208,7 @@ func TestFailedWriteIsFinal(t *testing.T) {
 	commit(t, s.Ledger(), "north", "good")
 	broken := errors.New("input/output error")
 	writes := 0
-	s.ledger.write = func(map[area.Name][]byte) error { writes++; return broken }
+	s.committer.write = func(*group) error { writes++; return broken }
 	for range 3 {
 		if err := commitErr(s.Ledger(), "north", "bad"); !errors.Is(err, broken) {
 			t.Errorf("commit: %v; want %v", err, broken)
@@ -227,7 +227,7 @@ func TestFailedWriteIsFinal(t *testing.T) {
 
 func TestPanicOfTheLibraryIsAFailure(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
-	s.ledger.write = func(map[area.Name][]byte) error { panic("page 7 already freed") }
+	s.committer.write = func(*group) error { panic("page 7 already freed") }
 	for range 2 {
 		if err := commitErr(s.Ledger(), "north", "x"); err == nil {
 			t.Error("commit: no error")
@@ -237,24 +237,24 @@ func TestPanicOfTheLibraryIsAFailure(t *testing.T) {
 
 func TestFullDiskPasses(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
-	s.ledger.write = func(map[area.Name][]byte) error {
+	s.committer.write = func(*group) error {
 		return &os.PathError{Op: "write", Path: "tacet.db", Err: syscall.ENOSPC}
 	}
 	if err := commitErr(s.Ledger(), "north", "x"); area.CodeOf(err) != area.CodeDiskFull {
 		t.Errorf("commit: %v; want %s", err, area.CodeDiskFull)
 	}
-	s.ledger.write = s.writeLedger
+	s.committer.write = s.writeGroup
 	commit(t, s.Ledger(), "north", "y")
 }
 
 func TestNewerFormatIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tacet.db")
 	s := open(t, path)
-	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte("2")) })
+	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte("99")) })
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "has format 2, and this version reads up to 1") {
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "has format 99, and this version reads up to 2") {
 		t.Errorf("open: %v", err)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -280,13 +280,13 @@ func put(t *testing.T, s *Store, a area.Name, sealed []byte) {
 }
 
 func TestDamagedRecord(t *testing.T) {
-	good := seal("north", []byte("record"))
+	good := seal(ledgerPlace("north"), []byte("record"))
 	for name, sealed := range map[string][]byte{
 		"bit flip":       append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1),
 		"cut":            good[:len(good)-1],
 		"zeros":          make([]byte, len(good)),
 		"empty":          {},
-		"of other area":  seal("south", []byte("record")),
+		"of other area":  seal(ledgerPlace("south"), []byte("record")),
 		"checksum alone": append([]byte{1, 0, 0, 0, 0}, "record"...),
 	} {
 		t.Run(name, func(t *testing.T) {
