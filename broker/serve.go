@@ -123,7 +123,7 @@ func (b *Broker) establish(conn net.Conn, secure *tls.Config) error {
 			return fmt.Errorf("broker: establish: %w", err)
 		}
 	}
-	if err := b.server.EstablishConnection(listenerName, l); err != nil && !l.up {
+	if err := b.session(l); err != nil && !l.up {
 		return fmt.Errorf("broker: establish: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ type Stats struct {
 	Stuck           int64 // replaced ones that did not end in time
 	Deaf            int64 // connections cut since another had their client id
 	TooLarge        int64 // connections closed for a packet over MaxPacketBytes
+	Panics          int64 // connections closed since what came made the library or a gate panic
 
 	RefusedMessages int64 // publications on topics that only the hub writes
 	GatedMessages   int64 // publications that a gate refused
@@ -36,8 +37,8 @@ type Stats struct {
 }
 
 type counters struct {
-	accepted, acceptErrors, handshakes, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge atomic.Int64
-	refused, gated, badTopics, refusedFilters, wills                                                                       atomic.Int64
+	accepted, acceptErrors, handshakes, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills                                                                               atomic.Int64
 }
 
 // Stats answers the counts. They are read one by one, not at one instant.
@@ -47,7 +48,7 @@ func (b *Broker) Stats() Stats {
 		Connections: b.events.len(), HalfOpen: b.half.len(),
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.handshakes.Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
-		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(),
+		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),
 		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),
