@@ -42,9 +42,10 @@ type HTTP struct {
 	AdminAddr      string   `yaml:"admin_addr"`      // metrics and pprof; default 127.0.0.1:8090, port 0 where addr has port 0
 }
 
-// TLS is the certificate of a listener. Not supported in this version.
+// TLS is the certificate of a listener; empty: it does not encrypt. Both files
+// are PEM and are read again when they change.
 type TLS struct {
-	CertFile string `yaml:"cert_file"`
+	CertFile string `yaml:"cert_file"` // the certificate, and what stands between it and its authority
 	KeyFile  string `yaml:"key_file"`
 }
 
@@ -56,12 +57,13 @@ type MQTT struct {
 	External  External `yaml:"external"`
 }
 
-// MQTTTLS is the broker's second listener. Not supported in this version.
+// MQTTTLS is the broker's second listener, which encrypts. The files are PEM and
+// are read again when they change.
 type MQTTTLS struct {
-	Addr         string `yaml:"addr"`
+	Addr         string `yaml:"addr"` // host:port; port 0 picks one; default none
 	CertFile     string `yaml:"cert_file"`
 	KeyFile      string `yaml:"key_file"`
-	ClientCAFile string `yaml:"client_ca_file"`
+	ClientCAFile string `yaml:"client_ca_file"` // authorities of clients; with it every client must show a certificate of theirs
 }
 
 // External is an outside broker. Not supported in this version.

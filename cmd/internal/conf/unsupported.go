@@ -10,8 +10,6 @@ func (c *Config) unsupported() (fs Faults) {
 		set  bool
 	}{
 		{"redis.url", c.Redis.URL != ""},
-		{"http.tls", c.HTTP.TLS != TLS{}},
-		{"mqtt.tls", c.MQTT.TLS != MQTTTLS{}},
 		{"mqtt.external", c.MQTT.External != External{}},
 		{"auth.jwt", len(c.Auth.JWT) > 0},
 		{"auth.oidc", c.Auth.OIDC != OIDC{}},

@@ -70,7 +70,12 @@ func (k *check) process() {
 // listeners checks the addresses. Nobody has to sign in, so they are loopback's
 // unless the operator says that he knows.
 func (k *check) listeners() {
-	for _, l := range []struct{ key, addr string }{{"http.addr", k.HTTP.Addr}, {"http.admin_addr", k.HTTP.AdminAddr}, {"mqtt.addr", k.MQTT.Addr}} {
+	all := []struct{ key, addr string }{{"http.addr", k.HTTP.Addr}, {"http.admin_addr", k.HTTP.AdminAddr}, {"mqtt.addr", k.MQTT.Addr}}
+	if k.MQTT.TLS.Addr != "" {
+		all = append(all, struct{ key, addr string }{"mqtt.tls.addr", k.MQTT.TLS.Addr})
+	}
+	k.tls()
+	for _, l := range all {
 		port := portOf(l.addr)
 		if port < 0 || port > 65535 {
 			k.that(false, l.key, "%q is not host:port", l.addr)
@@ -83,6 +88,14 @@ func (k *check) listeners() {
 		k.that(err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.Path == "" && u.RawQuery == "" && u.User == nil,
 			"http.allowed_origins["+strconv.Itoa(i)+"]", "%q is not an origin such as https://example.org", o)
 	}
+}
+
+// tls checks that a listener has all of its certificate, or none of it.
+func (k *check) tls() {
+	web, mqtt := k.HTTP.TLS, k.MQTT.TLS
+	k.that((web.CertFile == "") == (web.KeyFile == ""), "http.tls", "cert_file and key_file go together")
+	whole := mqtt.Addr != "" && mqtt.CertFile != "" && mqtt.KeyFile != ""
+	k.that(whole || mqtt == MQTTTLS{}, "mqtt.tls", "addr, cert_file and key_file go together")
 }
 
 // Loopback tells whether the host of host:port can be reached from this machine

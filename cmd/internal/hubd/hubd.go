@@ -1,7 +1,10 @@
 package hubd
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -65,6 +68,9 @@ type Hub struct {
 	view     *bridge.View
 	figures  *bridge.Figures
 
+	certs           tlsCerts
+	webTLS, mqttTLS *certs // nil: not encrypted, none
+
 	web, admin net.Listener
 	health     health
 	ready      chan Ready
@@ -94,6 +100,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	defer st.Close()
 	h.store = st
+	if err := h.loadTLS(); err != nil {
+		return err
+	}
 	if err := h.listen(); err != nil {
 		return err
 	}
@@ -126,9 +135,7 @@ func (h *Hub) serveParts(ctx context.Context) error {
 
 // listen binds the listeners, so that a port in use is an error at once.
 func (h *Hub) listen() (err error) {
-	if h.broker, err = broker.New(broker.Config{
-		Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes,
-	}, h.log); err != nil {
+	if h.broker, err = broker.New(h.brokerConfig(), h.log); err != nil {
 		return err
 	}
 	if err = h.broker.Listen(); err != nil {
@@ -142,6 +149,15 @@ func (h *Hub) listen() (err error) {
 		return fmt.Errorf("admin: %w (http.admin_addr chooses another address)", err)
 	}
 	return nil
+}
+
+// brokerConfig is what the configuration says of the broker.
+func (h *Hub) brokerConfig() broker.Config {
+	c := broker.Config{Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes}
+	if h.mqttTLS != nil {
+		c.TLSAddr, c.TLS = h.cfg.MQTT.TLS.Addr, h.mqttTLS.config()
+	}
+	return c
 }
 
 // clock is the control plane's: monotonic since the hub was made.
@@ -281,7 +297,7 @@ func (h *Hub) guard() guard {
 // parts are the groups in the order in which they stop.
 func (h *Hub) parts() [][]part {
 	return [][]part{
-		{{"web", h.serveWeb}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
+		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
 		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
 		{{"broker", h.broker.Run}},
@@ -299,17 +315,7 @@ func (h *Hub) announce(ctx context.Context, r Ready) {
 		}
 	}
 	h.awaitBusy(ctx)
-	client := http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
-	for ctx.Err() == nil {
-		resp, err := client.Get(r.HTTP + "/healthz")
-		if err != nil {
-			continue
-		}
-		resp.Body.Close()
-		break
-	}
-	if ctx.Err() != nil {
+	if !h.answers(ctx, r.HTTP) {
 		return
 	}
 	h.health.set(ready)
@@ -317,6 +323,27 @@ func (h *Hub) announce(ctx context.Context, r Ready) {
 		h.log.Error("hub is not to be found by the other commands", "err", err)
 	}
 	h.ready <- r
+}
+
+// answers waits until the web listener does. That it is ours it knows by the
+// certificate itself, which need not name this address.
+func (h *Hub) answers(ctx context.Context, url string) bool {
+	own := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error {
+		if !bytes.Equal(s.PeerCertificates[0].Raw, h.webTLS.now.Load().Certificates[0].Certificate[0]) {
+			return errors.New("not the certificate of this hub")
+		}
+		return nil
+	}}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: own}}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		resp, err := client.Get(url + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+			return true
+		}
+	}
+	return false
 }
 
 // awaitBusy waits until the view has heard what each area does, so that nobody
@@ -344,8 +371,16 @@ func unheard(a area.Area) bool {
 }
 
 func (h *Hub) readiness() Ready {
-	return Ready{
+	r := Ready{
 		HTTP: "http://" + h.web.Addr().String(), MQTT: "mqtt://" + h.broker.Addr().String(), Admin: "http://" + h.admin.Addr().String(),
 		Node: h.cfg.Node, PID: os.Getpid(),
 	}
+	if h.webTLS != nil {
+		r.HTTP = "https://" + h.web.Addr().String()
+	}
+	if addr := h.broker.TLSAddr(); addr != nil {
+		mqtts := "mqtts://" + addr.String()
+		r.MQTTS = &mqtts
+	}
+	return r
 }

@@ -32,6 +32,7 @@ func (h *Hub) metrics() http.Handler {
 			"pump":      func() any { return h.pump.Stats() },
 			"view":      func() any { return h.view.Stats() },
 			"api":       func() any { return h.api.Stats() },
+			"tls":       func() any { return h.certs.stats() },
 		}},
 	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})

@@ -9,7 +9,7 @@ import (
 )
 
 // Reload takes areas, mappings and schedules of a configuration that was read
-// again, without dropping a connection. What else has changed needs a start.
+// again, and reads the certificates again, without dropping a connection. What else has changed needs a start.
 // Its error tells everything that was not taken; the rest was. It may be called
 // once the hub is ready.
 func (h *Hub) Reload(ctx context.Context, cfg conf.Config) error {
@@ -18,5 +18,5 @@ func (h *Hub) Reload(ctx context.Context, cfg conf.Config) error {
 	if e == nil {
 		h.pump.Remap(table)
 	}
-	return errors.Join(err, e, h.schedule.Reload(ctx, schedules(cfg.Schedules)))
+	return errors.Join(h.certs.reload(), err, e, h.schedule.Reload(ctx, schedules(cfg.Schedules)))
 }

@@ -2,6 +2,7 @@ package hubd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -25,7 +26,11 @@ const (
 const hubPath = "/hubs/devices"
 
 func (h *Hub) serveWeb(ctx context.Context) error {
-	return h.serve(ctx, h.web, h.guard().wrap(h.routes()))
+	l := h.web
+	if h.webTLS != nil {
+		l = tls.NewListener(l, h.webTLS.config())
+	}
+	return h.serve(ctx, l, h.guard().wrap(h.routes()))
 }
 
 func (h *Hub) routes() http.Handler {
