@@ -18,6 +18,11 @@ import (
 // listenerName is what the library knows every connection of ours by.
 const listenerName = "tacet"
 
+// pendingWrites is how many messages the library holds for one client that its
+// write loop has not come to; what overflows is dropped and counted
+// (Stats.DroppedMessages).
+const pendingWrites = 8192
+
 // Broker is an MQTT broker. It is safe for concurrent use.
 type Broker struct {
 	cfg    Config
@@ -31,6 +36,7 @@ type Broker struct {
 	events   events
 	gates    gates
 	lines    limiter
+	barrier  barrier
 	count    counters
 
 	retained sync.RWMutex // held while the library writes or scans its retained tree: see hook.OnPublish
@@ -82,6 +88,7 @@ func (b *Broker) options() *mqtt.Options {
 	caps.MaximumMessageExpiryInterval = 0                 // row 1: else retained messages go after a day
 	caps.MaximumSessionExpiryInterval = uint32(min(b.cfg.SessionExpiry/time.Second, 1<<32-1))
 	caps.MaximumInflight = uint16(b.cfg.MaxQueue)
+	caps.MaximumClientWritesPending = pendingWrites
 	caps.TopicAliasMaximum = 0                             // row 13: none is announced, and one that comes is refused
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true // row 34
 	return &mqtt.Options{

@@ -12,7 +12,9 @@
 //
 //   - link is the net.Conn that the library sees. It gives up on a peer that
 //     connects and stays silent, bounds what may wait for a peer that does not
-//     read, and never blocks a writer. A peer over that bound is cut.
+//     read, and never blocks a writer. A peer over that bound is cut. What the
+//     library writes passes through stages there (way.go): packet ids, Receive
+//     Maximum, DUP, and answers that wait for the store.
 //   - hook checks what comes in: client ids, wills, topics, filters, packet ids.
 //   - A connection takes over a client id only when the one before it has
 //     ended altogether, so a will is published before the birth of the next
@@ -54,9 +56,7 @@
 // # What it does not do
 //
 // It keeps nothing on disk, knows no users and no tenants, and does not
-// encrypt. CONNACK does not name the largest packet, a client's own Receive
-// Maximum is not honoured, and a message that waited for an absent client is
-// sent with the DUP flag set. More than 8,192 retained messages, or more than
+// encrypt. CONNACK does not name the largest packet. More than 8,192 retained messages, or more than
 // MaxOutputBytes that the client does not read meanwhile, do not reach a client
 // that subscribes to all of them at once. A filter "x/+/#" does not match "x/y"
 // for a client live; "x/y/#" does match "x/y".

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -58,10 +59,20 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		return code
 	}
 	l.will = takeWill(cl, l, pk)
+	l.window.most = receiveMaximum(pk)
 	cl.Properties.Props.TopicAliasMaximum = 0 // row 15: aliases of dropped messages are never explained
-	cl.Properties.Props.ReceiveMaximum = 0    // row 17: the library's window stalls for ever
+	cl.Properties.Props.ReceiveMaximum = 0    // row 17: the library's window stalls for ever; ours is window.go
 	cl.State.Inflight.ResetSendQuota(0)
 	return nil
+}
+
+// receiveMaximum is how many messages a client takes before it has
+// acknowledged the first.
+func receiveMaximum(connect packets.Packet) int {
+	if n := connect.Properties.ReceiveMaximum; connect.ProtocolVersion == 5 && n > 0 {
+		return int(n)
+	}
+	return math.MaxUint16
 }
 
 // refusal says why a client may not connect.
@@ -102,12 +113,15 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	h.b.wills.back(l.id, !pk.Connect.Clean)
 	if !pk.Connect.Clean {
 		h.b.sortQueue(l.id)
+		h.b.inherit(l)
+		l.replay(true)
 	}
 }
 
 // OnSessionEstablished tells that the client is there.
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	l := linkOf(cl)
+	l.replay(false)
 	l.up = true
 	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
 	h.b.hangUpDeaf(cl, l)
@@ -135,6 +149,12 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		return h.readPublish(cl, pk)
 	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
 		pk.PacketID = shiftID(pk.PacketID)
+	case packets.Puback, packets.Pubcomp:
+		linkOf(cl).acked(pk.PacketID)
+	case packets.Pubrec:
+		if pk.ReasonCode >= packets.ErrUnspecifiedError.Code {
+			linkOf(cl).acked(pk.PacketID)
+		}
 	case packets.Disconnect:
 		l := linkOf(cl)
 		l.goodbye = true

@@ -27,32 +27,9 @@ func unshiftID(id uint16) uint16 {
 	return uint16((uint32(id)-1+idCount-idShift)%idCount) + 1
 }
 
-// restoreIDs gives the acknowledgements among the packets in p, which are
-// whole, the ids that the client knows.
-func restoreIDs(p []byte) {
-	for len(p) >= 2 {
-		head, size := 1, 0
-		for shift := 0; ; shift += 7 {
-			if head >= len(p) || shift > 21 {
-				return
-			}
-			c := p[head]
-			size |= int(c&0x7f) << shift
-			head++
-			if c < 0x80 {
-				break
-			}
-		}
-		if size > len(p)-head {
-			return
-		}
-		switch p[0] >> 4 {
-		case 4, 5, 7, 9, 11: // PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK
-			if size >= 2 {
-				id := unshiftID(uint16(p[head])<<8 | uint16(p[head+1]))
-				p[head], p[head+1] = byte(id>>8), byte(id)
-			}
-		}
-		p = p[head+size:]
+// restoreID gives an acknowledgement the id that the client knows.
+func restoreID(f []byte, head int) {
+	if len(f) >= head+2 {
+		putID(f, head, unshiftID(idAt(f, head)))
 	}
 }

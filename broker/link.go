@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,13 @@ type link struct {
 	heard  atomic.Bool                 // a byte has come
 	reason atomic.Pointer[string]      // why we ended it; nil while we did not
 	client atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
+
+	mu       sync.Mutex // guards the way out, and is held while packets take it
+	window   window
+	held     held
+	added    []added // to SUBSCRIBE and UNSUBSCRIBE packets not answered yet
+	welcomed bool    // CONNACK is on its way
+	pumping  bool    // somebody is sending what waited
 
 	// The rest belongs to the connection's goroutine, from CONNECT on.
 	tls      *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
@@ -49,8 +57,9 @@ func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l.host, l.sizes.most = host(l.addr), b.cfg.MaxPacketBytes
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
-		start: b.work.Go,
-		slow:  l.tooSlow,
+		start:   b.work.Go,
+		slow:    l.tooSlow,
+		drained: l.drained,
 	}
 	return l
 }
@@ -78,18 +87,15 @@ func (l *link) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write takes whole packets of the library. It never blocks; a peer that does
-// not read is cut.
+// Write takes whole packets of the library, and changes them, which io.Writer
+// forbids: the library encodes each into bytes of its own and drops them after.
+// It never blocks; a peer that does not read is cut.
 func (l *link) Write(p []byte) (int, error) {
-	restoreIDs(p) // in place, which io.Writer forbids: the library encodes each packet into bytes of its own and drops them after
-	n, err := l.out.write(p)
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		if errors.Is(err, errSlow) {
-			l.tooSlow()
-		}
-		_ = l.Close()
+	if err := l.pass(p); err != nil {
+		l.failed(err)
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // Close ends reading at once, and writing when what waits is out or a second

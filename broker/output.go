@@ -30,6 +30,8 @@ type output struct {
 	start func(func())    // starts the flusher
 	slow  func()          // told when the peer has not taken a piece in time
 
+	drained func() // told when what waited is out
+
 	mu       sync.Mutex
 	queue    []byte    // waits for the flusher
 	spare    []byte    // the flusher's other buffer, while it has none in hand
@@ -75,6 +77,7 @@ func (o *output) flush() {
 	for {
 		chunk := o.take()
 		if chunk == nil {
+			o.drained()
 			return
 		}
 		for rest := chunk; len(rest) > 0; {
@@ -183,6 +186,13 @@ func (o *output) wrap(c net.Conn) error {
 	}
 	o.raw, o.fd = c, nil
 	return nil
+}
+
+// hasRoom tells whether there is place for messages that can as well wait.
+func (o *output) hasRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pending <= o.limit/2
 }
 
 func (o *output) isClosed() bool {

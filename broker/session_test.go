@@ -112,8 +112,8 @@ func TestQueueOfAbsentClientStaysInOrder(t *testing.T) {
 		_ = r.Close()
 		synctest.Wait()
 		next, sent := 0, 0
-		for range 2 { // the second half waits over two absences
-			for range 150 {
+		for range 2 { // the second half waits over two absences, and all is less than a replay has on its way at once
+			for range 120 {
 				publish(t, b, area.Message{Topic: "in", Payload: fmt.Append(nil, sent), QoS: 1})
 				sent++
 			}

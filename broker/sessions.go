@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -131,4 +132,28 @@ func (b *Broker) sortQueue(id string) {
 		pk.Created = int64(i)
 		cl.State.Inflight.Set(pk)
 	}
+}
+
+// inherit tells l what of the session's queue its client may have seen. A
+// message that was restored from disk is one if its own DUP flag is set.
+func (b *Broker) inherit(l *link) {
+	cl, ok := b.server.Clients.Get(l.id)
+	if !ok {
+		return
+	}
+	sent := map[uint16]idState{}
+	if old := linkOf(cl); old != nil {
+		old.mu.Lock()
+		sent = maps.Clone(old.window.ids)
+		old.mu.Unlock()
+	} else {
+		for _, pk := range cl.State.Inflight.GetAll(false) {
+			if pk.FixedHeader.Dup {
+				sent[pk.PacketID] = idBefore
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.window.inherit(sent)
 }

@@ -19,6 +19,7 @@ type Stats struct {
 	Deaf            int64 // connections cut since another had their client id
 	TooLarge        int64 // connections closed for a packet over MaxPacketBytes
 	Panics          int64 // connections closed since what came made the library or a gate panic
+	NotStored       int64 // connections closed since what they sent could not be stored
 
 	RefusedMessages int64 // publications on topics that only the hub writes
 	GatedMessages   int64 // publications that a gate refused
@@ -39,6 +40,8 @@ type Stats struct {
 type counters struct {
 	accepted, acceptErrors, handshakes, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
 	refused, gated, badTopics, refusedFilters, wills                                                                               atomic.Int64
+
+	notStored atomic.Int64 // of the way out
 }
 
 // Stats answers the counts. They are read one by one, not at one instant.
@@ -49,6 +52,7 @@ func (b *Broker) Stats() Stats {
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.handshakes.Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
+		NotStored:       c.notStored.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),
 		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),

@@ -1,0 +1,234 @@
+package broker
+
+import (
+	"errors"
+	"net"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// The way out of a connection. The library writes whole packets, several at a
+// time, those of a replayed session included; each passes these stages, which
+// look at its first byte and leave it alone where they have nothing to do:
+//
+//	PUBLISH     tenant.go: the prefix of the tenant comes off the topic
+//	            window.go: QoS 1 and 2 wait for their turn; DUP tells the truth
+//	CONNACK     connack.go: what the library does not say is added
+//	SUBACK      suback.go: codes that answer filters of ours come off (UNSUBACK too)
+//	all answers ids.go: the packet id becomes the client's
+//	            barrier.go: waits until the store is as far
+//
+// and then output.go. All of it runs under link.mu, which makes the order in
+// which packets pass that of the wire.
+
+// pass takes packets, which it may change, to the output.
+func (l *link) pass(p []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	to := 0 // p[:to] goes out
+	for at := 0; at < len(p); {
+		head, size := measure(p[at:])
+		if size == 0 {
+			return errCutShort // the library writes whole packets
+		}
+		f, err := l.stages(p[at:at+size], head)
+		if err != nil {
+			return err
+		}
+		at += size
+		if to+len(f) > at { // more than came: there is no place for it
+			if err := l.send(p[:to], f); err != nil {
+				return err
+			}
+			to = 0
+			continue
+		}
+		if len(f) > 0 && &f[0] != &p[to] {
+			copy(p[to:], f)
+		}
+		to += len(f)
+	}
+	return l.send(p[:to])
+}
+
+var errCutShort = errors.New("half a packet to write")
+
+func (l *link) send(parts ...[]byte) error {
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := l.out.write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stages passes one packet, and answers what of it is to be written now.
+func (l *link) stages(f []byte, head int) ([]byte, error) {
+	kind := kindOf(f)
+	switch kind {
+	case packets.Publish:
+		if f[0]&0x06 != 0 {
+			return l.windowed(f, head), nil
+		}
+	case packets.Connack:
+		return l.connack(f)
+	case packets.Suback, packets.Unsuback:
+		f = l.cutCodes(f, head)
+		head, _ = measure(f)
+	}
+	switch {
+	case acknowledges(kind):
+		if l.window.replaying {
+			return nil, nil // the sender repeats its part of an exchange, not we ours [MQTT-4.4.0-1]
+		}
+		restoreID(f, head)
+		return l.barred(f)
+	case !l.welcomed && kind == packets.Disconnect:
+		return nil, nil
+	case !l.welcomed:
+		return nil, l.hold(0, f) // nothing comes before CONNACK
+	}
+	return f, nil
+}
+
+// connack passes the CONNACK, behind which packets may wait that the library
+// has written too early.
+func (l *link) connack(f []byte) ([]byte, error) {
+	early := l.held.packets
+	l.held.packets = nil
+	if err := l.hold(l.held.after, f); err != nil {
+		return nil, err
+	}
+	l.held.packets = append(l.held.packets, early...)
+	return l.ripe()
+}
+
+// windowed passes a PUBLISH of QoS 1 or 2 whose turn it is.
+func (l *link) windowed(f []byte, head int) []byte {
+	at := publishID(f, head)
+	if at == 0 {
+		return f
+	}
+	id, resent := idAt(f, at), f[0]&dupFlag != 0
+	verdict := l.window.offer(id, resent, !resent || l.out.hasRoom(), !l.welcomed)
+	if verdict == verdictAsk && !l.stillQueued(id) {
+		l.window.forget(id)
+		return nil
+	}
+	if verdict == verdictDrop {
+		return nil
+	}
+	f[0] &^= dupFlag
+	if l.window.sentBefore(id) {
+		f[0] |= dupFlag
+	}
+	return f
+}
+
+const dupFlag = 0x08
+
+// stillQueued tells whether the library has a message for the client that it
+// has not acknowledged.
+func (l *link) stillQueued(id uint16) bool {
+	cl := l.client.Load()
+	if cl == nil {
+		return false
+	}
+	pk, ok := cl.State.Inflight.Get(id)
+	return ok && pk.FixedHeader.Type == packets.Publish
+}
+
+// acked is called on the connection's goroutine when the client is through
+// with a message: the next may go.
+func (l *link) acked(id uint16) {
+	l.mu.Lock()
+	more := l.window.forget(id)
+	l.mu.Unlock()
+	if more {
+		l.pump()
+	}
+}
+
+// pump sends the messages whose turn has come. One sends at a time, so that
+// they stay in order: where it is running already it goes on for this call too.
+func (l *link) pump() {
+	cl := l.client.Load()
+	for id, ok := l.next(true); ok; id, ok = l.next(false) {
+		pk, queued := cl.State.Inflight.Get(id)
+		if queued && pk.FixedHeader.Type == packets.Publish && cl.WritePacket(pk) == nil {
+			continue
+		}
+		l.mu.Lock() // it has expired, or does not fit the client
+		l.window.forget(id)
+		l.mu.Unlock()
+	}
+}
+
+// next answers the next message for pump, which is on its first or a further
+// turn.
+func (l *link) next(first bool) (id uint16, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first && l.pumping {
+		return 0, false
+	}
+	id, l.pumping = l.window.call(l.welcomed && l.out.hasRoom())
+	return id, l.pumping
+}
+
+// drained is called when what waited for the peer is out.
+func (l *link) drained() {
+	l.mu.Lock()
+	waits := l.window.busy()
+	l.mu.Unlock()
+	if waits {
+		l.pump()
+	}
+}
+
+// replay is called around the library's replay of the session's queue, in
+// which it writes every message that has not been acknowledged. Live messages
+// wait meanwhile, and those that are in both come once.
+func (l *link) replay(begin bool) {
+	l.mu.Lock()
+	if begin {
+		l.window.replaying = true
+	} else {
+		l.window.replayed(pendingWrites)
+	}
+	l.mu.Unlock()
+	if !begin {
+		l.pump()
+	}
+}
+
+// hangUp ends the connection from within the way out, where the library's own
+// way would wait for itself.
+func (l *link) hangUp(code packets.Code) {
+	l.because(Closed)
+	if l.version() == 5 && l.welcomed {
+		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, code.Code, 0})
+	}
+	_ = l.Close()
+}
+
+func (l *link) version() byte {
+	if cl := l.client.Load(); cl != nil {
+		return cl.Properties.ProtocolVersion
+	}
+	return 0
+}
+
+// failed ends a connection whose output takes no more.
+func (l *link) failed(err error) {
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	if errors.Is(err, errSlow) {
+		l.tooSlow()
+	}
+	_ = l.Close()
+}

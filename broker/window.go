@@ -1,0 +1,170 @@
+package broker
+
+// replayWindow is how many messages of a queue that waited are on their way to
+// a client at once, where its own Receive Maximum is not lower. Without it a
+// long queue overruns the output of a client that reads well (BROKER.md §5).
+const replayWindow = 256
+
+// window says which QoS 1 and 2 messages may go out now. It holds no bytes: a
+// message that has to wait stays where the library keeps it, and only its
+// packet id stands in the queue, which is bounded by there being 65,535 of them
+// and before that by Config.MaxQueue; what overflows that is dropped by the
+// library and counted (Stats.DroppedQueued). QoS 0 is not held up.
+//
+// A client of MQTT 5 never has more unacknowledged on a connection than it
+// allowed (row 17). While a queue is replayed no client has more than
+// replayWindow. Order is that of arrival; nothing passes what waits.
+//
+// It is a plain structure: link guards it, and tells it what happens.
+type window struct {
+	most      int // Receive Maximum; 0: not known yet
+	ids       map[uint16]idState
+	waiting   []uint16
+	first     int      // of waiting: what comes before it has gone
+	open      int      // on their way and not acknowledged, those called included
+	called    int      // called, and not passed yet
+	replaying bool     // the library is going through the queue of the session
+	late      []uint16 // live messages that came meanwhile
+	suspect   int      // so many live messages may still be copies of replayed ones
+}
+
+// idState says what has become of the message of a packet id.
+type idState uint8
+
+const (
+	idBefore  idState = 1 << iota // was sent on an earlier connection of the session
+	idSent                        // was sent on this one, and is not acknowledged
+	idWaiting                     // stands in the queue
+	idCalled                      // its turn has come: the next packet of the id is to pass
+)
+
+// verdict is what happens to a PUBLISH.
+type verdict uint8
+
+const (
+	verdictPass verdict = iota
+	verdictDrop         // it waits, or is a copy of one that went out
+	verdictAsk          // pass it if the library still knows the message
+)
+
+// offer is called with each PUBLISH of QoS 1 and 2. Resent says that the
+// library replays it, room that there is place in the output, shut that
+// nothing may go out yet.
+func (w *window) offer(id uint16, resent, room, shut bool) verdict {
+	if w.ids == nil {
+		w.ids = map[uint16]idState{}
+	}
+	st := w.ids[id]
+	switch {
+	case st&idCalled != 0:
+		w.called--
+		w.ids[id] = st&^idCalled | idSent
+		return verdictPass
+	case st&idWaiting != 0:
+		return verdictDrop
+	case st&idSent != 0 && (resent || w.suspect > 0):
+		return verdictDrop
+	}
+	if !resent {
+		if w.replaying {
+			w.late = append(w.late, id)
+			return verdictDrop
+		}
+		st &^= idBefore // another message of the same id
+	}
+	if shut || w.busy() || !w.fits(resent) || resent && !room {
+		w.wait(id, st)
+		return verdictDrop
+	}
+	if st&idSent == 0 {
+		w.open++
+	}
+	w.ids[id] = st | idSent
+	if w.suspect > 0 && !resent {
+		w.suspect--
+		return verdictAsk
+	}
+	return verdictPass
+}
+
+func (w *window) wait(id uint16, st idState) {
+	w.ids[id] = st | idWaiting
+	w.waiting = append(w.waiting, id)
+}
+
+// replayed is called when the library has gone through the queue. It has had
+// place for so many live messages meanwhile, which may be in the queue as well.
+func (w *window) replayed(pending int) {
+	w.replaying = false
+	if len(w.ids) > 0 || len(w.late) > 0 {
+		w.suspect = pending
+	}
+	for _, id := range w.late {
+		if st := w.ids[id]; st&(idSent|idWaiting) == 0 {
+			w.wait(id, st&^idBefore)
+		}
+	}
+	w.late = nil
+}
+
+// busy tells whether something waits that a new message must not pass.
+func (w *window) busy() bool { return w.first < len(w.waiting) || w.called > 0 }
+
+func (w *window) fits(replay bool) bool {
+	return w.open < w.most && (!replay || w.open < replayWindow)
+}
+
+// call answers the next message whose turn it is. It is to be sent now; if that
+// cannot be, forget it.
+func (w *window) call(room bool) (id uint16, ok bool) {
+	if w.first == len(w.waiting) {
+		w.waiting, w.first = nil, 0
+		return 0, false
+	}
+	if w.replaying || !room || !w.fits(true) {
+		return 0, false
+	}
+	id = w.waiting[w.first]
+	w.first++
+	if w.first >= replayWindow && w.first >= len(w.waiting)/2 { // a queue that never ends must not grow
+		w.waiting, w.first = w.waiting[:copy(w.waiting, w.waiting[w.first:])], 0
+	}
+	w.ids[id] = w.ids[id]&^idWaiting | idCalled
+	w.open++
+	w.called++
+	return id, true
+}
+
+// forget is called when a message has been acknowledged, or is not to be sent
+// after all. It tells whether another may have its turn now.
+func (w *window) forget(id uint16) (more bool) {
+	st, ok := w.ids[id]
+	if !ok || st&idWaiting != 0 {
+		return false
+	}
+	if st&idCalled != 0 {
+		w.called--
+	}
+	if st&(idCalled|idSent) != 0 {
+		w.open--
+	}
+	delete(w.ids, id)
+	return w.first < len(w.waiting)
+}
+
+// sentBefore tells whether a message that passes is one that the client may
+// have seen, which is what the DUP flag means.
+func (w *window) sentBefore(id uint16) bool { return w.ids[id]&idBefore != 0 }
+
+// inherit takes over what an earlier connection of the session has sent.
+func (w *window) inherit(old map[uint16]idState) {
+	for id, st := range old {
+		if st&(idSent|idBefore) == 0 {
+			continue
+		}
+		if w.ids == nil {
+			w.ids = map[uint16]idState{}
+		}
+		w.ids[id] |= idBefore
+	}
+}

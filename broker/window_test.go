@@ -1,0 +1,118 @@
+package broker
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestWindowModel plays a client and the library against the window: whatever
+// the order of events, nothing is lost, doubled or out of order, and no more
+// are open than allowed.
+func TestWindowModel(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		w := window{most: 1 + r.IntN(40)}
+		if r.IntN(3) == 0 {
+			w.most = math.MaxUint16
+		}
+		var sent, open, called []uint16
+		next := uint16(1)
+		pass := func(id uint16, v verdict) {
+			if v != verdictDrop {
+				sent, open = append(sent, id), append(open, id)
+			}
+		}
+		for range 2000 {
+			room := r.IntN(5) > 0
+			switch r.IntN(4) {
+			case 0, 1:
+				pass(next, w.offer(next, false, true, false))
+				next++
+			case 2:
+				if len(open) == 0 {
+					continue
+				}
+				i := r.IntN(len(open))
+				w.forget(open[i])
+				open = slices.Delete(open, i, i+1)
+			case 3:
+				if id, ok := w.call(room); ok {
+					called = append(called, id)
+				}
+			}
+			if len(called) > 0 && r.IntN(2) == 0 {
+				pass(called[0], w.offer(called[0], false, true, false))
+				called = called[1:]
+			}
+			if len(open) > w.most {
+				t.Fatalf("seed %d: %d open, at most %d", seed, len(open), w.most)
+			}
+		}
+		for len(sent) < int(next)-1 {
+			for _, id := range open {
+				w.forget(id)
+			}
+			open = nil
+			for id, ok := w.call(true); ok; id, ok = w.call(true) {
+				called = append(called, id)
+			}
+			if len(called) == 0 {
+				t.Fatalf("seed %d: stalls with %d of %d sent", seed, len(sent), next-1)
+			}
+			for _, id := range called {
+				pass(id, w.offer(id, false, true, false))
+			}
+			called = nil
+		}
+		for i, id := range sent {
+			if id != uint16(i+1) {
+				t.Fatalf("seed %d: message %d came as number %d", seed, id, i+1)
+			}
+		}
+	}
+}
+
+// TestWindowReplay: messages that are in the library's replay and come live as
+// well come once, in the order of the queue, and behind it what came meanwhile.
+func TestWindowReplay(t *testing.T) {
+	w := window{most: 3, replaying: true}
+	w.inherit(map[uint16]idState{1: idSent, 2: idBefore, 3: idWaiting})
+	var sent []uint16
+	offer := func(id uint16, resent bool) {
+		if w.offer(id, resent, true, false) != verdictDrop {
+			sent = append(sent, id)
+		}
+	}
+	offer(5, false) // live, and in the replay too
+	for id := range uint16(5) {
+		offer(id+1, true)
+	}
+	offer(4, false)
+	offer(6, false) // live alone
+	w.replayed(10)
+	offer(3, false) // a copy that was on its way
+	offer(7, false)
+	if !slices.Equal(sent, []uint16{1, 2, 3}) {
+		t.Fatalf("sent %v before any was acknowledged, want 1 2 3", sent)
+	}
+	if !w.sentBefore(1) || !w.sentBefore(2) || w.sentBefore(3) {
+		t.Errorf("sent before: %t %t %t, want 1 and 2 alone", w.sentBefore(1), w.sentBefore(2), w.sentBefore(3))
+	}
+	for i := 0; i < len(sent); i++ {
+		w.forget(sent[i])
+		if id, ok := w.call(true); ok {
+			offer(id, false)
+		}
+	}
+	if !slices.Equal(sent, []uint16{1, 2, 3, 4, 5, 6, 7}) {
+		t.Errorf("sent %v, want 1 to 7 once each", sent)
+	}
+	if v := w.offer(4, false, true, false); v != verdictAsk {
+		t.Errorf("a copy of an acknowledged message: %d, want to be asked about", v)
+	}
+	if w.forget(4); len(w.ids) != 0 || w.open != 0 || w.called != 0 {
+		t.Errorf("left over: %v, %d open, %d called", w.ids, w.open, w.called)
+	}
+}
