@@ -69,6 +69,7 @@ var confined = map[string][]string{
 	"github.com/coreos/go-oidc":           {"broker/auth", "cmd/internal/hubd"},
 	"github.com/spf13":                    {"cmd"},
 	"go.yaml.in/yaml/v3":                  {"cmd/internal/conf"},
+	"golang.org/x/crypto":                 {"broker/auth"},
 	"golang.org/x/sync":                   {""},
 	"golang.org/x/sys":                    {""},
 	"golang.org/x/time":                   {""},

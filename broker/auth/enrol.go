@@ -1,0 +1,347 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+const (
+	enrolFor   = 15 * time.Minute
+	maxEnrol   = 1000    // codes that wait
+	maxDevices = 100_000 // enrolled
+)
+
+// Enrolment is what a code is good for.
+type Enrolment struct {
+	Device area.DeviceID
+	Area   area.Name // empty: none
+	Tenant string    // empty: default
+	By     string    // who made it
+}
+
+// Credential is what a device gets for its code.
+type Credential struct {
+	Device area.DeviceID // also the name to sign in with
+	Area   area.Name
+	Tenant string
+	Secret string // its password; it is told this once
+}
+
+// enrolment is a code that waits, as it is kept: by its hash.
+type enrolment struct {
+	V int
+	Enrolment
+	Expires time.Time
+}
+
+// storedDevice is how an enrolled device is kept.
+type storedDevice struct {
+	V         int
+	Device    area.DeviceID
+	Area      area.Name
+	Tenant    string
+	Hash      string // of the secret, SHA-256 in hex
+	Created   time.Time
+	By        string
+	Enrolment string // hash of the code that it was made by, which is used up
+}
+
+func enrolmentKey(hash string) string     { return "enrolment/" + hash }
+func deviceKey(name area.DeviceID) string { return "device/" + string(name) }
+
+// Enrol makes a single-use code with which a device gets a credential of its
+// own: 28 letters and digits in groups of four, 140 bits, good for 15 minutes.
+// Only its hash is kept. A device that is enrolled already keeps its old
+// credential until the code is redeemed. The error is of code invalid,
+// configured where the configuration defines the device, exists where another
+// principal has the name, conflict in open mode, rate where 1000 codes wait, or
+// the table's. It blocks until the code is durable.
+func (a *Authority) Enrol(ctx context.Context, e Enrolment) (code string, expires time.Time, err error) {
+	e.Tenant = tenantOr(e.Tenant)
+	if err := e.check(); err != nil {
+		return "", time.Time{}, err
+	}
+	code = newCode()
+	hash := digest(plainCode(code))
+	kept := enrolment{V: 1, Enrolment: e, Expires: a.now().Add(enrolFor).UTC().Truncate(time.Millisecond)}
+	err = a.change(func() ([]Revoked, error) {
+		if err := a.enrollable(ctx, e); err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(kept)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.store.Put(ctx, enrolmentKey(hash), value); err != nil {
+			return nil, err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.pending[hash] = kept
+		return nil, nil
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return code, kept.Expires, nil
+}
+
+func (e Enrolment) check() error {
+	switch {
+	case !area.IsID(string(e.Device)) || area.ReservedClient(string(e.Device)):
+		return area.InvalidField("device", "is not the id of a device")
+	case e.Area != "" && !area.IsID(string(e.Area)):
+		return area.InvalidField("area", "is not the id of an area")
+	case !area.IsID(e.Tenant):
+		return area.InvalidField("tenant", "is not the id of a tenant")
+	}
+	return nil
+}
+
+// enrollable checks that a device may be enrolled, and forgets codes that have
+// expired.
+func (a *Authority) enrollable(ctx context.Context, e Enrolment) error {
+	a.mu.RLock()
+	open, r, devices := a.open(), a.by[string(e.Device)], len(a.stored)
+	var over []string
+	for hash, p := range a.pending {
+		if !a.now().Before(p.Expires) {
+			over = append(over, hash)
+		}
+	}
+	a.mu.RUnlock()
+	switch {
+	case open:
+		return area.Errorf(area.CodeConflict, "the hub is open: configure users first")
+	case r != nil && r.configured && r.principal.Kind == KindDevice:
+		return area.Errorf(area.CodeConfigured, "the configuration defines device %s", e.Device)
+	case r != nil && (r.principal.Kind != KindDevice || r.principal.Tenant != e.Tenant):
+		return area.Errorf(area.CodeExists, "the name %s is taken", e.Device)
+	case devices >= maxDevices:
+		return area.Errorf(area.CodeRate, "there are %d devices and tokens already", maxDevices)
+	}
+	for _, hash := range over {
+		if err := a.forgetCode(ctx, hash); err != nil {
+			return err
+		}
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if len(a.pending) >= maxEnrol {
+		return area.Errorf(area.CodeRate, "%d codes wait already", maxEnrol)
+	}
+	return nil
+}
+
+func (a *Authority) forgetCode(ctx context.Context, hash string) error {
+	if err := a.store.Delete(ctx, enrolmentKey(hash)); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.pending, hash)
+	return nil
+}
+
+// Redeem trades a code for the device's credential: once, also when two try at
+// the same time. The secret has 160 bits, and only its hash is kept. A
+// credential that the device had before is void, and its connections end. The
+// error is of code not_found where the code is unknown, used or expired, rate
+// where the source was wrong too often, or the table's; a code is used up once
+// the credential is durable. Case, spaces and hyphens of the code do not matter.
+func (a *Authority) Redeem(ctx context.Context, source, code string) (Credential, error) {
+	source = sourceOf(source)
+	if err := a.slowed(source, ""); err != nil {
+		return Credential{}, err
+	}
+	var made Credential
+	err := a.change(func() (revoked []Revoked, err error) {
+		made, revoked, err = a.redeem(ctx, digest(plainCode(code)))
+		return revoked, err
+	})
+	if area.CodeOf(err) == area.CodeNotFound {
+		a.count.wrongCodes.Add(1)
+		a.slow.fail(source, "", a.now())
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	a.count.redeemed.Add(1)
+	return made, nil
+}
+
+func (a *Authority) redeem(ctx context.Context, hash string) (Credential, []Revoked, error) {
+	a.mu.RLock()
+	e, ok := a.pending[hash]
+	old := a.by[string(e.Device)]
+	a.mu.RUnlock()
+	if !ok || !a.now().Before(e.Expires) || old != nil && (old.configured || old.principal.Kind != KindDevice || old.principal.Tenant != e.Tenant) {
+		return Credential{}, nil, area.Errorf(area.CodeNotFound, "the code is unknown, used or expired")
+	}
+	made := Credential{Device: e.Device, Area: e.Area, Tenant: e.Tenant, Secret: newSecret()}
+	kept := storedDevice{V: 1, Device: e.Device, Area: e.Area, Tenant: e.Tenant, Hash: digest(made.Secret), Created: a.now().UTC().Truncate(time.Millisecond), By: e.By, Enrolment: hash}
+	value, err := json.Marshal(kept)
+	if err != nil {
+		return Credential{}, nil, err
+	}
+	if err := a.store.Put(ctx, deviceKey(e.Device), value); err != nil {
+		return Credential{}, nil, err
+	}
+	a.mu.Lock()
+	delete(a.pending, hash)
+	a.keepDevice(kept)
+	a.mu.Unlock()
+	_ = a.store.Delete(ctx, enrolmentKey(hash)) // the device's record says that the code is used: see load
+	if old == nil {
+		return made, nil, nil
+	}
+	return made, []Revoked{{Name: string(e.Device), Tenant: e.Tenant, Reason: "the device was enrolled again"}}, nil
+}
+
+// keepDevice is called with mu held.
+func (a *Authority) keepDevice(d storedDevice) {
+	name := string(d.Device)
+	r := &record{
+		principal: Principal{Name: name, Kind: KindDevice, Tenant: d.Tenant, Area: d.Area},
+		secret:    d.Hash, created: d.Created, by: d.By,
+	}
+	a.stamp(r)
+	if a.by != nil && (a.by[name] == nil || a.by[name] == a.stored[name]) {
+		a.by[name] = r
+	}
+	a.stored[name] = r
+}
+
+// Enrolled is a device with a credential that it was given by enrolment, or
+// that the configuration defines.
+type Enrolled struct {
+	Device     area.DeviceID
+	Area       area.Name
+	Tenant     string
+	Configured bool      // by the configuration: it cannot be revoked here
+	Created    time.Time // zero where configured
+	By         string    // who enrolled it
+}
+
+// Devices lists the devices of a tenant that may connect, by id.
+func (a *Authority) Devices(tenant string) []Enrolled {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var list []Enrolled
+	for _, r := range a.by {
+		if p := r.principal; p.Kind == KindDevice && p.Tenant == tenantOr(tenant) {
+			list = append(list, Enrolled{Device: area.DeviceID(p.Name), Area: p.Area, Tenant: p.Tenant, Configured: r.configured, Created: r.created, By: r.by})
+		}
+	}
+	slices.SortFunc(list, func(x, y Enrolled) int { return strings.Compare(string(x.Device), string(y.Device)) })
+	return list
+}
+
+// Revoke takes the credential of an enrolled device back, and the codes that
+// wait for it: its live connections end. The error is of code not_found,
+// configured where the configuration defines the device, or the table's. It
+// blocks until that is durable.
+func (a *Authority) Revoke(ctx context.Context, tenant string, device area.DeviceID) error {
+	return a.change(func() ([]Revoked, error) {
+		a.mu.RLock()
+		r := a.by[string(device)]
+		var codes []string
+		for hash, e := range a.pending {
+			if e.Device == device && e.Tenant == tenantOr(tenant) {
+				codes = append(codes, hash)
+			}
+		}
+		a.mu.RUnlock()
+		known := r != nil && r.principal.Kind == KindDevice && r.principal.Tenant == tenantOr(tenant)
+		switch {
+		case known && r.configured:
+			return nil, area.Errorf(area.CodeConfigured, "the configuration defines device %s", device)
+		case !known && len(codes) == 0:
+			return nil, area.Errorf(area.CodeNotFound, "device %s has no credential", device)
+		}
+		for _, hash := range codes {
+			if err := a.forgetCode(ctx, hash); err != nil {
+				return nil, err
+			}
+		}
+		if !known {
+			return nil, nil
+		}
+		if err := a.store.Delete(ctx, deviceKey(device)); err != nil {
+			return nil, err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.drop(r)
+		return []Revoked{{Name: string(device), Tenant: r.principal.Tenant, Reason: "the device's credential was revoked"}}, nil
+	})
+}
+
+// load reads what is stored. What cannot be read grants nothing.
+func (a *Authority) load() error {
+	used := map[string]bool{}
+	err := a.store.Load(func(key string, value []byte) error {
+		kind, name, _ := strings.Cut(key, "/")
+		if err := a.loadOne(kind, name, value, used); err != nil {
+			a.count.badRecords.Add(1)
+			a.log.Error("stored credential cannot be read", "device", name, "err", err)
+		}
+		return nil
+	})
+	for hash := range used {
+		delete(a.pending, hash)
+	}
+	return err
+}
+
+func (a *Authority) loadOne(kind, name string, value []byte, used map[string]bool) error {
+	switch kind {
+	case "token":
+		var t storedToken
+		if err := json.Unmarshal(value, &t); err != nil || t.V != 1 || t.Name != name || t.Token.check(time.Time{}) != nil || len(t.Hash) != 64 {
+			return fmt.Errorf("not a token of version 1")
+		}
+		a.keepToken(t)
+	case "device":
+		var d storedDevice
+		if err := json.Unmarshal(value, &d); err != nil || d.V != 1 || string(d.Device) != name || !area.IsID(name) || !area.IsID(d.Tenant) || len(d.Hash) != 64 {
+			return fmt.Errorf("not a device of version 1")
+		}
+		used[d.Enrolment] = true
+		a.keepDevice(d)
+	case "enrolment":
+		var e enrolment
+		if err := json.Unmarshal(value, &e); err != nil || e.V != 1 || e.check() != nil {
+			return fmt.Errorf("not an enrolment of version 1")
+		}
+		a.pending[name] = e
+	default:
+		return fmt.Errorf("unknown kind %q", kind)
+	}
+	return nil
+}
+
+// newCode has 140 bits, in seven groups of four.
+func newCode() string {
+	s := newSecret()[:28]
+	var groups []string
+	for ; s != ""; s = s[4:] {
+		groups = append(groups, s[:4])
+	}
+	return strings.Join(groups, "-")
+}
+
+// plainCode undoes what people do to a code when they copy it: Crockford's
+// rules.
+func plainCode(code string) string {
+	if len(code) > 128 {
+		return ""
+	}
+	return strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(code))
+}
