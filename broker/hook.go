@@ -52,7 +52,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	h.b.half.remove(l)
 	l.id = cl.ID
 	l.alive = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2
-	if code := h.refusal(cl.ID, pk); code != packets.CodeSuccess {
+	if code := h.refusal(cl, pk); code != packets.CodeSuccess {
 		h.b.count.refusedConnects.Add(1)
 		h.b.warn("connection refused", "device", cl.ID, "conn", l.addr, "topic", pk.Connect.WillTopic, "err", code)
 		sendRefusal(h.b.server, cl, code)
@@ -76,8 +76,11 @@ func receiveMaximum(connect packets.Packet) int {
 }
 
 // refusal says why a client may not connect.
-func (h *hook) refusal(id string, pk packets.Packet) packets.Code {
-	switch {
+func (h *hook) refusal(cl *mqtt.Client, pk packets.Packet) packets.Code {
+	if code := brokenRules(cl, pk); code != packets.CodeSuccess {
+		return code
+	}
+	switch id := cl.ID; {
 	case len(id) > maxClientID:
 		return packets.ErrClientIdentifierTooLong
 	case area.ReservedClient(id):
@@ -144,6 +147,10 @@ func (h *hook) OnClientExpired(cl *mqtt.Client) { h.b.endSession(cl) }
 // OnPacketRead checks what a client sends before the library acts on it. The
 // only error that the library heeds here closes the connection.
 func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if code := brokenRules(cl, pk); code != packets.CodeSuccess {
+		h.b.cut(linkOf(cl), Closed, code)
+		return pk, packets.ErrRejectPacket
+	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		return h.readPublish(cl, pk)
@@ -158,6 +165,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Disconnect:
 		l := linkOf(cl)
 		l.goodbye = true
+		l.because(Goodbye)
 		l.keepWill = pk.ReasonCode != packets.CodeDisconnect.Code // [MQTT-3.14.4-3]
 	}
 	return pk, nil

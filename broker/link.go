@@ -81,10 +81,23 @@ func (l *link) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !l.out.isClosed() {
-		l.lost = true
+	if err != nil {
+		l.broken(err)
 	}
 	return n, err
+}
+
+// broken notes why nothing more comes.
+func (l *link) broken(err error) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || l.out.isClosed() {
+		l.because(Lost)
+		return
+	}
+	l.lost = true
+	l.because(Timeout)
+	if l.up {
+		l.disconnect(packets.ErrKeepAliveTimeout)
+	}
 }
 
 // Write takes whole packets of the library, and changes them, which io.Writer
@@ -101,6 +114,7 @@ func (l *link) Write(p []byte) (int, error) {
 // Close ends reading at once, and writing when what waits is out or a second
 // is over.
 func (l *link) Close() error {
+	l.farewell()
 	l.out.close()
 	return nil
 }
@@ -137,9 +151,6 @@ func (l *link) endReason(err error) string {
 	}
 	if r := l.reason.Load(); r != nil {
 		return *r
-	}
-	if l.lost {
-		return Timeout
 	}
 	if _, ok := errors.AsType[packets.Code](err); ok {
 		return Closed // the client broke the protocol

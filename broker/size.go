@@ -56,8 +56,9 @@ func (s *packetSizes) pass(p []byte) (n int, ok bool) {
 func (l *link) tooLarge() error {
 	l.b.count.tooLarge.Add(1)
 	l.b.warn("packet over the limit, connection closed", "device", l.id, "conn", l.addr)
+	l.because(Closed)
 	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {
-		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, packets.ErrPacketTooLarge.Code, 0})
+		l.disconnect(packets.ErrPacketTooLarge)
 		_ = l.out.readDeadline(time.Now().Add(linger))
 		_, _ = io.CopyN(io.Discard, l.raw, int64(l.sizes.size))
 	}

@@ -75,6 +75,8 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 		}
 	case packets.Connack:
 		return l.connack(f)
+	case packets.Disconnect:
+		l.because(Closed) // the library has said why
 	case packets.Suback, packets.Unsuback:
 		f = l.cutCodes(f, head)
 		head, _ = measure(f)
@@ -230,5 +232,6 @@ func (l *link) failed(err error) {
 	if errors.Is(err, errSlow) {
 		l.tooSlow()
 	}
+	l.because(Lost)
 	_ = l.Close()
 }
