@@ -151,9 +151,19 @@ func appendValue(b []byte, v any) ([]byte, error) {
 
 const hex = "0123456789abcdef"
 
-// appendText appends s as a JSON string.
+// appendText appends s as a JSON string. Most need no escapes.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
+	begin := len(b)
+	b = append(b, s...)
+	if clean(b[begin:]) == len(s) && utf8.Valid(b[begin:]) {
+		return append(b, '"')
+	}
+	return appendEscapes(b[:begin], s)
+}
+
+// appendEscapes is appendText for everything behind the first quote.
+func appendEscapes(b []byte, s string) []byte {
 	done := 0 // what is before is appended; from here on it can be, as it is
 	for i := 0; i < len(s); {
 		if c := s[i]; c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {

@@ -21,26 +21,48 @@ func (f fields) has(x fields) bool { return f&x != 0 }
 // Parse implements Codec. Property order is free, names are case-sensitive,
 // unknown properties are ignored, and the last of several equal properties
 // counts.
-func (jsonCodec) Parse(record []byte) (Message, error) {
-	var m Message
-	if err := wellFormed(record); err != nil {
+func (jsonCodec) Parse(record []byte) (m Message, err error) {
+	if err := legible(record); err != nil {
 		return m, err
+	}
+	c := checker{b: record}
+	if c.space(); c.next() != '{' {
+		if err := c.check(); err != nil {
+			return m, err
+		}
+		return m, invalid("expected a JSON object")
 	}
 	var seen fields
-	err := walk(record, func(name []byte, value json.RawMessage) error {
-		return m.set(name, value, &seen)
-	})
-	if err != nil {
-		return m, err
+	more, ok := c.open('}')
+	for more {
+		var key, value []byte
+		if key, value, more, ok = c.member(1); ok && err == nil {
+			err = m.set(name(key), value, &seen)
+		}
 	}
-	if !seen.has(fieldType) {
-		return m, missing("type")
+	if wrong := c.end(ok); wrong != nil { // whatever is wrong with what came before
+		return m, wrong
 	}
-	return m, m.check(seen)
+	if err == nil && !seen.has(fieldType) {
+		err = missing("type")
+	}
+	if err == nil {
+		err = m.check(seen)
+	}
+	return m, err
 }
 
 // wellFormed checks all that must hold before the bytes are walked.
 func wellFormed(record []byte) error {
+	if err := legible(record); err != nil {
+		return err
+	}
+	c := checker{b: record}
+	return c.check()
+}
+
+// legible says whether a record is text at all.
+func legible(record []byte) error {
 	switch {
 	case len(record) == 0:
 		return invalid("empty message")
@@ -49,14 +71,7 @@ func wellFormed(record []byte) error {
 		// they are stopped where they come in.
 		return invalid("message is not valid UTF-8")
 	}
-	c := checker{b: record}
-	switch {
-	case c.valid():
-		return nil
-	case c.deep:
-		return invalid("message is nested deeper than %d", MaxDepth)
-	}
-	return invalid("error reading JSON")
+	return nil
 }
 
 // set stores one property. A property that does not belong to the type of the
@@ -65,13 +80,13 @@ func (m *Message) set(name []byte, value json.RawMessage, seen *fields) error {
 	switch string(name) {
 	case "type":
 		*seen |= fieldType
-		n, err := integer(string(name), value)
+		n, err := integer("type", value)
 		m.Type = Type(n)
 		return err
 	case "invocationId":
-		return text(string(name), value, &m.ID)
+		return text("invocationId", value, &m.ID)
 	case "target":
-		return text(string(name), value, &m.Target)
+		return text("target", value, &m.Target)
 	case "arguments":
 		*seen |= fieldArguments
 		return m.setArguments(value)
@@ -83,12 +98,12 @@ func (m *Message) set(name []byte, value json.RawMessage, seen *fields) error {
 		m.Result = Value{form: formJSON, raw: value}
 	case "error":
 		m.Failed = string(value) != "null"
-		return text(string(name), value, &m.Error)
+		return text("error", value, &m.Error)
 	case "allowReconnect":
-		return boolean(string(name), value, &m.AllowReconnect)
+		return boolean("allowReconnect", value, &m.AllowReconnect)
 	case "sequenceId":
 		*seen |= fieldSequence
-		n, err := integer(string(name), value)
+		n, err := integer("sequenceId", value)
 		m.SequenceID = uint64(max(n, 0))
 		return err
 	}

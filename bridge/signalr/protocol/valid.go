@@ -9,14 +9,22 @@ type checker struct {
 	deep bool // it is nested too deeply
 }
 
-// valid checks the whole of b.
-func (c *checker) valid() bool {
+// check checks the whole of b.
+func (c *checker) check() error {
 	c.space()
-	if !c.value(0) {
-		return false
+	return c.end(c.value(0))
+}
+
+// end checks that nothing follows a value; ok says that it is good itself.
+func (c *checker) end(ok bool) error {
+	c.space()
+	switch {
+	case ok && c.i == len(c.b):
+		return nil
+	case c.deep:
+		return invalid("message is nested deeper than %d", MaxDepth)
 	}
-	c.space()
-	return c.i == len(c.b)
+	return invalid("error reading JSON")
 }
 
 func (c *checker) space() { c.i = space(c.b, c.i) }
@@ -39,7 +47,6 @@ func (c *checker) value(depth int) bool {
 			c.deep = true
 			return false
 		}
-		c.i++
 		if b == '{' {
 			return c.object(depth + 1)
 		}
@@ -63,64 +70,82 @@ func (c *checker) literal(s string) bool {
 }
 
 func (c *checker) object(depth int) bool {
-	if c.space(); c.next() == '}' {
-		c.i++
-		return true
+	more, ok := c.open('}')
+	for more {
+		_, _, more, ok = c.member(depth)
 	}
-	for {
-		if c.space(); c.next() != '"' || !c.text() {
-			return false
-		}
-		if c.space(); c.next() != ':' {
-			return false
-		}
-		c.i++
-		if more, ok := c.element(depth, '}'); !more {
-			return ok
-		}
+	return ok
+}
+
+// member checks one property of an object and what follows it; ok says that all
+// that was checked is good.
+func (c *checker) member(depth int) (key, value []byte, more, ok bool) {
+	c.space()
+	at := c.i
+	if c.next() != '"' || !c.text() {
+		return nil, nil, false, false
 	}
+	key = c.b[at:c.i]
+	if c.space(); c.next() != ':' {
+		return nil, nil, false, false
+	}
+	c.i++
+	c.space()
+	at = c.i
+	if !c.value(depth) {
+		return nil, nil, false, false
+	}
+	value = c.b[at:c.i:c.i]
+	more, ok = c.more('}')
+	return key, value, more, ok
 }
 
 func (c *checker) array(depth int) bool {
-	if c.space(); c.next() == ']' {
-		c.i++
-		return true
-	}
-	for {
-		if more, ok := c.element(depth, ']'); !more {
-			return ok
+	more, ok := c.open(']')
+	for more {
+		if c.space(); !c.value(depth) {
+			return false
 		}
+		more, ok = c.more(']')
 	}
+	return ok
 }
 
-// element checks a value and what follows it: a comma, or the end.
-func (c *checker) element(depth int, end byte) (more, ok bool) {
-	c.space()
-	if !c.value(depth) {
-		return false, false
+// open goes over the bracket at which an object or array begins; more says that
+// it has elements.
+func (c *checker) open(end byte) (more, ok bool) {
+	c.i++
+	if c.space(); c.next() == end {
+		c.i++
+		return false, true
 	}
+	return true, true
+}
+
+// more checks what follows a value: a comma, or the end.
+func (c *checker) more(end byte) (more, ok bool) {
 	c.space()
 	b := c.next()
 	c.i++
-	return b == ',', b == end
+	return b == ',', b == ',' || b == end
 }
 
 // text checks a string. That it is UTF-8 is checked elsewhere.
 func (c *checker) text() bool {
-	for c.i++; c.i < len(c.b); c.i++ {
-		switch b := c.b[c.i]; {
-		case b == '"':
+	for c.i++; ; c.i++ {
+		c.i += clean(c.b[c.i:])
+		switch c.next() {
+		case '"':
 			c.i++
 			return true
-		case b == '\\':
+		case '\\':
 			if !c.escape() {
 				return false
 			}
-		case b < 0x20:
-			return false
+		default:
+			return false // a control character, or the end
 		}
 	}
-	return false
 }
 
 // escape checks what is behind a backslash, and stays at its last byte.

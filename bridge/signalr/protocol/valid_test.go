@@ -6,7 +6,7 @@ import (
 )
 
 // FuzzValid: the checker accepts what encoding/json accepts, down to the
-// greatest depth.
+// greatest depth, and no message is anything else.
 func FuzzValid(f *testing.F) {
 	for _, s := range []string{
 		``, ` `, `null`, `nul`, `nulll`, ` true `, `-`, `-0`, `00`, `01`, `1.`, `1.5e`, `1e+9`, `.5`, `1E-0x`, `"`, `"\`, `"\u12`, `"\u12aF\/"`, "\"\x1f\"", `"\x"`,
@@ -16,7 +16,7 @@ func FuzzValid(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := checker{b: b}
-		got := c.valid()
+		got := c.check() == nil
 		if c.deep {
 			if depth(b) <= MaxDepth {
 				t.Fatalf("%q is not that deep", b)
@@ -25,6 +25,9 @@ func FuzzValid(f *testing.F) {
 		}
 		if want := json.Valid(b); got != want {
 			t.Fatalf("%q is valid: %t, want %t", b, got, want)
+		}
+		if _, err := JSON.Parse(b); !got && err == nil {
+			t.Fatalf("%q is a message", b)
 		}
 	})
 }
