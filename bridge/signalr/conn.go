@@ -26,6 +26,7 @@ type Conn struct {
 	header http.Header // of the same
 	remote string
 	since  time.Time
+	tally  *tally
 
 	who     atomic.Pointer[Principal]
 	expires atomic.Int64 // when what proves it is too old, on the server's clock; 0: never
@@ -72,6 +73,7 @@ type Conn struct {
 func newConn(s *Server, t *ticket, who Principal, r *http.Request) *Conn {
 	c := &Conn{
 		s: s, id: t.id, ticket: t, by: t.by, query: r.URL.Query(), header: r.Header, remote: r.RemoteAddr, since: time.Now(),
+		tally: s.count.tally(),
 		split: protocol.NewSplitter(s.cfg.MaximumReceiveMessageSize), codec: protocol.JSON,
 	}
 	c.query.Del("id")           // the connection's secret

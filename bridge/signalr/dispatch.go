@@ -14,7 +14,7 @@ import (
 // dispatch is what a message does. It runs on the reader's goroutine and waits
 // only for room among the calls and among the items of an upload; while a method
 // waits for the client, not even for that.
-func (c *Conn) dispatch(m protocol.Message) {
+func (c *Conn) dispatch(m *protocol.Message) {
 	switch m.Type {
 	case protocol.Invocation:
 		c.invoke(m, false)
@@ -43,8 +43,8 @@ func (c *Conn) dispatch(m protocol.Message) {
 
 // completed is the answer to a question of ours, or the end of an upload. One
 // that comes too late is no fault of the client.
-func (c *Conn) completed(m protocol.Message) {
-	if c.questions.answer(m) {
+func (c *Conn) completed(m *protocol.Message) {
+	if c.questions.answer(*m) {
 		return
 	}
 	end := io.EOF
@@ -58,7 +58,7 @@ func (c *Conn) completed(m protocol.Message) {
 
 // invoke places a call. Also calls that cannot run are queued, so that
 // completions come in the order of the calls.
-func (c *Conn) invoke(m protocol.Message, stream bool) {
+func (c *Conn) invoke(m *protocol.Message, stream bool) {
 	call := &Call{c: c, id: m.ID, name: m.Target, args: m.Args, ctx: c.ctx}
 	for _, a := range m.Args {
 		call.size += sizeOf(a)
@@ -69,14 +69,14 @@ func (c *Conn) invoke(m protocol.Message, stream bool) {
 	}
 	call.method = c.s.findMethod(m.Target)
 	if call.fault = mismatch(call.method, m, stream); call.fault == nil {
-		c.s.count.calls.Add(1)
+		c.tally.calls.Add(1)
 		call.attach(m.StreamIDs)
 	}
 	c.place(call)
 }
 
 // mismatch says why a call cannot run.
-func mismatch(method *Method, m protocol.Message, stream bool) error {
+func mismatch(method *Method, m *protocol.Message, stream bool) error {
 	switch {
 	case method == nil:
 		return &verbatim{unknownMethod(m.Target)}
@@ -126,7 +126,7 @@ func (c *Conn) stall(on bool) {
 }
 
 // leave is the client's Close message.
-func (c *Conn) leave(m protocol.Message) {
+func (c *Conn) leave(m *protocol.Message) {
 	var cause error
 	if m.Error != "" {
 		cause = fmt.Errorf("closed by the client: %s", m.Error)
@@ -208,19 +208,22 @@ func (c *Call) answer(result any, err error) {
 	if c.id == "" {
 		return
 	}
-	_ = c.c.enqueue(c.completion(result, err)) // an error means that the caller is gone
+	d := newDraft()
+	defer d.done()
+	c.completion(d, result, err)
+	_ = c.c.reply(d) // an error means that the caller is gone
 }
 
-func (c *Call) completion(result any, err error) *frame {
+func (c *Call) completion(d *draft, result any, err error) {
 	if err == nil {
-		f, fault := c.encode(result)
-		if fault == nil {
-			return f
+		if err = c.encode(d, result); err == nil {
+			return
 		}
-		c.c.s.log.Error("result has no JSON", "conn", c.c.id, "err", fmt.Errorf("%s: %w", c.name, fault))
-		err = fault
+		c.c.s.log.Error("result has no JSON", "conn", c.c.id, "err", fmt.Errorf("%s: %w", c.name, err))
 	}
-	return c.c.errorFrame(c.id, c.explain(err))
+	if err := d.write(c.c.codec, failureOf(c.id, c.explain(err))); err != nil {
+		panic("signalr: " + err.Error()) // text always has an encoding
+	}
 }
 
 // explain gives the text of an error completion.
@@ -238,11 +241,11 @@ func (c *Call) explain(err error) string {
 
 // encode makes the completion; a panic of the result's own encoder is an error
 // like any other, because the caller must have its answer.
-func (c *Call) encode(result any) (f *frame, err error) {
+func (c *Call) encode(d *draft, result any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic while encoding: %v", p)
 		}
 	}()
-	return c.c.resultFrame(c.id, result)
+	return d.write(c.c.codec, resultOf(c.id, result))
 }

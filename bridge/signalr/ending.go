@@ -30,6 +30,17 @@ func (c *Conn) enqueueIn(fan *fanout, f *frame) error {
 	return err
 }
 
+// reply is enqueue for what is still a draft: it is copied only when it cannot be
+// written at once.
+func (c *Conn) reply(d *draft) error {
+	l := c.line.Load()
+	if c.tape != nil || !l.instant() || !l.out.lend(len(d.b)) {
+		return c.enqueue(d.frame())
+	}
+	l.beginWith(d.b)
+	return nil
+}
+
 // post is the one way to a connection: it queues frames on the current line,
 // and where the connection can be resumed it numbers and keeps those that count.
 func (c *Conn) post(seal bool, frames ...*frame) error { return c.postIn(nil, seal, frames...) }

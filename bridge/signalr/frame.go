@@ -21,22 +21,51 @@ func control(b []byte) *frame { return &frame{b: b} }
 
 // encode makes the frame of one hub message. It fails when a value cannot be
 // encoded.
-func encode(in protocol.Codec, m *protocol.Message) (*frame, error) {
-	draft := drafts.Get().(*[]byte)
-	defer drafts.Put(draft)
-	b, err := in.Append((*draft)[:transport.FrameSpace], m)
-	if err != nil {
+func encode(in protocol.Codec, m protocol.Message) (*frame, error) {
+	d := newDraft()
+	defer d.done()
+	if err := d.write(in, m); err != nil {
 		return nil, err
 	}
-	if cap(b) <= maxDraft {
-		*draft = b[:0]
-	}
-	// A frame may wait in a queue: it is no longer than it must be.
-	return &frame{b: bytes.Clone(sealed(in, b)), n: 1, counts: m.Type.Counted()}, nil
+	return d.frame(), nil
 }
 
-// drafts are the buffers in which frames are made. One that was long is not kept.
-var drafts = sync.Pool{New: func() any { b := make([]byte, transport.FrameSpace, 512); return &b }}
+// draft is a message and the memory in which its frame is made.
+type draft struct {
+	m   protocol.Message
+	buf []byte
+	b   []byte // whole WebSocket frame, in buf
+}
+
+var drafts = sync.Pool{New: func() any { return &draft{buf: make([]byte, transport.FrameSpace, 512)} }}
+
+func newDraft() *draft { return drafts.Get().(*draft) }
+
+// write makes the frame of m.
+func (d *draft) write(in protocol.Codec, m protocol.Message) error {
+	d.m = m
+	b, err := in.Append(d.buf[:transport.FrameSpace], &d.m)
+	if err != nil {
+		return err
+	}
+	d.buf, d.b = b, sealed(in, b)
+	return nil
+}
+
+// frame copies what was written. A frame may wait in a queue: it is no longer
+// than it must be.
+func (d *draft) frame() *frame {
+	return &frame{b: bytes.Clone(d.b), n: 1, counts: d.m.Type.Counted()}
+}
+
+// done gives the memory back; a long one is not kept.
+func (d *draft) done() {
+	if cap(d.buf) > maxDraft {
+		return
+	}
+	d.m, d.b = protocol.Message{}, nil
+	drafts.Put(d)
+}
 
 const maxDraft = 64 << 10
 
@@ -52,7 +81,7 @@ func sealed(in protocol.Codec, buf []byte) []byte {
 }
 
 // plain is encode for messages without values, which always have an encoding.
-func plain(in protocol.Codec, m *protocol.Message) *frame {
+func plain(in protocol.Codec, m protocol.Message) *frame {
 	f, err := encode(in, m)
 	if err != nil {
 		panic("signalr: " + err.Error())
@@ -91,7 +120,7 @@ func newEvent(name string, args []any) *event {
 func (e *event) prepare(set uint) (err error) {
 	for i := range dialects {
 		if set&(1<<i) != 0 && e.frames[i] == nil && e.errs[i] == nil {
-			e.frames[i], e.errs[i] = encode(codecs[i], &e.m)
+			e.frames[i], e.errs[i] = encode(codecs[i], e.m)
 			if e.errs[i] != nil {
 				err = e.errs[i]
 			}
@@ -112,11 +141,11 @@ func (e *event) prepared() (set uint) {
 
 // eventFrame is an event for this client alone.
 func (c *Conn) eventFrame(name string, args []any) (*frame, error) {
-	return encode(c.codec, &protocol.Message{Type: protocol.Invocation, Target: name, Args: protocol.Values(args...)})
+	return encode(c.codec, protocol.Message{Type: protocol.Invocation, Target: name, Args: protocol.Values(args...)})
 }
 
-// resultFrame is the completion of a call that returned result: nil is none.
-func (c *Conn) resultFrame(id string, result any) (*frame, error) {
+// resultOf is the completion of a call that returned result: nil is none.
+func resultOf(id string, result any) protocol.Message {
 	m := protocol.Message{Type: protocol.Completion, ID: id}
 	switch r := result.(type) {
 	case nil:
@@ -125,37 +154,37 @@ func (c *Conn) resultFrame(id string, result any) (*frame, error) {
 	default:
 		m.Result = protocol.Of(r)
 	}
-	return encode(c.codec, &m)
+	return m
+}
+
+// failureOf is the completion of a call that failed.
+func failureOf(id, text string) protocol.Message {
+	return protocol.Message{Type: protocol.Completion, ID: id, Failed: true, Error: text}
 }
 
 // itemFrame is one item of a server stream.
 func (c *Conn) itemFrame(id string, item any) (*frame, error) {
-	return encode(c.codec, &protocol.Message{Type: protocol.StreamItem, ID: id, Item: protocol.Of(item)})
+	return encode(c.codec, protocol.Message{Type: protocol.StreamItem, ID: id, Item: protocol.Of(item)})
 }
 
 // questionFrame is an invocation that the client answers.
 func (c *Conn) questionFrame(id, method string, args []any) (*frame, error) {
-	return encode(c.codec, &protocol.Message{Type: protocol.Invocation, ID: id, Target: method, Args: protocol.Values(args...)})
-}
-
-// errorFrame is the completion of a call that failed.
-func (c *Conn) errorFrame(id, text string) *frame {
-	return plain(c.codec, &protocol.Message{Type: protocol.Completion, ID: id, Failed: true, Error: text})
+	return encode(c.codec, protocol.Message{Type: protocol.Invocation, ID: id, Target: method, Args: protocol.Values(args...)})
 }
 
 // closeFrame is the hub's Close message.
 func (c *Conn) closeFrame(reason string, allowReconnect bool) *frame {
-	return plain(c.codec, &protocol.Message{Type: protocol.Close, Error: reason, AllowReconnect: allowReconnect})
+	return plain(c.codec, protocol.Message{Type: protocol.Close, Error: reason, AllowReconnect: allowReconnect})
 }
 
 // sequence is the message that begins a replay: the id of its first message.
 func (c *Conn) sequence(id uint64) *frame {
-	return plain(c.codec, &protocol.Message{Type: protocol.Sequence, SequenceID: id})
+	return plain(c.codec, protocol.Message{Type: protocol.Sequence, SequenceID: id})
 }
 
 // ack tells the client up to which of its messages everything was processed.
 func (c *Conn) ack(id uint64) *frame {
-	return plain(c.codec, &protocol.Message{Type: protocol.Ack, SequenceID: id})
+	return plain(c.codec, protocol.Message{Type: protocol.Ack, SequenceID: id})
 }
 
 // helloFrame is the answer to a handshake: JSON whatever the protocol is, in the
@@ -166,7 +195,7 @@ func helloFrame(in protocol.Codec, reason string) *frame {
 }
 
 var pings = [dialects]*frame{
-	plain(protocol.JSON, &protocol.Message{Type: protocol.Ping}), plain(protocol.MessagePack, &protocol.Message{Type: protocol.Ping}),
+	plain(protocol.JSON, protocol.Message{Type: protocol.Ping}), plain(protocol.MessagePack, protocol.Message{Type: protocol.Ping}),
 }
 
 // pingFrame is the hub's Ping message.

@@ -22,13 +22,15 @@ type inbox struct {
 	mu       sync.Mutex
 	room     sync.Cond // the reader may have room now, or the inbox is closed
 	waiting  []*Call
+	lone     [1]*Call // memory of waiting when one waits
 	bytes    int
 	workers  int // running, each will look again
 	closed   bool
 	detached int
-	beside   int // calls with streams, waiting and running
-	streams  int // of these: running server streams
-	open     map[string]*Call
+	beside   int              // calls with streams, waiting and running
+	streams  int              // of these: running server streams
+	first    *Call            // one of the open calls with an id
+	open     map[string]*Call // the others
 	uploads  map[string]*upload
 	thirst   int // goroutines that wait for what only the reader can bring
 }
@@ -91,7 +93,7 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 		return placed
 	case in.swamped() || call.beside && in.beside >= in.maxBeside:
 		return toRefuse
-	case call.beside && in.open[call.id] != nil:
+	case call.beside && in.known(call.id) != nil:
 		return taken // its items could not be told from those of the other
 	case !in.bind(call):
 		return duplicate
@@ -103,6 +105,9 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 			return toRun
 		}
 	}
+	if len(in.waiting) == 0 {
+		in.waiting = in.lone[:0]
+	}
 	in.waiting = append(in.waiting, call)
 	in.bytes += call.size
 	if in.workers >= in.slots {
@@ -112,16 +117,35 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 	return toWorker
 }
 
-// note makes a call known by its id, so that it can be cancelled.
+// note makes a call known by its id, so that it can be cancelled. Most
+// connections have one call at a time, and need no map.
 func (in *inbox) note(call *Call) {
-	if call.id == "" {
-		return
-	}
-	if in.open == nil {
-		in.open = make(map[string]*Call)
-	}
-	if in.open[call.id] == nil {
+	switch {
+	case call.id == "" || in.known(call.id) != nil:
+	case in.first == nil:
+		in.first = call
+	case in.open == nil:
+		in.open = map[string]*Call{call.id: call}
+	default:
 		in.open[call.id] = call
+	}
+}
+
+// known returns the uncompleted call of an id.
+func (in *inbox) known(id string) *Call {
+	if in.first != nil && in.first.id == id {
+		return in.first
+	}
+	return in.open[id]
+}
+
+// forget is the opposite of note.
+func (in *inbox) forget(call *Call) {
+	switch {
+	case in.first == call:
+		in.first = nil
+	case in.open[call.id] == call:
+		delete(in.open, call.id)
 	}
 }
 
@@ -191,9 +215,7 @@ func (in *inbox) done(call *Call, detached bool) {
 	if call.beside {
 		in.beside--
 	}
-	if in.open[call.id] == call {
-		delete(in.open, call.id)
-	}
+	in.forget(call)
 	in.unbind(call)
 }
 
@@ -201,7 +223,7 @@ func (in *inbox) done(call *Call, detached bool) {
 func (in *inbox) find(id string) *Call {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.open[id]
+	return in.known(id)
 }
 
 // drink marks that a goroutine waits for the reader; with -1, that it no longer

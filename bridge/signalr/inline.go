@@ -3,6 +3,7 @@ package signalr
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,28 +20,34 @@ import (
 // noticed at the second look.
 const glance = 2 * time.Millisecond
 
-// patience is after how many looks at nothing it ends.
+// afterglow is at how many looks after its last call a connection is no longer
+// watched: all that are watched are looked at.
+const afterglow = 3
+
+// patience is after how many looks at nothing the looking ends.
 const patience = 50
 
 // errRelieved ends the reading of a goroutine that is a worker now.
 var errRelieved = errors.New("another goroutine reads")
 
-// watch is the connections whose reader runs calls, or is about to.
+// watch is the connections whose readers run calls, and those that lately did: to
+// enter and leave with each call would be a lock that all connections share.
 type watch struct {
-	wake chan struct{} // begin to look
+	wake  chan struct{} // begin to look
+	round atomic.Uint64 // of looking
 
 	mu      sync.Mutex
 	open    bool // somebody looks when he is woken
 	looking bool
-	round   uint64
-	idle    int
+	idle    int // looks at nothing
 	conns   []*Conn
 }
 
-// watched is a connection's place among them, guarded by the watch.
+// watched is a connection's place among them.
 type watched struct {
-	index int // from 1; 0 is none
-	round uint64
+	on    atomic.Bool   // it has one; the watch's lock is held when this changes
+	round atomic.Uint64 // in which it last began to run calls
+	index int           // from 0; guarded by the watch
 }
 
 func newWatch() *watch { return &watch{wake: make(chan struct{}, 1)} }
@@ -59,7 +66,7 @@ func (w *watch) stop() {
 	conns := w.conns
 	w.conns = nil
 	for _, c := range conns {
-		c.watched.index = 0
+		c.watched.on.Store(false)
 		c.claim()
 	}
 	w.mu.Unlock()
@@ -75,8 +82,11 @@ func (w *watch) add(c *Conn) bool {
 	if !w.open {
 		return false
 	}
-	w.conns = append(w.conns, c)
-	c.watched = watched{len(w.conns), w.round}
+	if !c.watched.on.Load() {
+		c.watched.index = len(w.conns)
+		w.conns = append(w.conns, c)
+		c.watched.on.Store(true)
+	}
 	if !w.looking {
 		w.looking, w.idle = true, 0
 		select {
@@ -91,36 +101,38 @@ func (w *watch) add(c *Conn) bool {
 func (w *watch) remove(c *Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.drop(c)
+	if c.watched.on.Load() {
+		w.drop(c)
+	}
 }
 
 func (w *watch) drop(c *Conn) {
-	i := c.watched.index
-	if i == 0 {
-		return
-	}
-	last := len(w.conns) - 1
-	w.conns[i-1] = w.conns[last]
-	w.conns[i-1].watched.index = i
+	i, last := c.watched.index, len(w.conns)-1
+	w.conns[i] = w.conns[last]
+	w.conns[i].watched.index = i
 	w.conns[last] = nil
 	w.conns = w.conns[:last]
-	c.watched.index = 0
+	c.watched.on.Store(false)
 }
 
 // look hurries what takes long; false when there is nothing to look for any
 // more.
 func (w *watch) look() bool {
 	w.mu.Lock()
-	w.round++
+	round := w.round.Add(1)
 	var late []*Conn
 	for i := len(w.conns) - 1; i >= 0; i-- {
-		if c := w.conns[i]; c.watched.round+2 <= w.round {
-			w.drop(c)
+		c := w.conns[i]
+		age := round - c.watched.round.Load()
+		switch busy := c.busy(); {
+		case busy && age >= 2:
 			c.claim()
 			late = append(late, c)
+		case !busy && age >= afterglow:
+			w.retire(c)
 		}
 	}
-	if w.idle++; len(w.conns) > 0 || len(late) > 0 {
+	if w.idle++; len(w.conns) > 0 {
 		w.idle = 0
 	}
 	w.looking = w.idle < patience
@@ -132,14 +144,29 @@ func (w *watch) look() bool {
 	return more
 }
 
+// retire drops a connection that has no calls; one that got some just now may
+// have seen that it is watched, and stays.
+func (w *watch) retire(c *Conn) {
+	c.watched.on.Store(false)
+	if c.busy() {
+		c.watched.on.Store(true)
+		return
+	}
+	w.drop(c)
+}
+
+// busy says whether the reader runs calls or is about to.
+func (c *Conn) busy() bool { return c.turn.Load()&1 == 1 || c.pending.Load() != none }
+
 // runSoon has the reader run the calls that wait, when it has read the message;
 // if nobody can watch that, somebody else runs them.
 func (c *Conn) runSoon() {
-	if c.pending.CompareAndSwap(none, byReader) {
-		if c.s.watch.add(c) {
+	if c.pending.Load() == none { // nobody but the reader ends that
+		c.watched.round.Store(c.s.watch.round.Load())
+		c.pending.Store(byReader)
+		if c.watched.on.Load() || c.s.watch.add(c) || !c.pending.CompareAndSwap(byReader, none) {
 			return
 		}
-		c.pending.Store(none)
 	}
 	c.s.crew.work(c)
 }
@@ -194,17 +221,15 @@ func (c *Conn) relieve() {
 // runPending runs calls in the goroutine of the reader; false when it is none
 // any more.
 func (c *Conn) runPending(l *line) bool {
-	if !c.pending.CompareAndSwap(byReader, none) {
+	if c.pending.Load() == none {
 		return true
 	}
-	c.tasks.Add(1)
+	c.tasks.Add(1) // before anybody else may be the reader, who waits for tasks in the end
 	c.reading = l
-	turn := c.turn.Add(1)
-	c.work()
-	c.tasks.Done()
-	if !c.turn.CompareAndSwap(turn, turn+1) {
-		return false
+	turn := c.turn.Add(1) // before nothing is pending: the watch sees one of the two
+	if c.pending.CompareAndSwap(byReader, none) {
+		c.work()
 	}
-	c.s.watch.remove(c)
-	return true
+	c.tasks.Done()
+	return c.turn.CompareAndSwap(turn, turn+1)
 }

@@ -63,6 +63,19 @@ func (o *outbox) put(seal bool, frames ...*frame) verdict {
 	return starts
 }
 
+// lend is put for n bytes that the caller writes before everything else, if the
+// outbox is empty: then it has started the drain. Otherwise nothing happens.
+func (o *outbox) lend(n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sealed || o.gone || o.draining {
+		return false
+	}
+	o.bytes += n
+	o.draining = true
+	return true
+}
+
 // load is how many bytes wait; none when nothing will be written any more.
 func (o *outbox) load() int {
 	o.mu.Lock()

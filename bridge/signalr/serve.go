@@ -78,7 +78,7 @@ func (l *line) take(p []byte) error {
 // take gets the next bytes of the client. When the connection is ending they
 // are read only to find the peer's close frame.
 func (c *Conn) take(p []byte) error {
-	c.s.count.bytesIn.Add(uint64(len(p)))
+	c.tally.bytesIn.Add(uint64(len(p)))
 	c.heard.Store(int64(c.s.now()))
 	if c.ctx.Err() != nil {
 		return nil
@@ -97,16 +97,16 @@ func (c *Conn) record(b []byte) error {
 	case !c.greeted.Load():
 		return c.greet(b)
 	}
-	c.s.count.messagesIn.Add(1)
+	c.tally.messagesIn.Add(1)
 	m, err := c.codec.Parse(bytes.Clone(b)) // arguments outlive the buffer
 	if err != nil {
 		return err
 	}
-	return c.sort(m)
+	return c.sort(&m)
 }
 
 // sort keeps what belongs to the transport from what the hub is told.
-func (c *Conn) sort(m protocol.Message) error {
+func (c *Conn) sort(m *protocol.Message) error {
 	if !c.got.fresh(m.Type) {
 		return nil
 	}

@@ -96,7 +96,7 @@ func (s *shard) work() {
 	defer pens.Put(p)
 	for lines := s.take(nil); lines != nil; lines = s.take(lines) {
 		for _, l := range lines {
-			l.flush(p)
+			l.flush(p, 0)
 		}
 	}
 }
@@ -184,35 +184,52 @@ func (l *line) begin() {
 		return
 	}
 	p := pens.Get().(*pen)
-	l.flush(p)
+	l.flush(p, 0)
 	pens.Put(p)
 }
 
-// flush writes what is queued without waiting. It ends with the outbox empty, or
-// with somebody else who goes on.
-func (l *line) flush(p *pen) {
-	link := l.link.(instant)
-	wrote := 0
+// beginWith is begin for one message that comes before what has queued
+// meanwhile; b is the caller's again when it returns.
+func (l *line) beginWith(b []byte) {
+	p := pens.Get().(*pen)
+	if wrote, ok := l.writeNow(p, b, 1); ok {
+		l.flush(p, wrote)
+	}
+	pens.Put(p)
+}
+
+// flush writes what is queued without waiting; wrote is what the caller has
+// written last. It ends with the outbox empty, or with somebody else who goes on.
+func (l *line) flush(p *pen, wrote int) {
 	for range rounds {
 		batch, messages := l.out.next(wrote, p.scratch[:0])
 		if batch == nil {
 			return
 		}
-		n, err := link.WriteNow(&p.now, batch)
-		if err != nil {
-			l.broke(err)
-			n, batch = 0, nil
-		}
-		if n < len(batch) {
-			rest := bytes.Clone(batch[n:])
-			l.c.tasks.Go(func() { l.finish(rest, n, messages) })
+		var ok bool
+		if wrote, ok = l.writeNow(p, batch, messages); !ok {
 			return
 		}
-		wrote = n
-		l.note(wrote, messages)
 	}
 	l.out.wrote(wrote)
 	l.c.s.writers.add(l.shard, l)
+}
+
+// writeNow writes a batch without waiting; ok is false when the peer does not
+// take all of it at once: then somebody else goes on.
+func (l *line) writeNow(p *pen, batch []byte, messages uint64) (wrote int, ok bool) {
+	n, err := l.link.(instant).WriteNow(&p.now, batch)
+	if err != nil {
+		l.broke(err)
+		return 0, true // nothing more will be written, and the outbox says so
+	}
+	if n < len(batch) {
+		rest := bytes.Clone(batch[n:])
+		l.c.tasks.Go(func() { l.finish(rest, n, messages) })
+		return n, false
+	}
+	l.note(n, messages)
+	return n, true
 }
 
 // finish writes the rest of a batch to a slow peer, and what has queued behind
@@ -278,6 +295,6 @@ func (l *line) note(n int, messages uint64) {
 		return
 	}
 	c.wrote.Store(int64(c.s.now()))
-	c.s.count.bytesOut.Add(uint64(n))
-	c.s.count.messagesOut.Add(messages)
+	c.tally.bytesOut.Add(uint64(n))
+	c.tally.messagesOut.Add(messages)
 }
