@@ -3,6 +3,7 @@ package broker
 import (
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -115,16 +116,17 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	h.b.takeOver(l)
 	h.b.wills.back(l.id, !pk.Connect.Clean)
 	if !pk.Connect.Clean {
-		h.b.sortQueue(l.id)
-		h.b.inherit(l)
-		l.replay(true)
+		h.b.adopt(l)
 	}
 }
 
 // OnSessionEstablished tells that the client is there.
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	l := linkOf(cl)
-	l.replay(false)
+	if l.inherits {
+		atomic.AddInt64(&h.b.server.Info.Inflight, int64(l.queued)) // the library took them off
+		l.replay(cl)
+	}
 	l.up = true
 	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
 	h.b.hangUpDeaf(cl, l)
@@ -243,7 +245,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			return pk, packets.ErrRejectPacket
 		}
 	}
-	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see sortQueue
+	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see link.replay
 	if pk.FixedHeader.Retain {
 		h.b.retained.Lock()
 	}

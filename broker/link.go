@@ -45,6 +45,8 @@ type link struct {
 	lost     bool                   // nothing came in time
 	sizes    packetSizes            // of what is read
 	large    bool                   // a packet over the limit begins next
+	inherits bool                   // a session of an earlier connection
+	queued   int                    // and so many messages with it
 	up       bool                   // the session is established
 	tag      packets.Subscriptions  // what its messages carry: see tagOf
 	fresh    []bool                 // of the SUBSCRIBE in hand: which filters are new

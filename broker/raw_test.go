@@ -60,6 +60,7 @@ func (r *raw) send(pk packets.Packet) {
 	encode := map[byte]func(*bytes.Buffer) error{
 		packets.Connect: pk.ConnectEncode, packets.Publish: pk.PublishEncode, packets.Subscribe: pk.SubscribeEncode,
 		packets.Unsubscribe: pk.UnsubscribeEncode, packets.Puback: pk.PubackEncode, packets.Pubrel: pk.PubrelEncode,
+		packets.Pubrec: pk.PubrecEncode, packets.Pubcomp: pk.PubcompEncode,
 		packets.Pingreq: pk.PingreqEncode, packets.Disconnect: pk.DisconnectEncode,
 	}[pk.FixedHeader.Type]
 	if pk.FixedHeader.Type == packets.Subscribe || pk.FixedHeader.Type == packets.Unsubscribe || pk.FixedHeader.Type == packets.Pubrel {
@@ -94,7 +95,7 @@ func (r *raw) recv() (packets.Packet, error) {
 	decode := map[byte]func([]byte) error{
 		packets.Connack: pk.ConnackDecode, packets.Publish: pk.PublishDecode, packets.Suback: pk.SubackDecode,
 		packets.Unsuback: pk.UnsubackDecode, packets.Puback: pk.PubackDecode, packets.Pubrec: pk.PubrecDecode,
-		packets.Pubcomp: pk.PubcompDecode, packets.Disconnect: pk.DisconnectDecode,
+		packets.Pubcomp: pk.PubcompDecode, packets.Pubrel: pk.PubrelDecode, packets.Disconnect: pk.DisconnectDecode,
 		packets.Pingresp: func([]byte) error { return nil },
 	}[pk.FixedHeader.Type]
 	return pk, decode(body)

@@ -151,27 +151,6 @@ func TestExpiredSessionLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestReceiveMaximumDoesNotStall is row 17: the library sends as many as the
-// client allows, and then nothing ever again.
-func TestReceiveMaximumDoesNotStall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t)
-		r := dial(t, b, 5, "gate-1", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = 5 })
-		r.send(subscribePacket(1, 1, "in"))
-		r.expect(packets.Suback)
-		for i := range 100 {
-			publish(t, b, area.Message{Topic: "in", Payload: fmt.Append(nil, i), QoS: 1})
-		}
-		for i := range 100 {
-			pk := r.expect(packets.Publish)
-			if string(pk.Payload) != fmt.Sprint(i) {
-				t.Fatalf("%s came, want %d", pk.Payload, i)
-			}
-			r.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
-		}
-	})
-}
-
 // TestNoAliasesGoOut is row 15: every message names its topic.
 func TestNoAliasesGoOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -119,41 +118,28 @@ func (b *Broker) endSession(cl *mqtt.Client) {
 	b.server.UnsubscribeClient(cl)
 }
 
-// sortQueue gives the messages that wait for a client the ranks that the
-// library will sort them by: it compares 16 bits alone (row 18).
-func (b *Broker) sortQueue(id string) {
-	cl, ok := b.server.Clients.Get(id)
-	if !ok {
-		return
-	}
-	queue := cl.State.Inflight.GetAll(false)
-	slices.SortStableFunc(queue, func(x, y packets.Packet) int { return int(x.Created - y.Created) })
-	for i, pk := range queue {
-		pk.Created = int64(i)
-		cl.State.Inflight.Set(pk)
-	}
-}
-
-// inherit tells l what of the session's queue its client may have seen. A
-// message that was restored from disk is one if its own DUP flag is set.
-func (b *Broker) inherit(l *link) {
-	cl, ok := b.server.Clients.Get(l.id)
-	if !ok {
-		return
+// adopt tells l what of its session's queue the client may have seen, before
+// the library hands the session over. A message that was restored from disk is
+// one if its own DUP flag is set.
+func (b *Broker) adopt(l *link) {
+	old, ok := b.server.Clients.Get(l.id)
+	if !ok || old.Properties.Clean && old.Properties.ProtocolVersion < 5 {
+		return // the library begins a new session
 	}
 	sent := map[uint16]idState{}
-	if old := linkOf(cl); old != nil {
-		old.mu.Lock()
-		sent = maps.Clone(old.window.ids)
-		old.mu.Unlock()
+	if from := linkOf(old); from != nil {
+		from.mu.Lock()
+		sent = maps.Clone(from.window.ids)
+		from.mu.Unlock()
 	} else {
-		for _, pk := range cl.State.Inflight.GetAll(false) {
+		for _, pk := range old.State.Inflight.GetAll(false) {
 			if pk.FixedHeader.Dup {
 				sent[pk.PacketID] = idBefore
 			}
 		}
 	}
+	l.inherits, l.queued = true, old.State.Inflight.Len()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.window.inherit(sent)
+	l.window.begin(sent)
 }

@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"net"
+	"slices"
+	"sync/atomic"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -114,16 +118,18 @@ func (l *link) windowed(f []byte, head int) []byte {
 	if at == 0 {
 		return f
 	}
-	id, resent := idAt(f, at), f[0]&dupFlag != 0
-	verdict := l.window.offer(id, resent, !resent || l.out.hasRoom(), !l.welcomed)
+	id, verdict := idAt(f, at), verdictDrop
+	if f[0]&dupFlag == 0 { // else it is the library's replay: ours is in full order
+		verdict = l.window.offer(id, !l.welcomed)
+	}
 	if verdict == verdictAsk && !l.stillQueued(id) {
 		l.window.forget(id)
-		return nil
+		verdict = verdictDrop
 	}
 	if verdict == verdictDrop {
+		l.b.notSent(len(f))
 		return nil
 	}
-	f[0] &^= dupFlag
 	if l.window.sentBefore(id) {
 		f[0] |= dupFlag
 	}
@@ -131,6 +137,14 @@ func (l *link) windowed(f []byte, head int) []byte {
 }
 
 const dupFlag = 0x08
+
+// notSent takes a message out of the library's counts, which has it for sent.
+func (b *Broker) notSent(size int) {
+	info := b.server.Info
+	atomic.AddInt64(&info.MessagesSent, -1)
+	atomic.AddInt64(&info.PacketsSent, -1)
+	atomic.AddInt64(&info.BytesSent, -int64(size))
+}
 
 // stillQueued tells whether the library has a message for the client that it
 // has not acknowledged.
@@ -160,6 +174,7 @@ func (l *link) pump() {
 	cl := l.client.Load()
 	for id, ok := l.next(true); ok; id, ok = l.next(false) {
 		pk, queued := cl.State.Inflight.Get(id)
+		pk.FixedHeader.Dup = false // see windowed
 		if queued && pk.FixedHeader.Type == packets.Publish && cl.WritePacket(pk) == nil {
 			continue
 		}
@@ -191,20 +206,22 @@ func (l *link) drained() {
 	}
 }
 
-// replay is called around the library's replay of the session's queue, in
-// which it writes every message that has not been acknowledged. Live messages
-// wait meanwhile, and those that are in both come once.
-func (l *link) replay(begin bool) {
+// replay sends the queue of the session, in the order in which its messages
+// were published. It is called when the library has gone through it, by 16 bits
+// of their ranks (row 18), and what came live meanwhile is in it too.
+func (l *link) replay(cl *mqtt.Client) {
+	queue := slices.DeleteFunc(cl.State.Inflight.GetAll(false), func(pk packets.Packet) bool {
+		return pk.FixedHeader.Type != packets.Publish
+	})
+	slices.SortStableFunc(queue, func(x, y packets.Packet) int { return cmp.Compare(x.Created, y.Created) })
+	ids := make([]uint16, len(queue))
+	for i, pk := range queue {
+		ids[i] = pk.PacketID
+	}
 	l.mu.Lock()
-	if begin {
-		l.window.replaying = true
-	} else {
-		l.window.replayed(pendingWrites)
-	}
+	l.window.replay(ids, pendingWrites)
 	l.mu.Unlock()
-	if !begin {
-		l.pump()
-	}
+	l.pump()
 }
 
 // hangUp ends the connection from within the way out, where the library's own

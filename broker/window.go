@@ -1,5 +1,7 @@
 package broker
 
+import "slices"
+
 // replayWindow is how many messages of a queue that waited are on their way to
 // a client at once, where its own Receive Maximum is not lower. Without it a
 // long queue overruns the output of a client that reads well (BROKER.md §5).
@@ -17,15 +19,15 @@ const replayWindow = 256
 //
 // It is a plain structure: link guards it, and tells it what happens.
 type window struct {
-	most      int // Receive Maximum; 0: not known yet
+	most      int // Receive Maximum
 	ids       map[uint16]idState
 	waiting   []uint16
 	first     int      // of waiting: what comes before it has gone
 	open      int      // on their way and not acknowledged, those called included
 	called    int      // called, and not passed yet
-	replaying bool     // the library is going through the queue of the session
-	late      []uint16 // live messages that came meanwhile
-	suspect   int      // so many live messages may still be copies of replayed ones
+	replaying bool     // the session's queue has not been read yet: see replay
+	late      []uint16 // what came live meanwhile, most of it in the queue too
+	suspect   int      // so many live messages may be in the queue as well
 }
 
 // idState says what has become of the message of a packet id.
@@ -47,41 +49,38 @@ const (
 	verdictAsk          // pass it if the library still knows the message
 )
 
-// offer is called with each PUBLISH of QoS 1 and 2. Resent says that the
-// library replays it, room that there is place in the output, shut that
-// nothing may go out yet.
-func (w *window) offer(id uint16, resent, room, shut bool) verdict {
+// offer is called with each PUBLISH of QoS 1 and 2. Shut says that nothing may
+// go out yet.
+func (w *window) offer(id uint16, shut bool) verdict {
+	if w.replaying {
+		w.late = append(w.late, id)
+		return verdictDrop
+	}
 	if w.ids == nil {
 		w.ids = map[uint16]idState{}
 	}
 	st := w.ids[id]
-	switch {
-	case st&idCalled != 0:
+	if st&idCalled != 0 {
 		w.called--
 		w.ids[id] = st&^idCalled | idSent
 		return verdictPass
-	case st&idWaiting != 0:
-		return verdictDrop
-	case st&idSent != 0 && (resent || w.suspect > 0):
-		return verdictDrop
 	}
-	if !resent {
-		if w.replaying {
-			w.late = append(w.late, id)
-			return verdictDrop
-		}
-		st &^= idBefore // another message of the same id
+	suspect := w.suspect > 0
+	if suspect {
+		w.suspect--
 	}
-	if shut || w.busy() || !w.fits(resent) || resent && !room {
-		w.wait(id, st)
+	switch {
+	case st&idWaiting != 0, st&idSent != 0 && suspect:
+		return verdictDrop
+	case shut || w.busy() || !w.fits(w.most):
+		w.wait(id, 0)
 		return verdictDrop
 	}
-	if st&idSent == 0 {
+	if st&idSent == 0 { // else the library gave up the message, and the client will too
 		w.open++
 	}
-	w.ids[id] = st | idSent
-	if w.suspect > 0 && !resent {
-		w.suspect--
+	w.ids[id] = idSent
+	if suspect {
 		return verdictAsk
 	}
 	return verdictPass
@@ -92,27 +91,42 @@ func (w *window) wait(id uint16, st idState) {
 	w.waiting = append(w.waiting, id)
 }
 
-// replayed is called when the library has gone through the queue. It has had
-// place for so many live messages meanwhile, which may be in the queue as well.
-func (w *window) replayed(pending int) {
-	w.replaying = false
-	if len(w.ids) > 0 || len(w.late) > 0 {
-		w.suspect = pending
+// begin is called before the connection takes over a session, with what earlier
+// connections of it did. Nothing passes until replay.
+func (w *window) begin(old map[uint16]idState) {
+	w.replaying = true
+	for id, st := range old {
+		if st&(idSent|idBefore) == 0 {
+			continue
+		}
+		if w.ids == nil {
+			w.ids = map[uint16]idState{}
+		}
+		w.ids[id] = idBefore
 	}
-	for _, id := range w.late {
-		if st := w.ids[id]; st&(idSent|idWaiting) == 0 {
-			w.wait(id, st&^idBefore)
+}
+
+// replay is called with the session's queue. Up to so many live messages may be
+// in it and still come.
+func (w *window) replay(queue []uint16, live int) {
+	if w.ids == nil {
+		w.ids = make(map[uint16]idState, len(queue))
+	}
+	for _, id := range slices.Concat(queue, w.late) {
+		if st := w.ids[id]; st&idWaiting == 0 {
+			w.wait(id, st)
 		}
 	}
-	w.late = nil
+	if w.busy() {
+		w.suspect = live
+	}
+	w.replaying, w.late = false, nil
 }
 
 // busy tells whether something waits that a new message must not pass.
 func (w *window) busy() bool { return w.first < len(w.waiting) || w.called > 0 }
 
-func (w *window) fits(replay bool) bool {
-	return w.open < w.most && (!replay || w.open < replayWindow)
-}
+func (w *window) fits(most int) bool { return w.open < most }
 
 // call answers the next message whose turn it is. It is to be sent now; if that
 // cannot be, forget it.
@@ -121,7 +135,7 @@ func (w *window) call(room bool) (id uint16, ok bool) {
 		w.waiting, w.first = nil, 0
 		return 0, false
 	}
-	if w.replaying || !room || !w.fits(true) {
+	if w.replaying || !room || !w.fits(min(w.most, replayWindow)) {
 		return 0, false
 	}
 	id = w.waiting[w.first]
@@ -155,16 +169,3 @@ func (w *window) forget(id uint16) (more bool) {
 // sentBefore tells whether a message that passes is one that the client may
 // have seen, which is what the DUP flag means.
 func (w *window) sentBefore(id uint16) bool { return w.ids[id]&idBefore != 0 }
-
-// inherit takes over what an earlier connection of the session has sent.
-func (w *window) inherit(old map[uint16]idState) {
-	for id, st := range old {
-		if st&(idSent|idBefore) == 0 {
-			continue
-		}
-		if w.ids == nil {
-			w.ids = map[uint16]idState{}
-		}
-		w.ids[id] |= idBefore
-	}
-}

@@ -28,7 +28,7 @@ func TestWindowModel(t *testing.T) {
 			room := r.IntN(5) > 0
 			switch r.IntN(4) {
 			case 0, 1:
-				pass(next, w.offer(next, false, true, false))
+				pass(next, w.offer(next, false))
 				next++
 			case 2:
 				if len(open) == 0 {
@@ -43,7 +43,7 @@ func TestWindowModel(t *testing.T) {
 				}
 			}
 			if len(called) > 0 && r.IntN(2) == 0 {
-				pass(called[0], w.offer(called[0], false, true, false))
+				pass(called[0], w.offer(called[0], false))
 				called = called[1:]
 			}
 			if len(open) > w.most {
@@ -62,7 +62,7 @@ func TestWindowModel(t *testing.T) {
 				t.Fatalf("seed %d: stalls with %d of %d sent", seed, len(sent), next-1)
 			}
 			for _, id := range called {
-				pass(id, w.offer(id, false, true, false))
+				pass(id, w.offer(id, false))
 			}
 			called = nil
 		}
@@ -74,45 +74,45 @@ func TestWindowModel(t *testing.T) {
 	}
 }
 
-// TestWindowReplay: messages that are in the library's replay and come live as
-// well come once, in the order of the queue, and behind it what came meanwhile.
+// TestWindowReplay: what is in the queue of a session and comes live as well
+// comes once, in the order of the queue.
 func TestWindowReplay(t *testing.T) {
-	w := window{most: 3, replaying: true}
-	w.inherit(map[uint16]idState{1: idSent, 2: idBefore, 3: idWaiting})
+	w := window{most: 3}
+	w.begin(map[uint16]idState{1: idSent, 2: idBefore, 3: idWaiting})
 	var sent []uint16
-	offer := func(id uint16, resent bool) {
-		if w.offer(id, resent, true, false) != verdictDrop {
+	offer := func(id uint16) {
+		if w.offer(id, false) != verdictDrop {
 			sent = append(sent, id)
 		}
 	}
-	offer(5, false) // live, and in the replay too
-	for id := range uint16(5) {
-		offer(id+1, true)
+	call := func() {
+		for id, ok := w.call(true); ok; id, ok = w.call(true) {
+			offer(id)
+		}
 	}
-	offer(4, false)
-	offer(6, false) // live alone
-	w.replayed(10)
-	offer(3, false) // a copy that was on its way
-	offer(7, false)
-	if !slices.Equal(sent, []uint16{1, 2, 3}) {
-		t.Fatalf("sent %v before any was acknowledged, want 1 2 3", sent)
+	offer(5)
+	w.replay([]uint16{2, 1, 3, 4, 5, 6}, 10)
+	call()
+	for _, id := range []uint16{5, 6, 7, 2} { // copies but for 7
+		offer(id)
+	}
+	if !slices.Equal(sent, []uint16{2, 1, 3}) {
+		t.Fatalf("sent %v before any was acknowledged, want 2 1 3", sent)
 	}
 	if !w.sentBefore(1) || !w.sentBefore(2) || w.sentBefore(3) {
 		t.Errorf("sent before: %t %t %t, want 1 and 2 alone", w.sentBefore(1), w.sentBefore(2), w.sentBefore(3))
 	}
 	for i := 0; i < len(sent); i++ {
 		w.forget(sent[i])
-		if id, ok := w.call(true); ok {
-			offer(id, false)
-		}
+		call()
 	}
-	if !slices.Equal(sent, []uint16{1, 2, 3, 4, 5, 6, 7}) {
-		t.Errorf("sent %v, want 1 to 7 once each", sent)
+	if !slices.Equal(sent, []uint16{2, 1, 3, 4, 5, 6, 7}) {
+		t.Errorf("sent %v, want the queue and then 7, once each", sent)
 	}
-	if v := w.offer(4, false, true, false); v != verdictAsk {
+	if v := w.offer(6, false); v != verdictAsk {
 		t.Errorf("a copy of an acknowledged message: %d, want to be asked about", v)
 	}
-	if w.forget(4); len(w.ids) != 0 || w.open != 0 || w.called != 0 {
+	if w.forget(6); len(w.ids) != 0 || w.open != 0 || w.called != 0 {
 		t.Errorf("left over: %v, %d open, %d called", w.ids, w.open, w.called)
 	}
 }
