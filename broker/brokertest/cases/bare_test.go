@@ -1,0 +1,104 @@
+package cases
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// bare is the library that ours is built on, as it comes.
+type bare struct {
+	setup setup
+	over  string // "pipe" or "tcp"
+	log   *slog.Logger
+
+	s    *mqtt.Server
+	door *listeners.TCP
+	work sync.WaitGroup // connections over pipes
+	shut sync.Once      // closing it twice is a panic
+}
+
+func startBare(set setup, over string, log *record) (server, error) {
+	b := &bare{setup: set, over: over, log: slog.New(slog.NewTextHandler(log, nil))}
+	if err := b.start(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bare) start() error {
+	b.s = mqtt.New(&mqtt.Options{Logger: b.log})
+	if err := b.s.AddHook(b.access()); err != nil {
+		return err
+	}
+	if b.setup.refuse != "" {
+		if err := b.s.AddHook(&refusing{topic: b.setup.refuse}, nil); err != nil {
+			return err
+		}
+	}
+	if b.over == "tcp" {
+		b.door = listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
+		if err := b.s.AddListener(b.door); err != nil {
+			return err
+		}
+	}
+	return b.s.Serve()
+}
+
+// access is who may do what: everybody everything, or what the setup says in
+// the words of the library's ledger.
+func (b *bare) access() (mqtt.Hook, any) {
+	return new(auth.AllowHook), nil
+}
+
+func (b *bare) dial() (net.Conn, error) {
+	if b.over == "tcp" {
+		return net.Dial("tcp", b.addr())
+	}
+	near, far := net.Pipe()
+	s := b.s
+	b.work.Go(func() { _ = s.EstablishConnection("pipe", far) }) // its error is the client's to see
+	return near, nil
+}
+
+func (b *bare) addr() string { return b.door.Address() }
+
+func (b *bare) restart() error { return errNoRestart }
+
+func (b *bare) close() {
+	b.shut.Do(func() { _ = b.s.Close() })
+	b.work.Wait()
+}
+
+// refusing is a hook that refuses what a program has reason to refuse, in the
+// way that the library's documentation suggests.
+type refusing struct {
+	mqtt.HookBase
+	topic string
+}
+
+func (r *refusing) ID() string { return "refusing" }
+
+func (r *refusing) Provides(event byte) bool {
+	return event == mqtt.OnPublish || event == mqtt.OnConnect
+}
+
+func (r *refusing) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.TopicName == r.topic {
+		return pk, packets.ErrNotAuthorized
+	}
+	return pk, nil
+}
+
+// OnConnect refuses a client id of the program's own.
+func (r *refusing) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
+	if cl.ID == "tacet-hub" {
+		return packets.ErrClientIdentifierNotValid
+	}
+	return nil
+}

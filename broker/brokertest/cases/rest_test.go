@@ -1,0 +1,3 @@
+package cases
+
+var correctnessCases, securityCases, limitCases, sessionCases []testCase
