@@ -38,6 +38,7 @@ type Broker struct {
 	lines    limiter
 	barrier  barrier
 	count    counters
+	rights   rights
 
 	retained sync.RWMutex // held while the library writes or scans its retained tree: see hook.OnPublish
 	lastMsg  atomic.Int64 // number of the newest message, for the order of queues
@@ -71,6 +72,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
+	b.watchRights()
 	b.server = mqtt.New(b.options())
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
 	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
@@ -113,6 +115,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	b.work.Go(func() { b.keepRights(ctx) })
 	failed := make([]error, len(doors))
 	for i, d := range doors {
 		b.work.Go(func() {

@@ -89,6 +89,7 @@ func messageOf(pk packets.Packet) area.Message {
 
 // subscription hands messages to one subscriber of ours, one at a time.
 type subscription struct {
+	b      *Broker
 	filter string
 
 	mu      sync.Mutex // held while calling enqueue: that is what makes cancel exact and replays come first
@@ -98,7 +99,7 @@ type subscription struct {
 // live is called by the library on the publisher's goroutine. The library's own
 // matching lets "#" see $SYS.
 func (s *subscription) live(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
-	if !area.MatchFilter(s.filter, pk.TopicName) {
+	if !area.MatchFilter(s.filter, pk.TopicName) || s.b.foreign(pk.TopicName) {
 		return
 	}
 	s.mu.Lock()
@@ -128,7 +129,7 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 	if _, shared := cutShare(filter); shared || !area.ValidFilter(filter) {
 		return nil, area.InvalidField("filter", "is not a topic filter")
 	}
-	s := &subscription{filter: filter, enqueue: enqueue}
+	s := &subscription{b: b, filter: filter, enqueue: enqueue}
 	id := int(b.lastSub.Add(1)) // the library lets a second one of the same number overwrite the first (row 30)
 	filters := []string{filter}
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
@@ -183,5 +184,7 @@ func (b *Broker) scan(filter string) []packets.Packet {
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
 		found = append(found, b.server.Topics.Messages(parent)...)
 	}
-	return slices.DeleteFunc(found, func(pk packets.Packet) bool { return !area.MatchFilter(filter, pk.TopicName) })
+	return slices.DeleteFunc(found, func(pk packets.Packet) bool {
+		return !area.MatchFilter(filter, pk.TopicName) || b.foreign(pk.TopicName) || !b.mayServe(pk)
+	})
 }

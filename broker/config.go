@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // Config says how a [Broker] listens and what it allows. The zero value is
@@ -19,6 +21,10 @@ type Config struct {
 	// what its GetConfigForClient answers is used as it is.
 	TLSAddr string
 	TLS     *tls.Config
+
+	// Auth knows who the clients are and what they may do; nil, or one that is
+	// open: open mode.
+	Auth *auth.Authority
 
 	MaxPacketBytes int // largest packet taken from a client, 1 KiB to 256 MiB; 0: 256 KiB
 	MaxOutputBytes int // most that may wait for one client to read, 16 KiB or more; over it the client is cut; 0: 1 MiB

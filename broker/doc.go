@@ -36,13 +36,33 @@
 // end within five seconds of being taken over, which takes a gate that waits for
 // so long, its down comes after the next one's up: compare Conn, not arrival.
 //
+// # Access
+//
+// With [Config].Auth set and not open a client has to show who it is: by name
+// and password, a token in the place of the password, or a client certificate.
+// What a principal may do is in broker/auth; here it is kept, on every path:
+//
+//   - Its client ids are its name, and its name, a colon and anything. So it
+//     can neither take over another's connection nor inherit another's session.
+//   - A publication without right is answered with reason 0x87 in MQTT 5; in
+//     3.1.1, which has no such answer, it is acknowledged, dropped and counted.
+//     A will is checked at CONNECT, and once more when it is due.
+//   - A filter without right is answered with 0x87, or 0x80; "$share/{group}/"
+//     does not count. What is delivered is checked too, since a session and a
+//     filter may be older than the rights of today.
+//   - A retained message whose publisher might not publish it now is not served.
+//   - When rights are withdrawn or change, the principal's connections end at
+//     once: MQTT 5 is told 0x98. They end with 0x87 when a token runs out.
+//   - Wrong passwords slow their source: 0x9F, in 3.1.1 return code 5.
+//
+// A tenant's clients live under a mountpoint (tenant.go), and can name nothing
+// that is not theirs; the hub's own subscribers see the default tenant alone.
+//
 // # Open mode
 //
 // Every client id may connect but those of the hub ([area.ReservedClient]);
 // everything may be read, and everything written but the topics that only the
-// hub writes ([area.HubOnly]). A refused publication is answered with reason
-// 0x87 in MQTT 5; in 3.1.1, which has no such answer, it is acknowledged,
-// dropped and counted.
+// hub writes ([area.HubOnly]), which is refused as above.
 //
 // # Goroutines
 //
@@ -55,8 +75,7 @@
 //
 // # What it does not do
 //
-// It keeps nothing on disk, knows no users and no tenants, and does not
-// encrypt. CONNACK does not name the largest packet. More than 8,192 retained messages, or more than
+// It keeps nothing on disk. CONNACK does not name the largest packet. More than 8,192 retained messages, or more than
 // MaxOutputBytes that the client does not read meanwhile, do not reach a client
 // that subscribes to all of them at once. A filter "x/+/#" does not match "x/y"
 // for a client live; "x/y/#" does match "x/y".

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -38,24 +39,20 @@ func (h *hook) Provides(event byte) bool {
 	return false
 }
 
-// OnConnectAuthenticate lets everybody in: open mode. OnConnect has refused
-// what is refused in every mode.
-func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
-
-// OnACLCheck lets everything be read. What may be written is decided in
-// OnPacketRead, which can answer in the client's own protocol.
-func (h *hook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
-
 // OnConnect checks a CONNECT that the library has found well formed. An error
 // closes the connection.
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	l := linkOf(cl)
 	h.b.half.remove(l)
-	l.id = cl.ID
 	l.alive = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2
-	if code := h.refusal(cl, pk); code != packets.CodeSuccess {
+	code, err := h.refusal(cl, pk), error(nil)
+	if code == packets.CodeSuccess {
+		code, err = h.b.recognize(cl, l, &pk)
+	}
+	l.id = cl.ID
+	if code != packets.CodeSuccess {
 		h.b.count.refusedConnects.Add(1)
-		h.b.warn("connection refused", "device", cl.ID, "conn", l.addr, "topic", pk.Connect.WillTopic, "err", code)
+		h.b.warn("connection refused", "device", cl.ID, "conn", l.addr, "topic", pk.Connect.WillTopic, "err", cmp.Or(err, error(code)))
 		sendRefusal(h.b.server, cl, code)
 		return code
 	}
@@ -97,16 +94,25 @@ func (h *hook) refusal(cl *mqtt.Client, pk packets.Packet) packets.Code {
 }
 
 // sendRefusal answers a CONNECT: by itself the library would only close (row
-// 33). 3.1.1 has two codes that fit.
+// 33).
 func sendRefusal(server *mqtt.Server, cl *mqtt.Client, code packets.Code) {
 	if cl.Properties.ProtocolVersion < 5 {
-		v3 := packets.Err3NotAuthorized
-		if code.Code == packets.ErrClientIdentifierNotValid.Code {
-			v3 = packets.Err3ClientIdentifierNotValid
-		}
-		code = v3
+		code = connack3(code)
 	}
 	_ = server.SendConnack(cl, code, false, nil)
+}
+
+// connack3 is the return code of 3.1.1, which has but five, for a reason.
+func connack3(code packets.Code) packets.Code {
+	switch code.Code {
+	case packets.ErrClientIdentifierNotValid.Code:
+		return packets.Err3ClientIdentifierNotValid
+	case packets.ErrBadUsernameOrPassword.Code:
+		return packets.ErrMalformedUsernameOrPassword // 4, bad user name or password
+	case packets.ErrServerBusy.Code:
+		return packets.Err3ServerUnavailable
+	}
+	return packets.Err3NotAuthorized
 }
 
 // OnSessionEstablish waits for the connection that had the client id before.
@@ -114,6 +120,7 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	l := linkOf(cl)
 	l.client.Store(cl)
 	h.b.takeOver(l)
+	h.b.prune(l)
 	h.b.wills.back(l.id, !pk.Connect.Clean)
 	if !pk.Connect.Clean {
 		h.b.adopt(l)
@@ -158,6 +165,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		return h.readPublish(cl, pk)
 	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
 		pk.PacketID = shiftID(pk.PacketID)
+		linkOf(cl).mountFilters(pk.Filters)
 	case packets.Puback, packets.Pubcomp:
 		linkOf(cl).acked(pk.PacketID)
 	case packets.Pubrec:
@@ -188,6 +196,9 @@ func (h *hook) readPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, 
 		h.b.count.refused.Add(1)
 		h.b.warn("publication on a topic of the hub refused", "device", cl.ID, "topic", pk.TopicName)
 		h.b.answer(cl, pk, packets.ErrNotAuthorized)
+		return noPacket, nil
+	}
+	if !h.mayPublish(cl, linkOf(cl), &pk) {
 		return noPacket, nil
 	}
 	return pk, nil

@@ -23,7 +23,7 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		if !old {
 			held++
 		}
-		if !h.b.validFilter(filter) || !old && held > h.b.cfg.MaxSubscriptions {
+		if !h.b.validFilter(l.bare(filter)) || !old && held > h.b.cfg.MaxSubscriptions {
 			h.b.count.refusedFilters.Add(1)
 			h.b.warn("subscription refused", "device", cl.ID)
 			pk.Filters[i].Filter = ""
@@ -34,9 +34,9 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 
 // OnUnsubscribe blanks what OnSubscribe would have refused, so that the library
 // does not search for it.
-func (h *hook) OnUnsubscribe(_ *mqtt.Client, pk packets.Packet) packets.Packet {
+func (h *hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	for i := range pk.Filters {
-		if !h.b.validFilter(pk.Filters[i].Filter) {
+		if !h.b.validFilter(linkOf(cl).bare(pk.Filters[i].Filter)) {
 			pk.Filters[i].Filter = ""
 		}
 	}
@@ -66,7 +66,9 @@ func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) {
 	l := linkOf(cl)
 	for _, sub := range l.parents {
 		for _, pk := range h.b.server.Topics.Messages(strings.TrimSuffix(sub.Filter, "/#")) {
-			h.b.sendRetained(cl, sub, pk)
+			if h.b.mayServe(pk) {
+				h.b.sendRetained(cl, sub, pk)
+			}
 		}
 	}
 	l.parents = nil

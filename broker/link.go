@@ -27,6 +27,7 @@ type link struct {
 	heard  atomic.Bool                 // a byte has come
 	reason atomic.Pointer[string]      // why we ended it; nil while we did not
 	client atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
+	who    atomic.Pointer[identity]    // from CONNECT on; nil in open mode
 
 	mu       sync.Mutex // guards the way out, and is held while packets take it
 	window   window
@@ -36,6 +37,7 @@ type link struct {
 	pumping  bool    // somebody is sending what waited
 
 	// The rest belongs to the connection's goroutine, from CONNECT on.
+	expiry   *time.Timer          // nil: the proof of who it is does not run out
 	tls      *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
 	id       string
 	alive    time.Duration          // silence after which the client is lost; 0: none

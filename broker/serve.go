@@ -155,6 +155,7 @@ func (b *Broker) admit(raw net.Conn) (*link, error) {
 func (b *Broker) release(l *link) {
 	_ = l.Close()
 	b.half.remove(l)
+	l.unexpire()
 	if l.lost && l.id == "" {
 		b.count.silent.Add(1)
 	}

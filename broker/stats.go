@@ -10,6 +10,8 @@ type Stats struct {
 	AcceptErrors    int64 // times that taking one failed
 	TLSFailures     int64 // TLS handshakes that failed: no common version, no certificate that we trust, no TLS at all
 	RefusedConnects int64 // CONNECT refused: client id, will
+	RefusedLogins   int64 // of them, those with a wrong name, password, token or certificate, or from a source that has to wait
+	Withdrawn       int64 // connections closed since the rights of their principal were withdrawn, or its proof has expired
 	Evicted         int64 // half-open connections that made room for newer ones
 	Silent          int64 // connections closed since no CONNECT came in time
 	Timeouts        int64 // clients lost after one and a half keep-alives of silence
@@ -21,13 +23,14 @@ type Stats struct {
 	Panics          int64 // connections closed since what came made the library or a gate panic
 	NotStored       int64 // connections closed since what they sent could not be stored
 
-	RefusedMessages int64 // publications on topics that only the hub writes
-	GatedMessages   int64 // publications that a gate refused
-	InvalidTopics   int64 // publications whose topic is malformed or over a limit
-	RefusedFilters  int64 // subscriptions that are malformed or over a limit
-	DroppedMessages int64 // messages that did not fit the queue of a client
-	DroppedQueued   int64 // QoS 1 and 2 messages over MaxQueue, or without a packet id left
-	Wills           int64 // wills published
+	RefusedMessages   int64 // publications on topics that only the hub writes, or that the client has no right to
+	WithdrawnMessages int64 // queued messages and wills dropped since their client has no right to them any more
+	GatedMessages     int64 // publications that a gate refused
+	InvalidTopics     int64 // publications whose topic is malformed or over a limit
+	RefusedFilters    int64 // subscriptions that are malformed, over a limit, or that the client has no right to
+	DroppedMessages   int64 // messages that did not fit the queue of a client
+	DroppedQueued     int64 // QoS 1 and 2 messages over MaxQueue, or without a packet id left
+	Wills             int64 // wills published
 
 	Received, Sent           int64 // messages, our own included
 	BytesReceived, BytesSent int64 // of MQTT packets
@@ -42,6 +45,8 @@ type counters struct {
 	refused, gated, badTopics, refusedFilters, wills                                                                               atomic.Int64
 
 	notStored atomic.Int64 // of the way out
+
+	refusedLogins, withdrawn, withdrawnMessages atomic.Int64 // of who the clients are
 }
 
 // Stats answers the counts. They are read one by one, not at one instant.
@@ -52,7 +57,8 @@ func (b *Broker) Stats() Stats {
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.handshakes.Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
-		NotStored:       c.notStored.Load(),
+		NotStored:     c.notStored.Load(),
+		RefusedLogins: c.refusedLogins.Load(), Withdrawn: c.withdrawn.Load(), WithdrawnMessages: c.withdrawnMessages.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),
 		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),

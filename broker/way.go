@@ -74,6 +74,7 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 	kind := kindOf(f)
 	switch kind {
 	case packets.Publish:
+		f, head = l.unmount(f, head)
 		if f[0]&0x06 != 0 {
 			return l.windowed(f, head), nil
 		}

@@ -11,6 +11,7 @@ import (
 // will is what a client wants said if it leaves without a goodbye.
 type will struct {
 	packet packets.Packet
+	who    *identity // whose it is; nil in open mode
 	delay  time.Duration
 }
 
@@ -25,10 +26,10 @@ func takeWill(cl *mqtt.Client, l *link, connect packets.Packet) *will {
 	}
 	props := c.WillProperties.Copy(false)
 	props.WillDelayInterval = 0
-	pk := ownPacket(c.WillTopic, c.WillPayload, c.WillQos, c.WillRetain, l.id)
+	pk := ownPacket(c.WillTopic, c.WillPayload, c.WillQos, c.WillRetain, cl.ID)
 	pk.Properties = props
 	pk.Filters = tagOf(l.num, true)
-	return &will{packet: pk, delay: time.Duration(c.WillProperties.WillDelayInterval) * time.Second}
+	return &will{packet: pk, who: l.who.Load(), delay: time.Duration(c.WillProperties.WillDelayInterval) * time.Second}
 }
 
 // leaveWill publishes the will of a client that has left, at once or when its
@@ -52,6 +53,11 @@ func (b *Broker) leaveWill(cl *mqtt.Client, l *link) {
 }
 
 func (b *Broker) publishWill(w *will) {
+	if !b.mayWill(w.who, w.packet.TopicName) {
+		b.count.withdrawnMessages.Add(1)
+		b.warn("will not published, its client has no right to it", "topic", w.packet.TopicName)
+		return
+	}
 	b.count.wills.Add(1)
 	if err := b.server.InjectPacket(b.own, w.packet); err != nil {
 		b.warn("will not published", "topic", w.packet.TopicName, "err", err)

@@ -29,6 +29,9 @@ type Access struct {
 // Access makes the principal's rules. It answers rules that deny everything
 // where one of the principal's own cannot be read.
 func (p Principal) Access() *Access {
+	if p.access != nil {
+		return p.access
+	}
 	a := &Access{}
 	own, errOwn := parseRules(p.Publish)
 	ownRead, errRead := parseRules(p.Subscribe)

@@ -186,14 +186,14 @@ func configuredRecords(cfg Config) map[string]*record {
 // same tells whether two records grant the same to the same.
 func (r *record) same(other *record) bool {
 	p, q := r.principal, other.principal
-	p.rev, q.rev = 0, 0
+	p.rev, q.rev, p.access, q.access = 0, 0, nil, nil
 	return r.configured == other.configured && r.phc == other.phc && r.secret == other.secret && reflect.DeepEqual(p, q)
 }
 
 // stamp gives a record a revision of its own.
 func (a *Authority) stamp(r *record) {
 	a.revision++
-	r.principal.rev = a.revision
+	r.principal.rev, r.principal.access = a.revision, r.principal.Access()
 }
 
 // Stands answers nil where a principal that this Authority made is still what
@@ -219,6 +219,24 @@ func (a *Authority) Stands(p Principal) error {
 		return area.Errorf(area.CodeUnauthorized, "the rights of %s were withdrawn or have changed", p.Name)
 	}
 	return nil
+}
+
+// AccessOf answers the rules of a principal that is configured or stored, and
+// whether there is one. It does not block.
+func (a *Authority) AccessOf(tenant, name string) (*Access, bool) {
+	r := a.record(name)
+	if r == nil || r.principal.Tenant != tenantOr(tenant) {
+		return nil, false
+	}
+	return r.principal.access, true
+}
+
+// HasIssuers tells whether there may be principals of whom only an issuer of
+// JWTs knows.
+func (a *Authority) HasIssuers() bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return len(a.issuers) > 0
 }
 
 // Watch calls enqueue for every revocation from now on. It must only enqueue:

@@ -24,8 +24,8 @@ func errWho() error { return area.Errorf(area.CodeUnauthorized, "name or passwor
 // an empty source is not slowed.
 //
 // The error is of code unauthorized where name or password is wrong, and does
-// not tell which; of code rate where the source is slowed or too many wait; or
-// ctx's. It may take a second on a small machine, and waits for its turn: two
+// not tell which; of code rate where the source is slowed; of code degraded where
+// too many wait; or ctx's. It may take a second on a small machine, and waits for its turn: two
 // passwords are hashed at a time. One that was right is remembered for a day,
 // as a keyed hash, so that a fleet can come back at once.
 func (a *Authority) Password(ctx context.Context, source, name, password string) (Principal, error) {
@@ -151,7 +151,7 @@ func newHashing() hashing {
 func (h hashing) enter(ctx context.Context) (leave func(), err error) {
 	if h.waiting.Add(1) > maxWaiting {
 		h.waiting.Add(-1)
-		return nil, &slowError{wait: time.Second, err: area.Errorf(area.CodeRate, "too many sign-ins wait")}
+		return nil, &slowError{wait: time.Second, err: area.Errorf(area.CodeDegraded, "too many sign-ins wait")}
 	}
 	defer h.waiting.Add(-1)
 	select {

@@ -72,9 +72,10 @@ type Principal struct {
 	Attributes map[string]string // from the claims that the issuer's Attributes name; may be nil
 	Claims     map[string]any    // all claims of a JWT; nil for others
 
-	issuer    string // of a JWT
-	issuerRev uint64 // of the issuer, as it was configured then
-	rev       uint64 // of the record that it was made from; 0: none
+	issuer    string  // of a JWT
+	issuerRev uint64  // of the issuer, as it was configured then
+	rev       uint64  // of the record that it was made from; 0: none
+	access    *Access // that record's, shared by all connections of the principal; nil: made when asked for
 }
 
 // Anonymous is who everybody is in open mode.
