@@ -178,6 +178,7 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 		return true
 	}
 	h.b.count.refusedFilters.Add(1)
+	h.b.refuse(RefusedFilter, whyRights, cl.ID, "")
 	h.b.warn("subscription refused", "device", cl.ID, "topic", topic, "err", packets.ErrNotAuthorized)
 	return false
 }
@@ -206,6 +207,7 @@ func (h *hook) mayPublish(cl *mqtt.Client, l *link, pk *packets.Packet) bool {
 	}
 	if !id.access.MayPublish(pk.TopicName) {
 		h.b.count.refused.Add(1)
+		h.b.refuse(RefusedMessage, whyRights, cl.ID, "")
 		h.b.warn("publication refused", "device", cl.ID, "topic", pk.TopicName, "err", packets.ErrNotAuthorized)
 		h.b.answer(cl, *pk, packets.ErrNotAuthorized)
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ type Broker struct {
 	sessions sessions
 	wills    wills
 	events   events
+	watchers watchers
+	seats    seats
 	gates    gates
 	lines    limiter
 	barrier  barrier
@@ -71,6 +74,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
+	b.seats.b = b
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
 	b.watchRights()
 	b.server = mqtt.New(b.options())
@@ -85,7 +89,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 // options sets what of BROKER.md §2 can be set.
 func (b *Broker) options() *mqtt.Options {
 	caps := mqtt.NewDefaultServerCapabilities()
-	caps.MaximumClients = int64(b.cfg.MaxConnections)
+	caps.MaximumClients = math.MaxInt64                   // seats counts them, and tells why
 	caps.MaximumPacketSize = uint32(b.cfg.MaxPacketBytes) // row 3
 	caps.MaximumMessageExpiryInterval = 0                 // row 1: else retained messages go after a day
 	caps.MaximumSessionExpiryInterval = uint32(min(b.cfg.SessionExpiry/time.Second, 1<<32-1))
@@ -97,7 +101,7 @@ func (b *Broker) options() *mqtt.Options {
 		Capabilities:             caps,
 		ClientNetWriteBufferSize: 16 << 10, // §4: 1.5 times the fan-out
 		SysTopicResendInterval:   30,       // row 29: each stops the world
-		Logger:                   slog.New(libraryLog{Handler: b.log.Handler(), lines: &b.lines}),
+		Logger:                   slog.New(libraryLog{Handler: b.log.Handler(), lines: &b.lines, full: b.queueFull}),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/auth"
@@ -26,15 +27,28 @@ type Config struct {
 	// open: open mode.
 	Auth *auth.Authority
 
-	MaxPacketBytes int // largest packet taken from a client, 1 KiB to 256 MiB; 0: 256 KiB
-	MaxOutputBytes int // most that may wait for one client to read, 16 KiB or more; over it the client is cut; 0: 1 MiB
+	// ProxyFrom are the networks of the load balancers that are believed: their
+	// connections to the broker's own listeners must begin with a PROXY header,
+	// version 1 or 2, whose address is then the client's for limits and logs. A
+	// malformed one, or none, closes the connection. Empty: nobody is believed.
+	ProxyFrom []netip.Prefix
+
+	MaxConnectBytes int // largest CONNECT, its will included, 1 KiB to MaxPacketBytes; 0: 16 KiB, or MaxPacketBytes if that is less
+	MaxPacketBytes  int // largest packet taken from a client, 1 KiB to 256 MiB; 0: 256 KiB
+	MaxOutputBytes  int // most that may wait for one client to read, 16 KiB or more; over it the client is cut; 0: 1 MiB
 
 	ConnectTimeout time.Duration // from accept to CONNECT; 0: 10 s
 	WriteTimeout   time.Duration // for a client to take up to 64 KiB that wait for it; 0: 10 s
 
-	MaxConnections     int // clients connected at once; a further one is refused as busy; 0: no limit
-	MaxHalfOpen        int // connections without CONNECT; at the limit the oldest silent one makes room; 0: 1024
-	MaxHalfOpenPerAddr int // the same for one address; 0: 256
+	// Connections. A client over one of the limits is refused with reason 0x89
+	// (busy) or 0x97 (quota exceeded), or code 3 in 3.1.1; one that takes its own
+	// session over is always let in. What the process may have in descriptors
+	// bounds the defaults.
+	MaxConnections     int // clients connected at once; 0: 50,000, or three quarters of the descriptors
+	MaxPerAddr         int // the same from one address; 0: half of MaxConnections
+	MaxSessions        int // sessions, those of absent clients included; 0: 100,000
+	MaxHalfOpen        int // connections without a session; at the limit the oldest silent one makes room; 0: 1024, or an eighth of the descriptors
+	MaxHalfOpenPerAddr int // the same for one address; 0: a quarter of MaxHalfOpen, and at least 16 of them
 
 	MaxTopicLevels   int // levels of a topic or filter of a client; 0: 16
 	MaxTopicBytes    int // length of a topic or filter of a client; 0: 512
@@ -53,12 +67,16 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	set(&c.Addr, "127.0.0.1:1883")
 	set(&c.MaxPacketBytes, 256<<10)
+	set(&c.MaxConnectBytes, min(16<<10, c.MaxPacketBytes))
 	set(&c.MaxOutputBytes, 1<<20)
 	set(&c.ConnectTimeout, 10*time.Second)
 	set(&c.WriteTimeout, 10*time.Second)
-	set(&c.MaxConnections, math.MaxInt32)
-	set(&c.MaxHalfOpen, 1024)
-	set(&c.MaxHalfOpenPerAddr, 256)
+	files := descriptors()
+	set(&c.MaxConnections, max(8, min(50_000, files/4*3)))
+	set(&c.MaxPerAddr, max(1, c.MaxConnections/2))
+	set(&c.MaxSessions, 100_000)
+	set(&c.MaxHalfOpen, max(8, min(1024, files/8)))
+	set(&c.MaxHalfOpenPerAddr, min(c.MaxHalfOpen, max(16, c.MaxHalfOpen/4)))
 	set(&c.MaxTopicLevels, 16)
 	set(&c.MaxTopicBytes, 512)
 	set(&c.MaxSubscriptions, 1000)
@@ -83,15 +101,23 @@ func (c Config) Validate() error {
 			faults = append(faults, fmt.Errorf("%s %d is not %d to %d", name, v, least, most))
 		}
 	}
+	in("MaxConnectBytes", c.MaxConnectBytes, 1<<10, c.MaxPacketBytes)
 	in("MaxPacketBytes", c.MaxPacketBytes, 1<<10, 256<<20)
 	in("MaxOutputBytes", c.MaxOutputBytes, 16<<10, 1<<30)
 	in("MaxConnections", c.MaxConnections, 1, math.MaxInt32)
+	in("MaxPerAddr", c.MaxPerAddr, 1, math.MaxInt32)
+	in("MaxSessions", c.MaxSessions, 1, math.MaxInt32)
 	in("MaxHalfOpen", c.MaxHalfOpen, 1, 1<<20)
 	in("MaxHalfOpenPerAddr", c.MaxHalfOpenPerAddr, 1, 1<<20)
 	in("MaxTopicLevels", c.MaxTopicLevels, 6, 128) // ours have six; beyond 128 the library's tree grows slow (row 23)
 	in("MaxTopicBytes", c.MaxTopicBytes, 64, 65535)
 	in("MaxSubscriptions", c.MaxSubscriptions, 1, 1<<20)
 	in("MaxQueue", c.MaxQueue, 1, math.MaxUint16)
+	for i, p := range c.ProxyFrom {
+		if !p.IsValid() {
+			faults = append(faults, fmt.Errorf("ProxyFrom[%d] is no network", i))
+		}
+	}
 	if t := c.TLS; c.TLSAddr != "" && (t == nil || len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil) {
 		faults = append(faults, errors.New("TLSAddr is set, and TLS has no certificate"))
 	}

@@ -69,6 +69,16 @@ func (e *events) tell(ev ConnEvent) {
 	}
 }
 
+// tell tells of a connection's session, or of its end.
+func (b *Broker) tell(ev ConnEvent) {
+	b.events.tell(ev)
+	n := Notice{Kind: Connected, Client: ev.Client, Addr: ev.Addr}
+	if !ev.Up {
+		n.Kind, n.Reason = Ended, ev.Reason
+	}
+	b.watchers.tell(n)
+}
+
 func (e *events) len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

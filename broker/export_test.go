@@ -3,13 +3,15 @@ package broker
 import "net"
 
 // SetListener makes the broker serve a listener of the test's.
-func (b *Broker) SetListener(ln net.Listener) { b.doors = []door{{Listener: ln}} }
+func (b *Broker) SetListener(ln net.Listener) { b.doors = []door{{ln: ln, proxied: true}} }
 
 // SetLastMessage moves the count that queues are ordered by.
 func (b *Broker) SetLastMessage(n int64) { b.lastMsg.Store(n) }
 
 // EstablishTLS is Establish as the TLS listener does it.
-func (b *Broker) EstablishTLS(conn net.Conn) error { return b.establish(conn, secured(b.cfg.TLS)) }
+func (b *Broker) EstablishTLS(conn net.Conn) error {
+	return b.establish(conn, door{tls: secured(b.cfg.TLS)})
+}
 
 // PeerName is the common name of the certificate that a client has shown.
 func (b *Broker) PeerName(client string) string {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// halfOpen holds the connections that have not said CONNECT yet, oldest first.
+// halfOpen holds the connections that have no session yet, oldest first.
 // It is bounded, in all and per address; the overflow policy is to evict the
 // oldest one that has said nothing at all, since refusing newcomers would let
 // an attacker hold the door (BROKER.md §5).
@@ -24,28 +24,70 @@ func newHalfOpen(most, perAddr int) *halfOpen {
 	return &halfOpen{most: most, perAddr: perAddr, at: map[*link]*list.Element{}, count: map[string]int{}}
 }
 
+// unknownHost is the host of a connection whose address a balancer has yet to
+// say: many clients come from the balancer's own.
+const unknownHost = ""
+
 // add notes l, and answers the connections to close for it.
 func (h *halfOpen) add(l *link) (evicted []*link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.count[l.host] >= h.perAddr {
-		evicted = append(evicted, h.evict(l.host))
-	}
+	evicted = h.countIn(l.host)
 	if h.order.Len() >= h.most {
-		evicted = append(evicted, h.evict(""))
+		evicted = append(evicted, h.evict(unknownHost))
 	}
 	h.at[l] = h.order.PushBack(l)
-	h.count[l.host]++
 	return evicted
 }
 
-// evict takes out the oldest silent connection of an address (empty: of any),
+// countIn counts one more connection of an address.
+func (h *halfOpen) countIn(host string) (evicted []*link) {
+	if host == unknownHost {
+		return nil
+	}
+	if h.count[host] >= h.perAddr {
+		evicted = append(evicted, h.evict(host))
+	}
+	h.count[host]++
+	return evicted
+}
+
+// move gives l the address that it really has, and answers the connections to
+// close for it.
+func (h *halfOpen) move(l *link, addr string) (evicted []*link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.at[l]; ok { // else it was evicted meanwhile
+		evicted = h.countIn(host(addr))
+	}
+	l.addr, l.host = addr, host(addr)
+	return evicted
+}
+
+// addrOf is the address of a connection that may be moving.
+func (h *halfOpen) addrOf(l *link) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return l.addr
+}
+
+// oldest takes at most n connections out, those first that have said nothing.
+func (h *halfOpen) oldest(n int) (evicted []*link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(evicted) < n && h.order.Len() > 0 {
+		evicted = append(evicted, h.evict(unknownHost))
+	}
+	return evicted
+}
+
+// evict takes out the oldest silent connection of an address (unknown: of any),
 // or the oldest where none is silent.
 func (h *halfOpen) evict(addr string) *link {
 	var oldest *link
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
-		if addr != "" && l.host != addr {
+		if addr != unknownHost && l.host != addr {
 			continue
 		}
 		if !l.heard.Load() {
@@ -74,6 +116,9 @@ func (h *halfOpen) drop(l *link) {
 	}
 	h.order.Remove(e)
 	delete(h.at, l)
+	if l.host == unknownHost {
+		return
+	}
 	if h.count[l.host]--; h.count[l.host] == 0 {
 		delete(h.count, l.host)
 	}

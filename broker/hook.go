@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -43,18 +42,11 @@ func (h *hook) Provides(event byte) bool {
 // closes the connection.
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	l := linkOf(cl)
-	h.b.half.remove(l)
 	l.alive = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2
-	code, err := h.refusal(cl, pk), error(nil)
-	if code == packets.CodeSuccess {
-		code, err = h.b.recognize(cl, l, &pk)
-	}
+	why, code, err := h.admits(cl, l, &pk)
 	l.id = cl.ID
-	if code != packets.CodeSuccess {
-		h.b.count.refusedConnects.Add(1)
-		h.b.warn("connection refused", "device", cl.ID, "conn", l.addr, "topic", pk.Connect.WillTopic, "err", cmp.Or(err, error(code)))
-		sendRefusal(h.b.server, cl, code)
-		return code
+	if why != noReason {
+		return h.b.refuseConnect(cl, l, why, code, err)
 	}
 	l.will = takeWill(cl, l, pk)
 	l.window.most = receiveMaximum(pk)
@@ -73,33 +65,50 @@ func receiveMaximum(connect packets.Packet) int {
 	return math.MaxUint16
 }
 
-// refusal says why a client may not connect.
-func (h *hook) refusal(cl *mqtt.Client, pk packets.Packet) packets.Code {
-	if code := brokenRules(cl, pk); code != packets.CodeSuccess {
-		return code
+// admits says why a client may not connect, what it is answered, and what the
+// log says.
+func (h *hook) admits(cl *mqtt.Client, l *link, pk *packets.Packet) (reason, packets.Code, error) {
+	if why, code := h.refusal(cl, *pk); why != noReason {
+		return why, code, code
 	}
-	switch id := cl.ID; {
-	case len(id) > maxClientID:
-		return packets.ErrClientIdentifierTooLong
-	case area.ReservedClient(id):
-		return packets.ErrClientIdentifierNotValid
-	case !pk.Connect.WillFlag:
-		return packets.CodeSuccess
-	case !h.b.validTopic(pk.Connect.WillTopic):
-		return packets.ErrTopicNameInvalid
-	case reservedTopic(pk.Connect.WillTopic):
-		return packets.ErrNotAuthorized
+	if code, err := h.b.recognize(cl, l, pk); code != packets.CodeSuccess {
+		return whyLogin(code), code, err
 	}
-	return packets.CodeSuccess
+	why, code := h.b.seats.take(l, cl.ID)
+	return why, code, code
 }
 
-// sendRefusal answers a CONNECT: by itself the library would only close (row
-// 33).
-func sendRefusal(server *mqtt.Server, cl *mqtt.Client, code packets.Code) {
-	if cl.Properties.ProtocolVersion < 5 {
-		code = connack3(code)
+// refusal says why nobody at all may connect so.
+func (h *hook) refusal(cl *mqtt.Client, pk packets.Packet) (reason, packets.Code) {
+	if code := brokenRules(cl, pk); code != packets.CodeSuccess {
+		return whyMalformed, code
 	}
-	_ = server.SendConnack(cl, code, false, nil)
+	switch {
+	case len(cl.ID) > maxClientID:
+		return whyClientID, packets.ErrClientIdentifierTooLong
+	case area.ReservedClient(cl.ID):
+		return whyClientID, packets.ErrClientIdentifierNotValid
+	case pk.Connect.WillFlag && !h.b.validTopic(pk.Connect.WillTopic):
+		return whyWill, packets.ErrTopicNameInvalid
+	case pk.Connect.WillFlag && reservedTopic(pk.Connect.WillTopic):
+		return whyWill, packets.ErrNotAuthorized
+	}
+	return noReason, packets.CodeSuccess
+}
+
+// refuseConnect answers a CONNECT with no, counts it and tells of it; by itself
+// the library would only close (row 33).
+func (b *Broker) refuseConnect(cl *mqtt.Client, l *link, why reason, code packets.Code, err error) error {
+	l.refused = true
+	b.count.refusedConnects.Add(1)
+	b.refuse(RefusedConnect, why, l.id, l.addr)
+	b.warn("connection refused", "device", l.id, "conn", l.addr, "rule", why.String(), "err", err)
+	answer := code
+	if cl.Properties.ProtocolVersion < 5 {
+		answer = connack3(code)
+	}
+	_ = b.server.SendConnack(cl, answer, false, nil) // fails where the connection is gone
+	return code
 }
 
 // connack3 is the return code of 3.1.1, which has but five, for a reason.
@@ -109,7 +118,7 @@ func connack3(code packets.Code) packets.Code {
 		return packets.Err3ClientIdentifierNotValid
 	case packets.ErrBadUsernameOrPassword.Code:
 		return packets.ErrMalformedUsernameOrPassword // 4, bad user name or password
-	case packets.ErrServerBusy.Code:
+	case packets.ErrServerBusy.Code, packets.ErrQuotaExceeded.Code:
 		return packets.Err3ServerUnavailable
 	}
 	return packets.Err3NotAuthorized
@@ -118,6 +127,7 @@ func connack3(code packets.Code) packets.Code {
 // OnSessionEstablish waits for the connection that had the client id before.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	l := linkOf(cl)
+	h.b.half.remove(l)
 	l.client.Store(cl)
 	h.b.takeOver(l)
 	h.b.prune(l)
@@ -135,7 +145,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 		l.replay(cl)
 	}
 	l.up = true
-	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
+	h.b.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
 	h.b.hangUpDeaf(cl, l)
 }
 
@@ -147,7 +157,7 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		h.b.count.timeouts.Add(1)
 	}
 	h.b.leaveWill(cl, l)
-	h.b.events.tell(ConnEvent{Client: l.id, Conn: l.num, Reason: reason, Addr: l.addr})
+	h.b.tell(ConnEvent{Client: l.id, Conn: l.num, Reason: reason, Addr: l.addr})
 }
 
 // OnClientExpired ends a session for good.
@@ -188,12 +198,14 @@ func (h *hook) readPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, 
 	}
 	if !h.b.validTopic(pk.TopicName) {
 		h.b.count.badTopics.Add(1)
+		h.b.refuse(RefusedMessage, whyTopic, cl.ID, "")
 		h.b.warn("publication on an invalid topic", "device", cl.ID, "err", packets.ErrTopicNameInvalid)
 		h.b.cut(linkOf(cl), Closed, packets.ErrTopicNameInvalid)
 		return pk, packets.ErrRejectPacket
 	}
 	if reservedTopic(pk.TopicName) {
 		h.b.count.refused.Add(1)
+		h.b.refuse(RefusedMessage, whyReserved, cl.ID, "")
 		h.b.warn("publication on a topic of the hub refused", "device", cl.ID, "topic", pk.TopicName)
 		h.b.answer(cl, pk, packets.ErrNotAuthorized)
 		return noPacket, nil
@@ -251,6 +263,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		pk.Filters = linkOf(cl).tag
 		if err := h.b.gates.ask(pk); err != nil {
 			h.b.count.gated.Add(1)
+			h.b.refuse(RefusedMessage, whyGate, cl.ID, "")
 			h.b.warn("publication refused", "device", cl.ID, "topic", pk.TopicName, "err", err)
 			h.b.answer(cl, pk, codeFor(err))
 			return pk, packets.ErrRejectPacket
@@ -269,10 +282,12 @@ func (h *hook) OnRetainMessage(*mqtt.Client, packets.Packet, int64) { h.b.retain
 // OnPublishDropped counts a message that did not fit into the queue of a
 // client.
 func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
+	h.b.refuse(Dropped, whyPending, cl.ID, "")
 	h.b.warn("message dropped for a client that does not keep up", "device", cl.ID, "topic", pk.TopicName)
 }
 
 // OnPacketIDExhausted tells of a client that acknowledges nothing.
 func (h *hook) OnPacketIDExhausted(cl *mqtt.Client, pk packets.Packet) {
+	h.b.refuse(Dropped, whyPacketIDs, cl.ID, "")
 	h.b.warn("message dropped for want of packet ids", "device", cl.ID, "topic", pk.TopicName)
 }

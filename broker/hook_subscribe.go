@@ -25,6 +25,7 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		}
 		if !h.b.validFilter(l.bare(filter)) || !old && held > h.b.cfg.MaxSubscriptions {
 			h.b.count.refusedFilters.Add(1)
+			h.b.refuse(RefusedFilter, whyTopic, cl.ID, "")
 			h.b.warn("subscription refused", "device", cl.ID)
 			pk.Filters[i].Filter = ""
 		}

@@ -21,13 +21,14 @@ type link struct {
 	out  output
 	num  uint64 // the connection's number, from 1
 	addr string
-	host string        // addr without the port
+	host string        // addr without the port; unknownHost until a balancer has said it
 	done chan struct{} // closed when the library has let go of the connection
 
-	heard  atomic.Bool                 // a byte has come
-	reason atomic.Pointer[string]      // why we ended it; nil while we did not
-	client atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
-	who    atomic.Pointer[identity]    // from CONNECT on; nil in open mode
+	heard   atomic.Bool                 // a byte has come
+	evicted atomic.Bool                 // for the sake of other half-open ones
+	reason  atomic.Pointer[string]      // why we ended it; nil while we did not
+	client  atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
+	who     atomic.Pointer[identity]    // from CONNECT on; nil in open mode
 
 	mu       sync.Mutex // guards the way out, and is held while packets take it
 	window   window
@@ -45,6 +46,8 @@ type link struct {
 	goodbye  bool                   // DISCONNECT has come
 	keepWill bool                   // and does not call off the will
 	lost     bool                   // nothing came in time
+	refused  bool                   // CONNECT was, and that has been counted
+	seated   bool                   // counted by seats
 	sizes    packetSizes            // of what is read
 	large    bool                   // a packet over the limit begins next
 	inherits bool                   // a session of an earlier connection
@@ -58,7 +61,7 @@ type link struct {
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
-	l.host, l.sizes.most = host(l.addr), b.cfg.MaxPacketBytes
+	l.host, l.sizes = host(l.addr), packetSizes{most: b.cfg.MaxConnectBytes, later: b.cfg.MaxPacketBytes}
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start:   b.work.Go,
@@ -142,6 +145,7 @@ func (l *link) SetWriteDeadline(time.Time) error  { return nil }
 func (l *link) tooSlow() {
 	l.because(Closed)
 	l.b.count.slow.Add(1)
+	l.b.refuse(Dropped, whySlow, l.id, l.addr)
 	l.b.warn("slow consumer cut", "conn", l.addr)
 }
 

@@ -54,7 +54,11 @@ func (b *Broker) warn(msg string, attrs ...any) {
 type libraryLog struct {
 	slog.Handler
 	lines *limiter
+	full  func(client string) // told of what the library says in no other way: a client's queue is full
 }
+
+// queueFull is the library's line for a message over MaximumInflight.
+const queueFull = "client store quota reached"
 
 // libraryNoise are warnings and notices of the library that tell an operator
 // nothing: connections end in every way there is.
@@ -63,13 +67,17 @@ var libraryNoise = map[string]bool{
 	"client keepalive is below minimum recommended value and may exhibit connection instability": true,
 }
 
-// Enabled leaves out the library's Info, which only tells of its own start.
+// Enabled leaves out the library's Info, which only tells of its own start. Its
+// warnings are always looked at.
 func (h libraryLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return level != slog.LevelInfo && h.Handler.Enabled(ctx, level)
+	return level == slog.LevelWarn || level != slog.LevelInfo && h.Handler.Enabled(ctx, level)
 }
 
 // Handle passes a line on, cleaned.
 func (h libraryLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == queueFull {
+		h.full(attr(r, "client"))
+	}
 	level := r.Level
 	if libraryNoise[r.Message] {
 		level = slog.LevelDebug
@@ -92,6 +100,17 @@ func (h libraryLog) Handle(ctx context.Context, r slog.Record) error {
 		out.AddAttrs(slog.Int("n", left+1))
 	}
 	return h.Handler.Handle(ctx, out)
+}
+
+// attr is the text of an attribute.
+func attr(r slog.Record, key string) (text string) {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == key {
+			text = a.Value.String()
+		}
+		return true
+	})
+	return text
 }
 
 // clean gives an attribute our key; one that may hold a packet is dropped.

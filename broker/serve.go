@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -14,12 +15,16 @@ import (
 const (
 	acceptPauseLeast = 5 * time.Millisecond
 	acceptPauseMost  = time.Second
+
+	roomAtOnce = 16 // half-open connections closed where there is no descriptor left
 )
 
-// door is a listener and what its connections begin with.
+// door is a listener and what its connections begin with: a PROXY header where
+// a balancer is before it, then a TLS handshake where it is secure.
 type door struct {
-	net.Listener
-	tls *tls.Config // nil: plain
+	ln      net.Listener
+	proxied bool        // heed Config.ProxyFrom
+	tls     *tls.Config // nil: plain
 }
 
 // Listen binds Config.Addr, and Config.TLSAddr where it is set. Connections are
@@ -29,14 +34,14 @@ func (b *Broker) Listen() error {
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	doors := []door{{Listener: plain}}
+	doors := []door{{ln: plain, proxied: true}}
 	if b.cfg.TLSAddr != "" {
 		ln, err := net.Listen("tcp", b.cfg.TLSAddr)
 		if err != nil {
 			_ = plain.Close()
 			return fmt.Errorf("broker: tls: %w", err)
 		}
-		doors = append(doors, door{Listener: ln, tls: secured(b.cfg.TLS)})
+		doors = append(doors, door{ln: ln, proxied: true, tls: secured(b.cfg.TLS)})
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -50,7 +55,7 @@ func (b *Broker) Listen() error {
 
 func closeAll(doors []door) {
 	for _, d := range doors {
-		_ = d.Close()
+		_ = d.ln.Close()
 	}
 }
 
@@ -66,21 +71,22 @@ func (b *Broker) addr(secure bool) net.Addr {
 	defer b.mu.Unlock()
 	for _, d := range b.doors {
 		if secure == (d.tls != nil) {
-			return d.Addr()
+			return d.ln.Addr()
 		}
 	}
 	return nil
 }
 
-// accept takes connections until ctx ends. An error, such as being out of
-// descriptors, makes it pause and go on (BROKER.md row 6).
+// accept takes connections until ctx ends. An error makes it pause and go on
+// (BROKER.md row 6). Being out of descriptors makes room first: whoever has
+// said nothing must not keep out who has something to say.
 func (b *Broker) accept(ctx context.Context, d door) error {
 	var pause time.Duration
 	for {
-		raw, err := d.Accept()
+		raw, err := d.ln.Accept()
 		if err == nil {
 			pause = 0
-			b.work.Go(func() { b.served(raw, d.tls) })
+			b.work.Go(func() { b.served(raw, d) })
 			continue
 		}
 		if ctx.Err() != nil || b.closing() {
@@ -92,6 +98,9 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		b.count.acceptErrors.Add(1)
 		b.warn("accept failed", "err", err)
 		pause = min(max(2*pause, acceptPauseLeast), acceptPauseMost)
+		if exhausted(err) && b.makeRoom() {
+			pause = acceptPauseLeast
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -100,8 +109,22 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 	}
 }
 
-func (b *Broker) served(raw net.Conn, secure *tls.Config) {
-	if err := b.establish(raw, secure); err != nil {
+// exhausted tells whether there was no descriptor for a connection.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// makeRoom closes the oldest half-open connections.
+func (b *Broker) makeRoom() bool {
+	old := b.half.oldest(roomAtOnce)
+	for _, l := range old {
+		b.evict(l)
+	}
+	return len(old) > 0
+}
+
+func (b *Broker) served(raw net.Conn, d door) {
+	if err := b.establish(raw, d); err != nil {
 		b.log.Debug("connection refused", "conn", raw.RemoteAddr().String(), "err", err)
 	}
 }
@@ -109,29 +132,44 @@ func (b *Broker) served(raw net.Conn, secure *tls.Config) {
 // Establish serves one MQTT connection that somebody else accepted, such as
 // one over WebSocket. It blocks until the connection ends and closes it. The
 // error says why no session came about; the end of a session is no error.
-func (b *Broker) Establish(conn net.Conn) error { return b.establish(conn, nil) }
+func (b *Broker) Establish(conn net.Conn) error { return b.establish(conn, door{}) }
 
-func (b *Broker) establish(conn net.Conn, secure *tls.Config) error {
-	l, err := b.admit(conn)
+func (b *Broker) establish(conn net.Conn, d door) error {
+	l, err := b.admit(conn, d)
 	if err != nil {
 		_ = conn.Close()
 		return err
 	}
 	defer b.release(l)
-	if secure != nil {
-		if err := l.encrypt(secure); err != nil {
-			return fmt.Errorf("broker: establish: %w", err)
+	if err = l.enter(d); err == nil {
+		err = b.session(l)
+	}
+	if err == nil || l.up {
+		return nil
+	}
+	b.explain(l, err)
+	return fmt.Errorf("broker: establish: %w", err)
+}
+
+// enter takes what comes before MQTT.
+func (l *link) enter(d door) error {
+	if l.host == unknownHost {
+		if err := l.introduce(); err != nil {
+			return err
 		}
 	}
-	if err := b.session(l); err != nil && !l.up {
-		return fmt.Errorf("broker: establish: %w", err)
+	if d.tls != nil {
+		return l.encrypt(d.tls)
 	}
 	return nil
 }
 
 // admit counts a connection in, as half-open.
-func (b *Broker) admit(raw net.Conn) (*link, error) {
+func (b *Broker) admit(raw net.Conn, d door) (*link, error) {
 	l := newLink(b, raw, b.lastConn.Add(1))
+	if d.proxied && b.trusts(l.host) {
+		l.host = unknownHost
+	}
 	b.mu.Lock()
 	if b.state == stateClosing {
 		b.mu.Unlock()
@@ -143,12 +181,47 @@ func (b *Broker) admit(raw net.Conn) (*link, error) {
 	b.count.accepted.Add(1)
 	_ = l.out.readDeadline(time.Now().Add(b.cfg.ConnectTimeout)) // row 2
 	for _, old := range b.half.add(l) {
-		b.count.evicted.Add(1)
-		b.warn("half-open connection evicted", "conn", old.addr)
-		old.because(Closed)
-		_ = old.Close()
+		b.evict(old)
 	}
 	return l, nil
+}
+
+// evict closes a half-open connection for the sake of others.
+func (b *Broker) evict(l *link) {
+	b.count.evicted.Add(1)
+	b.warn("half-open connection evicted", "conn", b.half.addrOf(l))
+	l.evicted.Store(true)
+	l.because(Closed)
+	_ = l.Close()
+}
+
+// explain counts why a connection had no session, unless who refused it has
+// done so.
+func (b *Broker) explain(l *link, err error) {
+	if l.refused || b.closing() {
+		return
+	}
+	if why := l.whyNoSession(err); why != noReason {
+		b.refuse(RefusedConnect, why, l.id, l.addr)
+	}
+}
+
+func (l *link) whyNoSession(err error) reason {
+	switch {
+	case l.evicted.Load():
+		return whyHalfOpen
+	case l.lost:
+		return whySilent
+	case errors.Is(err, errProxy):
+		return whyProxy
+	case errors.Is(err, errHandshake):
+		return whyTLS
+	case l.large:
+		return whyTooLarge
+	case l.heard.Load():
+		return whyMalformed
+	}
+	return noReason // a check that we are alive says nothing and closes
 }
 
 // release forgets a connection that the library has let go of.
@@ -156,6 +229,7 @@ func (b *Broker) release(l *link) {
 	_ = l.Close()
 	b.half.remove(l)
 	l.unexpire()
+	b.seats.leave(l)
 	if l.lost && l.id == "" {
 		b.count.silent.Add(1)
 	}

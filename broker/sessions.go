@@ -61,6 +61,7 @@ func (b *Broker) takeOver(l *link) {
 		}
 		if timer == nil {
 			b.count.takeovers.Add(1)
+			b.watchers.tell(Notice{Kind: TookOver, Client: l.id, Addr: l.addr})
 			timer = time.NewTimer(takeoverWait)
 			defer timer.Stop()
 		}

@@ -11,8 +11,11 @@ import (
 // over the limit is answered before the library reads it: the library only
 // closes. The limit is not announced in CONNACK: some clients then drop what is
 // larger without a word.
+//
+// The first packet has a limit of its own: nobody knows yet who sends it.
 type packetSizes struct {
-	most  int  // bytes of a packet, its header included
+	most  int  // bytes of the packet that is next, its header included
+	later int  // and of those after it
 	left  int  // bytes of the packet in hand that are still to come
 	head  int  // bytes of its header that have come; 0: none
 	size  int  // what they say so far of the bytes that follow
@@ -45,7 +48,7 @@ func (s *packetSizes) pass(p []byte) (n int, ok bool) {
 		case s.head+s.size > s.most:
 			return begin, false
 		default:
-			s.left, s.head = s.size, 0
+			s.left, s.head, s.most = s.size, 0, s.later
 		}
 	}
 	return len(p), true
@@ -55,6 +58,9 @@ func (s *packetSizes) pass(p []byte) (n int, ok bool) {
 // the rest of the packet for a moment, so that the client comes to reading.
 func (l *link) tooLarge() error {
 	l.b.count.tooLarge.Add(1)
+	if l.id != "" {
+		l.b.refuse(Dropped, whyTooLarge, l.id, l.addr)
+	}
 	l.b.warn("packet over the limit, connection closed", "device", l.id, "conn", l.addr)
 	l.because(Closed)
 	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {

@@ -9,7 +9,7 @@ type Stats struct {
 	Accepted        int64 // connections taken
 	AcceptErrors    int64 // times that taking one failed
 	TLSFailures     int64 // TLS handshakes that failed: no common version, no certificate that we trust, no TLS at all
-	RefusedConnects int64 // CONNECT refused: client id, will
+	RefusedConnects int64 // CONNECT refused, with an answer: client id, will, credentials, quotas
 	RefusedLogins   int64 // of them, those with a wrong name, password, token or certificate, or from a source that has to wait
 	Withdrawn       int64 // connections closed since the rights of their principal were withdrawn, or its proof has expired
 	Evicted         int64 // half-open connections that made room for newer ones
@@ -22,6 +22,10 @@ type Stats struct {
 	TooLarge        int64 // connections closed for a packet over MaxPacketBytes
 	Panics          int64 // connections closed since what came made the library or a gate panic
 	NotStored       int64 // connections closed since what they sent could not be stored
+
+	Refused       map[string]uint64 // connections, messages and subscriptions refused, by reason
+	Dropped       map[string]uint64 // messages that a client missed, by reason; "slow" counts clients
+	NoticesMissed int64             // notices that watchers did not read in time
 
 	RefusedMessages   int64 // publications on topics that only the hub writes, or that the client has no right to
 	WithdrawnMessages int64 // queued messages and wills dropped since their client has no right to them any more
@@ -41,8 +45,10 @@ type Stats struct {
 }
 
 type counters struct {
-	accepted, acceptErrors, handshakes, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
-	refused, gated, badTopics, refusedFilters, wills                                                                               atomic.Int64
+	accepted, acceptErrors, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills                                                                   atomic.Int64
+
+	reasons reasons
 
 	notStored atomic.Int64 // of the way out
 
@@ -54,9 +60,11 @@ func (b *Broker) Stats() Stats {
 	c, info := &b.count, b.server.Info
 	return Stats{
 		Connections: b.events.len(), HalfOpen: b.half.len(),
-		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.handshakes.Load(), RefusedConnects: c.refusedConnects.Load(),
+		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.reasons[whyTLS].Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
+		Refused: c.reasons.counted(whyClientID, whySubscriptions), Dropped: c.reasons.counted(whySlow, whyPacketIDs),
+		NoticesMissed: b.watchers.missed.Load(),
 		NotStored:     c.notStored.Load(),
 		RefusedLogins: c.refusedLogins.Load(), Withdrawn: c.withdrawn.Load(), WithdrawnMessages: c.withdrawnMessages.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),

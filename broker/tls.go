@@ -15,6 +15,9 @@ import (
 // (RFC 8996).
 const leastTLS = tls.VersionTLS12
 
+// errHandshake is the error of a TLS handshake that came to nothing.
+var errHandshake = errors.New("tls handshake")
+
 // secured is the configuration that the TLS listener uses.
 func secured(cfg *tls.Config) *tls.Config {
 	if cfg == nil {
@@ -33,12 +36,8 @@ func (l *link) encrypt(cfg *tls.Config) error {
 	session := &session{Conn: tls.Server(under, cfg), under: under}
 	_ = l.raw.SetWriteDeadline(time.Now().Add(l.b.cfg.ConnectTimeout)) // a peer that does not read our half of it
 	if err := session.Handshake(); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			l.lost = true
-		} else {
-			l.b.count.handshakes.Add(1)
-		}
-		return fmt.Errorf("tls: %w", err)
+		l.lost = errors.Is(err, os.ErrDeadlineExceeded)
+		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	_ = l.raw.SetWriteDeadline(time.Time{})
 	state := session.ConnectionState()

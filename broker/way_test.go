@@ -24,7 +24,7 @@ func newWire(t *testing.T) *wire {
 		t.Fatal(err)
 	}
 	ours, theirs := net.Pipe()
-	l, err := b.admit(theirs)
+	l, err := b.admit(theirs, door{})
 	if err != nil {
 		t.Fatal(err)
 	}
