@@ -32,7 +32,7 @@ type ComplexObject struct {
 	String    string
 	IntArray  []int
 	ByteArray []byte
-	GUID      string
+	GUID      string `json:"Guid"`
 	DateTime  time.Time
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,7 +54,7 @@ func New(cfg signalr.Config, log *slog.Logger) (*Site, error) {
 // uncreatable makes a hub that refuses everybody.
 func uncreatable(s *signalr.Server) {
 	s.Use(signalr.Filter{Connect: func(*signalr.Conn, func(*signalr.Conn) error) error {
-		return thrown("Unable to resolve service for type 'System.Object' while attempting to activate 'UncreatableHub'.")
+		return thrown("Unable to resolve service for type 'System.Object' while attempting to activate 'FunctionalTests.UncreatableHub'.")
 	}})
 }
 
@@ -89,8 +90,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "echo":
 		s.echo.ServeHTTP(w, r)
 	case "echoredirect":
-		elsewhere := strings.Replace(r.URL.Path, "echoredirect", "echo", 1)
-		http.Redirect(w, r, elsewhere+"?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
+		redirect(w, r, strings.Replace(r.URL.Path, "echoredirect", "echo", 1))
 	case "redirect":
 		_, _ = fmt.Fprintf(w, `{ "url": "%s/testHub?numRedirects=%d" }`, r.URL.Query().Get("baseUrl"), s.redirects.Add(1))
 	case "bad-negotiate":
@@ -103,6 +103,17 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// redirect sends the client to another path of the site. The address is a whole
+// one: the library for server-sent events that the vendor's client uses in Node
+// takes no other.
+func redirect(w http.ResponseWriter, r *http.Request, path string) {
+	elsewhere := url.URL{Scheme: "http", Host: r.Host, Path: path, RawQuery: r.URL.RawQuery}
+	if r.TLS != nil {
+		elsewhere.Scheme = "https"
+	}
+	http.Redirect(w, r, elsewhere.String(), http.StatusTemporaryRedirect)
 }
 
 // clientResult asks the client of a connection and answers what it answered.

@@ -87,7 +87,7 @@ func TestEndpoints(t *testing.T) {
 		}
 	}
 	resp, _ := fetch(t, "POST", site+"/echoredirect/negotiate?a=b", "")
-	if resp.StatusCode != 307 || resp.Header.Get("Location") != "/echo/negotiate?a=b" {
+	if resp.StatusCode != 307 || resp.Header.Get("Location") != site+"/echo/negotiate?a=b" {
 		t.Errorf("redirect: %d to %s", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	resp, _ = fetch(t, "POST", site+"/testhub/negotiate", "", "Origin", "http://a.example")
@@ -129,7 +129,8 @@ func TestUncreatableHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-c.Closed()
-	if err := c.Err(); err == nil || !strings.Contains(err.Error(), "Connection closed with an error.") {
+	if err := c.Err(); err == nil || !strings.Contains(err.Error(), "Connection closed with an error. InvalidOperationException: "+
+		"Unable to resolve service for type 'System.Object' while attempting to activate 'FunctionalTests.UncreatableHub'.") {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -72,7 +72,7 @@ const checks = {
   },
   async complexObjects() {
     const want = {
-      String: 'hello world', IntArray: [1, 2, 3], GUID: '00010203-0405-0607-0706-050403020100',
+      String: 'hello world', IntArray: [1, 2, 3], Guid: '00010203-0405-0607-0706-050403020100',
       ByteArray: pack ? new Uint8Array([1, 2, 3]) : 'AQID', DateTime: pack ? new Date(Date.UTC(2000, 0, 1)) : '2000-01-01T00:00:00Z',
     };
     const plain = (o) => ({ ...o, ByteArray: pack ? [...o.ByteArray] : o.ByteArray });
