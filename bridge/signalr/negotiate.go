@@ -47,6 +47,8 @@ func lastPart(path string) string {
 	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
+// authenticate says who asks, or answers that he may not. These answers have no
+// body, as the vendor's have not: its client shows the body in place of the status.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (Principal, bool) {
 	who, err := s.cfg.Authenticate(r)
 	if err == nil {
@@ -56,10 +58,10 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (Principal
 	case err == nil:
 		return who, true
 	case errors.Is(err, ErrForbidden):
-		http.Error(w, "forbidden", http.StatusForbidden)
+		w.WriteHeader(http.StatusForbidden)
 	default:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		http.Error(w, "unauthorized", http.StatusUnauthorized)
+		w.WriteHeader(http.StatusUnauthorized)
 	}
 	return who, false
 }

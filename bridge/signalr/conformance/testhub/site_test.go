@@ -90,6 +90,9 @@ func TestEndpoints(t *testing.T) {
 	if resp.StatusCode != 307 || resp.Header.Get("Location") != site+"/echo/negotiate?a=b" {
 		t.Errorf("redirect: %d to %s", resp.StatusCode, resp.Header.Get("Location"))
 	}
+	if resp, body := fetch(t, "POST", site+"/authorizedhub/negotiate", ""); resp.StatusCode != 401 || body != "" {
+		t.Errorf("without a token: %d %q", resp.StatusCode, body) // a body would be in the client's error
+	}
 	resp, _ = fetch(t, "POST", site+"/testhub/negotiate", "", "Origin", "http://a.example")
 	if got := resp.Header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "http://a.example" {
 		t.Errorf("allowed origin %q", got)
