@@ -46,7 +46,7 @@ func (c Config) Validate() error {
 // Orders takes what firings make. It is safe for concurrent use.
 type Orders interface {
 	Accept(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error)
-	DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error)
+	DryRun(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error)
 	Get(id area.WorkID) (area.Order, error)
 }
 

@@ -46,7 +46,7 @@ func (b *book) Accept(_ context.Context, r area.OrderRequest, by order.By) (area
 	return o, nil
 }
 
-func (b *book) DryRun(context.Context, area.OrderRequest) (area.Order, error) {
+func (b *book) DryRun(context.Context, area.OrderRequest, order.By) (area.Order, error) {
 	return area.Order{}, b.dry
 }
 

@@ -16,10 +16,11 @@ type Filter struct {
 	Device  *area.DeviceID
 	Metric  *string
 	Channel *string
+	Areas   []area.Name // in one of these; nil: all
 }
 
 func (f Filter) matches(r area.Reading) bool {
-	return (f.Area == nil || *f.Area == r.Area) && (f.Device == nil || *f.Device == r.Device) &&
+	return (f.Area == nil || *f.Area == r.Area) && (f.Areas == nil || slices.Contains(f.Areas, r.Area)) && (f.Device == nil || *f.Device == r.Device) &&
 		(f.Metric == nil || *f.Metric == r.Metric) && (f.Channel == nil || r.Channel != nil && *f.Channel == *r.Channel)
 }
 

@@ -34,6 +34,11 @@ func (s *Service) build(r area.OrderRequest, by By, sub *area.Submit) (*entry, e
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	if by.May != nil {
+		if err := by.May(where.ID); err != nil {
+			return nil, err
+		}
+	}
 	r = withDefaults(r, where)
 	dur, err := s.duration(r, by, sub)
 	if err != nil {

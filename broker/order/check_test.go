@@ -75,7 +75,7 @@ func TestRequests(t *testing.T) {
 			b := newBench(t, Config{})
 			r, err := Decode([]byte(c.body))
 			if err == nil {
-				_, err = b.DryRun(t.Context(), r)
+				_, err = b.DryRun(t.Context(), r, By{})
 				_, err2 := b.Accept(t.Context(), r, By{})
 				if fieldsOf(err) != fieldsOf(err2) || area.CodeOf(err) != area.CodeOf(err2) {
 					t.Errorf("%s: dry run says %v, Accept %v", c.body, err, err2)
@@ -98,7 +98,7 @@ func TestExists(t *testing.T) {
 	if _, err := b.Accept(t.Context(), r, By{}); area.CodeOf(err) != area.CodeExists {
 		t.Errorf("the id again: %v", err)
 	}
-	if _, err := b.DryRun(t.Context(), r); area.CodeOf(err) != area.CodeExists {
+	if _, err := b.DryRun(t.Context(), r, By{}); area.CodeOf(err) != area.CodeExists {
 		t.Errorf("dry run of the id: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestExists(t *testing.T) {
 func TestDryRunStoresNothing(t *testing.T) {
 	b := newBench(t, Config{})
 	first := b.accept(t, say("north", "one"))
-	o, err := b.DryRun(t.Context(), say("north", "two"))
+	o, err := b.DryRun(t.Context(), say("north", "two"), By{})
 	if err != nil || o.ID != "" || o.After == nil || *o.After != first.ID || o.DurationMs == 0 || o.EstimatedStart == nil {
 		t.Errorf("dry run: %+v, %v", o, err)
 	}
@@ -323,7 +323,7 @@ func FuzzDecode(f *testing.F) {
 			if err = Check(r); err != nil {
 				t.Fatalf("%q: Decode is content, Check says %v", b, err)
 			}
-			_, err = s.DryRun(t.Context(), r)
+			_, err = s.DryRun(t.Context(), r, By{})
 		}
 		if err == nil {
 			return

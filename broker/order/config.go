@@ -84,4 +84,7 @@ type By struct {
 	IdempotencyKey string        // 1 to 128 characters; empty: none
 	Redo           area.Redo     // empty: retry
 	Dur            time.Duration // length, where the caller knows it; 0: the renderer says
+	// May is asked, once nothing else is wrong, whether it may go to the area that
+	// its target is in; its error refuses it. nil: it may.
+	May func(in area.Name) error
 }

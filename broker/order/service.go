@@ -68,8 +68,8 @@ func (s *Service) Accept(ctx context.Context, r area.OrderRequest, by By) (area.
 
 // DryRun is the order that Accept would make, with its estimated start; nothing
 // is stored. Its id is empty unless the request has one.
-func (s *Service) DryRun(_ context.Context, r area.OrderRequest) (area.Order, error) {
-	e, err := s.build(r, By{}, nil)
+func (s *Service) DryRun(_ context.Context, r area.OrderRequest, by By) (area.Order, error) {
+	e, err := s.build(r, by, nil)
 	if err != nil {
 		return area.Order{}, err
 	}
@@ -83,6 +83,17 @@ func (s *Service) DryRun(_ context.Context, r area.OrderRequest) (area.Order, er
 	defer s.mu.Unlock()
 	e.arrival = s.arrival + 1
 	return estimated(e, turns(append(slices.Clone(s.areas[e.order.Area]), e), p, now)), nil
+}
+
+// Where is the area that a target is in. Its errors are [area.Error]s:
+// unknown_area, unknown_location, unknown_device, and invalid for a target that
+// goes to each location.
+func (s *Service) Where(to area.To) (area.Name, error) {
+	if to.Keys() != 1 || to.Each != nil {
+		return "", area.InvalidField("to", "exactly one of area, location, device is needed")
+	}
+	in, _, _, err := s.roster.Resolve(to)
+	return in, err
 }
 
 func (s *Service) accept(ctx context.Context, r area.OrderRequest, by By, sub *area.Submit) (area.Order, error) {

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -18,10 +19,11 @@ type Record struct {
 type Filter struct {
 	Area  area.Name
 	State area.OrderState
-	From  area.Time // orders that had no end before it
-	To    area.Time // orders that were created before it
-	After string    // opaque: what List answered as next
-	Limit int       // 1 to 1000; 0: 100
+	From  area.Time   // orders that had no end before it
+	To    area.Time   // orders that were created before it
+	After string      // opaque: what List answered as next
+	Limit int         // 1 to 1000; 0: 100
+	Areas []area.Name // those of them that are in one of these; nil: all
 }
 
 // Store keeps orders. Its methods are safe for concurrent use.
@@ -49,7 +51,7 @@ func (f Filter) limit() int {
 
 func (f Filter) match(o *area.Order) bool {
 	switch {
-	case f.Area != "" && o.Area != f.Area:
+	case f.Area != "" && o.Area != f.Area || f.Areas != nil && !slices.Contains(f.Areas, o.Area):
 	case f.State != "" && o.State != f.State:
 	case !f.To.IsZero() && !o.CreatedAt.Before(f.To.Time):
 	case !f.From.IsZero() && o.EndedAt != nil && o.EndedAt.Before(f.From.Time):
