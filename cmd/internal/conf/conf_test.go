@@ -137,7 +137,6 @@ func TestValidate(t *testing.T) {
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.external: not supported in this version`},
-		"users":                   {"auth: {users: [{name: ann}]}", `t.yaml:1: auth.users: not supported in this version`},
 		"strict":                  {"areas: [{id: a, mode: strict}]", `t.yaml:1: areas[0].mode: strict is not supported in this version`},
 		"mapping's filter":        {"mappings: [{topic: \"a/#/b\", format: raw}]", `t.yaml:1: mappings[0].topic: "a/#/b" is not a topic filter`},
 		"mapping's capture":       {"mappings: [{topic: \"a/{room}\", format: raw}]", `t.yaml:1: mappings[0].topic: "{room}" is none of {area}, {device}, {metric}`},

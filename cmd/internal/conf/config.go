@@ -81,57 +81,6 @@ type Redis struct {
 	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone; default 20s
 }
 
-// Auth says who may come in. Nothing of it is supported in this version: the
-// hub runs open.
-type Auth struct {
-	JWT     []JWT       `yaml:"jwt"`
-	OIDC    OIDC        `yaml:"oidc"`
-	Users   []User      `yaml:"users"`
-	Devices []Principal `yaml:"devices"`
-}
-
-// JWT is one issuer of tokens.
-type JWT struct {
-	Issuer         string   `yaml:"issuer"`
-	Audience       string   `yaml:"audience"`
-	Algorithms     []string `yaml:"algorithms"`
-	PublicKeyFile  string   `yaml:"public_key_file"`
-	JWKSURL        string   `yaml:"jwks_url"`
-	HMACSecretFile string   `yaml:"hmac_secret_file"`
-	TenantClaim    string   `yaml:"tenant_claim"`
-	RoleClaim      string   `yaml:"role_claim"`
-	UserClaim      string   `yaml:"user_claim"`
-	Attributes     []string `yaml:"attributes"`
-}
-
-// OIDC is the sign-in of the dashboard.
-type OIDC struct {
-	Issuer           string `yaml:"issuer"`
-	ClientID         string `yaml:"client_id"`
-	ClientSecretFile string `yaml:"client_secret_file"`
-	RoleClaim        string `yaml:"role_claim"`
-	TenantClaim      string `yaml:"tenant_claim"`
-}
-
-// User is a person.
-type User struct {
-	Name         string   `yaml:"name"`
-	PasswordHash string   `yaml:"password_hash"`
-	Roles        []string `yaml:"roles"`
-	Tenant       string   `yaml:"tenant"`
-	Areas        []string `yaml:"areas"`
-}
-
-// Principal is a device that signs in over MQTT.
-type Principal struct {
-	Name         string   `yaml:"name"`
-	PasswordHash string   `yaml:"password_hash"`
-	Area         string   `yaml:"area"`
-	Tenant       string   `yaml:"tenant"`
-	Publish      []string `yaml:"publish"`
-	Subscribe    []string `yaml:"subscribe"`
-}
-
 // Limits bounds what one client may take. Each is 1 or more.
 type Limits struct {
 	ConnectionsPerUser     int `yaml:"connections_per_user"`     // hub connections of one user; default 10

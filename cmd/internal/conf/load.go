@@ -63,6 +63,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	c.fill()
 	faults.add(c.Validate())
 	c.unenforced()
+	c.exposed()
 	return c, faults.Err()
 }
 

@@ -11,10 +11,7 @@ func (c *Config) unsupported() (fs Faults) {
 	}{
 		{"redis.url", c.Redis.URL != ""},
 		{"mqtt.external", c.MQTT.External != External{}},
-		{"auth.jwt", len(c.Auth.JWT) > 0},
 		{"auth.oidc", c.Auth.OIDC != OIDC{}},
-		{"auth.users", len(c.Auth.Users) > 0},
-		{"auth.devices", len(c.Auth.Devices) > 0},
 	} {
 		if key.set {
 			fs = append(fs, c.Faultf(key.name, "not supported in this version"))

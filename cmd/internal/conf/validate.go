@@ -33,7 +33,9 @@ func (c *Config) Validate() error {
 	k := &check{Config: c}
 	k.faults = append(k.faults, c.unsupported()...)
 	k.process()
-	k.listeners()
+	known, err := c.Identity()
+	k.faults.add(err)
+	k.listeners(known.Empty())
 	k.numbers()
 	k.areas()
 	for i, m := range c.Mappings {
@@ -67,12 +69,17 @@ func (k *check) process() {
 	}
 }
 
-// listeners checks the addresses. Nobody has to sign in, so they are loopback's
-// unless the operator says that he knows.
-func (k *check) listeners() {
-	all := []struct{ key, addr string }{{"http.addr", k.HTTP.Addr}, {"http.admin_addr", k.HTTP.AdminAddr}, {"mqtt.addr", k.MQTT.Addr}}
+// listeners checks the addresses. Where nobody has to sign in they are
+// loopback's unless the operator says that he knows. On the admin listener
+// nobody ever has to.
+func (k *check) listeners(open bool) {
+	type listener struct {
+		key, addr string
+		open      bool
+	}
+	all := []listener{{"http.addr", k.HTTP.Addr, open}, {"http.admin_addr", k.HTTP.AdminAddr, true}, {"mqtt.addr", k.MQTT.Addr, open}}
 	if k.MQTT.TLS.Addr != "" {
-		all = append(all, struct{ key, addr string }{"mqtt.tls.addr", k.MQTT.TLS.Addr})
+		all = append(all, listener{"mqtt.tls.addr", k.MQTT.TLS.Addr, open})
 	}
 	k.tls()
 	for _, l := range all {
@@ -81,7 +88,7 @@ func (k *check) listeners() {
 			k.that(false, l.key, "%q is not host:port", l.addr)
 			continue
 		}
-		k.that(k.Insecure || Loopback(l.addr), l.key, "%s is not loopback; with nobody to sign in that needs --insecure", l.addr)
+		k.that(!l.open || k.Insecure || Loopback(l.addr), l.key, "%s is not loopback; with nobody to sign in that needs --insecure", l.addr)
 	}
 	for i, o := range k.HTTP.AllowedOrigins {
 		u, err := url.Parse(o)
