@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -8,34 +9,36 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var areaRoutes = []route{
-	{http.MethodGet, "/areas", (*API).listAreas},
-	{http.MethodPost, "/areas", (*API).createArea},
-	{http.MethodGet, "/areas/{area}", (*API).getArea},
-	{http.MethodPut, "/areas/{area}", (*API).putArea},
-	{http.MethodPatch, "/areas/{area}", (*API).patchArea},
-	{http.MethodDelete, "/areas/{area}", (*API).removeArea},
-	{http.MethodPost, "/areas/{area}/stop", (*API).stopArea},
-	{http.MethodPost, "/stop", (*API).stopAll},
+	{http.MethodGet, "/areas", auth.Read, (*API).listAreas},
+	{http.MethodPost, "/areas", auth.Operate, (*API).createArea},
+	{http.MethodGet, "/areas/{area}", auth.Read, (*API).getArea},
+	{http.MethodPut, "/areas/{area}", auth.Operate, (*API).putArea},
+	{http.MethodPatch, "/areas/{area}", auth.Operate, (*API).patchArea},
+	{http.MethodDelete, "/areas/{area}", auth.Operate, (*API).removeArea},
+	{http.MethodPost, "/areas/{area}/stop", auth.Operate, (*API).stopArea},
+	{http.MethodPost, "/stop", auth.Operate, (*API).stopAll},
 }
 
 func (a *API) listAreas(c *call) (answer, error) {
-	return page(c, a.Areas.Areas(), func(x *area.Area) string { return string(x.ID) })
+	seen := shown(c, a.Areas.Areas(), func(x *area.Area) area.Name { return x.ID })
+	return page(c, seen, func(x *area.Area) string { return string(x.ID) })
 }
 
-// area is the area that the path names.
-func (a *API) area(c *call) (area.Area, error) {
+// area is the area that the path names, for a caller who may do something there.
+func (a *API) area(c *call, do auth.Action) (area.Area, error) {
 	id := c.PathValue("area")
-	if x, found := a.Areas.Area(area.Name(id)); found && area.IsID(id) {
-		return x, nil
+	if x, found := a.Areas.Area(area.Name(id)); found && area.IsID(id) && !c.foreign() {
+		return x, c.may(do, x.ID)
 	}
 	return area.Area{}, area.Errorf(area.CodeNotFound, "no area %.80q", id)
 }
 
 func (a *API) getArea(c *call) (answer, error) {
-	x, err := a.area(c)
+	x, err := a.area(c, auth.Read)
 	if err != nil {
 		return answer{}, err
 	}
@@ -54,7 +57,7 @@ func (a *API) removeArea(c *call) (answer, error) {
 }
 
 func (a *API) stopArea(c *call) (answer, error) {
-	x, err := a.area(c)
+	x, err := a.area(c, auth.Operate)
 	if err != nil {
 		return answer{}, err
 	}
@@ -74,6 +77,9 @@ func (a *API) stopAll(c *call) (answer, error) {
 	q := c.query()
 	waiting := q.flag("waiting", true)
 	if err := q.err(); err != nil {
+		return answer{}, err
+	}
+	if err := cmp.Or(c.home(), c.may(auth.Operate, "")); err != nil {
 		return answer{}, err
 	}
 	out, err := a.Orders.StopAll(c.Context(), waiting)
@@ -109,6 +115,9 @@ func (a *API) createArea(c *call) (answer, error) {
 	}
 	n, err := b.area()
 	if err != nil {
+		return answer{}, err
+	}
+	if err := cmp.Or(c.home(), c.may(auth.Operate, n.ID)); err != nil {
 		return answer{}, err
 	}
 	x, err := a.Areas.CreateArea(c.Context(), n)

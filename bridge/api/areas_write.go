@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // areaWhole is the body of an area that is there. What the hub writes may stand
@@ -43,7 +44,7 @@ func (a *API) patchArea(c *call) (answer, error) {
 
 // areaToWrite is the area that the path names, as the caller knows it.
 func (a *API) areaToWrite(c *call) (area.Area, error) {
-	x, err := a.area(c)
+	x, err := a.area(c, auth.Operate)
 	if err != nil {
 		return x, err
 	}

@@ -1,18 +1,20 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var deviceRoutes = []route{
-	{http.MethodGet, "/devices", (*API).listDevices},
-	{http.MethodGet, "/devices/{device}", (*API).getDevice},
-	{http.MethodPut, "/devices/{device}", (*API).assignDevice},
-	{http.MethodGet, "/sensors", (*API).listSensors},
+	{http.MethodGet, "/devices", auth.Read, (*API).listDevices},
+	{http.MethodGet, "/devices/{device}", auth.Read, (*API).getDevice},
+	{http.MethodPut, "/devices/{device}", auth.Operate, (*API).assignDevice},
+	{http.MethodGet, "/sensors", auth.Read, (*API).listSensors},
 }
 
 func (a *API) listDevices(c *call) (answer, error) {
@@ -39,7 +41,7 @@ func (a *API) pageDevices(c *call, q *query, kind string) (answer, error) {
 		return answer{}, err
 	}
 	all := slices.DeleteFunc(slices.Clone(a.Devices.Devices()), func(d area.Device) bool {
-		return kind != "" && d.Kind != kind || in != "" && d.Area != in || presence != "" && d.Presence != presence
+		return !c.sees(d.Area) || kind != "" && d.Kind != kind || in != "" && d.Area != in || presence != "" && d.Presence != presence
 	})
 	return page(c, all, func(d *area.Device) string { return string(d.ID) })
 }
@@ -47,8 +49,11 @@ func (a *API) pageDevices(c *call, q *query, kind string) (answer, error) {
 func (a *API) getDevice(c *call) (answer, error) {
 	id := c.PathValue("device")
 	d, found := a.Devices.Device(area.DeviceID(id))
-	if !found {
+	if !found || c.foreign() {
 		return answer{}, area.Errorf(area.CodeNotFound, "no device %.80q", id)
+	}
+	if err := c.may(auth.Read, d.Area); err != nil {
+		return answer{}, err
 	}
 	return ok(d)
 }
@@ -59,6 +64,9 @@ func (a *API) assignDevice(c *call) (answer, error) {
 		return answer{}, area.Errorf(area.CodeNotFound, "%.80q is no id of a device", c.PathValue("device"))
 	}
 	now, known := a.Devices.Device(id)
+	if err := cmp.Or(c.home(), c.may(auth.Operate, now.Area)); err != nil {
+		return answer{}, err
+	}
 	if len(c.Header.Values("If-Match")) > 0 && !known {
 		return answer{}, area.Errorf(area.CodeVersionConflict, "there is no such device")
 	}
@@ -72,11 +80,30 @@ func (a *API) assignDevice(c *call) (answer, error) {
 	if err := checkAssignment(as); err != nil {
 		return answer{}, err
 	}
+	if err := a.mayMove(c, as); err != nil {
+		return answer{}, err
+	}
 	d, err := a.Devices.Assign(c.Context(), id, as)
 	if err != nil {
 		return answer{}, err
 	}
 	return ok(d)
+}
+
+// mayMove looks whether the caller runs where a device is to be.
+func (a *API) mayMove(c *call, as registry.Assignment) error {
+	if as.Area != nil {
+		if err := c.may(auth.Operate, *as.Area); err != nil {
+			return err
+		}
+	}
+	if as.Location != nil {
+		at := string(*as.Location)
+		if in, err := a.Orders.Where(area.To{Location: &at}); err == nil {
+			return c.may(auth.Operate, in)
+		}
+	}
+	return nil
 }
 
 func checkAssignment(as registry.Assignment) error {

@@ -21,8 +21,20 @@
 // headers, slow readers, rates and origins are for the web server that this is
 // mounted in.
 //
+// # Rights
+//
+// [Config.Who] says who asks. Each route names the action that he must have the
+// right to, somewhere ([auth.Principal.May]); the verb then looks where its
+// object is. A list has what the caller may read. An object of the caller's own
+// tenant without the right is forbidden. Areas, devices, orders, schedules and
+// topics are those of the tenant "default" as yet: who is of another tenant has
+// empty lists, and finds nothing; tokens, enrolments and groups are of the
+// caller's tenant.
+//
+// What changes who may do what is logged, once, from where, about whom and by
+// whom; no secret ever.
+//
 // # What it does not do
 //
-// No state, no goroutine, no decision on rights: [Config.Who] names the
-// principal, and the interfaces refuse with an [area.Error] of code forbidden.
+// No state, no goroutine; it does not find out who asks.
 package api

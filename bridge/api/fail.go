@@ -15,6 +15,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Request-Id", id)
+	advise(h, p.Code, err)
 	w.WriteHeader(p.Status)
 	body, _ := json.Marshal(p) // strings and numbers only
 	if r.Method != http.MethodHead {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,6 +19,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
@@ -145,7 +147,7 @@ func (s *site) Assign(_ context.Context, d area.DeviceID, as registry.Assignment
 }
 
 func (s *site) Readings(f registry.Filter) []area.Reading {
-	if f.Metric != nil && *f.Metric != "temperature" {
+	if f.Metric != nil && *f.Metric != "temperature" || f.Areas != nil && !slices.Contains(f.Areas, s.reading().Area) {
 		return nil
 	}
 	return []area.Reading{s.reading()}
@@ -214,11 +216,15 @@ func (s *site) member() Member {
 	return Member{ConnectionID: "c1", Node: "hub-1", Since: area.At(noon), Attributes: map[string]string{}}
 }
 
-func (s *site) Members(g area.Group) ([]Member, error) { return []Member{s.member()}, nil }
+func (s *site) Members(_ auth.Principal, g area.Group) ([]Member, error) {
+	return []Member{s.member()}, nil
+}
 
-func (s *site) Presence(scope string) ([]Member, error) { return []Member{s.member()}, nil }
+func (s *site) Presence(_ auth.Principal, scope string) ([]Member, error) {
+	return []Member{s.member()}, nil
+}
 
-func (s *site) Send(_ context.Context, g area.Group, event string, args []json.RawMessage) (int, error) {
+func (s *site) Send(_ context.Context, _ auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
 	if g.Reserved() {
 		return 0, area.Errorf(area.CodeForbidden, "group %s is the hub's", g)
 	}
@@ -254,19 +260,30 @@ func (d *desk) Cancel(_ context.Context, id area.WorkID, reason string) error {
 	return nil
 }
 
-// world is an API over a site, with the real order service running.
+// world is an API over a site, with the real order service running, and real
+// credentials.
 type world struct {
 	t    *testing.T
 	api  *API
 	site *site
 	desk *desk
 	spec *spec
+	log  bytes.Buffer
+	auth *auth.Authority
+	who  func(*http.Request) (auth.Principal, error) // nil: open mode
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld is a world in open mode.
+func newWorld(t *testing.T) *world { return newWorldOf(t, auth.Config{}) }
+
+func newWorldOf(t *testing.T, cfg auth.Config) *world {
 	t.Helper()
 	w := &world{t: t, site: newSite(), desk: &desk{}, spec: readSpec(t)}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(&w.log, nil))
+	var err error
+	if w.auth, err = auth.New(cfg, nil, func() time.Time { return noon }, log); err != nil {
+		t.Fatal(err)
+	}
 	orders, err := order.New(order.Config{MaxLive: 50}, order.NewMemory(0), roster{w.site}, w.desk, order.Speech{}, time.Now, log)
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +293,13 @@ func newWorld(t *testing.T) *world {
 	done := make(chan error)
 	go func() { done <- orders.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-done })
-	w.api, err = New(Config{Now: func() time.Time { return noon }}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site}, log)
+	who := func(r *http.Request) (auth.Principal, error) {
+		if w.who == nil {
+			return auth.Anonymous(), nil
+		}
+		return w.who(r)
+	}
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var groupRoutes = []route{
-	{http.MethodGet, "/groups/{group}/members", (*API).listMembers},
-	{http.MethodPost, "/groups/{group}/send", (*API).sendToGroup},
-	{http.MethodGet, "/presence", (*API).listPresence},
+	{http.MethodGet, "/groups/{group}/members", auth.Read, (*API).listMembers},
+	{http.MethodPost, "/groups/{group}/send", auth.Announce, (*API).sendToGroup},
+	{http.MethodGet, "/presence", auth.Read, (*API).listPresence},
 }
 
 // maxEvent is the longest name of an event, in bytes.
@@ -31,7 +32,7 @@ func (a *API) listMembers(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	m, err := a.Groups.Members(g)
+	m, err := a.Groups.Members(c.who, g)
 	if err != nil {
 		return answer{}, err
 	}
@@ -60,7 +61,7 @@ func (a *API) sendToGroup(c *call) (answer, error) {
 	if b.Event == nil || *b.Event == "" || len(*b.Event) > maxEvent {
 		return answer{}, area.InvalidField("event", "the name of an event of 1 to %d bytes is needed", maxEvent)
 	}
-	n, err := a.Groups.Send(c.Context(), g, *b.Event, b.Args)
+	n, err := a.Groups.Send(c.Context(), c.who, g, *b.Event, b.Args)
 	if err != nil {
 		return answer{}, err
 	}
@@ -79,7 +80,7 @@ func (a *API) listPresence(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	m, err := a.Groups.Presence(scope)
+	m, err := a.Groups.Presence(c.who, scope)
 	if err != nil {
 		return answer{}, err
 	}

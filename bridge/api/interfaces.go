@@ -7,6 +7,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
@@ -55,7 +56,10 @@ type Devices interface {
 // Orders is what of [order.Service] REST needs.
 type Orders interface {
 	AcceptOnce(ctx context.Context, r area.OrderRequest, by order.By) (o area.Order, replayed bool, err error)
-	DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error)
+	DryRun(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error)
+	// Where is the area that a target is in: unknown_area, unknown_location,
+	// unknown_device.
+	Where(to area.To) (area.Name, error)
 	Get(id area.WorkID) (area.Order, error)
 	List(f order.Filter) (items []area.Order, next string, err error)
 	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
@@ -90,15 +94,27 @@ type Topics interface {
 	Publish(ctx context.Context, batch ...area.Message) error
 }
 
-// Groups reaches the connections of the hub.
+// Groups reaches the connections of the hub, of the caller's tenant. It looks
+// after the rights to a group itself: forbidden.
 type Groups interface {
-	Members(g area.Group) ([]Member, error)
-	// Send answers how many connections the event goes to. forbidden: the group
-	// is the hub's.
-	Send(ctx context.Context, g area.Group, event string, args []json.RawMessage) (connections int, err error)
+	Members(who auth.Principal, g area.Group) ([]Member, error)
+	// Send answers how many connections the event goes to.
+	Send(ctx context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (connections int, err error)
 	// Presence lists who is there in a scope: tenant, area:A, group:G, user:U or
 	// attr:K=V.
-	Presence(scope string) ([]Member, error)
+	Presence(who auth.Principal, scope string) ([]Member, error)
+}
+
+// Credentials are those of devices and programs: what of [auth.Authority] REST
+// needs.
+type Credentials interface {
+	Enrol(ctx context.Context, e auth.Enrolment) (code string, expires time.Time, err error)
+	Redeem(ctx context.Context, source, code string) (auth.Credential, error)
+	Revoke(ctx context.Context, tenant string, d area.DeviceID) error
+	Devices(tenant string) []auth.Enrolled
+	Tokens(tenant string) []auth.Token
+	CreateToken(ctx context.Context, t auth.Token) (secret string, err error)
+	DeleteToken(ctx context.Context, tenant, name string) error
 }
 
 // Member is a connection that is there.

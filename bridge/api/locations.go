@@ -4,10 +4,11 @@ import (
 	"net/http"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var locationRoutes = []route{
-	{http.MethodGet, "/locations", (*API).listLocations},
+	{http.MethodGet, "/locations", auth.Read, (*API).listLocations},
 }
 
 // location is a location and where it is.
@@ -24,7 +25,7 @@ func (a *API) listLocations(c *call) (answer, error) {
 	}
 	var all []location
 	for _, x := range a.Areas.Areas() {
-		if in != "" && x.ID != in {
+		if in != "" && x.ID != in || !c.sees(x.ID) {
 			continue
 		}
 		for _, l := range x.Locations {

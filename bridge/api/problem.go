@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // Problem is a problem document (RFC 9457, DESIGN.md §3.6, Errors).
@@ -57,6 +60,21 @@ func (p *Problem) bound() {
 	}
 }
 
+// advise says by headers what the caller can do about an error: show a token, or
+// wait.
+func advise(h http.Header, code area.Code, err error) {
+	switch code {
+	case area.CodeUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="tacet"`)
+	case area.CodeRate:
+		wait := time.Second
+		if d, ok := auth.RetryAfter(err); ok {
+			wait = max(wait, d)
+		}
+		h.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	}
+}
+
 func short(s string) string {
 	if len(s) <= maxText {
 		return s
@@ -67,6 +85,12 @@ func short(s string) string {
 // refuse writes an error.
 func (a *API) refuse(c *call, err error) {
 	p := problemOf(err, c.id)
+	switch p.Code {
+	case area.CodeUnauthorized:
+		a.count.unauthorized.Add(1)
+	case area.CodeForbidden:
+		a.count.forbidden.Add(1)
+	}
 	if p.Status >= 500 {
 		a.count.failed.Add(1)
 		a.log.Error("a request failed", "err", fmt.Errorf("%s %s, instance %s: %w", c.Method, c.Pattern, c.id, err))
@@ -75,9 +99,7 @@ func (a *API) refuse(c *call, err error) {
 	}
 	h := c.w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	if p.Code == area.CodeRate {
-		h.Set("Retry-After", "1")
-	}
+	advise(h, p.Code, err)
 	if p.Code == area.CodeTooLarge {
 		h.Set("Connection", "close") // the rest of the body is not read
 	}

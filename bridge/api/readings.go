@@ -6,10 +6,11 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var readingRoutes = []route{
-	{http.MethodGet, "/readings", (*API).listReadings},
+	{http.MethodGet, "/readings", auth.Read, (*API).listReadings},
 }
 
 // Bounds of a series.
@@ -23,7 +24,7 @@ const (
 // course.
 func (a *API) listReadings(c *call) (answer, error) {
 	q := c.query()
-	var f registry.Filter
+	f := registry.Filter{Areas: c.areas()}
 	if s := q.id("area"); s != "" {
 		f.Area = new(area.Name(s))
 	}

@@ -52,7 +52,7 @@ func (a *API) once(c *call, write func(*API, *call) (answer, error)) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	now, k := a.cfg.Now(), replayKey{c.who, key}
+	now, k := a.cfg.Now(), replayKey{c.caller(), key}
 	a.replays.mu.Lock()
 	defer a.replays.mu.Unlock()
 	if was, ok := a.replays.known[k]; ok && now.Sub(was.at) < replayTime {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // maxBody is the most bytes that a body has (DESIGN.md §3.6, REST).
@@ -20,7 +21,7 @@ type call struct {
 	*http.Request
 	w   http.ResponseWriter
 	id  string // names the request in answers and logs
-	who string // principal
+	who auth.Principal
 }
 
 // body reads the JSON of a request.

@@ -9,32 +9,61 @@ import (
 	"strings"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
 var scheduleRoutes = []route{
-	{http.MethodGet, "/schedules", (*API).listSchedules},
-	{http.MethodPost, "/schedules", (*API).createSchedule},
-	{http.MethodGet, "/schedules/{schedule}", (*API).getSchedule},
-	{http.MethodPut, "/schedules/{schedule}", (*API).putSchedule},
-	{http.MethodPatch, "/schedules/{schedule}", (*API).patchSchedule},
-	{http.MethodDelete, "/schedules/{schedule}", (*API).deleteSchedule},
-	{http.MethodGet, "/schedules/{schedule}/next", (*API).nextFirings},
+	{http.MethodGet, "/schedules", auth.Read, (*API).listSchedules},
+	{http.MethodPost, "/schedules", auth.Operate, (*API).createSchedule},
+	{http.MethodGet, "/schedules/{schedule}", auth.Read, (*API).getSchedule},
+	{http.MethodPut, "/schedules/{schedule}", auth.Operate, (*API).putSchedule},
+	{http.MethodPatch, "/schedules/{schedule}", auth.Operate, (*API).patchSchedule},
+	{http.MethodDelete, "/schedules/{schedule}", auth.Operate, (*API).deleteSchedule},
+	{http.MethodGet, "/schedules/{schedule}/next", auth.Read, (*API).nextFirings},
 }
 
 // mostFirings is the most that next answers.
 const mostFirings = 1000
 
 func (a *API) listSchedules(c *call) (answer, error) {
-	return page(c, a.Schedules.List(), func(s *area.Schedule) string { return s.ID })
+	seen := shown(c, a.Schedules.List(), func(s *area.Schedule) area.Name { return a.whereOf(s.Work.To) })
+	return page(c, seen, func(s *area.Schedule) string { return s.ID })
 }
 
 func (a *API) getSchedule(c *call) (answer, error) {
-	s, err := a.Schedules.Get(c.PathValue("schedule"))
+	s, err := a.schedule(c, auth.Read)
 	if err != nil {
 		return answer{}, err
 	}
 	return ok(s)
+}
+
+// schedule is the schedule that the path names, for a caller who may do
+// something where it goes.
+func (a *API) schedule(c *call, do auth.Action) (area.Schedule, error) {
+	id := c.PathValue("schedule")
+	s, err := a.Schedules.Get(id)
+	if err == nil && c.foreign() {
+		err = area.Errorf(area.CodeNotFound, "no schedule %.80q", id)
+	}
+	if err == nil {
+		err = c.may(do, a.whereOf(s.Work.To))
+	}
+	return s, err
+}
+
+// whereOf is the area that a target is in; for one that goes everywhere, or
+// that there is no more, it takes a right to all areas.
+func (a *API) whereOf(to area.To) area.Name {
+	if to.Each != nil {
+		return anyArea
+	}
+	in, err := a.Orders.Where(to)
+	if err != nil {
+		return anyArea
+	}
+	return in
 }
 
 // scheduleBody is the body of a schedule. What the hub writes (source, next,
@@ -59,6 +88,9 @@ func (a *API) createSchedule(c *call) (answer, error) {
 	}
 	s, err := readSchedule(b, "")
 	if err != nil {
+		return answer{}, err
+	}
+	if err := cmp.Or(c.home(), c.may(auth.Operate, a.whereOf(s.Work.To))); err != nil {
 		return answer{}, err
 	}
 	if s.ID == "" {
@@ -96,6 +128,9 @@ func (a *API) patchSchedule(c *call) (answer, error) {
 
 func (a *API) replaceSchedule(c *call, id string, body []byte) (answer, error) {
 	s, err := readSchedule(body, id)
+	if err == nil {
+		err = c.may(auth.Operate, a.whereOf(s.Work.To))
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -118,7 +153,7 @@ func (a *API) deleteSchedule(c *call) (answer, error) {
 
 // scheduleToWrite is the schedule that the path names, as the caller knows it.
 func (a *API) scheduleToWrite(c *call) (area.Schedule, error) {
-	s, err := a.Schedules.Get(c.PathValue("schedule"))
+	s, err := a.schedule(c, auth.Operate)
 	if err != nil {
 		return s, err
 	}
@@ -131,7 +166,11 @@ func (a *API) nextFirings(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	items, err := a.Schedules.Next(c.PathValue("schedule"), n)
+	s, err := a.schedule(c, auth.Read)
+	if err != nil {
+		return answer{}, err
+	}
+	items, err := a.Schedules.Next(s.ID, n)
 	if err != nil {
 		return answer{}, err
 	}

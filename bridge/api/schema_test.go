@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // spec is openapi.yaml, as far as the tests read it: enough of JSON Schema to
@@ -49,9 +51,10 @@ func (s *spec) check(method, pattern string, res *http.Response, body []byte) st
 	}
 	op := s.at(s.root, "paths", strings.TrimPrefix(pattern, Prefix), strings.ToLower(method))
 	if op == nil {
-		if res.StatusCode == http.StatusMethodNotAllowed || res.StatusCode == http.StatusNotFound {
+		switch res.StatusCode {
+		case http.StatusMethodNotAllowed, http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
 			op = s.at(s.root, "paths", "/stop", "post") // the problem document of any
-		} else {
+		default:
 			return "not in the contract"
 		}
 	}
@@ -183,9 +186,9 @@ func typeOf(v any) string {
 
 func TestContractAndRoutesAgree(t *testing.T) {
 	s := readSpec(t)
-	served := map[string]bool{}
+	served := map[string]auth.Action{}
 	for _, r := range routes() {
-		served[r.method+" "+r.path] = true
+		served[r.method+" "+r.path] = r.needs
 	}
 	paths, _ := s.at(s.root, "paths").(map[string]any)
 	described := map[string]bool{}
@@ -196,11 +199,18 @@ func TestContractAndRoutesAgree(t *testing.T) {
 			}
 			name := strings.ToUpper(method) + " " + path
 			described[name] = true
-			if !served[name] {
+			if _, ok := served[name]; !ok {
 				t.Errorf("%s is described, but not served", name)
 			}
 			if s.at(op, "operationId") == nil || s.at(op, "responses", "default") == nil {
 				t.Errorf("%s has no operationId or no default response", name)
+			}
+			needs, _ := s.at(op, "x-needs").(string)
+			if needs != served[name].String() {
+				t.Errorf("%s: the contract says that it needs %q, the route says %q", name, needs, served[name])
+			}
+			if _, free := op.(map[string]any)["security"]; free != (needs == "") {
+				t.Errorf("%s needs %q, and its security is at odds with that", name, needs)
 			}
 		}
 	}

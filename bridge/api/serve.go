@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // Prefix is where the API is mounted.
@@ -19,21 +20,28 @@ const Prefix = "/api/v1"
 
 // Config is what the API needs to know beside its resources.
 type Config struct {
-	// Who names the principal of a request; nil: everybody is "anonymous".
-	Who func(*http.Request) string
+	// Who says who asks; nil: everybody is [auth.Anonymous], who may do
+	// everything. Its errors are [area.Error]s: unauthorized where that is not
+	// known, forbidden, rate.
+	Who func(*http.Request) (auth.Principal, error)
+	// MQTT is where devices find the broker, as the caller of a request reaches
+	// it; mqtts is nil where it does not listen with TLS. nil: mqtt://, the host
+	// of the request and the usual port.
+	MQTT func(*http.Request) (mqtt string, mqtts *string)
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
 }
 
 // Resources is what the API serves. None may be nil.
 type Resources struct {
-	Areas     Areas
-	Devices   Devices
-	Orders    Orders
-	Schedules Schedules
-	Readings  Readings
-	Topics    Topics
-	Groups    Groups
+	Areas       Areas
+	Devices     Devices
+	Orders      Orders
+	Schedules   Schedules
+	Readings    Readings
+	Topics      Topics
+	Groups      Groups
+	Credentials Credentials
 }
 
 // Validate reports all resources that are missing at once.
@@ -44,7 +52,7 @@ func (r Resources) Validate() error {
 		missing bool
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
-		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil},
+		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil},
 	} {
 		if c.missing {
 			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))
@@ -64,38 +72,60 @@ type API struct {
 	replays replays
 }
 
-type counts struct{ requests, refused, failed atomic.Uint64 }
+type counts struct {
+	requests, refused, unauthorized, forbidden, failed       atomic.Uint64
+	tokensMade, tokensDeleted, enrolments, redeemed, revoked atomic.Uint64
+}
 
 // Stats is what the API counted since its start.
 type Stats struct {
-	Requests uint64
-	Refused  uint64 // answered with 4xx
-	Failed   uint64 // answered with 5xx
+	Requests      uint64
+	Refused       uint64 // answered with 4xx
+	Unauthorized  uint64 // of them with 401
+	Forbidden     uint64 // of them with 403
+	Failed        uint64 // answered with 5xx
+	TokensMade    uint64
+	TokensDeleted uint64
+	Enrolments    uint64 // codes made
+	Redeemed      uint64 // codes traded for a credential
+	Revoked       uint64 // credentials of devices taken away
 }
 
 // Stats answers what was counted so far.
 func (a *API) Stats() Stats {
-	return Stats{Requests: a.count.requests.Load(), Refused: a.count.refused.Load(), Failed: a.count.failed.Load()}
+	c := &a.count
+	return Stats{
+		Requests: c.requests.Load(), Refused: c.refused.Load(), Unauthorized: c.unauthorized.Load(), Forbidden: c.forbidden.Load(), Failed: c.failed.Load(),
+		TokensMade: c.tokensMade.Load(), TokensDeleted: c.tokensDeleted.Load(),
+		Enrolments: c.enrolments.Load(), Redeemed: c.redeemed.Load(), Revoked: c.revoked.Load(),
+	}
 }
 
 // route is one verb on one path below [Prefix].
 type route struct {
 	method, path string
+	needs        auth.Action // that the caller may do somewhere; the verb looks where. 0: nobody has to say who he is
 	serve        func(*API, *call) (answer, error)
 }
 
 // verb is what serves the route. A write takes an idempotency key; the order
 // service remembers those of new orders.
 func (r route) verb() func(*API, *call) (answer, error) {
-	if r.method == http.MethodGet || r.path == "/orders" {
+	if r.method == http.MethodGet || r.path == "/orders" || secretive(r) {
 		return r.serve
 	}
 	return func(a *API, c *call) (answer, error) { return a.once(c, r.serve) }
 }
 
+// secretive tells whether the answer of a write is a secret, which is shown once
+// and kept nowhere.
+func secretive(r route) bool {
+	return r.method == http.MethodPost && (r.path == "/tokens" || r.path == "/enrolments" || r.path == "/enrolments/{code}")
+}
+
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.
@@ -104,7 +134,10 @@ func New(cfg Config, res Resources, log *slog.Logger) (*API, error) {
 		return nil, err
 	}
 	if cfg.Who == nil {
-		cfg.Who = func(*http.Request) string { return "anonymous" }
+		cfg.Who = func(*http.Request) (auth.Principal, error) { return auth.Anonymous(), nil }
+	}
+	if cfg.MQTT == nil {
+		cfg.MQTT = func(r *http.Request) (string, *string) { return "mqtt://" + HostOf(r) + ":1883", nil }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -121,7 +154,7 @@ func New(cfg Config, res Resources, log *slog.Logger) (*API, error) {
 		a.mux.Handle(Prefix+path, a.resource(verbs))
 	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		a.serve(w, r, func(*API, *call) (answer, error) {
+		a.serve(w, r, auth.Read, func(*API, *call) (answer, error) {
 			return answer{}, area.Errorf(area.CodeNotFound, "nothing is served at %q", r.URL.Path)
 		})
 	})
@@ -147,25 +180,29 @@ func (a *API) resource(verbs map[string]route) http.Handler {
 			method = http.MethodGet
 		}
 		if v, ok := verbs[method]; ok {
-			a.serve(w, r, v.verb())
+			a.serve(w, r, v.needs, v.verb())
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		a.serve(w, r, func(*API, *call) (answer, error) {
+		a.serve(w, r, auth.Read, func(*API, *call) (answer, error) {
 			return answer{}, area.Errorf(area.CodeMethod, "%.20q is not served here, but %s", r.Method, strings.Join(allow, ", "))
 		})
 	})
 }
 
-// serve runs one verb and writes its answer.
-func (a *API) serve(w http.ResponseWriter, r *http.Request, verb func(*API, *call) (answer, error)) {
+// serve runs one verb for a caller with the right to it, and writes its answer.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, needs auth.Action, verb func(*API, *call) (answer, error)) {
 	a.count.requests.Add(1)
-	c := &call{Request: r, w: w, id: rand.Text()[:16], who: a.cfg.Who(r)}
+	c := &call{Request: r, w: w, id: rand.Text()[:16]}
 	h := w.Header()
 	h.Set("X-Request-Id", c.id)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	out, err := a.run(verb, c)
+	var out answer
+	err := a.admit(c, needs)
+	if err == nil {
+		out, err = a.run(verb, c)
+	}
 	if err != nil {
 		a.refuse(c, err)
 		return

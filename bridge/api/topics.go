@@ -3,16 +3,18 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 var topicRoutes = []route{
-	{http.MethodGet, "/topics", (*API).listTopics},
-	{http.MethodPost, "/topics", (*API).publishTopic},
-	{http.MethodDelete, "/topics", (*API).clearTopics},
+	{http.MethodGet, "/topics", auth.Read, (*API).listTopics},
+	{http.MethodPost, "/topics", auth.Operate, (*API).publishTopic},
+	{http.MethodDelete, "/topics", auth.Operate, (*API).clearTopics},
 }
 
 const (
@@ -42,6 +44,8 @@ func (a *API) listTopics(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	may := c.topics()
+	all = slices.DeleteFunc(slices.Clone(all), func(t area.TopicValue) bool { return !may.read(t.Topic) })
 	return page(c, all, func(t *area.TopicValue) string { return t.Topic })
 }
 
@@ -62,6 +66,9 @@ func (a *API) publishTopic(c *call) (answer, error) {
 	m, err := b.message()
 	if err != nil {
 		return answer{}, err
+	}
+	if !c.topics().write(m.Topic) {
+		return answer{}, area.Errorf(area.CodeForbidden, "%s may not write %.200s", c.who.Name, m.Topic)
 	}
 	if err := a.Topics.Publish(c.Context(), m); err != nil {
 		return answer{}, err
@@ -134,7 +141,8 @@ type cleared struct {
 	Topics  []string `json:"topics"`
 }
 
-// clearTopics removes retained messages; those that the hub alone writes stay.
+// clearTopics removes retained messages; those that the caller may not write
+// stay.
 func (a *API) clearTopics(c *call) (answer, error) {
 	q := c.query()
 	filter, dry := q.filter(""), q.flag("dry_run", false)
@@ -143,8 +151,9 @@ func (a *API) clearTopics(c *call) (answer, error) {
 	}
 	out := cleared{Topics: []string{}}
 	var batch []area.Message
+	may := c.topics()
 	for _, m := range a.Topics.Retained(filter, mostTopics) {
-		if area.HubOnly(m.Topic) {
+		if area.HubOnly(m.Topic) || !may.write(m.Topic) {
 			continue
 		}
 		out.Topics = append(out.Topics, m.Topic)

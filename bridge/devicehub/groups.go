@@ -8,6 +8,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // joined is the answer to JoinGroup: where the group's history stands.
@@ -25,11 +26,12 @@ func (h *Hub) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if err := c.BindOptional(1, &name, &since); err != nil {
 		return nil, err
 	}
-	g, err := h.General(name)
+	p := h.caller(c)
+	g, err := h.MayJoin(p, name)
 	if err != nil {
 		return nil, err
 	}
-	at, err := c.Conn().Join(string(g))
+	at, err := c.Conn().Join(room(p, g))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Conn().Leave(string(g))
+	c.Conn().Leave(room(h.caller(c), g))
 	return nil, nil
 }
 
@@ -65,7 +67,8 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if err := c.Bind(into...); err != nil {
 		return nil, err
 	}
-	g, err := h.General(name)
+	p := h.caller(c)
+	g, err := h.MaySend(p, name)
 	if err != nil {
 		return nil, err
 	}
@@ -83,40 +86,43 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 	for i := range args {
 		sent[i] = args[i]
 	}
-	h.Server.Group(string(g)).Send(event, sent...)
-	h.Mirror.GroupSent(area.FromHub+":"+c.Conn().ID(), g, event, payload)
+	h.send(p, area.FromHub+":"+c.Conn().ID(), g, event, sent, payload)
 	return nil, nil
 }
 
-// General is a group that a caller without special rights may use: one of its
-// own making, or the group of an area that there is. Its error is an
-// [area.Error] of code invalid, unknown_area or forbidden.
-func (h *Hub) General(name string) (area.Group, error) {
-	g, err := area.ParseGroup(name)
+// send sends an event to a group of somebody's tenant, and to the group's topic;
+// the topics of other tenants are not mirrored. payload is the arguments as JSON.
+func (h *Hub) send(p auth.Principal, from string, g area.Group, event string, args []any, payload []byte) (connections int) {
+	n := h.Server.Group(room(p, g)).Send(event, args...)
+	if !foreign(p) {
+		h.Mirror.GroupSent(from, g, event, payload)
+	}
+	return n
+}
+
+// Send sends an event to a group on somebody's behalf, and answers to how many
+// connections it goes. Its error is an [area.Error] of code invalid,
+// unknown_area, forbidden or bad_request.
+func (h *Hub) Send(p auth.Principal, g area.Group, event string, args []any) (connections int, err error) {
+	if _, err := h.MaySend(p, string(g)); err != nil {
+		return 0, err
+	}
+	payload, err := json.Marshal(args)
 	if err != nil {
-		return "", err
+		return 0, area.Errorf(area.CodeBadRequest, "an argument is no JSON")
 	}
-	if !g.Reserved() {
-		return g, nil
-	}
-	if in, ok := cutPrefix(name, "area:"); ok {
-		if _, err := h.Roster.Find(in); err != nil {
-			return "", err
-		}
-		return g, nil
-	}
-	return "", area.Errorf(area.CodeForbidden, "group %s is the hub's own", g)
+	return h.send(p, area.FromHub, g, event, args, payload), nil
 }
 
 func (h *Hub) getAreas(_ context.Context, c *signalr.Call) (any, error) {
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
-	return h.View.Areas(), nil
+	return seen(h.caller(c), h.View.Areas()), nil
 }
 
 func (h *Hub) getArea(_ context.Context, c *signalr.Call) (any, error) {
-	name, err := h.bindArea(c)
+	name, err := h.bindArea(c, auth.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -138,16 +144,14 @@ func (h *Hub) joinArea(_ context.Context, c *signalr.Call) (any, error) {
 	if err := c.Bind(&in); err != nil {
 		return nil, err
 	}
+	p := h.caller(c)
 	if in == everyArea {
 		reply := c.Detach()
-		h.View.JoinAll(func(group string) {
-			_, _ = c.Conn().Join(group)
-			reply.Complete(h.View.Areas(), nil)
-		})
+		h.View.JoinAll(func(group string) { reply.Complete(h.joinAll(c.Conn(), p, group), nil) })
 		reply.Complete(nil, outward(errNoView)) // only where the view has ended
 		return nil, nil
 	}
-	name, err := h.Roster.Find(in)
+	name, err := h.findArea(p, in, auth.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +166,20 @@ func (h *Hub) joinArea(_ context.Context, c *signalr.Call) (any, error) {
 	return nil, nil
 }
 
+// joinAll joins the group of all areas; who may not see all of them joins those
+// that he may see, and has to join by name what comes later.
+func (h *Hub) joinAll(c *signalr.Conn, p auth.Principal, group string) []area.Area {
+	all := seen(p, h.View.Areas())
+	if sees(p, anyArea) {
+		_, _ = c.Join(group)
+		return all
+	}
+	for _, a := range all {
+		_, _ = c.Join(h.View.GroupOf(a.ID))
+	}
+	return all
+}
+
 // errNoView answers a watcher that comes while the hub is going down.
 var errNoView = area.Errorf(area.CodeDraining, "the hub is going down")
 
@@ -171,7 +189,7 @@ func (h *Hub) leaveArea(_ context.Context, c *signalr.Call) (any, error) {
 		return nil, err
 	}
 	if in == everyArea {
-		c.Conn().Leave(h.View.GroupAll())
+		h.leaveAll(c.Conn(), h.caller(c))
 		return nil, nil
 	}
 	name, err := h.Roster.Find(in)
@@ -180,4 +198,14 @@ func (h *Hub) leaveArea(_ context.Context, c *signalr.Call) (any, error) {
 	}
 	c.Conn().Leave(h.View.GroupOf(name))
 	return nil, nil
+}
+
+func (h *Hub) leaveAll(c *signalr.Conn, p auth.Principal) {
+	if sees(p, anyArea) {
+		c.Leave(h.View.GroupAll())
+		return
+	}
+	for _, a := range seen(p, h.View.Areas()) {
+		c.Leave(h.View.GroupOf(a.ID))
+	}
 }

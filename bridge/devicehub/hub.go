@@ -10,6 +10,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // Config sets the hub up.
@@ -40,7 +41,8 @@ type Roster interface {
 
 // Orders is what the hub needs of the order service.
 type Orders interface {
-	Announce(ctx context.Context, req area.OrderRequest, who string) (area.Accepted, error)
+	// Announce takes an order; may is asked about the area that it goes to.
+	Announce(ctx context.Context, req area.OrderRequest, who string, may func(area.Name) error) (area.Accepted, error)
 	Get(id area.WorkID) (area.Order, error)
 	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
 	StopArea(ctx context.Context, a area.Name) (any, error)
@@ -73,6 +75,7 @@ type Parts struct {
 	Orders  Orders
 	View    View
 	Mirror  Mirror
+	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
 	Clock   func() area.Instant
 	Now     func() time.Time
 }
@@ -102,7 +105,7 @@ type Stats struct {
 // New makes the hub and registers its methods with the server, which must not
 // serve yet.
 func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
-	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Clock == nil || p.Now == nil {
+	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Who == nil || p.Clock == nil || p.Now == nil {
 		return nil, errors.New("devicehub: a part is missing")
 	}
 	if cfg.Inbox == 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/brokertest"
 	"github.com/tacet-hub/tacet/broker/order"
 )
@@ -52,8 +53,8 @@ func (ledger) Commit(_ area.Name, _ []byte, done func(err error)) { done(nil) }
 // announcer is the order service as the hub sees it.
 type announcer struct{ *order.Service }
 
-func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who string) (area.Accepted, error) {
-	o, err := a.Accept(ctx, req, order.By{Who: who})
+func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who string, may func(area.Name) error) (area.Accepted, error) {
+	o, err := a.Accept(ctx, req, order.By{Who: who, May: may})
 	return area.Accepted{ID: o.ID, State: o.State}, err
 }
 
@@ -103,10 +104,10 @@ func newSite(t *testing.T) *site {
 	must(err)
 	s.orders, err = order.New(order.Config{}, order.NewMemory(0), s.roster, s.arbiter, order.Speech{}, time.Now, log)
 	must(err)
-	server, err := signalr.New(signalr.Config{}, log)
+	server, err := signalr.New(signalr.Config{Authenticate: authenticate}, log)
 	must(err)
 	s.Hub, err = devicehub.New(devicehub.Config{Node: "hub-1"}, devicehub.Parts{
-		Server: server, Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s,
+		Server: server, Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s, Who: connected,
 		Clock: clock, Now: time.Now,
 	}, log)
 	must(err)
@@ -535,11 +536,11 @@ func TestGroupsAndPresence(t *testing.T) {
 		if at.Offset != 1 || !at.Gap {
 			t.Errorf("joined again at %+v, want offset 1 and a gap, since nothing is replayed", at)
 		}
-		list, err := s.Presence("area:North Wing")
+		list, err := s.Presence(auth.Anonymous(), "area:North Wing")
 		if err != nil || len(list) != 1 || list[0].Device == nil || *list[0].Device != "gate-1" || list[0].Node != "hub-1" {
 			t.Errorf("members of north: %+v %v", list, err)
 		}
-		if list, _ := s.Presence("tenant"); len(list) != 2 {
+		if list, _ := s.Presence(auth.Anonymous(), "tenant"); len(list) != 2 {
 			t.Errorf("%d connections, want 2", len(list))
 		}
 		raw, err := page.Invoke(t.Context(), "Echo", map[string]any{"a": []int{1, 2}})

@@ -3,12 +3,14 @@ package devicehub
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
@@ -50,6 +52,7 @@ func (h *Hub) methods() {
 		})
 	}
 	h.Server.OnConnect(func(c *signalr.Conn) {
+		h.enter(c)
 		_ = c.Send("ConnectionAcknowledged", c.ID(), area.At(h.Now()))
 	})
 	h.Server.OnDisconnect(func(c *signalr.Conn, err error) {
@@ -99,12 +102,15 @@ func (h *Hub) deviceConnected(ctx context.Context, c *signalr.Call) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := h.mayRegister(h.caller(c), d, in); err != nil {
+		return nil, err
+	}
 	conn := c.Conn()
 	if was, ok := conn.Get(registered{}).(place); ok && was.device != d {
 		h.left(conn, area.PresentGoodbye)
 	}
 	name, _, err := h.Roster.Register(arbiter.Player{
-		Device: d, Area: in, Location: location, Via: area.ViaClassic, Link: link(conn), Attributes: attributes(conn),
+		Device: d, Area: in, Location: location, Via: area.ViaClassic, Link: link(conn), Attributes: h.attributes(conn),
 	})
 	if name == "" {
 		return nil, err
@@ -141,14 +147,16 @@ func textOrNumber(raw json.RawMessage) (string, error) {
 	return "", area.InvalidField("locationNumber", "neither text nor a whole number")
 }
 
-// attributes are the attr.KEY=VALUE pairs of the opening request.
-func attributes(c *signalr.Conn) map[string]string {
+// attributes are the attr.KEY=VALUE pairs of the opening request, and over them
+// what the client's token says.
+func (h *Hub) attributes(c *signalr.Conn) map[string]string {
 	list := map[string]string{}
 	for k, v := range c.Query() {
 		if name, ok := cutPrefix(k, "attr."); ok && name != "" && len(v) > 0 && len(list) < 32 && len(name)+len(v[0]) <= 256 {
 			list[name] = v[0]
 		}
 	}
+	maps.Copy(list, h.Who(c).Attributes)
 	return list
 }
 
@@ -247,7 +255,8 @@ func (h *Hub) announce(ctx context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Orders.Announce(ctx, req, who(c))
+	p := h.caller(c)
+	return h.Orders.Announce(ctx, req, who(c), func(in area.Name) error { return may(p, auth.Announce, in) })
 }
 
 func (h *Hub) cancelOrder(ctx context.Context, c *signalr.Call) (any, error) {
@@ -259,11 +268,22 @@ func (h *Hub) cancelOrder(ctx context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	o, err := h.Orders.Get(w)
+	if err != nil {
+		return nil, err
+	}
+	p := h.caller(c)
+	if foreign(p) {
+		return nil, area.Errorf(area.CodeNotFound, "no order %s", w)
+	}
+	if err := p.May(auth.Announce, o.Area); err != nil {
+		return nil, err
+	}
 	return h.Orders.Cancel(ctx, w)
 }
 
 func (h *Hub) stopArea(ctx context.Context, c *signalr.Call) (any, error) {
-	name, err := h.bindArea(c)
+	name, err := h.bindArea(c, auth.Operate)
 	if err != nil {
 		return nil, err
 	}
@@ -274,21 +294,36 @@ func (h *Hub) stopAll(ctx context.Context, c *signalr.Call) (any, error) {
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
+	if p := h.caller(c); foreign(p) {
+		return nil, area.Errorf(area.CodeForbidden, "this version has no areas for tenant %s", p.Tenant)
+	} else if err := p.May(auth.Operate, ""); err != nil {
+		return nil, err
+	}
 	return h.Orders.StopAll(ctx)
 }
 
 // who names the caller in an order's record.
 func who(c *signalr.Call) string {
 	if u := c.Conn().User(); u != "" {
-		return u
+		return u // unique over tenants
 	}
 	return "hub"
 }
 
-func (h *Hub) bindArea(c *signalr.Call) (area.Name, error) {
+// bindArea reads the area that a call is about, for a caller who may do
+// something there.
+func (h *Hub) bindArea(c *signalr.Call, do auth.Action) (area.Name, error) {
 	var in string
 	if err := c.Bind(&in); err != nil {
 		return "", err
 	}
-	return h.Roster.Find(in)
+	return h.findArea(h.caller(c), in, do)
+}
+
+func (h *Hub) findArea(p auth.Principal, text string, do auth.Action) (area.Name, error) {
+	name, err := h.Roster.Find(text)
+	if err != nil {
+		return "", err
+	}
+	return name, may(p, do, name)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // Member is a connection that is there.
@@ -19,50 +20,55 @@ type Member struct {
 	Attributes   map[string]string `json:"attributes"`
 }
 
-// Presence lists the connections in a scope: tenant (all), area:A (its devices
-// and watchers), group:G, user:U, or attr:K=V. Its error is an [area.Error] of
-// code invalid or unknown_area.
-func (h *Hub) Presence(scope string) ([]Member, error) {
+// Presence lists the connections in a scope, of those that somebody may see:
+// tenant (all), area:A (its devices and watchers), group:G, user:U, or attr:K=V.
+// Its error is an [area.Error] of code invalid, unknown_area or forbidden.
+func (h *Hub) Presence(p auth.Principal, scope string) ([]Member, error) {
+	if err := p.May(auth.Read, ""); err != nil {
+		return nil, err
+	}
 	kind, what, _ := strings.Cut(scope, ":")
 	switch {
 	case scope == "tenant":
-		return h.show(h.Server.Conns()), nil
+		return h.show(p, h.Server.Conns()), nil
 	case kind == "area" && what != "":
-		name, err := h.Roster.Find(what)
+		name, err := h.findArea(p, what, auth.Read)
 		if err != nil {
 			return nil, err
 		}
-		return h.show(h.Server.Members(string(area.AreaGroup(name)))), nil
+		return h.show(p, h.Server.Members(string(area.AreaGroup(name)))), nil
 	case kind == "group":
-		g, err := area.ParseGroup(what)
+		g, err := h.MayJoin(p, what)
 		if err != nil {
 			return nil, err
 		}
-		return h.show(h.Server.Members(string(g))), nil
+		return h.show(p, h.Server.Members(room(p, g))), nil
 	case kind == "user" && what != "":
-		return h.show(h.Server.Conns(), func(c *signalr.Conn) bool { return c.User() == what }), nil
+		return h.show(p, h.Server.Conns(), func(c *signalr.Conn) bool { return c.User() != "" && h.Who(c).Name == what }), nil
 	case kind == "attr":
 		if k, v, ok := strings.Cut(what, "="); ok && k != "" {
-			return h.show(h.Server.Conns(), func(c *signalr.Conn) bool { return attributes(c)[k] == v }), nil
+			return h.show(p, h.Server.Conns(), func(c *signalr.Conn) bool { return h.attributes(c)[k] == v }), nil
 		}
 	}
 	return nil, area.InvalidField("scope", "%.60q is none of tenant, area:A, group:G, user:U, attr:K=V", scope)
 }
 
-// show is the connections as members, in the order of their ids.
-func (h *Hub) show(list []*signalr.Conn, only ...func(*signalr.Conn) bool) []Member {
+// show is the connections that somebody may see as members, in the order of
+// their ids: those of his tenant, and no devices of areas that he does not see.
+func (h *Hub) show(p auth.Principal, list []*signalr.Conn, only ...func(*signalr.Conn) bool) []Member {
 	out := []Member{}
 	for _, c := range list {
-		if len(only) > 0 && !only[0](c) {
+		who := h.Who(c)
+		at, device := c.Get(registered{}).(place)
+		if who.Tenant != p.Tenant || device && !sees(p, at.area) || len(only) > 0 && !only[0](c) {
 			continue
 		}
-		m := Member{ConnectionID: c.ID(), Node: h.node, Since: area.At(c.Since()), Attributes: attributes(c)}
-		if u := c.User(); u != "" {
-			m.User = &u
+		m := Member{ConnectionID: c.ID(), Node: h.node, Since: area.At(c.Since()), Attributes: h.attributes(c)}
+		if c.User() != "" {
+			m.User = &who.Name
 		}
-		if at, ok := c.Get(registered{}).(place); ok {
-			d := at.device
-			m.Device = &d
+		if device {
+			m.Device = &at.device
 		}
 		out = append(out, m)
 	}
@@ -75,5 +81,5 @@ func (h *Hub) getPresence(_ context.Context, c *signalr.Call) (any, error) {
 	if err := c.Bind(&scope); err != nil {
 		return nil, err
 	}
-	return h.Presence(scope)
+	return h.Presence(h.caller(c), scope)
 }

@@ -85,7 +85,7 @@ var standardOnly = map[string][]string{
 }
 
 // logKeys are the keys of log lines.
-var logKeys = strings.Fields("area location device work lease topic group conn node rule err dur n")
+var logKeys = strings.Fields("area location device work lease topic group conn node rule who err dur n")
 
 // The length at which a file is split; a test's, which is mostly a table of
 // cases, may be longer.

@@ -70,8 +70,8 @@ func (renderer) Duration(r area.OrderRequest) (time.Duration, error) {
 // announcer is the order service as hub calls see it.
 type announcer struct{ h *Hub }
 
-func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who string) (area.Accepted, error) {
-	o, err := a.h.orders.Accept(ctx, req, order.By{Who: who})
+func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who string, may func(area.Name) error) (area.Accepted, error) {
+	o, err := a.h.orders.Accept(ctx, req, order.By{Who: who, May: may})
 	if err != nil {
 		return area.Accepted{}, err
 	}

@@ -42,11 +42,7 @@ func (g guard) allows(r *http.Request) bool {
 	if origin == "" {
 		return true
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	if strings.EqualFold(u.Host, r.Host) {
+	if sameHost(origin, r.Host) {
 		return true
 	}
 	for _, o := range g.origins {
@@ -55,6 +51,12 @@ func (g guard) allows(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// sameHost tells whether an Origin header names the host of a Host header.
+func sameHost(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
 // localHost tells whether a Host header names this machine.

@@ -25,6 +25,7 @@ import (
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
@@ -54,6 +55,9 @@ type Hub struct {
 	start time.Time
 
 	store    *store.Store
+	auth     *auth.Authority
+	who      *identity
+	audit    *audit
 	broker   *broker.Broker
 	roster   *arbiter.Roster
 	arbiter  *arbiter.Service
@@ -103,6 +107,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	if err := h.loadTLS(); err != nil {
 		return err
 	}
+	if err := h.makeAuth(); err != nil {
+		return err
+	}
 	if err := h.listen(); err != nil {
 		return err
 	}
@@ -131,6 +138,20 @@ func (h *Hub) serveParts(ctx context.Context) error {
 	err := stages{groups: h.parts(), grace: grace}.run(ctx)
 	h.log.Info("hub stopped", "node", h.cfg.Node, "dur", time.Since(h.start).Round(time.Second))
 	return err
+}
+
+// makeAuth learns who may come in.
+func (h *Hub) makeAuth() error {
+	cfg, err := h.cfg.Identity()
+	if err != nil {
+		return err
+	}
+	if h.auth, err = auth.New(cfg, h.store.Table("auth"), time.Now, h.log); err != nil {
+		return err
+	}
+	h.audit = &audit{log: h.log, now: time.Now}
+	h.who = &identity{auth: h.auth, sessions: newSessions(time.Now), audit: h.audit}
+	return nil
 }
 
 // listen binds the listeners, so that a port in use is an error at once.
@@ -212,6 +233,7 @@ func (h *Hub) makeHub() (err error) {
 	h.signalr, err = signalr.New(signalr.Config{
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
+		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
 		CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
 	}, h.log)
 	return err
@@ -265,7 +287,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
-		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump,
+		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected,
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err
@@ -284,20 +306,21 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 }
 
 func (h *Hub) makeAPI() (err error) {
-	h.api, err = api.New(api.Config{}, api.Resources{
+	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
+		Credentials: h.auth,
 	}, h.log)
 	return err
 }
 
 func (h *Hub) guard() guard {
-	return guard{open: true, origins: h.cfg.HTTP.AllowedOrigins}
+	return guard{open: h.auth.Open(), origins: h.cfg.HTTP.AllowedOrigins}
 }
 
 // parts are the groups in the order in which they stop.
 func (h *Hub) parts() [][]part {
 	return [][]part{
-		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
+		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
 		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
 		{{"broker", h.broker.Run}},

@@ -32,6 +32,8 @@ func (h *Hub) metrics() http.Handler {
 			"pump":      func() any { return h.pump.Stats() },
 			"view":      func() any { return h.view.Stats() },
 			"api":       func() any { return h.api.Stats() },
+			"auth":      func() any { return h.auth.Stats() },
+			"sign_in":   func() any { return h.signInStats() },
 			"tls":       func() any { return h.certs.stats() },
 		}},
 	)

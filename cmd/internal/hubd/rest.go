@@ -10,6 +10,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // areas are the areas of REST: shown as the view has them, kept by the roster.
@@ -115,12 +116,12 @@ func (d devices) assign(id area.DeviceID, as registry.Assignment) error {
 // members are the hub's connections of REST.
 type members struct{ h *Hub }
 
-func (m members) Members(g area.Group) ([]api.Member, error) {
-	return m.Presence("group:" + string(g))
+func (m members) Members(who auth.Principal, g area.Group) ([]api.Member, error) {
+	return m.Presence(who, "group:"+string(g))
 }
 
-func (m members) Presence(scope string) ([]api.Member, error) {
-	list, err := m.h.devices.Presence(scope)
+func (m members) Presence(who auth.Principal, scope string) ([]api.Member, error) {
+	list, err := m.h.devices.Presence(who, scope)
 	out := make([]api.Member, 0, len(list))
 	for _, c := range list {
 		out = append(out, api.Member(c))
@@ -128,21 +129,12 @@ func (m members) Presence(scope string) ([]api.Member, error) {
 	return out, err
 }
 
-func (m members) Send(_ context.Context, g area.Group, event string, args []json.RawMessage) (int, error) {
-	if _, err := m.h.devices.General(string(g)); err != nil {
-		return 0, err
-	}
+func (m members) Send(_ context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
 	list := make([]any, len(args))
 	for i, a := range args {
 		list[i] = a
 	}
-	payload, err := json.Marshal(list)
-	if err != nil {
-		return 0, area.Errorf(area.CodeBadRequest, "an argument is no JSON")
-	}
-	n := m.h.signalr.Group(string(g)).Send(event, list...)
-	m.h.pump.GroupSent(area.FromHub, g, event, payload)
-	return n, nil
+	return m.h.devices.Send(who, g, event, list)
 }
 
 var _ devicehub.View = (*bridge.View)(nil)

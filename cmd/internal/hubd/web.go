@@ -30,19 +30,25 @@ func (h *Hub) serveWeb(ctx context.Context) error {
 	if h.webTLS != nil {
 		l = tls.NewListener(l, h.webTLS.config())
 	}
-	return h.serve(ctx, l, h.guard().wrap(h.routes()))
+	return h.serve(ctx, l, h.guarded(h.routes()))
 }
 
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", h.api)
 	mux.HandleFunc("GET /healthz", h.health.alive)
-	mux.HandleFunc("GET /readyz", h.health.report)
+	mux.HandleFunc("GET /readyz", h.known(h.health.report))
+	h.signInRoutes(mux)
 	if h.cfg.MQTT.WebSocket {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)
 	}
 	mux.Handle("/", dashboard.Handler())
 	return h.signalr.At(hubPath, mux)
+}
+
+// guarded puts before a handler what keeps foreign pages out.
+func (h *Hub) guarded(next http.Handler) http.Handler {
+	return hardened(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.guard().wrap(next).ServeHTTP(w, r) }))
 }
 
 // mqttOverWeb serves one MQTT connection inside a WebSocket.
@@ -65,7 +71,7 @@ func (h *Hub) serveAdmin(ctx context.Context) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return h.serve(ctx, h.admin, h.guard().wrap(mux))
+	return h.serve(ctx, h.admin, hardened(guard{open: true}.wrap(mux)))
 }
 
 // serve answers on a listener until ctx ends, and then waits for what is being
