@@ -23,6 +23,7 @@ export default defineConfig({
     proxy: {
       '/api': hub,
       '/readyz': hub,
+      '/auth': hub,
       '/hubs': { target: hub, ws: true },
     },
   },

@@ -1,5 +1,6 @@
 import { render } from 'preact';
 import { connect } from './data/hub';
+import { who } from './data/session';
 import { text } from './text';
 import { Announce } from './ui/announce';
 import { Areas, Inbox } from './ui/areas';
@@ -9,9 +10,11 @@ import { listen } from './ui/keys';
 import { Activity, Sensors, Topics } from './ui/low';
 import { Numbers } from './ui/numbers';
 import { Health, Waiting } from './ui/side';
+import { SignIn } from './ui/signin';
 import { Timeline } from './ui/timeline';
 
 function App() {
+  if (who.value === null) return <SignIn />;
   return (
     <>
       <a class="vh skip" href="#main">{text.skip}</a>

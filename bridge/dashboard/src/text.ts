@@ -46,6 +46,8 @@ export const text = {
   zone: (zone: string) => `Times in ${zone}`,
   theme: { auto: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
 
+  sign: { name: 'Name', password: 'Password', in: 'Sign in', out: 'Sign out', wrong: 'Name or password is wrong.' },
+
   glance: 'At a glance',
   numbers: {
     overlaps: 'Overlaps, last 24 h', overlapsNone: 'one voice per area', overlapsSome: 'see Activity',

@@ -8,6 +8,7 @@ import * as store from './store';
 import * as sync from './sync';
 import { later, onFrame, readingSoon } from './frame';
 import { address } from './rest';
+import { signedIn } from './session';
 
 const echoEvery = 5000; // ms
 const slow = 1000; // an answer later than this, on data older than 5 s, is worth a banner
@@ -20,7 +21,7 @@ let asked = 0; // when the Echo was sent that has no answer yet; 0: none
 export function connect(): void {
   hub = new HubConnectionBuilder()
     .withUrl(address('hubs/devices'))
-    .withAutomaticReconnect({ nextRetryDelayInMilliseconds: (c) => pause(c.previousRetryCount) })
+    .withAutomaticReconnect({ nextRetryDelayInMilliseconds: (c) => (/\b401\b/.test(c.retryReason.message) ? null : pause(c.previousRetryCount)) })
     .configureLogging(LogLevel.None)
     .build();
   onFrame(sync.takeReadings, () => void joined());
@@ -33,7 +34,6 @@ export function connect(): void {
   setInterval(() => void echo(), echoEvery);
   setInterval(() => void sync.loadReadiness(), 10_000);
   setInterval(sync.tidy, 60_000);
-  void sync.loadReadiness();
   document.addEventListener('visibilitychange', () => void echo());
 }
 
@@ -46,6 +46,7 @@ async function open(tries: number): Promise<void> {
   store.link.value = store.lastHeard.peek() ? 'reconnecting' : 'connecting';
   await new Promise((done) => setTimeout(done, pause(tries)));
   try {
+    await signedIn();
     await hub.start();
   } catch {
     return open(tries + 1);
@@ -68,6 +69,7 @@ async function joined(): Promise<void> {
     await Promise.allSettled([
       hub.invoke('JoinGroup', 'metrics'),
       hub.invoke('JoinGroup', 'topics'),
+      sync.loadReadiness(),
       sync.loadDevices(),
       sync.loadOrders(10 * 60_000),
       sync.loadReadings(),

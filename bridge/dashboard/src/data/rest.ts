@@ -14,6 +14,13 @@ export class Problem extends Error {
   }
 }
 
+let signedOut = (): void => {};
+
+/** Says what to do when the hub does not know who asks. */
+export function onSignedOut(what: () => void): void {
+  signedOut = what;
+}
+
 /** A whole address for a path of the hub. */
 export function address(path: string): string {
   return new URL(path, document.baseURI).href;
@@ -28,6 +35,7 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
   });
   const text = await response.text();
   const answer: unknown = text ? safely(text) : null;
+  if (response.status === 401) signedOut();
   if (!response.ok) throw problem(response, answer);
   return answer as T;
 }

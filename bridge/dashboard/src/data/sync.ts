@@ -4,7 +4,7 @@
 import { batch } from '@preact/signals';
 import type { Area, Delta, Device, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
 import * as store from './store';
-import { get, list, Problem } from './rest';
+import { address, get, list, Problem } from './rest';
 import { applyDelta } from '../model/delta';
 import { newer } from '../model/orders';
 import { byKey, extend, keyOf } from '../model/readings';
@@ -218,7 +218,8 @@ export function topics(news: TopicValue[]): void {
 /** Which parts of the hub work. */
 export async function loadReadiness(): Promise<void> {
   try {
-    const response = await fetch(new URL('readyz', document.baseURI), { signal: AbortSignal.timeout(5000) });
+    const response = await fetch(address('readyz'), { signal: AbortSignal.timeout(5000) });
+    if (response.status === 401) return; // nobody is signed in, which others find out
     store.readiness.value = (await response.json()) as Readiness; // 503 tells its parts too
   } catch {
     store.readiness.value = 'away';

@@ -7,6 +7,7 @@ import { text } from '../text';
 import { toasts } from './actions';
 import { found } from './find';
 import { Brand, Icon } from './icon';
+import { SignedIn } from './signin';
 import { theme, turn } from './theme';
 
 const places = [
@@ -74,6 +75,7 @@ export function Top() {
       <span class="sp" />
       <LivePill />
       <Clock />
+      <SignedIn />
       <button class="icon" data-testid="theme" aria-label={text.theme[theme.value]} title={text.theme[theme.value]} onClick={turn}><Icon name="theme" /></button>
     </header>
   );

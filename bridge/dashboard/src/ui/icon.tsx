@@ -7,6 +7,7 @@ const paths = {
   log: 'M5 2.5h10v15H5zM8 6.5h4M8 10h4M8 13.5h2',
   check: 'M4 10.5l4 4 8-9',
   cross: 'M5 5l10 10M15 5L5 15',
+  out: 'M8 3H3v14h5M8 10h9M14 7l3 3-3 3',
   theme: 'M10 3a7 7 0 100 14 7 7 0 000-14z',
 } as const;
 
