@@ -20,7 +20,9 @@ func Add(root *cobra.Command, env Env) {
 	root.AddCommand(
 		say(env), stop(env), queue(env), version(env),
 		group("area", "Areas", areaList(env)),
-		group("device", "Players and sensors", deviceList(env)),
+		group("device", "Players and sensors", deviceList(env), deviceEnrol(env), deviceRevoke(env)),
+		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
+		group("user", "People", userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
 		group("order", "Orders", orderShow(env)),
 		group("config", "The configuration", configCheck(env)),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 const (
@@ -62,6 +65,16 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"items":[{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","last_seen":"2026-11-21T10:00:00.000Z"}],"next":null}`)
 	case "GET /schedules":
 		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
+	case "POST /enrolments":
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}`)
+	case "DELETE /devices/gate-12/credential", "DELETE /tokens/ci":
+		w.WriteHeader(http.StatusNoContent)
+	case "GET /tokens":
+		fmt.Fprint(w, `{"items":[{"name":"ci","tenant":"default","roles":["operator"],"areas":["north","south"],"created_at":"2026-11-21T10:00:00.000Z","created_by":"ann","expires_at":null}],"next":null}`)
+	case "POST /tokens":
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"token":"tct_S3CRET","name":"ci","tenant":"default","roles":["operator"],"areas":["*"],"created_at":"2026-11-21T10:00:00.000Z","created_by":"ann","expires_at":null}`)
 	case "GET /areas/broken":
 		w.WriteHeader(http.StatusBadGateway)
 	default:
@@ -144,18 +157,31 @@ func TestCommands(t *testing.T) {
 			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 failed 2026-11-21T10:00:35.000Z\n", stderr: "tacet: failed: order o-7: no_device\n"},
 		"say as JSON": {args: []string{"say", "--area", "north", "--wait", "--json", "hello"}, end: "expired", exit: 1, stderr: "tacet: expired: order o-7: no_device\n",
 			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
-		"refused":          {args: []string{"say", "--area", "west", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area west; to.area: is not there\n"},
-		"not found":        {args: []string{"order", "show", "o-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/orders/o-9; to.area: is not there\n"},
-		"the hub's fault":  {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},
-		"no target":        {args: []string{"say", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
-		"two targets":      {args: []string{"say", "--area", "a", "--device", "d", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
-		"no text":          {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
-		"priority":         {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
-		"unknown flag":     {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
-		"unknown command":  {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},
-		"unknown below":    {args: []string{"area", "lst"}, exit: 2, stderr: "tacet: usage: unknown command \"lst\" of tacet area; did you mean list?\n"},
-		"no address":       {args: []string{"queue", "--url", "hub.local"}, exit: 2, stderr: "tacet: usage: \"hub.local\" is not the address of a hub, such as http://127.0.0.1:8080\n"},
-		"no token in file": {args: []string{"queue", "--token-file", "/nonexistent"}, exit: 2, stderr: "tacet: usage: --token-file: open /nonexistent: no such file or directory\n"},
+		"enrol as JSON": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--json"}, seen: `POST /api/v1/enrolments  {"area":"north","device":"gate-12"}`,
+			stdout: `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}` + "\n"},
+		"enrol nowhere": {args: []string{"device", "enrol", "gate-12"}, exit: 2, stderr: "tacet: usage: enrol needs --area\n"},
+		"revoke":        {args: []string{"device", "revoke", "gate-12"}, seen: "DELETE /api/v1/devices/gate-12/credential"},
+		"token create": {args: []string{"token", "create", "ci", "--role", "operator"}, stdout: "tct_S3CRET\n",
+			seen: `POST /api/v1/tokens  {"name":"ci","roles":["operator"]}`},
+		"token with all": {args: []string{"token", "create", "ci", "--role", "operator,viewer", "--area", "north", "--expires", "720h"}, stdout: "tct_S3CRET\n",
+			seen: `POST /api/v1/tokens  {"name":"ci","roles":["operator","viewer"],"areas":["north"],"expires":"720h"}`},
+		"token without role": {args: []string{"token", "create", "ci"}, exit: 2, stderr: "tacet: usage: create needs --role: viewer, announcer, operator or admin\n"},
+		"token delete":       {args: []string{"token", "delete", "ci"}, seen: "DELETE /api/v1/tokens/ci"},
+		"token list": {args: []string{"token", "list"},
+			stdout: "NAME ROLES AREAS TENANT CREATED_AT CREATED_BY EXPIRES_AT\nci operator north,south default 2026-11-21T10:00:00.000Z ann -\n"},
+		"hash of no password": {args: []string{"user", "hash"}, exit: 2, stderr: "tacet: usage: hash reads the password from standard input: say so with --stdin\n"},
+		"refused":             {args: []string{"say", "--area", "west", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area west; to.area: is not there\n"},
+		"not found":           {args: []string{"order", "show", "o-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/orders/o-9; to.area: is not there\n"},
+		"the hub's fault":     {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},
+		"no target":           {args: []string{"say", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
+		"two targets":         {args: []string{"say", "--area", "a", "--device", "d", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
+		"no text":             {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
+		"priority":            {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
+		"unknown flag":        {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
+		"unknown command":     {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},
+		"unknown below":       {args: []string{"area", "lst"}, exit: 2, stderr: "tacet: usage: unknown command \"lst\" of tacet area; did you mean list?\n"},
+		"no address":          {args: []string{"queue", "--url", "hub.local"}, exit: 2, stderr: "tacet: usage: \"hub.local\" is not the address of a hub, such as http://127.0.0.1:8080\n"},
+		"no token in file":    {args: []string{"queue", "--token-file", "/nonexistent"}, exit: 2, stderr: "tacet: usage: --token-file: open /nonexistent: no such file or directory\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -266,5 +292,34 @@ func TestHelp(t *testing.T) {
 		if exit, out, stderr := run(t, nil, args...); exit != 0 || !strings.Contains(out, "Usage:") || stderr != "" {
 			t.Errorf("%q: got %d, %q, %q", args, exit, out, stderr)
 		}
+	}
+}
+
+// TestEnrol: the code alone is on standard output, what to do with it beside.
+func TestEnrol(t *testing.T) {
+	srv := httptest.NewServer(&hub{})
+	defer srv.Close()
+	exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, "device", "enrol", "gate-12", "--area", "north")
+	want := "on the device, until 2026-11-21T10:15:00.000Z, once: tacet-device provision --hub " + srv.URL + " --code CODE\n"
+	if exit != 0 || stdout != "AAAA-BBBB\n" || stderr != want {
+		t.Errorf("got %d, %q, %q", exit, stdout, stderr)
+	}
+}
+
+// TestUserHash: what it prints is good for the password, without the line end.
+func TestUserHash(t *testing.T) {
+	root := &cobra.Command{Use: "tacet"}
+	Add(root, Env{Getenv: func(string) string { return "" }})
+	root.SetIn(strings.NewReader("hunter2 \n"))
+	var out, errs bytes.Buffer
+	if exit := Execute(t.Context(), root, []string{"user", "hash", "--stdin"}, &out, &errs); exit != 0 || errs.Len() > 0 {
+		t.Fatalf("exit %d, %q", exit, errs.String())
+	}
+	a, err := auth.New(auth.Config{Users: []auth.User{{Name: "ann", PasswordHash: strings.TrimSpace(out.String())}}}, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Password(t.Context(), "", "ann", "hunter2 "); err != nil {
+		t.Error(err)
 	}
 }

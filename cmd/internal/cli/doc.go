@@ -1,6 +1,6 @@
 // Package cli has the operator's commands of tacet: say, stop, queue, area,
-// device, schedule, order, config and version. All but the last two speak to a
-// running hub over its REST API.
+// device, schedule, order, token, user, config and version. All but the last
+// three speak to a running hub over its REST API.
 //
 // # Concepts
 //
@@ -14,7 +14,8 @@
 // of --token-file, else in TACET_TOKEN.
 //
 // A list is a table with its header first; --json prints the hub's answer as it
-// is.
+// is. A command that makes a secret (device enrol, token create, user hash)
+// prints it alone on standard output, so that a script can take it.
 //
 // # What it does not do
 //

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/broker/auth"
+)
+
+// enrolment is an enrolment as the hub answers it.
+type enrolment struct {
+	Code      string `json:"code"`
+	ExpiresAt string `json:"expires_at"`
+}
+
+// deviceEnrol prints the code that a device trades for its own credential. The
+// code alone is on standard output; what to do with it is said beside it.
+func deviceEnrol(env Env) *cobra.Command {
+	var f hubFlags
+	var in string
+	c := &cobra.Command{Use: "enrol DEVICE --area AREA", Short: "Make a code by which a new device gets its own credential, once", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		if in == "" {
+			return Usagef("enrol needs --area")
+		}
+		hub, err := f.client(env)
+		if err != nil {
+			return err
+		}
+		body, err := hub.do(c.Context(), "POST", "/enrolments", map[string]string{"device": args[0], "area": in})
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(c, body)
+		}
+		var made enrolment
+		if err := decode(body, &made); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "on the device, until %s, once: tacet-device provision --hub %s --code CODE\n", printable(made.ExpiresAt), printable(hub.base))
+		_, err = fmt.Fprintln(c.OutOrStdout(), printable(made.Code))
+		return err
+	}}
+	f.register(c)
+	c.Flags().StringVar(&in, "area", "", "id of the area that the device is in")
+	return c
+}
+
+// deviceRevoke takes a device's credential away.
+func deviceRevoke(env Env) *cobra.Command {
+	return remove(env, "revoke DEVICE", "Take a device's credential away; its connections are closed", func(d string) string { return "/devices/" + url.PathEscape(d) + "/credential" })
+}
+
+func tokenDelete(env Env) *cobra.Command {
+	return remove(env, "delete NAME", "Take a token back; its connections are closed", func(name string) string { return "/tokens/" + url.PathEscape(name) })
+}
+
+// remove is a command that deletes what its argument names.
+func remove(env Env, use, short string, path func(name string) string) *cobra.Command {
+	var f hubFlags
+	c := &cobra.Command{Use: use, Short: short, Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		hub, err := f.client(env)
+		if err != nil {
+			return err
+		}
+		_, err = hub.do(c.Context(), "DELETE", path(args[0]), nil)
+		return err
+	}}
+	f.register(c)
+	return c
+}
+
+// token is a token as the hub answers it.
+type token struct {
+	Name      string   `json:"name"`
+	Token     string   `json:"token"` // where it was just made
+	Tenant    string   `json:"tenant"`
+	Roles     []string `json:"roles"`
+	Areas     []string `json:"areas"`
+	CreatedAt *string  `json:"created_at"`
+	CreatedBy string   `json:"created_by"`
+	ExpiresAt *string  `json:"expires_at"`
+}
+
+// tokenCreate prints a new token, which the hub shows this once.
+func tokenCreate(env Env) *cobra.Command {
+	var f hubFlags
+	var body struct {
+		Name    string   `json:"name"`
+		Roles   []string `json:"roles"`
+		Areas   []string `json:"areas,omitempty"`
+		Expires string   `json:"expires,omitempty"`
+	}
+	c := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make a token for a program; it is shown once", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		if body.Name = args[0]; len(body.Roles) == 0 {
+			return Usagef("create needs --role: viewer, announcer, operator or admin")
+		}
+		hub, err := f.client(env)
+		if err != nil {
+			return err
+		}
+		answer, err := hub.do(c.Context(), "POST", "/tokens", body)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(c, answer)
+		}
+		var made token
+		if err := decode(answer, &made); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), printable(made.Token))
+		return err
+	}}
+	f.register(c)
+	c.Flags().StringSliceVar(&body.Roles, "role", nil, "viewer, announcer, operator or admin")
+	c.Flags().StringSliceVar(&body.Areas, "area", nil, "ids of the areas in which it counts (default all)")
+	c.Flags().StringVar(&body.Expires, "expires", "", "how long it is good, such as 720h (default for ever)")
+	return c
+}
+
+func tokenList(env Env) *cobra.Command {
+	header := []string{"NAME", "ROLES", "AREAS", "TENANT", "CREATED_AT", "CREATED_BY", "EXPIRES_AT"}
+	return list(env, "list", "Show the tokens, without what they are", "/tokens", header, func(t token) []string {
+		return []string{t.Name, texts(t.Roles), texts(t.Areas), t.Tenant, text(t.CreatedAt), t.CreatedBy, text(t.ExpiresAt)}
+	})
+}
+
+// maxPassword bounds what is read of a password, in bytes.
+const maxPassword = 1024
+
+// userHash makes the password hash of a user or a device for the configuration.
+// The password comes by standard input alone: arguments are seen by everybody
+// on the machine.
+func userHash(Env) *cobra.Command {
+	var stdin bool
+	c := &cobra.Command{Use: "hash --stdin", Short: "Read a password and print its hash for the configuration", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		if !stdin {
+			return Usagef("hash reads the password from standard input: say so with --stdin")
+		}
+		password, err := io.ReadAll(io.LimitReader(c.InOrStdin(), maxPassword+1))
+		if err != nil {
+			return err
+		}
+		password = bytes.TrimRight(password, "\r\n")
+		if len(password) == 0 || len(password) > maxPassword {
+			return Usagef("a password has 1 to %d bytes", maxPassword)
+		}
+		hash, err := auth.HashPassword(password)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), hash)
+		return err
+	}}
+	c.Flags().BoolVar(&stdin, "stdin", false, "read the password from standard input")
+	return c
+}
