@@ -17,6 +17,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/gorilla/websocket"
 
+	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/brokertest"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
@@ -201,6 +202,7 @@ func TestCertificatesThatCannotBeUsed(t *testing.T) {
 func TestMutualTLSOfTheHub(t *testing.T) {
 	_, r, ca, _ := encrypted(t, func(c *conf.Config) {
 		c.MQTT.TLS.ClientCAFile = strings.Replace(c.MQTT.TLS.CertFile, "hub.pem", "ca.pem", 1)
+		c.Auth.Devices = []conf.Principal{{Name: "gate-1", Tenant: auth.DefaultTenant, Area: "north"}}
 	})
 	url := "ssl://" + strings.TrimPrefix(*r.MQTTS, "mqtts://")
 	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("gate-1").SetTLSConfig(&tls.Config{RootCAs: ca.Pool}).SetConnectRetry(false))

@@ -174,7 +174,7 @@ func (h *Hub) listen() (err error) {
 
 // brokerConfig is what the configuration says of the broker.
 func (h *Hub) brokerConfig() broker.Config {
-	c := broker.Config{Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes}
+	c := broker.Config{Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes, Auth: h.auth}
 	if h.mqttTLS != nil {
 		c.TLSAddr, c.TLS = h.cfg.MQTT.TLS.Addr, h.mqttTLS.config()
 	}
