@@ -29,6 +29,7 @@ type Broker struct {
 	cfg    Config
 	log    *slog.Logger
 	server *mqtt.Server
+	hook   *hook
 	own    *mqtt.Client // publishes what the hub says, and wills
 
 	half     *halfOpen
@@ -78,9 +79,10 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
 	b.watchRights()
 	b.server = mqtt.New(b.options())
+	b.hook = &hook{b: b}
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
 	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
-	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
+	if err := b.server.AddHook(b.hook, nil); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	return b, nil

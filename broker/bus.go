@@ -175,16 +175,21 @@ func (b *Broker) Retained(filter string, most int) []area.Message {
 	return out
 }
 
-// scan reads the library's retained messages, those of the level above "#"
-// included, which the library leaves out (row 22).
+// scan reads what is retained for the hub: not what belongs to a tenant.
 func (b *Broker) scan(filter string) []packets.Packet {
+	return slices.DeleteFunc(b.match(filter), func(pk packets.Packet) bool {
+		return b.foreign(pk.TopicName) || !b.mayServe(pk)
+	})
+}
+
+// match reads the library's retained messages, those of the level above "#"
+// included, which the library leaves out (row 22).
+func (b *Broker) match(filter string) []packets.Packet {
 	b.retained.RLock()
 	defer b.retained.RUnlock()
 	found := b.server.Topics.Messages(filter)
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
 		found = append(found, b.server.Topics.Messages(parent)...)
 	}
-	return slices.DeleteFunc(found, func(pk packets.Packet) bool {
-		return !area.MatchFilter(filter, pk.TopicName) || b.foreign(pk.TopicName) || !b.mayServe(pk)
-	})
+	return slices.DeleteFunc(found, func(pk packets.Packet) bool { return !area.MatchFilter(filter, pk.TopicName) })
 }

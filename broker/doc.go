@@ -30,6 +30,13 @@
 // hub's own publications to a topic must all come from one goroutine, as the
 // arbiter's for an area do.
 //
+// The queue of a client that was away comes in the order of publication, before
+// what is published after it is back. A message of QoS 1 or 2 that has to wait
+// (window.go) does not hold up those of QoS 0, so publish what must stay in order
+// at one QoS. Retained messages come as fast as a client takes them, and what is
+// published meanwhile may come between them; each shows what is retained when it
+// is sent. A shared subscription has no order over its members.
+//
 // For one client id the order of events is: [ConnEvent] up, its messages, its
 // will if it left without a goodbye, [ConnEvent] down, then the next
 // connection's up. A will with a delay comes later. Where a connection does not
@@ -75,8 +82,5 @@
 //
 // # What it does not do
 //
-// It keeps nothing on disk. CONNACK does not name the largest packet. More than 8,192 retained messages, or more than
-// MaxOutputBytes that the client does not read meanwhile, do not reach a client
-// that subscribes to all of them at once. A filter "x/+/#" does not match "x/y"
-// for a client live; "x/y/#" does match "x/y".
+// It keeps nothing on disk. CONNACK does not name the largest packet.
 package broker

@@ -31,7 +31,7 @@ func (h *hook) Provides(event byte) bool {
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck,
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
-		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe,
+		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnSelectSubscribers,
 		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
 		return true
 	}

@@ -33,6 +33,7 @@ type link struct {
 	mu       sync.Mutex // guards the way out, and is held while packets take it
 	window   window
 	held     held
+	runs     []*retainedRun
 	added    []added // to SUBSCRIBE and UNSUBSCRIBE packets not answered yet
 	welcomed bool    // CONNACK is on its way
 	pumping  bool    // somebody is sending what waited
@@ -41,22 +42,20 @@ type link struct {
 	expiry   *time.Timer          // nil: the proof of who it is does not run out
 	tls      *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
 	id       string
-	alive    time.Duration          // silence after which the client is lost; 0: none
-	will     *will                  // nil: none
-	goodbye  bool                   // DISCONNECT has come
-	keepWill bool                   // and does not call off the will
-	lost     bool                   // nothing came in time
-	refused  bool                   // CONNECT was, and that has been counted
-	seated   bool                   // counted by seats
-	sizes    packetSizes            // of what is read
-	large    bool                   // a packet over the limit begins next
-	inherits bool                   // a session of an earlier connection
-	queued   int                    // and so many messages with it
-	up       bool                   // the session is established
-	tag      packets.Subscriptions  // what its messages carry: see tagOf
-	fresh    []bool                 // of the SUBSCRIBE in hand: which filters are new
-	parents  []packets.Subscription // and which want the level above their "#"
-	scanning bool                   // holds the retained lock for reading
+	alive    time.Duration         // silence after which the client is lost; 0: none
+	will     *will                 // nil: none
+	goodbye  bool                  // DISCONNECT has come
+	keepWill bool                  // and does not call off the will
+	lost     bool                  // nothing came in time
+	refused  bool                  // CONNECT was, and that has been counted
+	seated   bool                  // counted by seats
+	sizes    packetSizes           // of what is read
+	large    bool                  // a packet over the limit begins next
+	inherits bool                  // a session of an earlier connection
+	queued   int                   // and so many messages with it
+	up       bool                  // the session is established
+	tag      packets.Subscriptions // what its messages carry: see tagOf
+	wanted   []bool                // of the SUBSCRIBE in hand: which filters want retained messages
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {

@@ -23,15 +23,11 @@ func (b *Broker) session(l *link) (err error) {
 func (b *Broker) panicked(l *link, p any) error {
 	b.count.panics.Add(1)
 	b.log.Error("panic on a connection, which is closed", "device", l.id, "conn", l.addr, "err", fmt.Sprintf("%v\n%s", p, debug.Stack()))
-	if l.scanning {
-		l.scanning = false
-		b.retained.RUnlock()
-	}
 	cl := l.client.Load()
 	if cl != nil && l.up {
 		cl.Stop(packets.ErrMalformedPacket)
 		expire := endsWithConnection(cl)
-		(&hook{b: b}).OnDisconnect(cl, packets.ErrMalformedPacket, expire)
+		b.hook.OnDisconnect(cl, packets.ErrMalformedPacket, expire)
 		b.forget(cl)
 	}
 	return fmt.Errorf("panic: %v", p)

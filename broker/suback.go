@@ -12,6 +12,9 @@ type added struct {
 // addedTo notes that the answer to the packet in hand has so many codes too
 // many. It is called on the connection's goroutine, before the answer.
 func (l *link) addedTo(id uint16, count int) {
+	if count == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.added = append(l.added, added{id, count})

@@ -162,49 +162,67 @@ func (l *link) stillQueued(id uint16) bool {
 // with a message: the next may go.
 func (l *link) acked(id uint16) {
 	l.mu.Lock()
-	more := l.window.forget(id)
+	l.window.forget(id)
+	more := l.waits()
 	l.mu.Unlock()
 	if more {
 		l.pump()
 	}
 }
 
+// drained is called when what waited for the peer is out.
+func (l *link) drained() {
+	l.mu.Lock()
+	more := l.waits()
+	l.mu.Unlock()
+	if more {
+		l.pump()
+	}
+}
+
+func (l *link) waits() bool { return l.window.busy() || len(l.runs) > 0 }
+
+// turn is what pump sends next: a message of the queue, or one that is retained.
+type turn struct {
+	id    uint16
+	run   *retainedRun
+	topic string
+}
+
 // pump sends the messages whose turn has come. One sends at a time, so that
 // they stay in order: where it is running already it goes on for this call too.
 func (l *link) pump() {
 	cl := l.client.Load()
-	for id, ok := l.next(true); ok; id, ok = l.next(false) {
-		pk, queued := cl.State.Inflight.Get(id)
+	for t, ok := l.next(true); ok; t, ok = l.next(false) {
+		if t.run != nil {
+			l.b.writeRetained(cl, t.run.sub, t.topic)
+			continue
+		}
+		pk, queued := cl.State.Inflight.Get(t.id)
 		pk.FixedHeader.Dup = false // see windowed
 		if queued && pk.FixedHeader.Type == packets.Publish && cl.WritePacket(pk) == nil {
 			continue
 		}
 		l.mu.Lock() // it has expired, or does not fit the client
-		l.window.forget(id)
+		l.window.forget(t.id)
 		l.mu.Unlock()
 	}
 }
 
-// next answers the next message for pump, which is on its first or a further
-// turn.
-func (l *link) next(first bool) (id uint16, ok bool) {
+// next answers the next turn for pump, which is on its first or a further one.
+func (l *link) next(first bool) (t turn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if first && l.pumping {
-		return 0, false
+		return turn{}, false
 	}
-	id, l.pumping = l.window.call(l.welcomed && l.out.hasRoom())
-	return id, l.pumping
-}
-
-// drained is called when what waited for the peer is out.
-func (l *link) drained() {
-	l.mu.Lock()
-	waits := l.window.busy()
-	l.mu.Unlock()
-	if waits {
-		l.pump()
+	room := l.welcomed && l.out.hasRoom()
+	if t.id, ok = l.window.call(room); !ok && room && l.window.idle() {
+		t.run, t.topic = l.nextRetained()
+		ok = t.run != nil
 	}
+	l.pumping = ok && !l.out.isClosed()
+	return t, l.pumping
 }
 
 // replay sends the queue of the session, in the order in which its messages

@@ -128,6 +128,11 @@ func (w *window) busy() bool { return w.first < len(w.waiting) || w.called > 0 }
 
 func (w *window) fits(most int) bool { return w.open < most }
 
+// idle tells whether nothing waits, and there is place for more that can wait.
+func (w *window) idle() bool {
+	return !w.replaying && !w.busy() && w.fits(min(w.most, replayWindow))
+}
+
 // call answers the next message whose turn it is. It is to be sent now; if that
 // cannot be, forget it.
 func (w *window) call(room bool) (id uint16, ok bool) {
@@ -150,11 +155,11 @@ func (w *window) call(room bool) (id uint16, ok bool) {
 }
 
 // forget is called when a message has been acknowledged, or is not to be sent
-// after all. It tells whether another may have its turn now.
-func (w *window) forget(id uint16) (more bool) {
+// after all.
+func (w *window) forget(id uint16) {
 	st, ok := w.ids[id]
 	if !ok || st&idWaiting != 0 {
-		return false
+		return
 	}
 	if st&idCalled != 0 {
 		w.called--
@@ -163,7 +168,6 @@ func (w *window) forget(id uint16) (more bool) {
 		w.open--
 	}
 	delete(w.ids, id)
-	return w.first < len(w.waiting)
 }
 
 // sentBefore tells whether a message that passes is one that the client may
