@@ -20,11 +20,6 @@ import (
 
 var silent = slog.New(slog.DiscardHandler)
 
-// hashOf is the hash of a password, at a cost that tests can pay.
-func hashOf(password string) string {
-	return cheapHash(password)
-}
-
 // site is a configuration of one of each.
 func site() auth.Config {
 	return auth.Config{

@@ -21,7 +21,6 @@ type Authority struct {
 	slow    *slow
 	hashing hashing
 	checked checked
-	decoy   phc // verified for names that nobody has
 	count   counters
 
 	changing sync.Mutex // one change at a time, its write to the store included; taken before mu, never while it is held
@@ -29,6 +28,7 @@ type Authority struct {
 	mu       sync.RWMutex
 	revision uint64
 	config   Config
+	decoy    phc                  // verified for names that nobody has
 	stored   map[string]*record   // by name: enrolled devices, API tokens
 	by       map[string]*record   // by name: those, and over them the configured ones
 	tokens   map[string]*record   // by the hash of the token
@@ -83,7 +83,7 @@ func New(cfg Config, store Table, now func() time.Time, log *slog.Logger) (*Auth
 		now = time.Now
 	}
 	a := &Authority{
-		store: store, now: now, log: log, slow: newSlow(), hashing: newHashing(), checked: newChecked(), decoy: newDecoy(),
+		store: store, now: now, log: log, slow: newSlow(), hashing: newHashing(), checked: newChecked(),
 		stored: map[string]*record{}, tokens: map[string]*record{}, pending: map[string]enrolment{},
 		watchers: map[uint64]func(Revoked){},
 	}
@@ -144,7 +144,7 @@ func (a *Authority) reload(cfg Config) ([]Revoked, error) {
 		return nil, err
 	}
 	before := a.by
-	a.config, a.issuers = cfg, issuers.now
+	a.config, a.issuers, a.decoy = cfg, issuers.now, newDecoy(configured)
 	a.by = configured
 	for name, r := range a.stored {
 		if a.by[name] == nil {

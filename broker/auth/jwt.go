@@ -109,6 +109,8 @@ func (a *Authority) bearer(ctx context.Context, raw string) (Principal, error) {
 		return Principal{}, errToken
 	case strings.HasPrefix(raw, tokenPrefix):
 		return a.token(raw)
+	case !compact(raw):
+		return Principal{}, errToken
 	}
 	var by *issuer
 	claims := jwt.MapClaims{}
@@ -123,6 +125,22 @@ func (a *Authority) bearer(ctx context.Context, raw string) (Principal, error) {
 		return Principal{}, errToken
 	}
 	return a.claimed(by, claims)
+}
+
+// compact tells whether a token has the letters of three parts in base64url and
+// no others: a decoder would pass over line feeds.
+func compact(raw string) bool {
+	dots := 0
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c == '.':
+			dots++
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_':
+		default:
+			return false
+		}
+	}
+	return dots == 2
 }
 
 // jwtParser checks form and signature. The claims are checked by us: all of

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,7 +64,7 @@ func (a *Authority) check(ctx context.Context, source, name string, r *record, p
 	if r != nil && r.secret != "" && r.principal.Kind == KindDevice {
 		return hmac.Equal([]byte(r.secret), []byte(digest(password))), nil
 	}
-	hash, known := a.decoy, r != nil && r.phc != ""
+	hash, known := a.decoyHash(), r != nil && r.phc != ""
 	key := checkedKey{}
 	if known {
 		hash = r.hash
@@ -125,9 +126,22 @@ func digest(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// newDecoy is a hash that no password fits, of the cost of a real one.
-func newDecoy() phc {
+func (a *Authority) decoyHash() phc {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.decoy
+}
+
+// newDecoy is a hash that no password fits, of the cost of a configured one: of
+// the first by name, since a site makes all of its hashes alike.
+func newDecoy(configured map[string]*record) phc {
 	h := phc{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: make([]byte, saltSize), key: make([]byte, keySize)}
+	for _, name := range slices.Sorted(maps.Keys(configured)) {
+		if r := configured[name]; r.phc != "" {
+			h.memory, h.passes, h.lanes = r.hash.memory, r.hash.passes, r.hash.lanes
+			break
+		}
+	}
 	_, _ = rand.Read(h.salt) // never fails: package crypto/rand
 	_, _ = rand.Read(h.key)
 	return h

@@ -65,7 +65,7 @@ func (h phc) verify(password []byte) bool {
 // than 256 MiB and 16 passes; what it says in errors never shows the hash.
 func parsePHC(text string) (phc, error) {
 	part := strings.Split(text, "$")
-	if len(part) != 6 || part[0] != "" || part[1] != "argon2id" {
+	if len(part) != 6 || strings.ContainsAny(text, "\r\n") || part[0] != "" || part[1] != "argon2id" {
 		return phc{}, errors.New("is not an argon2id hash in PHC form ($argon2id$v=19$m=…,t=…,p=…$salt$hash)")
 	}
 	if part[2] != fmt.Sprintf("v=%d", argon2.Version) {
