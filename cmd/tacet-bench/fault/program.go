@@ -1,0 +1,40 @@
+package fault
+
+import (
+	"context"
+
+	"github.com/tacet-hub/tacet/cmd/tacet-bench/servers"
+)
+
+// Settings are the same for every program.
+type Settings struct {
+	Kind     servers.Kind
+	Program  string // of the hub: what [servers.Build] has built
+	Dir      string // where directories of the program's own are made; it must exist
+	Rounds   int
+	Retained int                              // messages that are there all the time, in whole thousands
+	Sessions int                              // sessions that are there all the time
+	Say      func(format string, args ...any) // what broke, in words
+}
+
+// Program is one kind of fault.
+type Program struct {
+	Name  string
+	Short string
+	Kinds []servers.Kind // whom it is for, the hub first
+	// Run does it to one server. Its error is that it could not be done, or that
+	// the server could not be brought to serve.
+	Run func(context.Context, Settings) ([]Figure, error)
+}
+
+// Programs are all of them.
+func Programs() []Program {
+	keep := []servers.Kind{servers.Hub, servers.MochiBolt, servers.Autosave}
+	return []Program{
+		{"kill", "kill -9 at random moments under load, every fifth time again while starting", keep, Kill},
+	}
+}
+
+func (s Settings) spec(dir string) servers.Spec {
+	return servers.Spec{Kind: s.Kind, Dir: dir, Program: s.Program}
+}
