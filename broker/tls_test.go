@@ -51,6 +51,8 @@ func secureRaw(t testing.TB, b *broker.Broker, cfg *tls.Config, version byte) *r
 
 func TestTLSVersions(t *testing.T) {
 	b, ca := withTLS(t)
+	w := b.Watch(0)
+	defer w.Close()
 	for name, c := range map[string]struct {
 		version uint16
 		ok      bool
@@ -76,6 +78,9 @@ func TestTLSVersions(t *testing.T) {
 	}
 	_, _ = plain.Write([]byte("\x10\x12\x00\x04MQTT\x05\x02\x00\x0a\x00\x00\x05north"))
 	newRaw(t, plain, 5).closed()
+	for told := 0; told < 3; {
+		told += expectNotice(t, w, broker.RefusedConnect, "tls", "").N
+	}
 	if n := b.Stats().TLSFailures; n != 3 {
 		t.Errorf("%d handshakes failed, want 3", n)
 	}

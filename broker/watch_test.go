@@ -50,7 +50,9 @@ func TestNoticesOfALife(t *testing.T) {
 		w := b.Watch(0)
 		defer w.Close()
 		r := dial(t, b, 5, "gate-1")
+		synctest.Wait()
 		again := dial(t, b, 5, "gate-1")
+		synctest.Wait()
 		r.closed()
 		again.send(publishPacket("tacet/area/north/busy", "x", 1, 1))
 		again.expect(packets.Puback)
@@ -201,6 +203,7 @@ func TestWatcherIsBounded(t *testing.T) {
 		w := b.Watch(3)
 		defer w.Close()
 		r := dial(t, b, 4, "gate-1")
+		synctest.Wait()
 		for i := range 1000 {
 			r.send(publishPacket("tacet/area/north/busy", "x", 1, uint16(i+1)))
 			r.expect(packets.Puback)
@@ -211,8 +214,8 @@ func TestWatcherIsBounded(t *testing.T) {
 		}
 		for i := range 10 {
 			dial(t, b, 4, fmt.Sprint("other-", i))
+			synctest.Wait()
 		}
-		synctest.Wait()
 		var got []string
 		for range 3 {
 			got = append(got, next(t, w).Client)
