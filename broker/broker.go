@@ -38,6 +38,8 @@ type Broker struct {
 	events   events
 	watchers watchers
 	seats    seats
+	holdings holdings
+	backlogs backlogs
 	gates    gates
 	lines    limiter
 	barrier  barrier
@@ -80,6 +82,10 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	b.watchRights()
 	b.server = mqtt.New(b.options())
 	b.hook = &hook{b: b}
+	b.holdings = holdings{
+		topics: b.cfg.MaxRetained, ownBytes: b.cfg.MaxRetainedBytes, allBytes: b.cfg.MaxRetainedTotal,
+		ownerOf: b.ownerOf, tree: b.server.Topics.Retained,
+	}
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
 	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
 	if err := b.server.AddHook(b.hook, nil); err != nil {

@@ -54,6 +54,25 @@ type Config struct {
 	MaxTopicBytes    int // length of a topic or filter of a client; 0: 512
 	MaxSubscriptions int // filters of one client; a further one is refused; 0: 1000
 
+	// Retained messages. Bytes are those of topic, payload and properties. One
+	// client is one principal where clients show who they are, else one client
+	// id. What is over a limit is refused: with reason 0x97 (quota exceeded) in
+	// MQTT 5; in 3.1.1, which has no such answer, it is acknowledged, dropped and
+	// counted. What takes the place of as much is always taken.
+	MaxRetained      int   // topics of one client; 0: 100,000
+	MaxRetainedBytes int64 // of one client; 0: 64 MiB
+	MaxRetainedTotal int64 // bytes of all, the hub's included, which is never refused; 0: 256 MiB
+
+	// MaxRate is how many packets (PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ) one
+	// client may send in a second, 10 or more, and as many at once after a pause.
+	// A client that sends more is read more slowly: nothing is lost. 0: no limit.
+	MaxRate int
+
+	// MaxQueueBytes bounds the bytes of what MaxQueue bounds the number of: topic,
+	// payload and properties; over it the newest is dropped and counted. 64 KiB or
+	// more; 0: 64 MiB.
+	MaxQueueBytes int64
+
 	// MaxQueue is how many QoS 1 and 2 messages one client may have
 	// unacknowledged, or waiting while it is away; a further one is dropped
 	// for it, and counted. 1 to 65535; 0: 8192. Below the number of retained
@@ -80,7 +99,11 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxTopicLevels, 16)
 	set(&c.MaxTopicBytes, 512)
 	set(&c.MaxSubscriptions, 1000)
+	set(&c.MaxRetained, 100_000)
+	set(&c.MaxRetainedBytes, 64<<20)
+	set(&c.MaxRetainedTotal, 256<<20)
 	set(&c.MaxQueue, 8192)
+	set(&c.MaxQueueBytes, 64<<20)
 	set(&c.SessionExpiry, 7*24*time.Hour)
 	return c
 }
@@ -113,6 +136,18 @@ func (c Config) Validate() error {
 	in("MaxTopicBytes", c.MaxTopicBytes, 64, 65535)
 	in("MaxSubscriptions", c.MaxSubscriptions, 1, 1<<20)
 	in("MaxQueue", c.MaxQueue, 1, math.MaxUint16)
+	in("MaxRetained", c.MaxRetained, 1, math.MaxInt32)
+	if c.MaxRate != 0 {
+		in("MaxRate", c.MaxRate, 10, math.MaxInt32)
+	}
+	atLeast := func(name string, v, least int64) {
+		if v < least {
+			faults = append(faults, fmt.Errorf("%s %d is not %d or more", name, v, least))
+		}
+	}
+	atLeast("MaxRetainedBytes", c.MaxRetainedBytes, 1)
+	atLeast("MaxRetainedTotal", c.MaxRetainedTotal, 1)
+	atLeast("MaxQueueBytes", c.MaxQueueBytes, 64<<10)
 	for i, p := range c.ProxyFrom {
 		if !p.IsValid() {
 			faults = append(faults, fmt.Errorf("ProxyFrom[%d] is no network", i))

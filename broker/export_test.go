@@ -1,6 +1,10 @@
 package broker
 
-import "net"
+import (
+	"net"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
 
 // SetListener makes the broker serve a listener of the test's.
 func (b *Broker) SetListener(ln net.Listener) { b.doors = []door{{ln: ln, proxied: true}} }
@@ -20,4 +24,11 @@ func (b *Broker) PeerName(client string) string {
 		return ""
 	}
 	return l.tls.PeerCertificates[0].Subject.CommonName
+}
+
+// Restore puts a retained message where a store would put it at the start.
+func (b *Broker) Restore(topic, payload, origin string) {
+	b.server.Topics.RetainMessage(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: true}, TopicName: topic, Payload: []byte(payload), Origin: origin,
+	})
 }

@@ -32,7 +32,7 @@ func (h *hook) Provides(event byte) bool {
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
 		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnSelectSubscribers,
-		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
+		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnRetainedExpired, mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
 		return true
 	}
 	return false
@@ -128,6 +128,7 @@ func connack3(code packets.Code) packets.Code {
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	l := linkOf(cl)
 	h.b.half.remove(l)
+	h.b.backlogs.by.Delete(l.id)
 	l.client.Store(cl)
 	h.b.takeOver(l)
 	h.b.prune(l)
@@ -170,6 +171,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		h.b.cut(linkOf(cl), Closed, code)
 		return pk, packets.ErrRejectPacket
 	}
+	linkOf(cl).brake.pass(pk.FixedHeader.Type)
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		return h.readPublish(cl, pk)
@@ -269,21 +271,38 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			return pk, packets.ErrRejectPacket
 		}
 	}
-	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see link.replay
 	if pk.FixedHeader.Retain {
-		h.b.retained.Lock()
+		if why := h.b.retain(pk.Origin, &pk); why != noReason {
+			if !cl.Net.Inline {
+				h.b.answer(cl, pk, overQuota(why))
+				return pk, packets.ErrRejectPacket
+			}
+			pk.FixedHeader.Retain = false // a will, whose client is gone: those who listen still hear it
+		}
 	}
+	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see link.replay
 	return pk, nil
 }
 
 // OnRetainMessage is called after a retained message was put into the tree.
 func (h *hook) OnRetainMessage(*mqtt.Client, packets.Packet, int64) { h.b.retained.Unlock() }
 
+// OnRetainedExpired is called after a retained message has gone by itself.
+func (h *hook) OnRetainedExpired(string) { h.b.holdings.tooHigh.Store(true) }
+
 // OnPublishDropped counts a message that did not fit into the queue of a
 // client.
 func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	h.b.refuse(Dropped, whyPending, cl.ID, "")
 	h.b.warn("message dropped for a client that does not keep up", "device", cl.ID, "topic", pk.TopicName)
+}
+
+// OnQosPublish bounds what waits for a client, which the library does by count
+// alone (row 19).
+func (h *hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) {
+	if pk.FixedHeader.Type == packets.Publish {
+		h.b.queued(cl, &pk)
+	}
 }
 
 // OnPacketIDExhausted tells of a client that acknowledges nothing.

@@ -14,19 +14,20 @@ import (
 // library must not: that would overrun its queue (row 21).
 func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	l := linkOf(cl)
-	held := cl.State.Subscriptions.Len()
-	l.wanted = make([]bool, len(pk.Filters))
+	held := asked(cl)
+	l.wanted, l.over = make([]bool, len(pk.Filters)), nil
 	for i := range pk.Filters {
 		sub := &pk.Filters[i]
 		have, old := cl.State.Subscriptions.Get(sub.Filter)
-		if old = old && !isDerived(have); !old {
+		old = old && !isDerived(have)
+		switch {
+		case !h.b.validFilter(l.bare(sub.Filter)):
+			h.refuseFilter(cl, sub, whyTopic)
+		case !old && held >= h.b.cfg.MaxSubscriptions:
+			h.refuseFilter(cl, sub, whySubscriptions)
+			l.over = append(l.over, i)
+		case !old:
 			held++
-		}
-		if !h.b.validFilter(l.bare(sub.Filter)) || !old && held > h.b.cfg.MaxSubscriptions {
-			h.b.count.refusedFilters.Add(1)
-			h.b.refuse(RefusedFilter, whyTopic, cl.ID, "")
-			h.b.warn("subscription refused", "device", cl.ID)
-			sub.Filter = ""
 		}
 		l.wanted[i] = wantsRetained(*sub, old)
 		sub.RetainHandling = retainNever
@@ -37,10 +38,32 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	return pk
 }
 
+// asked is how many filters a client holds, without those that we have added.
+func asked(cl *mqtt.Client) (n int) {
+	for _, sub := range cl.State.Subscriptions.GetAll() {
+		if !isDerived(sub) {
+			n++
+		}
+	}
+	return n
+}
+
+func (h *hook) refuseFilter(cl *mqtt.Client, sub *packets.Subscription, why reason) {
+	sub.Filter = ""
+	h.b.count.refusedFilters.Add(1)
+	h.b.refuse(RefusedFilter, why, cl.ID, "")
+	h.b.warn("subscription refused", "device", cl.ID, "rule", why.String())
+}
+
 // OnSubscribed is called before SUBACK.
 func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	l := linkOf(cl)
 	h.b.hangUpDeaf(cl, l)
+	for _, i := range l.over {
+		if cl.Properties.ProtocolVersion == 5 {
+			codes[i] = packets.ErrQuotaExceeded.Code // the library knows only that it found nothing
+		}
+	}
 	for i := range l.wanted {
 		l.wanted[i] = l.wanted[i] && codes[i] <= packets.CodeGrantedQos2.Code
 	}

@@ -30,6 +30,8 @@ type link struct {
 	client  atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
 	who     atomic.Pointer[identity]    // from CONNECT on; nil in open mode
 
+	backlog backlog // what waits for the client
+
 	mu       sync.Mutex // guards the way out, and is held while packets take it
 	window   window
 	held     held
@@ -56,11 +58,14 @@ type link struct {
 	up       bool                  // the session is established
 	tag      packets.Subscriptions // what its messages carry: see tagOf
 	wanted   []bool                // of the SUBSCRIBE in hand: which filters want retained messages
+	over     []int                 // and which there was no room for
+	brake    brake                 // of what is read
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
 	l.host, l.sizes = host(l.addr), packetSizes{most: b.cfg.MaxConnectBytes, later: b.cfg.MaxPacketBytes}
+	l.brake = brake{b: b, l: l, rate: b.cfg.MaxRate}
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start:   b.work.Go,

@@ -117,6 +117,7 @@ func endsWithConnection(cl *mqtt.Client) bool {
 func (b *Broker) endSession(cl *mqtt.Client) {
 	cl.ClearInflights()
 	b.server.UnsubscribeClient(cl)
+	b.backlogs.by.Delete(cl.ID)
 }
 
 // adopt tells l what of its session's queue the client may have seen, before

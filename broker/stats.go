@@ -25,6 +25,7 @@ type Stats struct {
 
 	Refused       map[string]uint64 // connections, messages and subscriptions refused, by reason
 	Dropped       map[string]uint64 // messages that a client missed, by reason; "slow" counts clients
+	Braked        int64             // times that a client was held since it sent faster than MaxRate
 	NoticesMissed int64             // notices that watchers did not read in time
 
 	RefusedMessages   int64 // publications on topics that only the hub writes, or that the client has no right to
@@ -39,6 +40,7 @@ type Stats struct {
 	Received, Sent           int64 // messages, our own included
 	BytesReceived, BytesSent int64 // of MQTT packets
 	Retained                 int64 // retained messages now
+	RetainedBytes            int64 // of them, the hub's included: topics, payloads and properties
 	Subscriptions            int64 // of clients, now
 	Queued                   int64 // QoS 1 and 2 messages not acknowledged, now
 	Sessions                 int   // now, absent clients included
@@ -49,6 +51,7 @@ type counters struct {
 	refused, gated, badTopics, refusedFilters, wills                                                                   atomic.Int64
 
 	reasons reasons
+	braked  atomic.Int64
 
 	notStored atomic.Int64 // of the way out
 
@@ -64,6 +67,7 @@ func (b *Broker) Stats() Stats {
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
 		Refused: c.reasons.counted(whyClientID, whySubscriptions), Dropped: c.reasons.counted(whySlow, whyPacketIDs),
+		Braked: c.braked.Load(), RetainedBytes: b.holdings.bytes.Load(),
 		NoticesMissed: b.watchers.missed.Load(),
 		NotStored:     c.notStored.Load(),
 		RefusedLogins: c.refusedLogins.Load(), Withdrawn: c.withdrawn.Load(), WithdrawnMessages: c.withdrawnMessages.Load(),
