@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 )
 
@@ -61,7 +62,9 @@ func TestOpeningRequest(t *testing.T) {
 
 func TestClientsOverEveryTransport(t *testing.T) {
 	for _, over := range []string{"HTTP", "TLS", "HTTP/2"} {
-		for _, by := range []signalrtest.Transport{signalrtest.WebSockets, signalrtest.ServerSentEvents, signalrtest.LongPolling} {
+		for i, by := range []signalrtest.Transport{
+			signalrtest.WebSockets, signalrtest.ServerSentEvents, signalrtest.LongPolling, signalrtest.WebSockets, signalrtest.LongPolling,
+		} {
 			ended := make(chan error, 1)
 			two := over == "HTTP/2" && by != signalrtest.WebSockets // which needs the older one
 			cfg := signalr.Config{AllowStatefulReconnects: true, Authenticate: func(r *http.Request) (signalr.Principal, error) {
@@ -72,6 +75,9 @@ func TestClientsOverEveryTransport(t *testing.T) {
 			}}
 			h := newSite(t, cfg, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
 			opts := signalrtest.Options{Transport: by, Stateful: by == signalrtest.WebSockets}
+			if i > 2 {
+				opts.Protocol = protocol.MessagePack
+			}
 			web := httptest.NewUnstartedServer(h)
 			if over == "HTTP" {
 				web.Start()

@@ -52,6 +52,9 @@ type Options struct {
 	AccessToken string
 	// Transport is how to connect; default [WebSockets].
 	Transport Transport
+	// Protocol is the encoding of what goes both ways; nil is [protocol.JSON].
+	// Server-sent events carry no other. What handlers get is JSON all the same.
+	Protocol protocol.Codec
 	// Stateful asks for stateful reconnect: the client resumes its connection when
 	// a WebSocket breaks, and misses nothing. See [Client.Cut].
 	Stateful bool
@@ -111,6 +114,9 @@ func Dial(ctx context.Context, hubURL string, opts Options) (*Client, error) {
 	if opts.AccessToken != "" {
 		opts.Header.Set("Authorization", "Bearer "+opts.AccessToken)
 	}
+	if opts.Protocol == nil {
+		opts.Protocol = protocol.JSON
+	}
 	n := negotiated{url: hubURL}
 	if !opts.SkipNegotiation {
 		var err error
@@ -118,7 +124,7 @@ func Dial(ctx context.Context, hubURL string, opts Options) (*Client, error) {
 			return nil, fmt.Errorf("negotiate: %w", err)
 		}
 	}
-	way := &wire{dial: dialer(n.url, opts), codec: protocol.JSON, stateful: n.stateful}
+	way := &wire{dial: dialer(n.url, opts), codec: opts.Protocol, stateful: n.stateful}
 	if err := way.open(ctx); err != nil {
 		return nil, err
 	}
@@ -162,7 +168,7 @@ func (c *Client) shake(ctx context.Context) error {
 	if c.link.stateful {
 		version = 2
 	}
-	hello := protocol.AppendHandshake(nil, protocol.Handshake{Protocol: protocol.NameJSON, Version: version})
+	hello := protocol.AppendHandshake(nil, protocol.Handshake{Protocol: c.link.codec.Name(), Version: version})
 	if err := c.link.Send(hello); err != nil {
 		return err
 	}
@@ -173,6 +179,7 @@ func (c *Client) shake(ctx context.Context) error {
 				return c.record(record)
 			}
 			greeted = true
+			c.split.Use(c.link.codec)
 			return protocol.ParseHandshakeReply(record)
 		})
 		if err != nil {
@@ -216,7 +223,7 @@ func (c *Client) Invoke(ctx context.Context, method string, args ...any) (json.R
 		}
 		return m.Result.JSON(), nil
 	case <-ctx.Done():
-		_ = c.link.Send(protocol.AppendCancel(nil, id)) // an error means that the connection is ending
+		_ = c.post(&protocol.Message{Type: protocol.CancelInvocation, ID: id}) // an error means that the connection is ending
 		return nil, ctx.Err()
 	case <-c.done:
 		return nil, c.Err()
@@ -232,7 +239,12 @@ func (c *Client) Send(ctx context.Context, method string, args ...any) error {
 }
 
 func (c *Client) send(id, method string, args []any) error {
-	b, err := protocol.AppendInvocation(nil, id, method, args)
+	return c.post(&protocol.Message{Type: protocol.Invocation, ID: id, Target: method, Args: protocol.Values(args...)})
+}
+
+// post sends a message.
+func (c *Client) post(m *protocol.Message) error {
+	b, err := c.link.codec.Append(nil, m)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package signalrtest is a SignalR client for tests, demonstrations and
 // simulated devices: it negotiates, opens a transport, shakes hands, pings,
-// invokes and listens.
+// invokes and listens, in either encoding.
 //
 // # Concepts
 //

@@ -55,7 +55,7 @@ func (c *Client) watch() {
 }
 
 func (c *Client) record(b []byte) error {
-	m, err := protocol.Parse(bytes.Clone(b)) // arguments outlive the buffer
+	m, err := c.link.codec.Parse(bytes.Clone(b)) // arguments outlive the buffer
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c *Client) ping() {
 	for {
 		select {
 		case <-tick.C:
-			if c.link.Send(protocol.AppendPing(nil)) != nil {
+			if c.post(&protocol.Message{Type: protocol.Ping}) != nil {
 				return // the reader finds out why
 			}
 		case <-c.done:

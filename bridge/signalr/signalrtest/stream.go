@@ -140,12 +140,3 @@ func (s *Stream) End(i int, reason string) error {
 func (s *Stream) Cancel() error {
 	return s.c.post(&protocol.Message{Type: protocol.CancelInvocation, ID: s.id})
 }
-
-// post sends a message.
-func (c *Client) post(m *protocol.Message) error {
-	b, err := protocol.JSON.Append(nil, m)
-	if err != nil {
-		return err
-	}
-	return c.link.Send(b)
-}

@@ -183,6 +183,8 @@ func dialer(url string, opts Options) func(ctx context.Context) (link, error) {
 		return func(context.Context) (link, error) { return dialStream(url, opts) }
 	}
 	return func(ctx context.Context) (link, error) {
-		return transport.Dial(ctx, "ws"+url[len("http"):], transport.DialConfig{Header: opts.Header, NetDial: opts.NetDial, TLS: opts.TLS})
+		return transport.Dial(ctx, "ws"+url[len("http"):], transport.DialConfig{Header: opts.Header,
+			NetDial: opts.NetDial, TLS: opts.TLS, Binary: opts.Protocol.Binary(),
+		})
 	}
 }

@@ -22,12 +22,15 @@ type DialConfig struct {
 	TLS *tls.Config
 	// WriteTimeout bounds one Send; 0 is 10 s.
 	WriteTimeout time.Duration
+	// Binary makes what is sent binary messages; otherwise they are text.
+	Binary bool
 }
 
 // Client is a client's end of one WebSocket. Send may be called from several
 // goroutines, Receive from one.
 type Client struct {
 	ws      *websocket.Conn
+	kind    int
 	timeout time.Duration
 	mu      sync.Mutex // one writer at a time
 }
@@ -46,7 +49,11 @@ func Dial(ctx context.Context, url string, cfg DialConfig) (*Client, error) {
 	if cfg.WriteTimeout <= 0 {
 		cfg.WriteTimeout = 10 * time.Second
 	}
-	return &Client{ws: ws, timeout: cfg.WriteTimeout}, nil
+	kind := websocket.TextMessage
+	if cfg.Binary {
+		kind = websocket.BinaryMessage
+	}
+	return &Client{ws: ws, kind: kind, timeout: cfg.WriteTimeout}, nil
 }
 
 // Receive waits for a message and hands its bytes to take, part by part. What
@@ -54,12 +61,12 @@ func Dial(ctx context.Context, url string, cfg DialConfig) (*Client, error) {
 // server's close frame.
 func (c *Client) Receive(take func(p []byte) error) error { return receive(c.ws, take) }
 
-// Send writes one text message.
+// Send writes one message.
 func (c *Client) Send(p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = c.ws.SetWriteDeadline(time.Now().Add(c.timeout))
-	return c.ws.WriteMessage(websocket.TextMessage, p)
+	return c.ws.WriteMessage(c.kind, p)
 }
 
 // SetReadDeadline bounds Receive. A Receive that has passed it cannot be
