@@ -130,6 +130,7 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	h.b.half.remove(l)
 	h.b.backlogs.by.Delete(l.id)
 	l.client.Store(cl)
+	h.b.hangUpStranger(l)
 	h.b.takeOver(l)
 	h.b.prune(l)
 	h.b.wills.back(l.id, !pk.Connect.Clean)

@@ -58,18 +58,27 @@ func (b *Broker) hangUpRevoked() {
 		links = append(links, l)
 	}
 	b.mu.Unlock()
-	guarded := b.guarded()
 	for _, l := range links {
-		id := l.who.Load()
-		switch {
-		case id != nil && b.cfg.Auth.Stands(id.principal) == nil:
-		case id == nil && (!guarded || l.client.Load() == nil): // open still, or half-open
-		default:
-			b.count.withdrawn.Add(1)
-			b.log.Info("client disconnected, its rights were withdrawn", "device", l.principal(), "conn", l.addr)
-			b.cut(l, Closed, packets.Code{Code: packets.ErrAdministrativeAction.Code, Reason: "your rights were withdrawn or have changed"})
+		if id := l.who.Load(); id == nil {
+			b.hangUpStranger(l)
+		} else if b.cfg.Auth.Stands(id.principal) != nil {
+			b.hangUp(l)
 		}
 	}
+}
+
+// hangUpStranger closes a connection that came while the hub was open, and that
+// is past its CONNECT, if the hub is open no more.
+func (b *Broker) hangUpStranger(l *link) {
+	if l.who.Load() == nil && l.client.Load() != nil && b.guarded() {
+		b.hangUp(l)
+	}
+}
+
+func (b *Broker) hangUp(l *link) {
+	b.count.withdrawn.Add(1)
+	b.log.Info("client disconnected, its rights were withdrawn", "device", l.principal(), "conn", l.addr)
+	b.cut(l, Closed, packets.Code{Code: packets.ErrAdministrativeAction.Code, Reason: "your rights were withdrawn or have changed"})
 }
 
 // prune takes from the session that l is about to take over what its principal

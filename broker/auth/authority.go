@@ -47,7 +47,7 @@ type record struct {
 	configured bool
 	created    time.Time // by whom and when an enrolled device or a token was made
 	by         string
-	expires    time.Time // of a token; zero: never
+	enrolment  string // hash of the code that an enrolled device had
 }
 
 // Revoked says who has lost rights, or has others now: live connections of

@@ -209,7 +209,7 @@ func (a *Authority) keepDevice(d storedDevice) {
 	name := string(d.Device)
 	r := &record{
 		principal: Principal{Name: name, Kind: KindDevice, Tenant: d.Tenant, Area: d.Area},
-		secret:    d.Hash, created: d.Created, by: d.By,
+		secret:    d.Hash, created: d.Created, by: d.By, enrolment: d.Enrolment,
 	}
 	a.stamp(r)
 	if a.by != nil && (a.by[name] == nil || a.by[name] == a.stored[name]) {
@@ -273,8 +273,10 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, device area.Devic
 		if !known {
 			return nil, nil
 		}
-		if err := a.store.Delete(ctx, deviceKey(device)); err != nil {
-			return nil, err
+		for _, key := range []string{enrolmentKey(r.enrolment), deviceKey(device)} { // in this order: the device's record says that its code is used
+			if err := a.store.Delete(ctx, key); err != nil {
+				return nil, err
+			}
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
