@@ -2,13 +2,16 @@ package broker_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tacet-hub/tacet/broker"
@@ -117,6 +120,70 @@ func TestSignIn(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSignInByJWT: a token takes the place of the password.
+func TestSignInByJWT(t *testing.T) {
+	cfg := people()
+	key := []byte(strings.Repeat("k", 32))
+	cfg.Issuers = []auth.Issuer{{Issuer: "us", Secret: key}}
+	b := brokertest.New(t, withAuth(authority(t, cfg)))
+	for name, c := range map[string]struct {
+		id, user string
+		claims   jwt.MapClaims
+		want     byte
+	}{
+		"user":                      {"kim", "kim", jwt.MapClaims{"sub": "kim"}, 0},
+		"no name beside it":         {"kim:2", "", jwt.MapClaims{"sub": "kim"}, 0},
+		"another name beside it":    {"kim", "ann", jwt.MapClaims{"sub": "kim"}, 0x86},
+		"another client id":         {"gate-1", "", jwt.MapClaims{"sub": "kim"}, 0x85},
+		"a device of ours":          {"gate-2", "", jwt.MapClaims{"sub": "gate-2", "roles": "device"}, 0},
+		"a subject with a colon":    {"urn:kim", "", jwt.MapClaims{"sub": "urn:kim"}, 0x85},
+		"a subject like a tenant":   {"@acme/x", "", jwt.MapClaims{"sub": "@acme/x"}, 0x85},
+		"of a tenant":               {"kim", "", jwt.MapClaims{"sub": "kim", "tenant_id": "acme"}, 0},
+		"one of our users":          {"ann", "", jwt.MapClaims{"sub": "ann"}, 0x86},
+		"for somebody else":         {"kim", "", jwt.MapClaims{"sub": "kim", "aud": "x"}, 0x86},
+		"that has expired":          {"kim", "", jwt.MapClaims{"sub": "kim", "exp": time.Now().Unix() - 1}, 0x86},
+		"a subject like a topic":    {"a/b", "", jwt.MapClaims{"sub": "a/b"}, 0},
+		"the name of the hub's own": {"tacet-x", "", jwt.MapClaims{"sub": "tacet-x"}, 0x85},
+	} {
+		all := jwt.MapClaims{"iss": "us", "aud": "tacet", "exp": time.Now().Add(time.Hour).Unix()}
+		maps.Copy(all, c.claims)
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRaw(t, b.Pipe(t), 5)
+		if ack := r.connect(c.id, login(c.user, token)); ack.ReasonCode != c.want {
+			t.Errorf("%s: CONNACK %#x, want %#x", name, ack.ReasonCode, c.want)
+		}
+	}
+}
+
+// TestSignInByCertificate is RELIABILITY.md §2, mTLS identity.
+func TestSignInByCertificate(t *testing.T) {
+	b, ca := withTLS(t, mutual, func(c *broker.Config, _ *brokertest.CA) { c.Auth = authority(t, people()) })
+	for name, c := range map[string]struct {
+		cn, id string
+		change []func(*packets.Packet)
+		want   byte
+	}{
+		"device":                    {"gate-1", "gate-1", nil, 0},
+		"its second client":         {"gate-1", "gate-1:2", nil, 0},
+		"with its name":             {"gate-1", "gate-1", []func(*packets.Packet){as("gate-1")}, 0},
+		"with another name":         {"gate-1", "gate-2", []func(*packets.Packet){as("gate-2")}, 0x86},
+		"client id of another":      {"gate-1", "gate-2", nil, 0x85},
+		"unlisted":                  {"gate-9", "gate-9", nil, 0x86},
+		"odd characters":            {"gate-1\n", "gate-1", nil, 0x86},
+		"more of a name":            {"CN=gate-1", "gate-1", nil, 0x86},
+		"a user":                    {"ann", "ann", nil, 0x86},
+		"a laptop, and who uses it": {"laptop", "ann", []func(*packets.Packet){as("ann")}, 0},
+	} {
+		r := secureRaw(t, b, &tls.Config{RootCAs: ca.Pool, Certificates: []tls.Certificate{ca.Certificate(t, c.cn)}}, 5)
+		if ack := r.connect(c.id, c.change...); ack.ReasonCode != c.want {
+			t.Errorf("%s: CONNACK %#x, want %#x", name, ack.ReasonCode, c.want)
+		}
 	}
 }
 
