@@ -49,7 +49,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 	want := Default()
-	c.Areas, c.Mappings, c.Schedules, c.Origins, c.Process, c.HTTP.AllowedOrigins = nil, nil, nil, Origins{}, want.Process, nil
+	c.Areas, c.Mappings, c.Schedules, c.Origins, c.Process, c.HTTP.AllowedOrigins, c.MQTT.ProxyProtocol = nil, nil, nil, Origins{}, want.Process, nil, nil
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the example says\n%+v, the defaults are\n%+v", c, want)
 	}
@@ -131,7 +131,11 @@ func TestValidate(t *testing.T) {
 		"open MQTT":               {"mqtt: {addr: \"0.0.0.0:1883\"}", `t.yaml:1: mqtt.addr: 0.0.0.0:1883 is not loopback; with nobody to sign in that needs --insecure`},
 		"no port":                 {"http: {addr: localhost}", `t.yaml:1: http.addr: "localhost" is not host:port`},
 		"origin":                  {"http: {allowed_origins: [example.org]}", `t.yaml:1: http.allowed_origins[0]: "example.org" is not an origin such as https://example.org`},
-		"limit":                   {"limits: {session_queue: 0}", `t.yaml:1: limits.session_queue: 0 is not 1 or more`},
+		"limit of bytes":          {"limits: {retained_bytes: -1}", `t.yaml:1: limits.retained_bytes: -1 is not 1 or more`},
+		"CONNECT over packet":     {"limits: {mqtt_connect_bytes: 300000}", `t.yaml:1: limits.mqtt_connect_bytes: 300000 is not 1024 to 262144`},
+		"rate":                    {"limits: {messages_per_second: 9}", `t.yaml:1: limits.messages_per_second: 9 is not 10 to 2147483647`},
+		"balancer":                {"mqtt: {proxy_protocol: [10.0.0.0/8, lb.local]}", `t.yaml:1: mqtt.proxy_protocol[1]: "lb.local" is no network such as 10.0.0.0/8, and no address`},
+		"limit":                   {"limits: {session_queue: 0}", `t.yaml:1: limits.session_queue: 0 is not 1 to 65535`},
 		"timeouts":                {"hub: {client_timeout: 10s}", `t.yaml:1: hub.client_timeout: 10s is not more than hub.keepalive (15s)`},
 		"redis":                   {"redis: {url: \"redis://x\"}", `t.yaml:1: redis.url: not supported in this version`},
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},

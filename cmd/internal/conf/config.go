@@ -55,6 +55,11 @@ type MQTT struct {
 	TLS       MQTTTLS  `yaml:"tls"`
 	WebSocket bool     `yaml:"websocket"` // MQTT over WebSocket at /mqtt of the web listener; default true
 	External  External `yaml:"external"`
+
+	// ProxyProtocol are the networks of load balancers, as 10.0.0.0/8 or a single
+	// address: their connections to the MQTT listeners must begin with a PROXY
+	// header, whose address counts as the client's. Default none.
+	ProxyProtocol []string `yaml:"proxy_protocol"`
 }
 
 // MQTTTLS is the broker's second listener, which encrypts. The files are PEM and
@@ -81,14 +86,28 @@ type Redis struct {
 	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone; default 20s
 }
 
-// Limits bounds what one client may take. Each is 1 or more.
+// Limits bounds what clients may take. A device here is a principal, or in open
+// mode an MQTT client id. Each is 1 or more, but where 0 is said to mean
+// something.
 type Limits struct {
-	ConnectionsPerUser     int `yaml:"connections_per_user"`     // hub connections of one user; default 10
-	HubMessageBytes        int `yaml:"hub_message_bytes"`        // longest hub message that is read; default 32768
-	MQTTPacketBytes        int `yaml:"mqtt_packet_bytes"`        // longest MQTT packet that is read; default 262144
-	RetainedPerDevice      int `yaml:"retained_per_device"`      // retained topics of one client; default 1000
-	SubscriptionsPerDevice int `yaml:"subscriptions_per_device"` // topic filters of one client; default 100
-	SessionQueue           int `yaml:"session_queue"`            // messages kept for one client that is away or slow; default 1000
+	ConnectionsPerUser int `yaml:"connections_per_user"` // hub connections of one user; default 10
+	HubMessageBytes    int `yaml:"hub_message_bytes"`    // longest hub message that is read; default 32768
+
+	MQTTConnections        int `yaml:"mqtt_connections"`             // clients at once; default 0: 50,000, or three quarters of the descriptors
+	MQTTConnectionsPerAddr int `yaml:"mqtt_connections_per_address"` // of one address; default 0: half of them
+	MQTTHalfOpen           int `yaml:"mqtt_half_open"`               // connections without a session; default 0: 1024, or an eighth of the descriptors
+	MQTTHalfOpenPerAddr    int `yaml:"mqtt_half_open_per_address"`   // of one address; default 0: a quarter of them
+	MQTTSessions           int `yaml:"mqtt_sessions"`                // those of absent clients included; default 100000
+	MQTTConnectBytes       int `yaml:"mqtt_connect_bytes"`           // longest CONNECT; default 16384
+	MQTTPacketBytes        int `yaml:"mqtt_packet_bytes"`            // longest MQTT packet that is read; default 262144
+
+	MessagesPerSecond      int   `yaml:"messages_per_second"`       // of one client, which is read more slowly above it; default 10000, 0: no limit
+	SubscriptionsPerDevice int   `yaml:"subscriptions_per_device"`  // topic filters of one client; default 100
+	RetainedPerDevice      int   `yaml:"retained_per_device"`       // retained topics of one device; default 1000
+	RetainedBytesPerDevice int64 `yaml:"retained_bytes_per_device"` // of them; default 4194304
+	RetainedBytes          int64 `yaml:"retained_bytes"`            // of all retained messages; default 268435456
+	SessionQueue           int   `yaml:"session_queue"`             // messages kept for one client that is away or slow, to 65535; default 1000
+	SessionQueueBytes      int64 `yaml:"session_queue_bytes"`       // of them, 65536 or more; default 8388608
 }
 
 // Hub is the WebSocket side.
@@ -173,8 +192,9 @@ func Default() Config {
 		MQTT:  MQTT{Addr: "127.0.0.1:1883", WebSocket: true},
 		Data:  "./tacet-data",
 		Redis: Redis{Prefix: "tacet", Heartbeat: 5 * time.Second, NodeTimeout: 20 * time.Second},
-		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTPacketBytes: 262144,
-			RetainedPerDevice: 1000, SubscriptionsPerDevice: 100, SessionQueue: 1000},
+		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTSessions: 100_000, MQTTConnectBytes: 16384, MQTTPacketBytes: 262144,
+			MessagesPerSecond: 10_000, SubscriptionsPerDevice: 100, RetainedPerDevice: 1000, RetainedBytesPerDevice: 4 << 20, RetainedBytes: 256 << 20,
+			SessionQueue: 1000, SessionQueueBytes: 8 << 20},
 		Hub:     Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
 		Speech:  Speech{Engine: "espeak-ng", Voice: "en"},
 		Process: Process{LogFormat: "text", LogLevel: "info"},

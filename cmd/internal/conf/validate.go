@@ -37,6 +37,7 @@ func (c *Config) Validate() error {
 	k.faults.add(err)
 	k.listeners(known.Empty())
 	k.numbers()
+	k.limits()
 	k.areas()
 	for i, m := range c.Mappings {
 		k.mapping("mappings["+strconv.Itoa(i)+"]", m)
@@ -117,16 +118,6 @@ func Loopback(addr string) bool {
 }
 
 func (k *check) numbers() {
-	for _, n := range []struct {
-		key string
-		n   int
-	}{
-		{"limits.connections_per_user", k.Limits.ConnectionsPerUser}, {"limits.hub_message_bytes", k.Limits.HubMessageBytes},
-		{"limits.mqtt_packet_bytes", k.Limits.MQTTPacketBytes}, {"limits.retained_per_device", k.Limits.RetainedPerDevice},
-		{"limits.subscriptions_per_device", k.Limits.SubscriptionsPerDevice}, {"limits.session_queue", k.Limits.SessionQueue},
-	} {
-		k.that(n.n >= 1, n.key, "%d is not 1 or more", n.n)
-	}
 	for _, d := range []struct {
 		key string
 		d   time.Duration

@@ -172,15 +172,6 @@ func (h *Hub) listen() (err error) {
 	return nil
 }
 
-// brokerConfig is what the configuration says of the broker.
-func (h *Hub) brokerConfig() broker.Config {
-	c := broker.Config{Addr: h.cfg.MQTT.Addr, MaxPacketBytes: h.cfg.Limits.MQTTPacketBytes, Auth: h.auth}
-	if h.mqttTLS != nil {
-		c.TLSAddr, c.TLS = h.cfg.MQTT.TLS.Addr, h.mqttTLS.config()
-	}
-	return c
-}
-
 // clock is the control plane's: monotonic since the hub was made.
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
