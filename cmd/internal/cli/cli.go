@@ -22,7 +22,7 @@ func Add(root *cobra.Command, env Env) {
 		group("area", "Areas", areaList(env)),
 		group("device", "Players and sensors", deviceList(env), deviceEnrol(env), deviceRevoke(env)),
 		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
-		group("user", "People", userHash(env)),
+		group("user", "People", userLogin(env), userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
 		group("order", "Orders", orderShow(env)),
 		group("config", "The configuration", configCheck(env)),

@@ -88,6 +88,11 @@ func (f *hubFlags) find(env Env) string {
 // do sends one request below /api/v1 and answers the body. Its error is an
 // [*Error].
 func (c *client) do(ctx context.Context, method, path string, body any) ([]byte, error) {
+	return c.ask(ctx, method, "/api/v1"+path, body)
+}
+
+// ask sends one request to a path of the hub.
+func (c *client) ask(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var send io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -96,7 +101,7 @@ func (c *client) do(ctx context.Context, method, path string, body any) ([]byte,
 		}
 		send = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, send)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {
 		return nil, Usagef("%v", err)
 	}

@@ -14,7 +14,7 @@
 // of --token-file, else in TACET_TOKEN.
 //
 // A list is a table with its header first; --json prints the hub's answer as it
-// is. A command that makes a secret (device enrol, token create, user hash)
+// is. A command that makes a secret (device enrol, token create, user login, user hash)
 // prints it alone on standard output, so that a script can take it.
 //
 // # What it does not do

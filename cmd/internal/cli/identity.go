@@ -134,24 +134,68 @@ func tokenList(env Env) *cobra.Command {
 // maxPassword bounds what is read of a password, in bytes.
 const maxPassword = 1024
 
-// userHash makes the password hash of a user or a device for the configuration.
-// The password comes by standard input alone: arguments are seen by everybody
-// on the machine.
-func userHash(Env) *cobra.Command {
+// password reads a password from standard input alone: arguments are seen by
+// everybody on the machine.
+func password(c *cobra.Command, stdin bool) ([]byte, error) {
+	if !stdin {
+		return nil, Usagef("%s reads the password from standard input: say so with --stdin", c.Name())
+	}
+	p, err := io.ReadAll(io.LimitReader(c.InOrStdin(), maxPassword+1))
+	if err != nil {
+		return nil, err
+	}
+	p = bytes.TrimRight(p, "\r\n")
+	if len(p) == 0 || len(p) > maxPassword {
+		return nil, Usagef("a password has 1 to %d bytes", maxPassword)
+	}
+	return p, nil
+}
+
+// userLogin prints a token for somebody who has a password.
+func userLogin(env Env) *cobra.Command {
+	var f hubFlags
 	var stdin bool
-	c := &cobra.Command{Use: "hash --stdin", Short: "Read a password and print its hash for the configuration", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
-		if !stdin {
-			return Usagef("hash reads the password from standard input: say so with --stdin")
-		}
-		password, err := io.ReadAll(io.LimitReader(c.InOrStdin(), maxPassword+1))
+	c := &cobra.Command{Use: "login NAME --stdin", Short: "Sign in with a password and print a token, good for 12 hours", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		p, err := password(c, stdin)
 		if err != nil {
 			return err
 		}
-		password = bytes.TrimRight(password, "\r\n")
-		if len(password) == 0 || len(password) > maxPassword {
-			return Usagef("a password has 1 to %d bytes", maxPassword)
+		hub, err := f.client(env)
+		if err != nil {
+			return err
 		}
-		hash, err := auth.HashPassword(password)
+		hub.token = ""
+		body, err := hub.ask(c.Context(), "POST", "/auth/login", map[string]any{"name": args[0], "password": string(p), "token": true})
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(c, body)
+		}
+		var made token
+		if err := decode(body, &made); err != nil {
+			return err
+		}
+		if made.Token == "" {
+			return &Error{Exit: ExitFailed, Code: "conflict", Detail: "the hub is open: nobody has to sign in"}
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), printable(made.Token))
+		return err
+	}}
+	f.register(c)
+	c.Flags().BoolVar(&stdin, "stdin", false, "read the password from standard input")
+	return c
+}
+
+// userHash makes the password hash of a user or a device for the configuration.
+func userHash(Env) *cobra.Command {
+	var stdin bool
+	c := &cobra.Command{Use: "hash --stdin", Short: "Read a password and print its hash for the configuration", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		p, err := password(c, stdin)
+		if err != nil {
+			return err
+		}
+		hash, err := auth.HashPassword(p)
 		if err != nil {
 			return err
 		}

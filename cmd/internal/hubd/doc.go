@@ -9,6 +9,15 @@
 // that they may reconnect, scheduler), then what does it (orders, bridge), then
 // the arbiter with its last records, then the broker, then the store.
 //
+// Who asks over HTTP is found out here (identity.go): by a bearer token, at the
+// hub also by access_token, or by the cookie of a session (signin.go), with which
+// only pages of this hub may change something. People sign in at /auth/login with
+// name and password. Unless the hub is open nothing is anonymous but /healthz,
+// the page itself, the sign-in, the trade of an enrolment code, and the upgrade
+// to MQTT over WebSocket, whose CONNECT is checked by the broker. A hub connection
+// ends with its token, and at once when its rights are withdrawn. The admin
+// listener has no sign-in: it is for this machine.
+//
 // # Goroutines
 //
 // Run starts one for each part and for each listener, and waits for all of them.

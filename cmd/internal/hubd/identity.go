@@ -43,6 +43,13 @@ func (i *identity) of(r *http.Request, bearer string) (auth.Principal, error) {
 	switch {
 	case i.auth.Open():
 		return auth.Anonymous(), nil
+	case strings.HasPrefix(bearer, sessionPrefix):
+		if p, _, ok := i.held(bearer); ok {
+			return p, nil
+		}
+		err := area.Errorf(area.CodeUnauthorized, "the session has ended")
+		i.audit.tokenRefused(r.RemoteAddr, err)
+		return auth.Principal{}, err
 	case bearer != "":
 		p, err := i.auth.Bearer(r.Context(), r.RemoteAddr, bearer)
 		if err != nil {
@@ -63,7 +70,12 @@ func (i *identity) session(r *http.Request) (auth.Principal, sessionID, bool) {
 	if err != nil {
 		return auth.Principal{}, sessionID{}, false
 	}
-	p, id, ok := i.sessions.of(c.Value)
+	return i.held(c.Value)
+}
+
+// held is the session of a key, where it still stands.
+func (i *identity) held(key string) (auth.Principal, sessionID, bool) {
+	p, id, ok := i.sessions.of(key)
 	if ok && i.auth.Stands(p) != nil {
 		i.sessions.close(id)
 		ok = false
@@ -109,7 +121,7 @@ func (i *identity) authenticate(r *http.Request) (signalr.Principal, error) {
 		return signalr.Principal{}, nil
 	}
 	claims := map[string]any{principalClaim: p}
-	if whose, id, ok := i.session(r); ok && same(whose, p) {
+	if whose, id, ok := i.session(r); ok && userKey(whose) == userKey(p) {
 		claims[sessionClaim] = id
 	}
 	return signalr.Principal{Name: userOf(p), Roles: p.Roles, Expires: p.Expires, Claims: claims}, nil
@@ -180,9 +192,8 @@ func (h *Hub) watchRights(ctx context.Context) error {
 	}
 }
 
-// closeRevoked ends sessions and hub connections that stand no more.
+// closeRevoked ends the hub connections whose rights stand no more.
 func (h *Hub) closeRevoked() {
-	h.who.sessions.revoke(func(p auth.Principal) bool { return h.auth.Stands(p) != nil })
 	now := time.Now()
 	for _, c := range h.signalr.Conns() {
 		p := h.who.whoConnected(c)

@@ -3,22 +3,25 @@ package hubd
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/auth"
 )
 
-// Bounds of what is remembered of people who signed in at the dashboard.
+// Bounds of what is remembered of people who signed in.
 const (
 	sessionLife     = 12 * time.Hour // a shift; then the password is asked for again
-	sessionsPerUser = 20             // browsers; the oldest of a user is forgotten for one more
+	sessionsPerUser = 20             // browsers and terminals; the oldest of a user is forgotten for one more
 	mostSessions    = 10_000         // over all; the oldest is forgotten for one more
 )
 
-// sessions knows who has signed in at the dashboard. A browser holds the key of
-// its session; here is only the key's hash. Sessions end when they are too old,
-// when somebody signs out, when the user loses his rights, and with the process.
+// sessions knows who has signed in, at the dashboard or at the command line. A
+// browser holds the key of its session in a cookie, a program shows it as its
+// bearer token; here is only the key's hash. Sessions end when they are too old,
+// when somebody signs out, and with the process; whether the user still has his
+// rights is looked at with each request ([identity.held]).
 // Over the bounds above the oldest is forgotten, and counted as dropped. It is
 // safe for concurrent use.
 type sessions struct {
@@ -26,7 +29,8 @@ type sessions struct {
 
 	mu      sync.Mutex
 	known   map[sessionID]session
-	order   []sessionID // the oldest first
+	order   []sessionID                 // the oldest first; those that are gone are among them
+	mine    map[sessionUser][]sessionID // the same, of one user, without those that are gone
 	dropped uint64
 }
 
@@ -39,68 +43,75 @@ type session struct {
 	expires time.Time
 }
 
-func newSessions(now func() time.Time) *sessions {
-	return &sessions{now: now, known: map[sessionID]session{}}
+type sessionUser struct {
+	kind         auth.Kind
+	tenant, name string
 }
 
-// open makes a session and answers its key, of 130 random bits or more.
+func userKey(p auth.Principal) sessionUser { return sessionUser{p.Kind, p.Tenant, p.Name} }
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, known: map[sessionID]session{}, mine: map[sessionUser][]sessionID{}}
+}
+
+// sessionPrefix begins the key of every session.
+const sessionPrefix = "tcs_"
+
+// open makes a session and answers its key, of 130 random bits.
 func (s *sessions) open(who auth.Principal) (key string, expires time.Time) {
-	key, expires = rand.Text(), s.now().Add(sessionLife)
+	key, expires = sessionPrefix+rand.Text(), s.now().Add(sessionLife)
 	if !who.Expires.IsZero() && who.Expires.Before(expires) {
 		expires = who.Expires
 	}
 	who.Expires = expires
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeRoom(who)
+	s.makeRoom(userKey(who))
 	id := idOf(key)
 	s.known[id] = session{who: who, expires: expires}
 	s.order = append(s.order, id)
+	s.mine[userKey(who)] = append(s.mine[userKey(who)], id)
 	return key, expires
 }
 
 // makeRoom forgets what is too old, and the oldest where there are too many.
 // The caller holds the lock.
-func (s *sessions) makeRoom(who auth.Principal) {
-	now, mine := s.now(), 0
-	s.keep(func(x session) bool { return now.Before(x.expires) })
-	for _, id := range s.order {
-		if same(s.known[id].who, who) {
-			mine++
+func (s *sessions) makeRoom(user sessionUser) {
+	now := s.now()
+	for len(s.order) > 0 {
+		x, ok := s.known[s.order[0]]
+		full := len(s.known) >= mostSessions
+		if ok && now.Before(x.expires) && !full {
+			break
 		}
+		if ok && now.Before(x.expires) {
+			s.dropped++
+		}
+		s.forget(s.order[0])
+		s.order = s.order[1:]
 	}
-	left := len(s.order)
-	s.keep(func(x session) bool {
-		my := same(x.who, who)
-		if over := my && mine >= sessionsPerUser || left >= mostSessions; !over {
-			return true
-		}
-		if my {
-			mine--
-		}
-		left--
+	if mine := s.mine[user]; len(mine) >= sessionsPerUser {
 		s.dropped++
-		return false
-	})
-}
-
-// keep forgets the sessions for which good answers false, which is asked about
-// the oldest first. The caller holds the lock.
-func (s *sessions) keep(good func(session) bool) {
-	kept := s.order[:0]
-	for _, id := range s.order {
-		if good(s.known[id]) {
-			kept = append(kept, id)
-			continue
-		}
-		delete(s.known, id)
+		s.forget(mine[0])
 	}
-	clear(s.order[len(kept):])
-	s.order = kept
+	if len(s.order) > 2*mostSessions { // most of them are gone
+		s.order = slices.DeleteFunc(s.order, func(id sessionID) bool { _, ok := s.known[id]; return !ok })
+	}
 }
 
-func same(a, b auth.Principal) bool {
-	return a.Kind == b.Kind && a.Tenant == b.Tenant && a.Name == b.Name
+// forget ends a session, if there is one; the caller holds the lock.
+func (s *sessions) forget(id sessionID) (auth.Principal, bool) {
+	x, ok := s.known[id]
+	if !ok {
+		return auth.Principal{}, false
+	}
+	delete(s.known, id)
+	user := userKey(x.who)
+	s.mine[user] = slices.DeleteFunc(s.mine[user], func(other sessionID) bool { return other == id })
+	if len(s.mine[user]) == 0 {
+		delete(s.mine, user)
+	}
+	return x.who, true
 }
 
 // of is who holds a key; false where nobody does, or not any more.
@@ -116,29 +127,14 @@ func (s *sessions) of(key string) (auth.Principal, sessionID, bool) {
 func (s *sessions) close(id sessionID) (auth.Principal, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, ok := s.known[id]
-	delete(s.known, id)
-	for i, at := range s.order {
-		if at == id {
-			s.order = append(s.order[:i], s.order[i+1:]...)
-			break
-		}
-	}
-	return x.who, ok
-}
-
-// revoke ends every session of somebody.
-func (s *sessions) revoke(who func(auth.Principal) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.keep(func(x session) bool { return !who(x.who) })
+	return s.forget(id)
 }
 
 // count is how many sessions there are, and how many were forgotten early.
 func (s *sessions) count() (n int, dropped uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.order), s.dropped
+	return len(s.known), s.dropped
 }
 
 func idOf(key string) sessionID { return sha256.Sum256([]byte(key)) }

@@ -1,7 +1,6 @@
 package hubd
 
 import (
-	"encoding/json"
 	"io"
 	"mime"
 	"net"
@@ -25,6 +24,7 @@ type signedIn struct {
 	Roles     []string   `json:"roles"`
 	Areas     []string   `json:"areas"`
 	ExpiresAt *area.Time `json:"expires_at"` // null: never
+	Token     string     `json:"token,omitempty"`
 }
 
 func tellOf(p auth.Principal) signedIn {
@@ -41,7 +41,8 @@ func tellOf(p auth.Principal) signedIn {
 
 // signInRoutes are the pages of people's sign-in: POST /auth/login with name and
 // password (JSON, or a form) begins a session, GET /auth/login says whose it is,
-// POST /auth/logout ends it.
+// POST /auth/logout ends it. The session is a browser's, by a cookie; to a program
+// that asks for it ("token":true) it is answered as a bearer token.
 func (h *Hub) signInRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /auth/login", h.signIn)
 	mux.HandleFunc("GET /auth/login", h.whoIsIn)
@@ -58,7 +59,7 @@ func (h *Hub) whoIsIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Hub) signIn(w http.ResponseWriter, r *http.Request) {
-	name, password, err := credentials(w, r)
+	in, err := credentials(w, r)
 	if err != nil {
 		api.Fail(w, r, err)
 		return
@@ -67,12 +68,12 @@ func (h *Hub) signIn(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, tellOf(auth.Anonymous()))
 		return
 	}
-	p, err := h.auth.Password(r.Context(), r.RemoteAddr, name, password)
+	p, err := h.auth.Password(r.Context(), r.RemoteAddr, in.Name, in.Password)
 	if err == nil && p.Kind == auth.KindDevice {
 		err = area.Errorf(area.CodeForbidden, "devices sign in over MQTT")
 	}
 	if err != nil {
-		h.audit.signInRefused(r.RemoteAddr, name, err)
+		h.audit.signInRefused(r.RemoteAddr, in.Name, err)
 		api.Fail(w, r, err)
 		return
 	}
@@ -81,18 +82,26 @@ func (h *Hub) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	key, expires := h.who.sessions.open(p)
 	h.audit.signedIn(r.RemoteAddr, p.Name)
-	http.SetCookie(w, cookie(r, key, expires))
 	p.Expires = expires
-	writeJSON(w, http.StatusOK, tellOf(p))
+	out := tellOf(p)
+	if in.Token {
+		out.Token = key
+	} else {
+		http.SetCookie(w, cookie(r, key, expires))
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
 // signOut ends the session, and the hub connections that were opened with it.
 func (h *Hub) signOut(w http.ResponseWriter, r *http.Request) {
-	if p, id, ok := h.who.session(r); ok {
-		if err := ownPage(r); err != nil {
-			api.Fail(w, r, err)
+	p, id, ok := h.who.held(bearerOf(r.Header.Get("Authorization")))
+	if !ok {
+		if p, id, ok = h.who.session(r); ok && ownPage(r) != nil {
+			api.Fail(w, r, ownPage(r))
 			return
 		}
+	}
+	if ok {
 		h.who.sessions.close(id)
 		h.audit.signedOut(r.RemoteAddr, p.Name)
 		h.closeSession(id)
@@ -112,31 +121,32 @@ func cookie(r *http.Request, key string, expires time.Time) *http.Cookie {
 	return c
 }
 
-// credentials reads name and password of a sign-in.
-func credentials(w http.ResponseWriter, r *http.Request) (name, password string, err error) {
+// signInBody is what somebody signs in with.
+type signInBody struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+	Token    bool   `json:"token"` // answer a bearer token, and set no cookie
+}
+
+// credentials reads the body of a sign-in.
+func credentials(w http.ResponseWriter, r *http.Request) (in signInBody, err error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSignIn))
 	if err != nil {
-		return "", "", area.Errorf(area.CodeTooLarge, "a sign-in has at most %d bytes", maxSignIn)
+		return in, area.Errorf(area.CodeTooLarge, "a sign-in has at most %d bytes", maxSignIn)
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch kind {
 	case "application/json":
-		var in struct {
-			Name     string `json:"name"`
-			Password string `json:"password"`
-		}
-		if json.Unmarshal(b, &in) != nil {
-			return "", "", area.Errorf(area.CodeBadRequest, `{"name","password"} is expected`)
-		}
-		return in.Name, in.Password, nil
+		err = area.DecodeRequest(b, &in)
+		return in, err
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(b))
 		if err != nil {
-			return "", "", area.Errorf(area.CodeBadRequest, "the form cannot be read")
+			return in, area.Errorf(area.CodeBadRequest, "the form cannot be read")
 		}
-		return form.Get("name"), form.Get("password"), nil
+		return signInBody{Name: form.Get("name"), Password: form.Get("password")}, nil
 	}
-	return "", "", area.Errorf(area.CodeMediaType, "the body must be application/json or a form")
+	return in, area.Errorf(area.CodeMediaType, "the body must be application/json or a form")
 }
 
 // mqttFor is where a device that reached the web listener finds the broker: at
