@@ -14,12 +14,13 @@ type seen struct {
 	Look                           string
 	Checked, Sideways              int
 	Violations                     []string
+	Cookie, Seen                   string
 }
 
 // browse runs a script of js/ with Debian's Chromium on the dashboard.
-func (h *hub) browse(name string) *program {
+func (h *hub) browse(name string, more ...string) *program {
 	h.t.Helper()
-	return script(h.t, name, h.ready.HTTP+"/", tool(h.t, "chromium", "chromium"))
+	return script(h.t, name, append([]string{h.ready.HTTP + "/", tool(h.t, "chromium", "chromium")}, more...)...)
 }
 
 func (p *program) step(name string) seen {

@@ -31,10 +31,13 @@ mappings:
 
 // startProcess starts tacet serve with a data directory, and returns when it
 // says that it is ready.
-func startProcess(t *testing.T, data string) *serve {
+func startProcess(t *testing.T, data string) *serve { return startSite(t, data, siteFile) }
+
+// startSite is startProcess with a configuration.
+func startSite(t *testing.T, data, site string) *serve {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tacet.yaml")
-	if err := os.WriteFile(file, []byte(siteFile), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := &serve{file: file, program: run(t, tacet(t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}

@@ -12,9 +12,8 @@ export function launch(executablePath) {
   return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags });
 }
 
-/** Opens the dashboard; complaints gets what the page or its policy complained about. */
-export async function open(context, url, complaints) {
-  const page = await context.newPage();
+/** Has complaints get what a page or its policy complains about. */
+export async function watch(page, complaints) {
   page.on('console', (m) => {
     if (m.type() === 'error' || m.type() === 'warning') complaints.push(`console: ${m.text()} (${m.location().url})`);
   });
@@ -27,6 +26,12 @@ export async function open(context, url, complaints) {
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (e) => window.violated(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}`));
   });
+}
+
+/** Opens the dashboard; complaints gets what the page or its policy complained about. */
+export async function open(context, url, complaints) {
+  const page = await context.newPage();
+  await watch(page, complaints);
   await page.goto(url);
   await page.locator('[data-testid="live"][data-state="live"]').waitFor();
   return page;

@@ -3,7 +3,7 @@
 //   {"id":1,"invoke":"JoinArea","args":["*"]}   prints {"id":1,"result":…} or {"id":1,"error":"…"}
 //   {"id":2,"send":"Echo","args":[1]}           prints {"id":2,"result":null} when it is sent
 //   {"stop":true}                               ends
-// Usage: node client.mjs HUB-URL
+// Usage: node client.mjs HUB-URL [TOKEN]
 import { createInterface } from 'node:readline';
 import { HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
 
@@ -11,7 +11,7 @@ const tell = (what) => {
   process.stdout.write(`${JSON.stringify(what)}\n`);
 };
 const soon = { nextRetryDelayInMilliseconds: () => 100 };
-const connection = new HubConnectionBuilder().withUrl(process.argv[2]).withAutomaticReconnect(soon).configureLogging(LogLevel.None).build();
+const connection = new HubConnectionBuilder().withUrl(process.argv[2], process.argv[3] ? { accessTokenFactory: () => process.argv[3] } : {}).withAutomaticReconnect(soon).configureLogging(LogLevel.None).build();
 
 for (const event of ['AreaChanged', 'DeviceChanged', 'OrderChanged', 'Reading', 'Topic', 'ReceiveMetric', 'ReceiveWork', 'ReceiveWorkStatus', 'ConnectionAcknowledged', 'Alarm']) {
   connection.on(event, (...args) => tell({ event, args }));
