@@ -19,6 +19,7 @@ import (
 //	            window.go: QoS 1 and 2 wait for their turn; DUP tells the truth
 //	CONNACK     connack.go: what the library does not say is added
 //	SUBACK      suback.go: codes that answer filters of ours come off (UNSUBACK too)
+//	PUBREC      pubrec.go: what was sent again was received
 //	all answers ids.go: the packet id becomes the client's
 //	            barrier.go: waits until the store is as far
 //
@@ -84,6 +85,9 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 		l.because(Closed) // the library has said why
 	case packets.Suback, packets.Unsuback:
 		f = l.cutCodes(f, head)
+		head, _ = measure(f)
+	case packets.Pubrec:
+		f = received(f, head)
 		head, _ = measure(f)
 	}
 	switch {
