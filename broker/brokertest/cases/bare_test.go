@@ -32,7 +32,11 @@ func startBare(set setup, over string, log *record) (server, error) {
 }
 
 func (b *bare) start() error {
-	b.s = mqtt.New(&mqtt.Options{Logger: b.log})
+	o := &mqtt.Options{Logger: b.log}
+	if b.setup.bare != nil {
+		b.setup.bare(o)
+	}
+	b.s = mqtt.New(o)
 	if err := b.s.AddHook(b.access()); err != nil {
 		return err
 	}
@@ -60,7 +64,8 @@ func (b *bare) dial() (net.Conn, error) {
 	if b.over == "tcp" {
 		return net.Dial("tcp", b.addr())
 	}
-	near, far := net.Pipe()
+	near, far := pipe()
+	b.work.Go(near.pump)
 	s := b.s
 	b.work.Go(func() { _ = s.EstablishConnection("pipe", far) }) // its error is the client's to see
 	return near, nil

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
+
 	"github.com/tacet-hub/tacet/broker"
 )
 
@@ -18,6 +20,7 @@ type testCase struct {
 
 	bare      verdict // what the bare library makes of it
 	because   string  // why it is not run there, or not judged
+	slow      bool    // not under the race detector, where a bubble's day takes a minute
 	on        place   // where it can be run; zero: anywhere
 	bareWaits bool    // not in a bubble: there the library waits for a lock, which stops the time
 }
@@ -25,6 +28,7 @@ type testCase struct {
 // setup is what a case needs of a broker.
 type setup struct {
 	ours   func(*broker.Config) // nil: as it comes
+	bare   func(*mqtt.Options)  // nil: as it comes
 	refuse string               // a topic that the program around the broker refuses to take
 }
 
@@ -65,7 +69,7 @@ func each(t *testing.T, want func(testCase) bool, test func(*testing.T, testCase
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
-				if want(c) {
+				if want(c) && !(c.slow && raceDetector) {
 					t.Run(c.name, func(t *testing.T) {
 						t.Parallel()
 						test(t, c)

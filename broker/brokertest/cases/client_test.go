@@ -263,23 +263,36 @@ func (c *client) acked(kind byte, id uint16) byte {
 
 func retained(pk *packets.Packet) { pk.FixedHeader.Retain = true }
 
-// take reads the next message and acknowledges it.
+// take reads the next message and acknowledges it. Handshakes of QoS 2 that are
+// under way are carried on.
 func (c *client) take() packets.Packet {
-	pk := c.expect(packets.Publish)
-	c.ack(pk)
-	return pk
+	for {
+		pk, err := c.recv()
+		if err != nil {
+			c.s.Fatalf("%swaiting for a message: %v", c.what, err)
+		}
+		switch pk.FixedHeader.Type {
+		case packets.Publish:
+			c.ack(pk)
+			return pk
+		case packets.Pubrel:
+			c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubcomp}, PacketID: pk.PacketID})
+		default:
+			c.s.Fatalf("%s%s %#x came, want a message", c.what, packets.PacketNames[pk.FixedHeader.Type], pk.ReasonCode)
+		}
+	}
 }
 
-// ack acknowledges a message as its QoS has it.
+// ack says PUBACK or PUBREC, as the QoS of a message has it.
 func (c *client) ack(pk packets.Packet) {
+	kind := packets.Puback
 	switch pk.FixedHeader.Qos {
-	case 1:
-		c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
+	case 0:
+		return
 	case 2:
-		c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: pk.PacketID})
-		c.acked(packets.Pubrel, pk.PacketID)
-		c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubcomp}, PacketID: pk.PacketID})
+		kind = packets.Pubrec
 	}
+	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, PacketID: pk.PacketID})
 }
 
 // until takes messages until one with the payload "end" comes, and answers the

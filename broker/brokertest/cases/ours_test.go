@@ -58,7 +58,8 @@ func (o *ours) dial() (net.Conn, error) {
 	if o.over == "tcp" {
 		return net.Dial("tcp", o.addr())
 	}
-	near, far := net.Pipe()
+	near, far := pipe()
+	o.work.Go(near.pump)
 	b := o.b
 	o.work.Go(func() { _ = b.Establish(far) }) // its error is the client's to see
 	return near, nil

@@ -259,7 +259,11 @@ func userProperties(s *site) {
 		many[i] = packets.UserProperty{Key: "k", Val: "v"}
 	}
 	c := s.say(5)
-	c.sayConnect("many", func(pk *packets.Packet) { pk.Properties.User = many })
+	_ = c.put(c.encode(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connect},
+		Connect:     packets.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: "many", Clean: true},
+		Properties:  packets.Properties{User: many},
+	}))
 	if ack, err := c.recv(); err == nil && ack.ReasonCode == 0 {
 		pk := publishPacket("many", "x", 1, 1)
 		pk.Properties.User = many

@@ -1,3 +1,0 @@
-package cases
-
-var correctnessCases, securityCases, limitCases, sessionCases []testCase
