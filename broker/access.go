@@ -153,6 +153,21 @@ func (l *link) principal() string {
 	return ""
 }
 
+// Principal answers who publishes under a client id over a connection of that
+// number, as [area.Message] names them; false in open mode, and where the
+// connection has ended. It does not block.
+func (b *Broker) Principal(client string, conn uint64) (auth.Principal, bool) {
+	l := b.sessions.get(client)
+	if l == nil || l.num != conn {
+		return auth.Principal{}, false
+	}
+	id := l.who.Load()
+	if id == nil {
+		return auth.Principal{}, false
+	}
+	return id.principal, true
+}
+
 // OnConnectAuthenticate lets in whom OnConnect has not refused.
 func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
 

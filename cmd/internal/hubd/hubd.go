@@ -119,6 +119,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.gateSubmits(ctx)()
+	defer h.gateStatus()()
 	defer h.forgetEnded()()
 	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
 	return h.serveParts(ctx)
