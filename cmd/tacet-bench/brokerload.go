@@ -19,7 +19,7 @@ type client struct {
 }
 
 func dialClient(ctx context.Context, addr string, n int) (*client, error) {
-	c, err := wire.Dial(ctx, addr, wire.Options{ID: fmt.Sprint("bench-", n), KeepAlive: 10 * time.Minute})
+	c, err := wire.Dial(ctx, addr, wire.Options{ID: fmt.Sprint(servers.User, ":", n), User: servers.User, Password: servers.Password, KeepAlive: 10 * time.Minute})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tacet-hub/tacet/cmd/tacet-bench/servers"
 	"github.com/tacet-hub/tacet/cmd/tacet-bench/wire"
 )
 
@@ -27,6 +28,7 @@ type client struct {
 }
 
 func dial(ctx context.Context, addr string, o wire.Options) (*client, error) {
+	o.ID, o.User, o.Password = servers.User+":"+o.ID, servers.User, servers.Password
 	limit, cancel := context.WithTimeout(ctx, answers)
 	defer cancel()
 	c, err := wire.Dial(limit, addr, o)

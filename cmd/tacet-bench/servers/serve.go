@@ -9,16 +9,25 @@ import (
 	"path/filepath"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	mochiauth "github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/hooks/storage/bolt"
 	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // ServeCommand is the argument with which the calling program is started again,
 // followed by --kind and --dir; it then calls [Serve].
 const ServeCommand = "mqtt-serve"
+
+// Who a client must be at the brokers that ask, which is ours outside of the
+// hub: its client id is the user's, or begins with that and a colon. Others let
+// it in too.
+const (
+	User     = "bench"
+	Password = "not a secret: it is for the loopback interface and a minute"
+)
 
 // Serve runs a broker that is a library until in ends or ctx does. It writes
 // where it listens to out, as one line.
@@ -31,7 +40,7 @@ func Serve(ctx context.Context, kind Kind, dir string, in io.Reader, out io.Writ
 	}()
 	switch kind {
 	case Broker:
-		return serveOurs(ctx, broker.Config{Addr: "127.0.0.1:0"}, out)
+		return serveOurs(ctx, out)
 	case Mochi:
 		return serveMochi(ctx, nil, "", out)
 	case Mochi1024:
@@ -44,8 +53,21 @@ func Serve(ctx context.Context, kind Kind, dir string, in io.Reader, out io.Writ
 	return fmt.Errorf("no server of kind %q", kind)
 }
 
-func serveOurs(ctx context.Context, cfg broker.Config, out io.Writer) error {
-	b, err := broker.New(cfg, slog.New(slog.DiscardHandler))
+// serveOurs runs the embedded broker with a device that has to show its password
+// and may use one branch of topics alone. Its counters are always on.
+func serveOurs(ctx context.Context, out io.Writer) error {
+	hash, err := auth.HashPassword([]byte(Password))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	who, err := auth.New(auth.Config{Devices: []auth.Device{
+		{Name: User, PasswordHash: hash, Publish: []string{"bench/#"}, Subscribe: []string{"bench/#"}},
+	}}, nil, nil, log)
+	if err != nil {
+		return err
+	}
+	b, err := broker.New(broker.Config{Addr: "127.0.0.1:0", Auth: who}, log)
 	if err != nil {
 		return err
 	}
@@ -59,7 +81,7 @@ func serveOurs(ctx context.Context, cfg broker.Config, out io.Writer) error {
 // serveMochi is the anchor: the library as it is, and with a file its own store.
 func serveMochi(ctx context.Context, caps *mqtt.Capabilities, file string, out io.Writer) error {
 	s := mqtt.New(&mqtt.Options{Capabilities: caps, Logger: slog.New(slog.DiscardHandler)})
-	if err := s.AddHook(new(auth.AllowHook), nil); err != nil {
+	if err := s.AddHook(new(mochiauth.AllowHook), nil); err != nil {
 		return err
 	}
 	if file != "" {

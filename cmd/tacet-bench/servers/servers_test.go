@@ -34,7 +34,7 @@ func TestStart(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := wire.Dial(t.Context(), p.MQTT, wire.Options{ID: "c"})
+				c, err := wire.Dial(t.Context(), p.MQTT, wire.Options{ID: User, User: User, Password: Password})
 				if err != nil {
 					t.Error(err)
 				} else {

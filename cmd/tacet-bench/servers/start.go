@@ -158,7 +158,7 @@ func (p *Process) knock(ctx context.Context) (*wire.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		c, err := wire.Dial(ctx, p.MQTT, wire.Options{ID: "bench-knock"})
+		c, err := wire.Dial(ctx, p.MQTT, wire.Options{ID: User + ":knock", User: User, Password: Password})
 		if err == nil {
 			return c, nil
 		}
