@@ -78,6 +78,9 @@ func (f faults) run(ctx context.Context, out, words io.Writer, program fault.Pro
 		if kind == program.Kinds[0] {
 			rounds = f.rounds
 		}
+		if program.Once {
+			rounds = 1
+		}
 		begin := time.Now()
 		results[kind], err = program.Run(ctx, fault.Settings{
 			Kind: kind, Program: f.tacet, Dir: top, Rounds: rounds, Retained: f.retained, Sessions: f.sessions,
@@ -158,6 +161,9 @@ func longest(results map[servers.Kind][]fault.Figure) (list []fault.Figure) {
 func cell(list []fault.Figure, i int) string {
 	if i >= len(list) {
 		return "absent"
+	}
+	if list[i].Value < 0 {
+		return "none"
 	}
 	return fmt.Sprintf("%.4g", list[i].Value)
 }

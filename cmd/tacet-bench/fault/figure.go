@@ -15,6 +15,9 @@ type Figure struct {
 	Hard  bool    `json:"hard"` // a promise: more than Most is a failure
 }
 
+// none is the value of a figure that a server does not have.
+const none = -1.0
+
 // Broken tells whether a promise is not kept.
 func (f Figure) Broken() bool { return f.Hard && f.Value > f.Most }
 

@@ -19,7 +19,9 @@ type keeper struct {
 	next   uint64 // number of the next value
 	window int    // operations that are under way
 	size   int    // bytes that a value is filled up with
-	acked  func() // called for each acknowledgement; nil: nothing
+	sets   bool   // nothing is cleared
+
+	acked, refused func() // called for each answer; nil: nothing
 }
 
 func newKeeper(n, topics int, ledger *values) *keeper {
@@ -66,7 +68,7 @@ func (k *keeper) operate(c *client, id uint16) sent {
 	topic := k.topics[rand.IntN(len(k.topics))]
 	m := wire.Message{Topic: topic, QoS: 1, Retain: true, ID: id}
 	value := uint64(0)
-	if rand.IntN(3) > 0 {
+	if k.sets || rand.IntN(3) > 0 {
 		k.next++
 		value = k.next
 		m.Payload = body(topic, value, k.size)
@@ -91,16 +93,24 @@ func (k *keeper) hear(c *client, way map[uint16]sent) error {
 		}
 		if s, ok := way[p.ID]; ok {
 			delete(way, p.ID)
-			if p.Code < 0x80 { // a refusal is an intent without an acknowledgement
-				k.ledger.ack(s.topic, s.n)
-				if k.acked != nil {
-					k.acked()
-				}
-			}
+			k.answer(s, p.Code < 0x80)
 		}
 		if !c.More() {
 			return nil
 		}
+	}
+}
+
+// answer notes what became of an operation. One that is refused stays an intent
+// that was not acknowledged.
+func (k *keeper) answer(s sent, ok bool) {
+	told := k.refused
+	if ok {
+		k.ledger.ack(s.topic, s.n)
+		told = k.acked
+	}
+	if told != nil {
+		told()
 	}
 }
 

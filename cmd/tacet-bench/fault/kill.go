@@ -54,9 +54,7 @@ func Kill(ctx context.Context, s Settings) ([]Figure, error) {
 			bad++
 		}
 	}
-	for _, line := range r.count.lines {
-		s.Say("%s: %s", s.Kind, line)
-	}
+	s.tell(r)
 	list := append([]Figure{promise("rounds with a broken promise", "of "+fmt.Sprint(s.Rounds), float64(bad), 0)}, r.count.figures()...)
 	return append(list,
 		plain("promises checked", "", float64(r.count.n[Kept])),

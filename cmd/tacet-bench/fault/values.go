@@ -60,6 +60,20 @@ func (v *values) present() (keys []string) {
 	return keys
 }
 
+// open is how many operations have not been acknowledged.
+func (v *values) open() (n int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, h := range v.keys {
+		for _, op := range h.ops {
+			if !op.acked {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // judge compares with what was found after a fault, of those keys that are
 // asked for, and goes on from there.
 func (v *values) judge(found map[string]uint64, mine func(key string) bool, t *tally) {
