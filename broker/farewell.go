@@ -19,6 +19,7 @@ func (l *link) farewell() {
 // disconnect says DISCONNECT in MQTT 5; 3.1.1 has no such word.
 func (l *link) disconnect(code packets.Code) {
 	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {
+		l.out.says()
 		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, code.Code, 0}) // fails where the peer is gone
 	}
 }

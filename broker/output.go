@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -13,6 +14,7 @@ const (
 	pieceBytes = 64 << 10    // written under one deadline: a slow peer may go on while it moves
 	keepBytes  = 64 << 10    // a larger buffer is given back once it is empty
 	linger     = time.Second // for what still waits when a connection closes
+	partBytes  = 4 << 20     // taken from a peer meanwhile
 )
 
 // errSlow is what a write to a peer that does not read ends with.
@@ -39,6 +41,7 @@ type output struct {
 	flushing bool      // there is a flusher: nothing may be written past it
 	closed   bool      // nothing more may be written
 	end      time.Time // once closed: when the flusher gives up
+	last     bool      // what was written last says why the connection ends
 }
 
 // write sends p, or keeps what the peer does not take at once. It fails with
@@ -101,7 +104,7 @@ func (o *output) take() []byte {
 	if len(o.queue) == 0 {
 		o.flushing = false
 		if o.closed {
-			_ = o.raw.Close()
+			o.hangUp()
 		} else {
 			_ = o.raw.SetWriteDeadline(time.Time{}) // an old one would fail the next direct write
 		}
@@ -158,12 +161,46 @@ func (o *output) close() {
 	}
 	now := time.Now()
 	o.closed, o.end = true, now.Add(linger)
+	_ = o.raw.SetReadDeadline(now)
 	if !o.flushing {
-		_ = o.raw.Close()
+		o.hangUp()
 		return
 	}
 	_ = o.raw.SetWriteDeadline(o.end)
-	_ = o.raw.SetReadDeadline(now)
+}
+
+// says notes that what is written next are the last words to the peer.
+func (o *output) says() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = true
+}
+
+// hangUp closes the connection, but after last words only for writing: a system
+// that closes with bytes unread resets the connection, and the peer loses what
+// it has not read. part does the rest. The lock is held.
+func (o *output) hangUp() {
+	if half, ok := o.raw.(interface{ CloseWrite() error }); ok && o.last && half.CloseWrite() == nil {
+		return
+	}
+	_ = o.raw.Close()
+}
+
+// part waits a moment for the peer to close too, after the connection has been
+// given up, and closes it.
+func (o *output) part() {
+	o.mu.Lock()
+	waits := o.last && !o.flushing
+	o.last = false // a flusher closes by itself
+	if waits {
+		_ = o.raw.SetReadDeadline(o.end)
+	}
+	o.mu.Unlock()
+	if !waits {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, o.raw, partBytes)
+	_ = o.raw.Close()
 }
 
 // readDeadline sets when reading ends, unless close has ended it already.

@@ -238,6 +238,7 @@ func (b *Broker) release(l *link) {
 	}
 	b.sessions.leave(l)
 	close(l.done)
+	l.out.part()
 	b.mu.Lock()
 	delete(b.links, l)
 	b.mu.Unlock()
