@@ -54,6 +54,11 @@ type Config struct {
 	MaxTopicBytes    int // length of a topic or filter of a client; 0: 512
 	MaxSubscriptions int // filters of one client; a further one is refused; 0: 1000
 
+	// DenyFilters are filters that no client may subscribe to as they stand here,
+	// alone or shared: such as "#", where nobody is to read everything. The answer
+	// is 0x80. What a client may read is for Auth to say; this is not about topics.
+	DenyFilters []string
+
 	// Retained messages. Bytes are those of topic, payload and properties. One
 	// client is one principal where clients show who they are, else one client
 	// id. What is over a limit is refused: with reason 0x97 (quota exceeded) in
@@ -78,6 +83,11 @@ type Config struct {
 	// for it, and counted. 1 to 65535; 0: 8192. Below the number of retained
 	// topics that a client reads it loses some of them.
 	MaxQueue int
+
+	// MaxKeepAlive is the longest keep-alive, in whole seconds, 1 s to 65,535 s. A
+	// client of MQTT 5 that asks for more, or for none, is told this one. 0: 20
+	// minutes.
+	MaxKeepAlive time.Duration
 
 	SessionExpiry time.Duration // how long the session of an absent client is kept at most; 0: 7 days
 }
@@ -104,6 +114,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxRetainedTotal, 256<<20)
 	set(&c.MaxQueue, 8192)
 	set(&c.MaxQueueBytes, 64<<20)
+	set(&c.MaxKeepAlive, 20*time.Minute)
 	set(&c.SessionExpiry, 7*24*time.Hour)
 	return c
 }
@@ -163,6 +174,7 @@ func (c Config) Validate() error {
 	}
 	positive("ConnectTimeout", c.ConnectTimeout, 10*time.Minute)
 	positive("WriteTimeout", c.WriteTimeout, 10*time.Minute)
+	positive("MaxKeepAlive", c.MaxKeepAlive, math.MaxUint16*time.Second)
 	positive("SessionExpiry", c.SessionExpiry, 10*365*24*time.Hour)
 	return errors.Join(faults...)
 }

@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -42,7 +41,7 @@ func (h *hook) Provides(event byte) bool {
 // closes the connection.
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	l := linkOf(cl)
-	l.alive = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2
+	l.alive = h.b.keepAlive(cl)
 	why, code, err := h.admits(cl, l, &pk)
 	l.id = cl.ID
 	if why != noReason {
@@ -50,6 +49,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	}
 	l.will = takeWill(cl, l, pk)
 	l.window.most = receiveMaximum(pk)
+	l.takeMaximum(cl)
 	cl.Properties.Props.TopicAliasMaximum = 0 // row 15: aliases of dropped messages are never explained
 	cl.Properties.Props.ReceiveMaximum = 0    // row 17: the library's window stalls for ever; ours is window.go
 	cl.State.Inflight.ResetSendQuota(0)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -15,7 +16,7 @@ import (
 func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	l := linkOf(cl)
 	held := asked(cl)
-	l.wanted, l.over = make([]bool, len(pk.Filters)), nil
+	l.wanted, l.over, l.denied = make([]bool, len(pk.Filters)), nil, nil
 	for i := range pk.Filters {
 		sub := &pk.Filters[i]
 		have, old := cl.State.Subscriptions.Get(sub.Filter)
@@ -23,6 +24,9 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		switch {
 		case !h.b.validFilter(l.bare(sub.Filter)):
 			h.refuseFilter(cl, sub, whyTopic)
+		case slices.Contains(h.b.cfg.DenyFilters, unshared(l.bare(sub.Filter))):
+			h.refuseFilter(cl, sub, whyRights)
+			l.denied = append(l.denied, i)
 		case !old && held >= h.b.cfg.MaxSubscriptions:
 			h.refuseFilter(cl, sub, whySubscriptions)
 			l.over = append(l.over, i)
@@ -63,6 +67,9 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 		if cl.Properties.ProtocolVersion == 5 {
 			codes[i] = packets.ErrQuotaExceeded.Code // the library knows only that it found nothing
 		}
+	}
+	for _, i := range l.denied {
+		codes[i] = packets.ErrUnspecifiedError.Code
 	}
 	for i := range l.wanted {
 		l.wanted[i] = l.wanted[i] && codes[i] <= packets.CodeGrantedQos2.Code
@@ -115,6 +122,14 @@ func (b *Broker) validFilter(filter string) bool {
 		return ok && group != "" && !strings.ContainsAny(group, "+#") && area.ValidFilter(inner)
 	}
 	return area.ValidFilter(filter)
+}
+
+// unshared answers the filter inside a shared subscription, or the filter.
+func unshared(filter string) string {
+	if rest, shared := cutShare(filter); shared {
+		_, filter, _ = strings.Cut(rest, "/")
+	}
+	return filter
 }
 
 // cutShare takes the prefix of a shared subscription off, which the library

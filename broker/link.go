@@ -37,6 +37,7 @@ type link struct {
 	held     held
 	runs     []*retainedRun
 	added    []added // to SUBSCRIBE and UNSUBSCRIBE packets not answered yet
+	most     int     // bytes of a packet that the client takes; 0: no limit
 	welcomed bool    // CONNACK is on its way
 	pumping  bool    // somebody is sending what waited
 
@@ -57,6 +58,7 @@ type link struct {
 	queued   int                   // and so many messages with it
 	up       bool                  // the session is established
 	tag      packets.Subscriptions // what its messages carry: see tagOf
+	denied   []int                 // and which are denied
 	wanted   []bool                // of the SUBSCRIBE in hand: which filters want retained messages
 	over     []int                 // and which there was no room for
 	brake    brake                 // of what is read

@@ -9,8 +9,7 @@ import (
 
 // packetSizes follows where packets begin in what a client sends, so that one
 // over the limit is answered before the library reads it: the library only
-// closes. The limit is not announced in CONNACK: some clients then drop what is
-// larger without a word.
+// closes.
 //
 // The first packet has a limit of its own: nobody knows yet who sends it.
 type packetSizes struct {

@@ -21,6 +21,7 @@ type Stats struct {
 	Deaf            int64 // connections cut since another had their client id
 	TooLarge        int64 // connections closed for a packet over MaxPacketBytes
 	Panics          int64 // connections closed since what came made the library or a gate panic
+	Oversize        int64 // messages not sent to a client that said it takes none so large
 	NotStored       int64 // connections closed since what they sent could not be stored
 
 	Refused       map[string]uint64 // connections, messages and subscriptions refused, by reason
@@ -53,7 +54,7 @@ type counters struct {
 	reasons reasons
 	braked  atomic.Int64
 
-	notStored atomic.Int64 // of the way out
+	notStored, oversize atomic.Int64 // of the way out
 
 	refusedLogins, withdrawn, withdrawnMessages atomic.Int64 // of who the clients are
 }
@@ -69,7 +70,7 @@ func (b *Broker) Stats() Stats {
 		Refused: c.reasons.counted(whyClientID, whySubscriptions), Dropped: c.reasons.counted(whySlow, whyPacketIDs),
 		Braked: c.braked.Load(), RetainedBytes: b.holdings.bytes.Load(),
 		NoticesMissed: b.watchers.missed.Load(),
-		NotStored:     c.notStored.Load(),
+		NotStored:     c.notStored.Load(), Oversize: c.oversize.Load(),
 		RefusedLogins: c.refusedLogins.Load(), Withdrawn: c.withdrawn.Load(), WithdrawnMessages: c.withdrawnMessages.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),

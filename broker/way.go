@@ -20,7 +20,8 @@ import (
 //	CONNACK     connack.go: what the library does not say is added
 //	SUBACK      suback.go: codes that answer filters of ours come off (UNSUBACK too)
 //	PUBREC      pubrec.go: what was sent again was received
-//	all answers ids.go: the packet id becomes the client's
+//	all but CONNACK fit.go: what is too large for the client is made smaller, or dropped
+//	answers     ids.go: the packet id becomes the client's
 //	            barrier.go: waits until the store is as far
 //
 // and then output.go. All of it runs under link.mu, which makes the order in
@@ -76,18 +77,27 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 	switch kind {
 	case packets.Publish:
 		f, head = l.unmount(f, head)
+		if l.most > 0 && len(f) > l.most {
+			l.tooLargeToSend(f, head)
+			return nil, nil
+		}
 		if f[0]&0x06 != 0 {
 			return l.windowed(f, head), nil
 		}
 	case packets.Connack:
-		return l.connack(f)
+		return l.connack(f, head)
 	case packets.Disconnect:
+		l.out.says()
 		l.because(Closed) // the library has said why
 	case packets.Suback, packets.Unsuback:
 		f = l.cutCodes(f, head)
 		head, _ = measure(f)
 	case packets.Pubrec:
 		f = received(f, head)
+		head, _ = measure(f)
+	}
+	if l.most > 0 && len(f) > l.most {
+		f = shorten(f, head)
 		head, _ = measure(f)
 	}
 	switch {
@@ -103,18 +113,6 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 		return nil, l.hold(0, f) // nothing comes before CONNACK
 	}
 	return f, nil
-}
-
-// connack passes the CONNACK, behind which packets may wait that the library
-// has written too early.
-func (l *link) connack(f []byte) ([]byte, error) {
-	early := l.held.packets
-	l.held.packets = nil
-	if err := l.hold(l.held.after, f); err != nil {
-		return nil, err
-	}
-	l.held.packets = append(l.held.packets, early...)
-	return l.ripe()
 }
 
 // windowed passes a PUBLISH of QoS 1 or 2 whose turn it is.
@@ -252,6 +250,7 @@ func (l *link) replay(cl *mqtt.Client) {
 func (l *link) hangUp(code packets.Code) {
 	l.because(Closed)
 	if l.version() == 5 && l.welcomed {
+		l.out.says()
 		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, code.Code, 0})
 	}
 	_ = l.Close()

@@ -71,6 +71,7 @@ func (w *wire) gets(t *testing.T, name string, want []byte) {
 
 var (
 	connackBytes = []byte{0x20, 3, 0, 0, 0}
+	welcomeBytes = []byte{0x20, 11, 0, 0, 8, 0x22, 0, 0, 0x27, 0, 4, 0, 0}
 	qos0         = []byte{0x30, 5, 0, 1, 'a', 0, 'x'}
 )
 
@@ -87,7 +88,7 @@ func TestNothingComesBeforeConnack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
 		w.writes(t, "early", join(qos0, []byte{0xe0, 2, 0x8e, 0}), nil)
-		w.writes(t, "CONNACK", connackBytes, join(connackBytes, qos0))
+		w.writes(t, "CONNACK", connackBytes, join(welcomeBytes, qos0))
 		w.writes(t, "later", join(qos0, qos0), join(qos0, qos0))
 	})
 }
@@ -95,7 +96,7 @@ func TestNothingComesBeforeConnack(t *testing.T) {
 func TestAddedCodesAreCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
-		w.writes(t, "CONNACK", connackBytes, connackBytes)
+		w.writes(t, "CONNACK", connackBytes, welcomeBytes)
 		w.addedTo(0x8001, 2)
 		w.addedTo(0x8002, 1)
 		w.writes(t, "others", []byte{0x90, 4, 0x80, 7, 0, 1}, []byte{0x90, 4, 0, 7, 0, 1})
@@ -108,7 +109,7 @@ func TestAddedCodesAreCut(t *testing.T) {
 func TestAnswersWaitForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
-		w.writes(t, "CONNACK", connackBytes, connackBytes)
+		w.writes(t, "CONNACK", connackBytes, welcomeBytes)
 		w.writes(t, "nothing noted", puback(1, true), puback(1, false))
 		w.after(10)
 		w.writes(t, "first", join(puback(2, true), qos0), qos0)
@@ -130,7 +131,7 @@ func TestConnackWaitsForTheStore(t *testing.T) {
 		w.after(5)
 		w.writes(t, "all of it", join(connackBytes, qos0, []byte{0xd0, 0}), nil)
 		w.b.durable(5)
-		w.gets(t, "safe", join(connackBytes, qos0, []byte{0xd0, 0}))
+		w.gets(t, "safe", join(welcomeBytes, qos0, []byte{0xd0, 0}))
 	})
 }
 
@@ -141,7 +142,7 @@ func TestNotStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWire(t)
-				w.writes(t, "CONNACK", connackBytes, connackBytes)
+				w.writes(t, "CONNACK", connackBytes, welcomeBytes)
 				w.after(7)
 				if !late {
 					w.writes(t, "waits", puback(2, true), nil)
@@ -166,7 +167,7 @@ func TestWhatWaitsForTheStoreIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
 		w.b.cfg.MaxOutputBytes = 100
-		w.writes(t, "CONNACK", connackBytes, connackBytes)
+		w.writes(t, "CONNACK", connackBytes, welcomeBytes)
 		w.after(1)
 		n := 0
 		for ; n < 1000; n++ {
