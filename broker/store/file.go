@@ -23,26 +23,26 @@ var errDamaged = errors.New("file is damaged")
 
 // openFile opens or makes a file, and reads all of it once, so that damage
 // shows now.
-func openFile(path string) (*bolt.DB, error) {
+func openFile(path string) (*bolt.DB, *os.File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case !info.Mode().IsRegular():
-		return nil, errors.New("is not a regular file")
+		return nil, nil, errors.New("is not a regular file")
 	case info.Size() == 0:
-		return nil, errDamaged // create never leaves one so
+		return nil, nil, errDamaged // create never leaves one so
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := openBolt(path)
+	db, file, err := openBolt(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	err = guard(func() error { return db.View(check) })
 	if err == nil {
@@ -50,18 +50,17 @@ func openFile(path string) (*bolt.DB, error) {
 	}
 	if err != nil {
 		_ = db.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, file, nil
 }
 
 // openBolt tells damage from trouble with the file system, which gets better
 // by itself or by somebody's hand.
-func openBolt(path string) (db *bolt.DB, err error) {
-	var file *os.File
+func openBolt(path string) (db *bolt.DB, file *os.File, err error) {
 	err = guard(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoStatistics: true,
+			Timeout: lockWait, FreelistType: bolt.FreelistMapType,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 				var err error
 				file, err = os.OpenFile(name, flag, mode)
@@ -71,18 +70,18 @@ func openBolt(path string) (db *bolt.DB, err error) {
 		return err
 	})
 	if err == nil {
-		return db, nil
+		return db, file, nil
 	}
 	if file != nil {
 		_ = file.Close() // where bbolt has panicked it is still open, and locked
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, errors.New("is in use by another process")
+		return nil, nil, errors.New("is in use by another process")
 	}
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
-		return nil, err
+		return nil, nil, err
 	}
-	return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	return nil, nil, fmt.Errorf("%w: %w", errDamaged, err)
 }
 
 // check reads the file through. Damaged records are no damage to the file.

@@ -1,19 +1,13 @@
 package store
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"sync"
-	"syscall"
-
-	bolt "go.etcd.io/bbolt"
+	"maps"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
 const (
-	maxRecord = 1 << 20 // bytes of one record
+	maxRecord = 1 << 20 // bytes of one record of the ledger or of a table
 	maxQueued = 1 << 16 // callers that may wait for the disk
 )
 
@@ -36,156 +30,43 @@ type change struct {
 	deleted bool
 }
 
+// places is a set of them.
+type places map[place]struct{}
+
 // group is what goes to disk in one transaction.
 type group struct {
+	pos     uint64           // groups are numbered from 1
 	changes map[place]change // the newest of each place
-	done    []func(error)    // in the order of their changes; bounded by maxQueued
+	done    []func(error)    // who handed them in, in that order; bounded by maxQueued
+	touched places           // records of a State, which are read when the group is written
+	awaited bool             // somebody waits for its position
+	inside  int              // who has joined and not left: it is not written before
 }
 
-func newGroup() *group { return &group{changes: map[place]change{}} }
-
-// committer writes everything that is queued as one group, and while it does
-// the next group gathers. There is one for the whole file.
-type committer struct {
-	count *counters
-	write func(*group) error // one transaction
-
-	mu     sync.Mutex
-	next   *group
-	closed bool
-	wake   chan struct{} // holds one: there is work, or the end
+func newGroup(pos uint64) *group {
+	return &group{pos: pos, changes: map[place]change{}, touched: places{}}
 }
 
-func newCommitter(count *counters, write func(*group) error) *committer {
-	return &committer{count: count, write: write, next: newGroup(), wake: make(chan struct{}, 1)}
+// add queues a change, or says why not. The record is the group's from now on.
+func (g *group) add(p place, ch change, done func(error)) (coalesced bool, err error) {
+	if len(g.done) >= maxQueued {
+		return false, area.Errorf(area.CodeDegraded, "%d changes wait for the disk", len(g.done))
+	}
+	_, coalesced = g.changes[p]
+	g.changes[p] = ch
+	g.done = append(g.done, done)
+	return coalesced, nil
 }
 
-// change queues a change, or tells at once that it is refused. The record is
-// the committer's from now on.
-func (c *committer) change(p place, ch change, done func(error)) {
-	if err := c.enqueue(p, ch, done); err != nil {
-		c.count.refused.Add(1)
-		done(err)
-		return
-	}
-	c.signal()
-}
-
-func (c *committer) enqueue(p place, ch change, done func(error)) error {
-	if len(ch.record) > maxRecord {
-		return area.Errorf(area.CodeTooLarge, "record of %s has %d bytes, more than %d", p, len(ch.record), maxRecord)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return area.Errorf(area.CodeDraining, "the store is closed")
-	}
-	if len(c.next.done) >= maxQueued {
-		return area.Errorf(area.CodeDegraded, "%d changes wait for the disk", len(c.next.done))
-	}
-	c.count.commits.Add(1)
-	if _, ok := c.next.changes[p]; ok {
-		c.count.coalesced.Add(1)
-	}
-	c.next.changes[p] = ch
-	c.next.done = append(c.next.done, done)
-	return nil
-}
-
-func (c *committer) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default: // it will look anyway
+// resolve asks for the records of a State.
+func (g *group) resolve(read func(table, key string) ([]byte, bool)) {
+	for p := range g.touched {
+		record, keep := read(p.table, p.key)
+		g.changes[p] = change{record: record, deleted: !keep}
 	}
 }
 
-// stop lets run finish what is queued and end.
-func (c *committer) stop() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	c.signal()
-}
+// idle tells whether nobody waits for the group.
+func (g *group) idle() bool { return len(g.done) == 0 && len(g.touched) == 0 && !g.awaited }
 
-// run writes groups until stop.
-func (c *committer) run() {
-	var failed error
-	for range c.wake {
-		g, closed := c.take()
-		if len(g.done) > 0 {
-			err := failed
-			if err == nil {
-				err = c.commit(g)
-				if err != nil && area.CodeOf(err) != area.CodeDiskFull {
-					failed = err
-				}
-			}
-			c.tell(g, err)
-		}
-		if closed {
-			return
-		}
-	}
-}
-
-func (c *committer) take() (g *group, closed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	g = c.next
-	c.next = newGroup()
-	return g, c.closed
-}
-
-func (c *committer) tell(g *group, err error) {
-	if err != nil {
-		c.count.failed.Add(int64(len(g.done)))
-	}
-	for _, f := range g.done {
-		f(err)
-	}
-}
-
-// commit writes a group. A full disk is found before anything is written over:
-// bbolt writes pages that are free and the root last, so it is the one failure
-// after which the file is known to be as it was.
-func (c *committer) commit(g *group) error {
-	err := guard(func() error { return c.write(g) })
-	if err == nil {
-		c.count.groups.Add(1)
-		return nil
-	}
-	if p, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(p.Err, syscall.ENOSPC) {
-		return area.Errorf(area.CodeDiskFull, "store: %s", err)
-	}
-	return fmt.Errorf("store: %w", err)
-}
-
-// writeGroup is a transaction of bbolt.
-func (s *Store) writeGroup(g *group) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		for p, ch := range g.changes {
-			b, err := bucketOf(tx, p)
-			if err != nil {
-				return err
-			}
-			if ch.deleted {
-				err = b.Delete([]byte(p.key))
-			} else {
-				err = b.Put([]byte(p.key), seal(p, ch.record))
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", p, err)
-			}
-		}
-		return nil
-	})
-}
-
-// bucketOf is the bucket of a place; a table's is made when it is first
-// written to.
-func bucketOf(tx *bolt.Tx, p place) (*bolt.Bucket, error) {
-	if p.table == "" {
-		return tx.Bucket(ledgerBucket), nil
-	}
-	return tx.Bucket(tablesBucket).CreateBucketIfNotExists([]byte(p.table))
-}
+func (p places) addAll(from places) { maps.Copy(p, from) }

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // Store is an open file. It is safe for concurrent use.
@@ -17,6 +19,7 @@ type Store struct {
 	path        string
 	quarantined string
 	count       counters
+	space       space // the committer's, once it runs
 	committer   *committer
 
 	running   sync.WaitGroup // the committer
@@ -31,22 +34,23 @@ func Open(path string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, err := openFile(path)
+	db, file, err := openFile(path)
 	aside := ""
 	if errors.Is(err, errDamaged) {
 		if aside, err = moveAside(path); err == nil {
-			db, err = openFile(path)
+			db, file, err = openFile(path)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, path: path, quarantined: aside}
-	s.committer = newCommitter(&s.count, s.writeGroup)
+	s := &Store{db: db, path: path, quarantined: aside, space: space{file: file}}
+	s.committer = newCommitter(&s.count, s.writeGroup, func() error { return s.space.ahead(s.db) })
 	if err := s.sift(); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
+	s.committer.lookAhead()
 	s.running.Go(s.committer.run)
 	return s, nil
 }
@@ -75,21 +79,47 @@ func (s *Store) Close() error {
 type Stats struct {
 	Commits   int64 // changes handed in
 	Groups    int64 // transactions written
+	Written   int64 // records written: what is on disk already is not written again
+	Bytes     int64 // of those records
 	Coalesced int64 // changes that a newer one of the same record replaced in the queue
 	Refused   int64 // changes refused: the queue is full, or they are malformed
 	Failed    int64 // changes that are not on disk
 	Corrupt   int64 // damaged records found and set aside; where an area's name is damaged too, it looks like one without a record
+
+	DiskFull  int   // 1 while there is no room
+	Dead      int   // 1 once a write has failed for good
+	FileBytes int64 // size of the file now
 }
 
-type counters struct{ commits, groups, coalesced, refused, failed, corrupt atomic.Int64 }
+type counters struct{ commits, groups, written, bytes, coalesced, refused, failed, corrupt atomic.Int64 }
 
 // Stats answers the counts.
 func (s *Store) Stats() Stats {
 	c := &s.count
-	return Stats{
-		Commits: c.commits.Load(), Groups: c.groups.Load(), Coalesced: c.coalesced.Load(),
+	st := Stats{
+		Commits: c.commits.Load(), Groups: c.groups.Load(), Written: c.written.Load(), Bytes: c.bytes.Load(), Coalesced: c.coalesced.Load(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(), Corrupt: c.corrupt.Load(),
 	}
+	if err := s.Trouble(); area.CodeOf(err) == area.CodeDiskFull {
+		st.DiskFull = 1
+	} else if err != nil {
+		st.Dead = 1
+	}
+	if info, err := os.Stat(s.path); err == nil {
+		st.FileBytes = info.Size()
+	}
+	return st
+}
+
+// Trouble says why nothing can be written now: an error of code disk_full,
+// which passes, or what has ended writing for good, until the store is opened
+// anew. Nil: all is well. A little is kept back from a disk that runs full: so
+// changes of the ledger and of tables may succeed for a while yet.
+func (s *Store) Trouble() error {
+	if err := s.committer.sick.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *Store) view(f func(*bolt.Tx) error) error {
