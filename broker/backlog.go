@@ -66,10 +66,11 @@ func (b *Broker) backlogOf(cl *mqtt.Client) *backlog {
 	return g.(*backlog)
 }
 
-// queued is called when a message is in the queue of a client.
-func (b *Broker) queued(cl *mqtt.Client, pk *packets.Packet) {
+// queued is called when a message is in the queue of a client, and tells
+// whether it may stay.
+func (b *Broker) queued(cl *mqtt.Client, pk *packets.Packet) bool {
 	if b.backlogOf(cl).fits(cl.State.Inflight, int64(packetBytes(pk)), b.cfg.MaxQueueBytes) {
-		return
+		return true
 	}
 	if cl.State.Inflight.Delete(pk.PacketID) {
 		atomic.AddInt64(&b.server.Info.Inflight, -1)
@@ -77,4 +78,5 @@ func (b *Broker) queued(cl *mqtt.Client, pk *packets.Packet) {
 	atomic.AddInt64(&b.server.Info.InflightDropped, 1)
 	b.refuse(Dropped, whyQueueBytes, cl.ID, "")
 	b.warn("message dropped for a client whose queue is full", "device", cl.ID, "topic", pk.TopicName)
+	return false
 }

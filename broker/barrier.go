@@ -115,6 +115,7 @@ func (b *barrier) fail(s span) {
 // held are the packets of one connection that wait. link guards it.
 type held struct {
 	after   uint64 // what acknowledgements wait for now; 0: nothing
+	exact   uint64 // what QoS 2 messages to the client and PUBREL wait for
 	packets []heldPacket
 	bytes   int
 	noted   bool // stands in the barrier's list
@@ -133,20 +134,30 @@ func (l *link) after(pos uint64) {
 	l.held.after = max(l.held.after, pos)
 }
 
-// barred passes an acknowledgement, or keeps it back. It answers what may go.
-func (l *link) barred(f []byte) ([]byte, error) {
-	if l.held.after == 0 {
+// afterExactly makes what delivers QoS 2 messages to the client wait until the
+// store has come to pos: a crash must not make it forget the packet id of a
+// message that is out. It may be called on any goroutine.
+func (l *link) afterExactly(pos uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held.exact = max(l.held.exact, pos)
+}
+
+// barred passes a packet that waits for pos, or keeps it back. It answers what
+// may go.
+func (l *link) barred(f []byte, pos uint64) ([]byte, error) {
+	if pos == 0 {
 		return f, nil
 	}
 	if len(l.held.packets) == 0 {
-		switch safe, lost := l.b.barrier.reached(l.held.after); {
+		switch safe, lost := l.b.barrier.reached(pos); {
 		case lost:
 			return nil, l.notStored()
 		case safe:
 			return f, nil
 		}
 	}
-	if err := l.hold(l.held.after, f); err != nil {
+	if err := l.hold(pos, f); err != nil {
 		return nil, err
 	}
 	return l.ripe()

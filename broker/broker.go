@@ -43,6 +43,7 @@ type Broker struct {
 	gates    gates
 	lines    limiter
 	barrier  barrier
+	kept     *durable
 	count    counters
 	rights   rights
 
@@ -87,8 +88,12 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 		ownerOf: b.ownerOf, tree: b.server.Topics.Retained,
 	}
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
+	b.kept = newDurable(b, cfg.Store)
 	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
 	if err := b.server.AddHook(b.hook, nil); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	if err := b.kept.restore(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	return b, nil
@@ -128,6 +133,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.work.Go(func() { b.keepRights(ctx) })
+	b.work.Go(func() { b.kept.sweep(ctx) })
 	failed := make([]error, len(doors))
 	for i, d := range doors {
 		b.work.Go(func() {

@@ -27,6 +27,12 @@ type Config struct {
 	// open: open mode.
 	Auth *auth.Authority
 
+	// Store keeps retained messages, and sessions that outlive their
+	// connections, over the end of the process: see "Durability" in the package
+	// comment. It belongs to this broker alone and is closed after Run has
+	// returned. Nil: memory only.
+	Store Store
+
 	// ProxyFrom are the networks of the load balancers that are believed: their
 	// connections to the broker's own listeners must begin with a PROXY header,
 	// version 1 or 2, whose address is then the client's for limits and logs. A

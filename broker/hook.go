@@ -27,6 +27,8 @@ func (h *hook) ID() string { return "tacet" }
 // and call, so the list is short: no OnPacketEncode, no OnPacketSent.
 func (h *hook) Provides(event byte) bool {
 	switch event {
+	case mqtt.OnQosDropped, mqtt.OnUnsubscribed:
+		return !h.b.kept.off()
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck,
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
@@ -133,6 +135,7 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	h.b.hangUpStranger(l)
 	h.b.takeOver(l)
 	h.b.prune(l)
+	h.b.kept.established(cl, l, pk.Connect.Clean)
 	h.b.wills.back(l.id, !pk.Connect.Clean)
 	if !pk.Connect.Clean {
 		h.b.adopt(l)
@@ -179,11 +182,18 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
 		pk.PacketID = shiftID(pk.PacketID)
 		linkOf(cl).mountFilters(pk.Filters)
+		if pk.FixedHeader.Type == packets.Pubrel {
+			h.b.kept.pubrel(cl, pk.PacketID)
+		}
 	case packets.Puback, packets.Pubcomp:
+		h.b.kept.through(cl, pk.PacketID)
 		linkOf(cl).acked(pk.PacketID)
 	case packets.Pubrec:
 		if pk.ReasonCode >= packets.ErrUnspecifiedError.Code {
+			h.b.kept.through(cl, pk.PacketID)
 			linkOf(cl).acked(pk.PacketID)
+		} else {
+			h.b.kept.pubrec(cl, pk.PacketID)
 		}
 	case packets.Disconnect:
 		l := linkOf(cl)
@@ -214,6 +224,9 @@ func (h *hook) readPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, 
 		return noPacket, nil
 	}
 	if !h.mayPublish(cl, linkOf(cl), &pk) {
+		return noPacket, nil
+	}
+	if pk.FixedHeader.Qos == 2 && h.b.repeated(cl, pk) {
 		return noPacket, nil
 	}
 	return pk, nil
@@ -272,6 +285,12 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			return pk, packets.ErrRejectPacket
 		}
 	}
+	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see link.replay
+	if l := linkOf(cl); l != nil {
+		if err := h.b.kept.publishing(cl, l, pk); err != nil {
+			return pk, packets.ErrRejectPacket
+		}
+	}
 	if pk.FixedHeader.Retain {
 		if why := h.b.retain(pk.Origin, &pk); why != noReason {
 			if !cl.Net.Inline {
@@ -281,19 +300,25 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			pk.FixedHeader.Retain = false // a will, whose client is gone: those who listen still hear it
 		}
 	}
-	pk.Created = h.b.lastMsg.Add(1) // a rank, not a time: see link.replay
 	return pk, nil
 }
 
 // OnRetainMessage is called after a retained message was put into the tree.
-func (h *hook) OnRetainMessage(*mqtt.Client, packets.Packet, int64) { h.b.retained.Unlock() }
+func (h *hook) OnRetainMessage(cl *mqtt.Client, pk packets.Packet, _ int64) {
+	h.b.retained.Unlock()
+	h.b.kept.retained(cl, pk)
+}
 
 // OnRetainedExpired is called after a retained message has gone by itself.
-func (h *hook) OnRetainedExpired(string) { h.b.holdings.tooHigh.Store(true) }
+func (h *hook) OnRetainedExpired(topic string) {
+	h.b.holdings.tooHigh.Store(true)
+	h.b.kept.retainedGone(topic)
+}
 
 // OnPublishDropped counts a message that did not fit into the queue of a
 // client.
 func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
+	h.b.kept.lostFor(cl, pk.Created)
 	h.b.refuse(Dropped, whyPending, cl.ID, "")
 	h.b.warn("message dropped for a client that does not keep up", "device", cl.ID, "topic", pk.TopicName)
 }
@@ -301,9 +326,10 @@ func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 // OnQosPublish bounds what waits for a client, which the library does by count
 // alone (row 19).
 func (h *hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) {
-	if pk.FixedHeader.Type == packets.Publish {
-		h.b.queued(cl, &pk)
+	if pk.FixedHeader.Type == packets.Publish && !h.b.queued(cl, &pk) {
+		return
 	}
+	h.b.kept.queued(cl, pk)
 }
 
 // OnPacketIDExhausted tells of a client that acknowledges nothing.

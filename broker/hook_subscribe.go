@@ -63,6 +63,7 @@ func (h *hook) refuseFilter(cl *mqtt.Client, sub *packets.Subscription, why reas
 func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	l := linkOf(cl)
 	h.b.hangUpDeaf(cl, l)
+	h.b.kept.subscribed(cl, l, pk.Filters, codes)
 	for _, i := range l.over {
 		if cl.Properties.ProtocolVersion == 5 {
 			codes[i] = packets.ErrQuotaExceeded.Code // the library knows only that it found nothing
@@ -96,8 +97,13 @@ func (h *hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet 
 // OnPacketProcessed goes on where the library has sent SUBACK or UNSUBACK. It
 // gets the packet as it was read.
 func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) {
-	switch l := linkOf(cl); {
-	case err != nil || l == nil:
+	l := linkOf(cl)
+	if l == nil {
+		return
+	}
+	l.end()
+	switch {
+	case err != nil:
 	case pk.FixedHeader.Type == packets.Unsubscribe:
 		h.b.deriveAgain(cl, pk.Filters)
 	case pk.FixedHeader.Type == packets.Subscribe:

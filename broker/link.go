@@ -57,6 +57,9 @@ type link struct {
 	inherits bool                  // a session of an earlier connection
 	queued   int                   // and so many messages with it
 	up       bool                  // the session is established
+	stored   *stored               // its session on disk; nil: none
+	joined   uint64                // the store's position that the packet in hand is part of; 0: none
+	number   int64                 // of the message in hand, while joined
 	tag      packets.Subscriptions // what its messages carry: see tagOf
 	denied   []int                 // and which are denied
 	wanted   []bool                // of the SUBSCRIBE in hand: which filters want retained messages
@@ -185,3 +188,6 @@ func linkOf(cl *mqtt.Client) *link {
 func tagOf(num uint64, will bool) packets.Subscriptions {
 	return packets.Subscriptions{{Identifier: int(num), NoLocal: will}}
 }
+
+// willOf tells whether a publication is a will.
+func willOf(pk packets.Packet) bool { return len(pk.Filters) == 1 && pk.Filters[0].NoLocal }

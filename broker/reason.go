@@ -39,6 +39,7 @@ const (
 	whyRetained      // Config.MaxRetained or MaxRetainedBytes
 	whyStore         // Config.MaxRetainedTotal: of all clients together
 	whySubscriptions // Config.MaxSubscriptions
+	whyDisk          // it could not be made durable
 
 	// Of messages that were dropped.
 	whySlow       // the client was cut since it did not read; a cut counts as one
@@ -55,8 +56,8 @@ var reasonNames = [reasonCount]string{
 	whyConnections: "connections", whyAddress: "address", whySessions: "sessions", whyHalfOpen: "half_open", whySilent: "silent",
 	whyTLS: "tls", whyProxy: "proxy", whyMalformed: "malformed", whyTooLarge: "too_large",
 	whyTopic: "topic", whyReserved: "reserved_topic", whyRights: "rights", whyGate: "gate", whyRetained: "retained", whyStore: "retained_total",
-	whySubscriptions: "subscriptions",
-	whySlow:          "slow", whyPending: "pending", whyQueue: "queue", whyQueueBytes: "queue_bytes", whyPacketIDs: "packet_ids",
+	whySubscriptions: "subscriptions", whyDisk: "disk",
+	whySlow: "slow", whyPending: "pending", whyQueue: "queue", whyQueueBytes: "queue_bytes", whyPacketIDs: "packet_ids",
 }
 
 func (r reason) String() string { return reasonNames[r] }

@@ -91,6 +91,7 @@ func (b *Broker) writeRetained(cl *mqtt.Client, sub packets.Subscription, topic 
 		if cl.State.Inflight.Set(out) {
 			atomic.AddInt64(&b.server.Info.Inflight, 1)
 		}
+		b.kept.queued(cl, out)
 	}
 	_ = cl.WritePacket(out) // fails where the connection is gone, which its reader finds out
 }

@@ -98,6 +98,7 @@ func (b *Broker) prune(l *link) {
 	}
 	for _, pk := range cl.State.Inflight.GetAll(false) {
 		if pk.FixedHeader.Type == packets.Publish && !id.mayRead(pk.TopicName) && cl.State.Inflight.Delete(pk.PacketID) {
+			b.kept.through(cl, pk.PacketID)
 			atomic.AddInt64(&b.server.Info.Inflight, -1)
 			b.count.withdrawnMessages.Add(1)
 		}
@@ -110,6 +111,7 @@ func (b *Broker) unsubscribe(cl *mqtt.Client, filter string) {
 		atomic.AddInt64(&b.server.Info.Subscriptions, -1)
 	}
 	cl.State.Subscriptions.Delete(filter)
+	b.kept.unsubscribed(cl, packets.Subscriptions{{Filter: filter}})
 }
 
 // mayWill tells whether a will may be published now. That the proof of its

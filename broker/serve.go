@@ -233,9 +233,12 @@ func (b *Broker) release(l *link) {
 	if l.lost && l.id == "" {
 		b.count.silent.Add(1)
 	}
-	if cl := l.client.Load(); cl != nil && !l.up {
+	cl := l.client.Load()
+	if cl != nil && !l.up {
 		b.forget(cl)
 	}
+	l.end()
+	b.kept.left(cl, l)
 	b.sessions.leave(l)
 	close(l.done)
 	l.out.part()

@@ -22,6 +22,8 @@ type Stats struct {
 	TooLarge        int64 // connections closed for a packet over MaxPacketBytes
 	Panics          int64 // connections closed since what came made the library or a gate panic
 	Oversize        int64 // messages not sent to a client that said it takes none so large
+	Unstored        int64 // publications and subscriptions refused since they could not be stored
+	Unreadable      int64 // records of the store that the broker could not read when it started
 	NotStored       int64 // connections closed since what they sent could not be stored
 
 	Refused       map[string]uint64 // connections, messages and subscriptions refused, by reason
@@ -54,7 +56,8 @@ type counters struct {
 	reasons reasons
 	braked  atomic.Int64
 
-	notStored, oversize atomic.Int64 // of the way out
+	notStored, oversize  atomic.Int64 // of the way out
+	unstored, unreadable atomic.Int64
 
 	refusedLogins, withdrawn, withdrawnMessages atomic.Int64 // of who the clients are
 }
@@ -67,10 +70,10 @@ func (b *Broker) Stats() Stats {
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), TLSFailures: c.reasons[whyTLS].Load(), RefusedConnects: c.refusedConnects.Load(),
 		Evicted: c.evicted.Load(), Silent: c.silent.Load(), Timeouts: c.timeouts.Load(), SlowConsumers: c.slow.Load(),
 		Takeovers: c.takeovers.Load(), Stuck: c.stuck.Load(), Deaf: c.deaf.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(),
-		Refused: c.reasons.counted(whyClientID, whySubscriptions), Dropped: c.reasons.counted(whySlow, whyPacketIDs),
+		Refused: c.reasons.counted(whyClientID, whyDisk), Dropped: c.reasons.counted(whySlow, whyPacketIDs),
 		Braked: c.braked.Load(), RetainedBytes: b.holdings.bytes.Load(),
 		NoticesMissed: b.watchers.missed.Load(),
-		NotStored:     c.notStored.Load(), Oversize: c.oversize.Load(),
+		NotStored:     c.notStored.Load(), Unstored: c.unstored.Load(), Unreadable: c.unreadable.Load(), Oversize: c.oversize.Load(),
 		RefusedLogins: c.refusedLogins.Load(), Withdrawn: c.withdrawn.Load(), WithdrawnMessages: c.withdrawnMessages.Load(),
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),

@@ -82,7 +82,7 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 			return nil, nil
 		}
 		if f[0]&0x06 != 0 {
-			return l.windowed(f, head), nil
+			return l.exactly(l.windowed(f, head))
 		}
 	case packets.Connack:
 		return l.connack(f, head)
@@ -106,7 +106,9 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 			return nil, nil // the sender repeats its part of an exchange, not we ours [MQTT-4.4.0-1]
 		}
 		restoreID(f, head)
-		return l.barred(f)
+		return l.barred(f, l.held.after)
+	case kind == packets.Pubrel && l.welcomed:
+		return l.barred(f, l.held.exact)
 	case !l.welcomed && kind == packets.Disconnect:
 		return nil, nil
 	case !l.welcomed:
@@ -137,6 +139,15 @@ func (l *link) windowed(f []byte, head int) []byte {
 		f[0] |= dupFlag
 	}
 	return f
+}
+
+// exactly keeps a QoS 2 message back until its packet id is on disk, where the
+// session of the client is kept there.
+func (l *link) exactly(f []byte) ([]byte, error) {
+	if len(f) == 0 || f[0]&0x04 == 0 {
+		return f, nil
+	}
+	return l.barred(f, l.held.exact)
 }
 
 const dupFlag = 0x08
