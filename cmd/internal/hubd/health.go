@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/store"
 )
 
 // status is what /readyz says of the whole hub.
@@ -12,6 +15,7 @@ type status string
 const (
 	starting status = "starting"
 	ready    status = "ready"
+	degraded status = "degraded"
 	draining status = "draining"
 	failed   status = "failed"
 )
@@ -26,7 +30,7 @@ type partState struct {
 type health struct {
 	state  atomic.Value // status
 	broker func() bool  // listening
-	store  func() bool  // every commit so far was durable
+	store  *store.Store
 }
 
 func (h *health) set(s status) { h.state.Store(s) }
@@ -43,23 +47,45 @@ func (h *health) alive(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// report names each part. A hub whose store has failed is "failed": it grants
-// nothing more, since what it grants could not be remembered.
+// report names each part. A hub whose disk is full is "degraded" and serves on;
+// one whose store has failed is "failed": it grants nothing more, since what it
+// grants could not be remembered.
 func (h *health) report(w http.ResponseWriter, r *http.Request) {
 	parts := map[string]partState{
 		"broker":    {OK: h.broker()},
-		"store":     {OK: h.store()},
+		"store":     storeState(h.store),
 		"backplane": {OK: true, Mode: "memory"},
 	}
 	state := h.get()
-	if state == ready && (!parts["broker"].OK || !parts["store"].OK) {
+	if state == ready && parts["store"].Mode == diskFull {
+		state = degraded
+	} else if state == ready && (!parts["broker"].OK || !parts["store"].OK) {
 		state = failed
 	}
 	code := http.StatusOK
-	if state != ready {
+	if state != ready && state != degraded {
 		code = http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, map[string]any{"status": state, "parts": parts})
+}
+
+// Modes of the store: damaged means that it works, and that not all of what it
+// held is there.
+const (
+	diskFull = "disk_full"
+	damaged  = "damaged"
+)
+
+func storeState(s *store.Store) partState {
+	switch trouble := s.Trouble(); {
+	case area.CodeOf(trouble) == area.CodeDiskFull:
+		return partState{Mode: diskFull}
+	case trouble != nil:
+		return partState{Mode: "failed"}
+	case s.Quarantined() != "" || s.Stats().Corrupt > 0:
+		return partState{OK: true, Mode: damaged}
+	}
+	return partState{OK: true}
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

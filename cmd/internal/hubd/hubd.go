@@ -98,12 +98,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	if err := os.MkdirAll(h.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	st, err := store.Open(filepath.Join(h.cfg.Data, "tacet.db"))
-	if err != nil {
+	if err := h.openStore(); err != nil {
 		return err
 	}
-	defer st.Close()
-	h.store = st
+	defer h.store.Close()
 	if err := h.loadTLS(); err != nil {
 		return err
 	}
@@ -123,6 +121,21 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.forgetEnded()()
 	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
 	return h.serveParts(ctx)
+}
+
+// openStore opens the store, and says what of it is lost: the hub starts all
+// the same.
+func (h *Hub) openStore() (err error) {
+	if h.store, err = store.Open(filepath.Join(h.cfg.Data, "tacet.db")); err != nil {
+		return err
+	}
+	if aside := h.store.Quarantined(); aside != "" {
+		h.log.Error("store was damaged, what it held is set aside", "err", aside)
+	}
+	if n := h.store.Stats().Corrupt; n > 0 {
+		h.log.Error("store has damaged records, which are set aside", "n", n)
+	}
+	return nil
 }
 
 // serveParts runs every part until ctx ends or one fails, and says so once they
@@ -183,7 +196,7 @@ func (h *Hub) assemble() error {
 		}
 	}
 	h.health.broker = func() bool { return h.broker.Addr() != nil }
-	h.health.store = func() bool { return h.store.Stats().Failed == 0 }
+	h.health.store = h.store
 	return nil
 }
 
