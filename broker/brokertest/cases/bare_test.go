@@ -3,6 +3,8 @@ package cases
 import (
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -57,7 +59,28 @@ func (b *bare) start() error {
 // access is who may do what: everybody everything, or what the setup says in
 // the words of the library's ledger.
 func (b *bare) access() (mqtt.Hook, any) {
-	return new(auth.AllowHook), nil
+	if len(b.setup.people) == 0 {
+		return new(auth.AllowHook), nil
+	}
+	users := auth.Users{}
+	for _, p := range append(pair, b.setup.people...) {
+		rules := auth.Filters{}
+		for _, f := range p.publish {
+			if deny, ok := strings.CutPrefix(f, "!"); ok {
+				rules[auth.RString(deny)] = auth.Deny
+				continue
+			}
+			rules[auth.RString(f)] = auth.WriteOnly
+		}
+		for _, f := range p.subscribe {
+			rules[auth.RString(f)] = auth.ReadOnly
+			if slices.Contains(p.publish, f) {
+				rules[auth.RString(f)] = auth.ReadWrite
+			}
+		}
+		users[p.name] = auth.UserRule{Username: auth.RString(p.name), Password: password, ACL: rules}
+	}
+	return new(auth.Hook), &auth.Options{Ledger: &auth.Ledger{Users: users}}
 }
 
 func (b *bare) dial() (net.Conn, error) {

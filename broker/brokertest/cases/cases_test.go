@@ -29,6 +29,7 @@ type testCase struct {
 type setup struct {
 	ours   func(*broker.Config) // nil: as it comes
 	bare   func(*mqtt.Options)  // nil: as it comes
+	people []person             // who may sign in, the pair besides; empty: anybody, and everything is allowed
 	refuse string               // a topic that the program around the broker refuses to take
 }
 
@@ -60,6 +61,7 @@ var groups = []struct {
 	{"packets", packetCases},
 	{"correctness", correctnessCases},
 	{"security", securityCases},
+	{"identity", identityCases},
 	{"limits", limitCases},
 	{"retained and sessions", sessionCases},
 }

@@ -78,13 +78,19 @@ func expiry(seconds uint32) func(*packets.Packet) {
 	}
 }
 
-// as signs in as a user, whose password is its name.
-func as(user string) func(*packets.Packet) {
+// as signs in as a person.
+func as(name string) func(*packets.Packet) {
 	return func(pk *packets.Packet) {
-		pk.Connect.UsernameFlag, pk.Connect.Username = true, []byte(user)
-		pk.Connect.PasswordFlag, pk.Connect.Password = true, []byte(user)
+		pk.Connect.UsernameFlag, pk.Connect.Username = true, []byte(name)
+		pk.Connect.PasswordFlag, pk.Connect.Password = true, []byte(password)
 	}
 }
+
+// password is everybody's, and its hash at a cost that tests can pay.
+const (
+	password     = "secret"
+	passwordHash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$+RsCrdHrAKGEJIDLM0Esow"
+)
 
 func will(topic, payload string, retain bool) func(*packets.Packet) {
 	return func(pk *packets.Packet) {
@@ -99,7 +105,7 @@ func keepAlive(seconds uint16) func(*packets.Packet) {
 
 // encode is the packet as bytes.
 func (c *client) encode(pk packets.Packet) []byte {
-	pk.ProtocolVersion = c.version
+	pk.ProtocolVersion, pk.Mods.AllowResponseInfo = c.version, true
 	switch pk.FixedHeader.Type {
 	case packets.Subscribe, packets.Unsubscribe, packets.Pubrel:
 		pk.FixedHeader.Qos = 1

@@ -2,6 +2,7 @@ package cases
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -17,6 +18,14 @@ var limitCases = []testCase{
 		setup: setup{ours: func(c *broker.Config) { c.MaxSubscriptions = 100 }}},
 	{name: "more messages than may wait for one client", rows: []string{"2.19"}, run: fullQueue,
 		setup: setup{ours: func(c *broker.Config) { c.MaxQueue = 100 }}},
+	{name: "more bytes than may wait for one client", rows: []string{"2.19"}, run: heavyQueue,
+		setup: setup{ours: func(c *broker.Config) { c.MaxQueueBytes = 64 << 10 }}},
+	{name: "more retained topics than one client may have", rows: []string{"2.24"}, run: manyTopics,
+		setup: setup{ours: func(c *broker.Config) { c.MaxRetained = 50 }}},
+	{name: "more retained bytes than one client may have", rows: []string{"2.24"}, run: manyBytes,
+		setup: setup{ours: func(c *broker.Config) { c.MaxRetainedBytes = 64 << 10 }}},
+	{name: "more clients than may connect", rows: []string{"2.2"}, run: manyClients,
+		setup: setup{ours: func(c *broker.Config) { c.MaxConnections, c.MaxPerAddr = 10, 10 }}},
 	{name: "a message too large for the subscriber", rows: []string{"RELIABILITY 2"}, bare: passes, run: tooLargeForOne},
 }
 
@@ -110,4 +119,74 @@ func tooLargeForOne(s *site) {
 	if n := len(c.until()); n > 0 {
 		s.Errorf("%d messages came that are larger than the client takes", n)
 	}
+}
+
+func heavyQueue(s *site) {
+	away(s, 4, "gate-1")
+	for range 200 {
+		s.publisher.publish("in", strings.Repeat("x", 1000), 1)
+	}
+	c := s.connect(4, "gate-1", keep)
+	s.settle()
+	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingreq}})
+	n := 0
+	for {
+		pk, err := c.recv()
+		if err != nil {
+			s.Fatalf("after %d messages: %v", n, err)
+		}
+		if pk.FixedHeader.Type == packets.Pingresp {
+			break
+		}
+		n++
+	}
+	if n > 65 {
+		s.Errorf("%d messages of 1,000 bytes have waited, want at most 65", n)
+	}
+}
+
+// retainedOf counts what a new subscriber gets of a tree.
+func retainedOf(s *site, filter string) int {
+	c := s.connect(4, "watch").subscribed(1, filter, "end")
+	s.publisher.publish("end", "end", 1)
+	return len(c.until())
+}
+
+func manyTopics(s *site) {
+	for _, version := range []byte{4, 5} {
+		c := s.connect(version, fmt.Sprint("greedy-", version))
+		for i := range 80 {
+			c.publish(fmt.Sprintf("v%d/%d", version, i), "x", 1, retained)
+		}
+		c.publish(fmt.Sprintf("v%d/7", version), "new", 1, retained) // one that it has already
+		if n := retainedOf(s, fmt.Sprintf("v%d/+", version)); n != 50 {
+			s.Errorf("version %d: %d topics of one client are retained, want 50", version, n)
+		}
+	}
+}
+
+func manyBytes(s *site) {
+	c := s.connect(5, "greedy")
+	last := byte(0)
+	for i := range 100 {
+		last = c.publish(fmt.Sprint("big/", i), strings.Repeat("x", 1000), 1, retained)
+	}
+	if last != packets.ErrQuotaExceeded.Code {
+		s.Errorf("the answer is %#x, want quota exceeded", last)
+	}
+	if n := retainedOf(s, "big/+"); n > 65 {
+		s.Errorf("%d messages of 1,000 bytes of one client are retained", n)
+	}
+}
+
+func manyClients(s *site) {
+	for i := range 8 { // the pair has two of ten
+		s.connect(4, fmt.Sprint("client-", i))
+	}
+	for version, want := range map[byte][]byte{4: {3}, 5: {packets.ErrServerBusy.Code, packets.ErrQuotaExceeded.Code}} {
+		if ack := s.say(version).connect("one-more"); !slices.Contains(want, ack.ReasonCode) {
+			s.Errorf("version %d: CONNACK %#x to the eleventh client, want one of %#x", version, ack.ReasonCode, want)
+		}
+	}
+	s.connect(4, "client-3").ping() // it takes its own place
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
 )
 
 // ours is our broker, running in this process.
@@ -36,6 +37,12 @@ func (o *ours) start() error {
 	if o.setup.ours != nil {
 		o.setup.ours(&cfg)
 	}
+	if len(o.setup.people) > 0 {
+		var err error
+		if cfg.Auth, err = auth.New(auth.Config{Devices: o.devices()}, nil, nil, o.log); err != nil {
+			return err
+		}
+	}
 	b, err := broker.New(cfg, o.log)
 	if err != nil {
 		return err
@@ -52,6 +59,15 @@ func (o *ours) start() error {
 	o.b, o.stop = b, cancel
 	o.work.Go(func() { o.fail = b.Run(ctx) })
 	return nil
+}
+
+// devices are the people of the setup and the pair.
+func (o *ours) devices() []auth.Device {
+	var all []auth.Device
+	for _, p := range append(pair, o.setup.people...) {
+		all = append(all, auth.Device{Name: p.name, PasswordHash: passwordHash, Tenant: p.tenant, Publish: p.publish, Subscribe: p.subscribe})
+	}
+	return all
 }
 
 func (o *ours) dial() (net.Conn, error) {

@@ -74,6 +74,12 @@ func (s *site) Fatalf(format string, args ...any) {
 // do runs part of a case beside the rest of it.
 func (s *site) do(part func()) { s.work.Go(part) }
 
+// pair is who the pair is where clients have to say who they are.
+var pair = []person{
+	{name: "pair-1", publish: []string{"pair/talk"}},
+	{name: "pair-2", subscribe: []string{"pair/talk"}},
+}
+
 // meet connects the pair.
 func (s *site) meet() {
 	s.publisher = s.connect(4, "pair-1", as("pair-1"))
