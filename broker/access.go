@@ -175,16 +175,16 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 // delivery: the library does not say which (row 12). What may be published is
 // decided in OnPacketRead, which can answer in the client's own protocol.
 func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
-	if write {
-		return true
-	}
 	l := linkOf(cl)
 	if l == nil { // a session whose client has not been here since the start
 		return tenantOf(cl.ID) == tenantOf(topic)
 	}
 	id := l.who.Load()
-	if id == nil {
+	switch {
+	case id == nil:
 		return true
+	case write:
+		return id.mayPublish(topic) // again: nothing that OnPacketRead has not seen gets past here
 	}
 	if strings.IndexByte(topic, '#') < 0 && strings.IndexByte(topic, '+') < 0 && topic[0] != '$' {
 		return id.mayRead(topic)
@@ -196,6 +196,12 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	h.b.refuse(RefusedFilter, whyRights, cl.ID, "")
 	h.b.warn("subscription refused", "device", cl.ID, "topic", topic, "err", packets.ErrNotAuthorized)
 	return false
+}
+
+// mayPublish takes a topic with its mountpoint.
+func (id *identity) mayPublish(topic string) bool {
+	bare, ok := strings.CutPrefix(topic, id.mount)
+	return ok && id.access.MayPublish(bare)
 }
 
 // mayRead takes a topic with its mountpoint.

@@ -122,8 +122,7 @@ func (b *Broker) mayWill(id *identity, topic string) bool {
 	}
 	p := id.principal
 	p.Expires = time.Time{}
-	bare, ok := strings.CutPrefix(topic, id.mount)
-	return ok && b.cfg.Auth.Stands(p) == nil && id.access.MayPublish(bare)
+	return b.cfg.Auth.Stands(p) == nil && id.mayPublish(topic)
 }
 
 // mayServe tells whether a retained message may still be given to anybody: not

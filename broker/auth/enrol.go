@@ -19,10 +19,10 @@ const (
 
 // Enrolment is what a code is good for.
 type Enrolment struct {
-	Device area.DeviceID
-	Area   area.Name // empty: none
-	Tenant string    // empty: default
-	By     string    // who made it
+	Device area.DeviceID `json:"device"`
+	Area   area.Name     `json:"area"`   // empty: none
+	Tenant string        `json:"tenant"` // empty: default
+	By     string        `json:"by"`     // who made it
 }
 
 // Credential is what a device gets for its code.
@@ -35,21 +35,21 @@ type Credential struct {
 
 // enrolment is a code that waits, as it is kept: by its hash.
 type enrolment struct {
-	V int
+	V int `json:"v"`
 	Enrolment
-	Expires time.Time
+	Expires time.Time `json:"expires"`
 }
 
 // storedDevice is how an enrolled device is kept.
 type storedDevice struct {
-	V         int
-	Device    area.DeviceID
-	Area      area.Name
-	Tenant    string
-	Hash      string // of the secret, SHA-256 in hex
-	Created   time.Time
-	By        string
-	Enrolment string // hash of the code that it was made by, which is used up
+	V         int           `json:"v"`
+	Device    area.DeviceID `json:"device"`
+	Area      area.Name     `json:"area"`
+	Tenant    string        `json:"tenant"`
+	Hash      string        `json:"hash"` // of the secret, SHA-256 in hex
+	Created   time.Time     `json:"created"`
+	By        string        `json:"by"`
+	Enrolment string        `json:"enrolment"` // hash of the code that it was made by, which is used up
 }
 
 func enrolmentKey(hash string) string     { return "enrolment/" + hash }

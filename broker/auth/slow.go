@@ -64,8 +64,9 @@ func (s *slow) fail(source, name string, now time.Time) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.of(source, name, now)
+	t := s.pairs.get(pair(source, name), now)
 	if t == nil {
+		s.sources.get(source, now) // which forgets it where that is due
 		t = s.sources.put(source, now)
 	}
 	if now.Sub(t.last) > forgetting && now.After(t.until) {

@@ -20,20 +20,20 @@ const maxTokens = 1000
 
 // Token is an API token as it is listed: without its secret.
 type Token struct {
-	Name    string // unique among users, devices and tokens
-	Tenant  string // empty: default
-	Roles   []string
-	Areas   []string  // ids, or "*"; empty: none
-	Expires time.Time // zero: never
-	Created time.Time
-	By      string // who made it
+	Name    string    `json:"name"`   // unique among users, devices and tokens
+	Tenant  string    `json:"tenant"` // empty: default
+	Roles   []string  `json:"roles"`
+	Areas   []string  `json:"areas"`            // ids, or "*"; empty: none
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+	Created time.Time `json:"created"`
+	By      string    `json:"by"` // who made it
 }
 
-// stored is how a token is kept.
+// storedToken is how a token is kept.
 type storedToken struct {
-	V int
+	V int `json:"v"`
 	Token
-	Hash string // of the secret, SHA-256 in hex
+	Hash string `json:"hash"` // of the secret, SHA-256 in hex
 }
 
 func tokenKey(name string) string { return "token/" + name }
