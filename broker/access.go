@@ -177,7 +177,7 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	l := linkOf(cl)
 	if l == nil { // a session whose client has not been here since the start
-		return tenantOf(cl.ID) == tenantOf(topic)
+		return !h.b.guarded() || tenantOf(cl.ID) == tenantOf(topic)
 	}
 	id := l.who.Load()
 	switch {
