@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxOutputBytes, 1<<20)
 	set(&c.ConnectTimeout, 10*time.Second)
 	set(&c.WriteTimeout, 10*time.Second)
-	files := descriptors()
+	files := Descriptors()
 	set(&c.MaxConnections, max(8, min(50_000, files/4*3)))
 	set(&c.MaxPerAddr, max(1, c.MaxConnections/2))
 	set(&c.MaxSessions, 100_000)

@@ -4,5 +4,5 @@ package broker
 
 import "math"
 
-// descriptors is how many descriptors the process may have.
-func descriptors() int { return math.MaxInt32 }
+// Descriptors is how many files and sockets the process may have open at once.
+func Descriptors() int { return math.MaxInt32 }

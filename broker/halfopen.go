@@ -4,12 +4,18 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"time"
 )
+
+// muteFor is how long a connection may say nothing at no disadvantage.
+const muteFor = time.Second
 
 // halfOpen holds the connections that have no session yet, oldest first.
 // It is bounded, in all and per address; the overflow policy is to evict the
-// oldest one that has said nothing at all, since refusing newcomers would let
-// an attacker hold the door (BROKER.md §5).
+// oldest one, since refusing newcomers would let an attacker hold the door
+// (BROKER.md §5). One that has said nothing in a second goes before those that
+// have said something. Younger ones do not: else whoever has just come would be
+// the next to go among connections that say one byte and stay.
 type halfOpen struct {
 	most    int
 	perAddr int
@@ -71,7 +77,7 @@ func (h *halfOpen) addrOf(l *link) string {
 	return l.addr
 }
 
-// oldest takes at most n connections out, those first that have said nothing.
+// oldest takes at most n connections out.
 func (h *halfOpen) oldest(n int) (evicted []*link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,8 +87,8 @@ func (h *halfOpen) oldest(n int) (evicted []*link) {
 	return evicted
 }
 
-// evict takes out the oldest silent connection of an address (unknown: of any),
-// or the oldest where none is silent.
+// evict takes out a connection of an address (unknown: of any), of which there
+// must be one.
 func (h *halfOpen) evict(addr string) *link {
 	var oldest *link
 	for e := h.order.Front(); e != nil; e = e.Next() {
@@ -90,12 +96,15 @@ func (h *halfOpen) evict(addr string) *link {
 		if addr != unknownHost && l.host != addr {
 			continue
 		}
+		if oldest == nil {
+			oldest = l
+		}
+		if time.Since(l.came) < muteFor {
+			break
+		}
 		if !l.heard.Load() {
 			oldest = l
 			break
-		}
-		if oldest == nil {
-			oldest = l
 		}
 	}
 	h.drop(oldest)

@@ -20,6 +20,7 @@ type link struct {
 	raw  net.Conn
 	out  output
 	num  uint64 // the connection's number, from 1
+	came time.Time
 	addr string
 	host string        // addr without the port; unknownHost until a balancer has said it
 	done chan struct{} // closed when the library has let go of the connection
@@ -68,7 +69,7 @@ type link struct {
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
-	l := &link{b: b, raw: raw, num: num, addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
+	l := &link{b: b, raw: raw, num: num, came: time.Now(), addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
 	l.host, l.sizes = host(l.addr), packetSizes{most: b.cfg.MaxConnectBytes, later: b.cfg.MaxPacketBytes}
 	l.brake = brake{b: b, l: l, rate: b.cfg.MaxRate}
 	l.out = output{

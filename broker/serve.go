@@ -86,7 +86,7 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		raw, err := d.ln.Accept()
 		if err == nil {
 			pause = 0
-			b.work.Go(func() { b.served(raw, d) })
+			b.take(raw, d)
 			continue
 		}
 		if ctx.Err() != nil || b.closing() {
@@ -123,9 +123,18 @@ func (b *Broker) makeRoom() bool {
 	return len(old) > 0
 }
 
-func (b *Broker) served(raw net.Conn, d door) {
-	if err := b.establish(raw, d); err != nil {
-		b.log.Debug("connection refused", "conn", raw.RemoteAddr().String(), "err", err)
+// take admits a connection, in the order in which they came, so that one which
+// speaks at once is not the oldest silent one of a flood behind it.
+func (b *Broker) take(raw net.Conn, d door) {
+	l, err := b.admit(raw, d)
+	if err == nil {
+		b.work.Go(func() { b.served(l, d) })
+	}
+}
+
+func (b *Broker) served(l *link, d door) {
+	if err := b.serve(l, d); err != nil {
+		b.log.Debug("connection refused", "conn", l.addr, "err", err)
 	}
 }
 
@@ -137,11 +146,15 @@ func (b *Broker) Establish(conn net.Conn) error { return b.establish(conn, door{
 func (b *Broker) establish(conn net.Conn, d door) error {
 	l, err := b.admit(conn, d)
 	if err != nil {
-		_ = conn.Close()
 		return err
 	}
+	return b.serve(l, d)
+}
+
+func (b *Broker) serve(l *link, d door) error {
 	defer b.release(l)
-	if err = l.enter(d); err == nil {
+	err := l.enter(d)
+	if err == nil {
 		err = b.session(l)
 	}
 	if err == nil || l.up {
@@ -164,7 +177,7 @@ func (l *link) enter(d door) error {
 	return nil
 }
 
-// admit counts a connection in, as half-open.
+// admit counts a connection in, as half-open; one that it refuses it closes.
 func (b *Broker) admit(raw net.Conn, d door) (*link, error) {
 	l := newLink(b, raw, b.lastConn.Add(1))
 	if d.proxied && b.trusts(l.host) {
@@ -173,6 +186,7 @@ func (b *Broker) admit(raw net.Conn, d door) (*link, error) {
 	b.mu.Lock()
 	if b.state == stateClosing {
 		b.mu.Unlock()
+		_ = raw.Close()
 		return nil, area.Errorf(area.CodeDraining, "the broker is closed")
 	}
 	b.links[l] = struct{}{}

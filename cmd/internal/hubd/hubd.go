@@ -76,6 +76,7 @@ type Hub struct {
 	webTLS, mqttTLS *certs // nil: not encrypted, none
 
 	web, admin net.Listener
+	newcomers  *newcomers // of web
 	health     health
 	ready      chan Ready
 }
@@ -85,7 +86,7 @@ func New(cfg conf.Config, opt Options, log *slog.Logger) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), ready: make(chan Ready, 1)}
+	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), ready: make(chan Ready, 1)}
 	return h, nil
 }
 

@@ -30,7 +30,7 @@ func (h *Hub) serveWeb(ctx context.Context) error {
 	if h.webTLS != nil {
 		l = tls.NewListener(l, h.webTLS.config())
 	}
-	return h.serve(ctx, l, h.guarded(h.routes()))
+	return h.serve(ctx, l, h.guarded(h.routes()), h.newcomers)
 }
 
 func (h *Hub) routes() http.Handler {
@@ -71,16 +71,17 @@ func (h *Hub) serveAdmin(ctx context.Context) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return h.serve(ctx, h.admin, hardened(guard{open: true}.wrap(mux)))
+	return h.serve(ctx, h.admin, hardened(guard{open: true}.wrap(mux)), newNewcomers())
 }
 
 // serve answers on a listener until ctx ends, and then waits for what is being
 // answered.
-func (h *Hub) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+func (h *Hub) serve(ctx context.Context, l net.Listener, handler http.Handler, bound *newcomers) error {
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
+	bound.watch(srv)
 	stopped := make(chan struct{})
 	go func() { // ends with ctx, and serve waits for it
 		defer close(stopped)
