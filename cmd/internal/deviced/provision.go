@@ -1,0 +1,123 @@
+package deviced
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Bounds of the trade of a code.
+const (
+	provisionTime = 30 * time.Second
+	provisionMost = 64 << 10 // bytes of an answer
+)
+
+// Credential is who a device is for the hub, and where it finds it. The secret
+// is in File alone.
+type Credential struct {
+	Device string  `json:"device"` // also its user name
+	Area   string  `json:"area"`
+	MQTT   string  `json:"mqtt"`
+	MQTTS  *string `json:"mqtts"` // nil: the hub does not listen with TLS
+	File   string  `json:"-"`
+}
+
+// Provision trades an enrolment code at the hub, an http or https address, for
+// the device's credential, and writes its secret to file, which only its owner
+// may read; one that is there is replaced. That the file can be written is known
+// before the code is used up. It blocks for the hub, 30 s at most.
+func Provision(ctx context.Context, hub, code, file string) (Credential, error) {
+	at, err := url.Parse(hub)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return Credential{}, fmt.Errorf("hub %q is not an address such as https://hub.local:8080", hub)
+	}
+	if code == "" {
+		return Credential{}, errors.New("no code")
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // of mode 0600
+	if err != nil {
+		return Credential{}, err
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	c, secret, err := redeem(ctx, at.JoinPath("api/v1/enrolments", code).String())
+	if err != nil {
+		return c, err
+	}
+	if _, err = tmp.WriteString(secret + "\n"); err == nil {
+		err = tmp.Sync()
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return c, fmt.Errorf("the code is used up and the secret lost, make another code: %w", err)
+	}
+	c.File = file
+	return c, nil
+}
+
+func redeem(ctx context.Context, url string) (c Credential, secret string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return c, "", err
+	}
+	client := http.Client{Timeout: provisionTime}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return c, "", unnamed(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, provisionMost))
+	if err != nil {
+		return c, "", unnamed(err)
+	}
+	var answer struct {
+		Credential
+		Secret string
+		Code   string
+		Detail string
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return c, "", fmt.Errorf("the hub's answer (%s) cannot be read", res.Status)
+	}
+	switch {
+	case res.StatusCode != http.StatusOK:
+		return c, "", fmt.Errorf("the hub refused: %s: %s", answer.Code, answer.Detail)
+	case answer.Secret == "" || answer.Device == "":
+		return c, "", errors.New("the hub's answer has no secret")
+	}
+	return answer.Credential, answer.Secret, nil
+}
+
+// unnamed is an error without the address, which has the code in it.
+func unnamed(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("the hub does not answer: %w", e.Err)
+	}
+	return err
+}
+
+// YAML is the keys of device.yaml that the credential fills.
+func (c Credential) YAML() string {
+	hub := c.MQTT
+	if c.MQTTS != nil {
+		hub = *c.MQTTS
+	}
+	var b strings.Builder
+	for _, line := range []struct{ key, value string }{
+		{"device", c.Device}, {"hub", hub}, {"area", c.Area}, {"username", c.Device}, {"password_file", c.File},
+	} {
+		fmt.Fprintf(&b, "%s: %q\n", line.key, line.value)
+	}
+	return b.String()
+}
