@@ -14,6 +14,20 @@
 // grant is a classic hold: it has no lease, and a lost connection does not end
 // it.
 //
+// # Rights
+//
+// Parts.Who says on whose behalf a client is connected. Who reads an area may
+// watch it, and "*" is all that he may read; who announces there may announce and
+// take back; who operates may stop. A device is itself alone, in its own area;
+// who operates an area may speak for any device in it, as a program does that
+// serves several. General groups are for all of a tenant who may read, and to
+// send to them takes a device or the right to announce somewhere; area:{id} goes
+// by the right to the area, user:, role: and tenant: are for those who are it, and
+// to send to them takes an operator. "topics" has every topic, so it takes the
+// right to read all areas. A tenant's groups are apart from the groups of those
+// names of other tenants. Areas, orders and topics are those of the tenant
+// "default" as yet: for others there are none.
+//
 // # Goroutines
 //
 //   - Run's goroutine owns every classic device. Hub calls reach it over a

@@ -11,8 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // manned is a hub, in a process of its own, that knows its people and devices:
@@ -276,6 +279,79 @@ func TestEnrolment(t *testing.T) {
 	}
 	for _, line := range []string{"enrolment made", "enrolment redeemed", "credential revoked"} {
 		m.logged(line, "device=gate-12")
+	}
+	m.silent()
+}
+
+// TestAProvisionedDevice: the built device trades its code, comes in with what it
+// got, plays, and is gone when its credential is revoked.
+func TestAProvisionedDevice(t *testing.T) {
+	t.Parallel()
+	m := startManned(t)
+	ann, dir := m.login("ann"), t.TempDir()
+	code := m.operate(ann, "device", "enrol", "gate-12", "--area", "north")
+	p := run(t, tacetDevice(t), "provision", "--hub", m.ready.HTTP, "--code", code, "--data", dir)
+	if got := p.wait(); got != 0 {
+		t.Fatalf("provision exits %d: %s", got, brief(p.errs.since(0)))
+	}
+	secret, err := os.ReadFile(filepath.Join(dir, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.secrets = append(m.secrets, code, strings.TrimSpace(string(secret)))
+	file := filepath.Join(dir, "device.yaml")
+	if err := os.WriteFile(file, []byte(strings.Join(p.out.since(0), "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := m.npm(m.hubURL() + "?access_token=" + ann)
+	n.invoke("JoinArea", "north")
+	gate := run(t, tacetDevice(t), "run", "--sim", "--config", file, "--data", filepath.Join(dir, "data"))
+	gate.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready device=gate-12") })
+	if out := m.operate(ann, "say", "--area", "north", "--wait", "hello"); !strings.Contains(out, " played ") {
+		t.Errorf("said %s", out)
+	}
+	m.operate(ann, "device", "revoke", "gate-12")
+	n.event(0, "DeviceChanged", about(func(d area.Delta) bool {
+		return d.Device != nil && *d.Device == "gate-12" && string(d.Set["presence"]) == `"offline"`
+	}))
+	m.silent()
+}
+
+// TestReloadedPeople: SIGHUP takes a user away, and a new one in; what would let
+// everybody in changes nothing.
+func TestReloadedPeople(t *testing.T) {
+	t.Parallel()
+	m := startManned(t)
+	ann, adm := m.login("ann"), m.login("adm")
+	n := m.npm(m.hubURL() + "?access_token=" + ann)
+	stays := m.npm(m.hubURL() + "?access_token=" + adm)
+	sub := m.subscribe("-u", "gate-1", "-P", m.words["gate-1"], "-i", "gate-1:sub", "-v", "-t", "tacet/area/north/busy")
+	raw, err := os.ReadFile(m.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := string(raw)
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(m.file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.signal(syscall.SIGHUP)
+	}
+	mark := m.errs.mark()
+	write(siteFile)
+	m.errs.await(t, mark, "the refusal", func(line string) bool { return strings.Contains(line, "nobody in it") })
+	m.call("GET", "/areas", nil).want(t, http.StatusUnauthorized, nil)
+
+	write(strings.Replace(site, "{name: ann,", "{name: anna,", 1))
+	heard(n.program, 0, "the end of ann's connection", func(l line) bool { return l.State == "closed" })
+	m.call("GET", "/areas", nil, bearer(ann)...).want(t, http.StatusUnauthorized, nil)
+	m.words["anna"] = m.words["ann"]
+	m.call("GET", "/areas", nil, bearer(m.login("anna"))...).want(t, http.StatusOK, nil)
+	stays.invoke("Echo", "still here")
+	m.publish("tacet/device/gate-1/event/door", "open", "-u", "gate-1", "-P", m.words["gate-1"], "-i", "gate-1")
+	if line := strings.Join(sub.out.since(0), "\n"); strings.Contains(line, "disconnect") {
+		t.Errorf("gate-1, of which nothing has changed, was cut off: %s", line)
 	}
 	m.silent()
 }

@@ -41,8 +41,9 @@ func tellOf(p auth.Principal) signedIn {
 
 // signInRoutes are the pages of people's sign-in: POST /auth/login with name and
 // password (JSON, or a form) begins a session, GET /auth/login says whose it is,
-// POST /auth/logout ends it. The session is a browser's, by a cookie; to a program
-// that asks for it ("token":true) it is answered as a bearer token.
+// POST /auth/logout ends it. The session is a browser's, by a cookie; to a
+// program, or a device that speaks SignalR, which asks for it ("token":true) it is
+// answered as a bearer token.
 func (h *Hub) signInRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /auth/login", h.signIn)
 	mux.HandleFunc("GET /auth/login", h.whoIsIn)
@@ -69,8 +70,8 @@ func (h *Hub) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, err := h.auth.Password(r.Context(), r.RemoteAddr, in.Name, in.Password)
-	if err == nil && p.Kind == auth.KindDevice {
-		err = area.Errorf(area.CodeForbidden, "devices sign in over MQTT")
+	if err == nil && p.Kind == auth.KindDevice && !in.Token {
+		err = area.Errorf(area.CodeForbidden, "the dashboard is for people; a device asks for a token")
 	}
 	if err != nil {
 		h.audit.signInRefused(r.RemoteAddr, in.Name, err)

@@ -209,6 +209,7 @@ func TestSignInRefusals(t *testing.T) {
 		{`{"name":"ann"}`, "", 401},
 		{`{"name":"nobody","password":"ann"}`, "", 401},
 		{`{"name":"gate-1","password":"gate-1"}`, "", 403},
+		{`{"name":"gate-1","password":"gate-1","token":true}`, "", 200},
 		{`{"nam":"ann"}`, "", 400},
 		{`{`, "", 400},
 		{`{"name":"` + strings.Repeat("a", maxSignIn) + `"}`, "", 413},
@@ -295,6 +296,43 @@ func TestRevocationClosesHubConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone("a user who is configured away", bySession)
+}
+
+// TestADeviceAtTheHub: a device that speaks SignalR gets a token for its password,
+// and is itself, in its own area.
+func TestADeviceAtTheHub(t *testing.T) {
+	h, r := manned(t, func(c *conf.Config) {
+		c.Auth.Devices = []conf.Principal{{Name: "gate-1", PasswordHash: hashed("gate-1"), Tenant: "default", Area: "north"}}
+	})
+	c, err := signalrtest.Dial(t.Context(), r.HTTP+hubPath, signalrtest.Options{AccessToken: token(t, h, "gate-1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "gate-2", "north", 2); err == nil || !strings.Contains(err.Error(), "forbidden") {
+		t.Errorf("gate-1 registers as gate-2: %v", err)
+	}
+	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "gate-1", "North Wing", 1); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Invoke(t.Context(), "StopAll"); err == nil {
+		t.Error("a device stops all")
+	}
+}
+
+// TestConnectionsOfOneUser are bounded.
+func TestConnectionsOfOneUser(t *testing.T) {
+	h, _ := manned(t, func(c *conf.Config) { c.Limits.ConnectionsPerUser = 2 })
+	const path = "/hubs/devices/negotiate?negotiateVersion=1"
+	ann, vic := "Authorization: Bearer "+token(t, h, "ann"), "Authorization: Bearer "+token(t, h, "vic")
+	for i, want := range []int{200, 200, 429} {
+		if w := ask(h, "POST", path, "", ann); w.Code != want {
+			t.Errorf("connection %d: %d, want %d", i+1, w.Code, want)
+		}
+	}
+	if w := ask(h, "POST", path, "", vic); w.Code != 200 {
+		t.Errorf("another user: %d", w.Code)
+	}
 }
 
 // TestBrowsersAreToldToBeCareful: the headers, in the clear and encrypted.
