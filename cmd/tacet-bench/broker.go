@@ -31,7 +31,7 @@ What the load itself takes is printed too, as its processor time.`,
 
 // The servers of most trials, ours first.
 var (
-	carriers = []servers.Kind{servers.Broker, servers.Mochi, servers.Mosquitto}
+	carriers = []servers.Kind{servers.Broker, servers.Durable, servers.Mochi, servers.Mosquitto}
 	inMemory = []servers.Kind{servers.Broker, servers.Mochi, servers.Mosquitto}
 )
 

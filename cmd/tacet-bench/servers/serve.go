@@ -15,6 +15,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/store"
 )
 
 // ServeCommand is the argument with which the calling program is started again,
@@ -40,7 +41,9 @@ func Serve(ctx context.Context, kind Kind, dir string, in io.Reader, out io.Writ
 	}()
 	switch kind {
 	case Broker:
-		return serveOurs(ctx, out)
+		return serveOurs(ctx, "", out)
+	case Durable:
+		return serveOurs(ctx, filepath.Join(dir, "tacet.db"), out)
 	case Mochi:
 		return serveMochi(ctx, nil, "", out)
 	case Mochi1024:
@@ -53,21 +56,23 @@ func Serve(ctx context.Context, kind Kind, dir string, in io.Reader, out io.Writ
 	return fmt.Errorf("no server of kind %q", kind)
 }
 
-// serveOurs runs the embedded broker with a device that has to show its password
-// and may use one branch of topics alone. Its counters are always on.
-func serveOurs(ctx context.Context, out io.Writer) error {
-	hash, err := auth.HashPassword([]byte(Password))
-	if err != nil {
+// serveOurs runs the embedded broker, with a file on a durable store, and with a
+// device that has to show its password and may use one branch of topics alone.
+// Its counters are always on.
+func serveOurs(ctx context.Context, file string, out io.Writer) (err error) {
+	cfg := broker.Config{Addr: "127.0.0.1:0"}
+	if cfg.Auth, err = doorkeeper(); err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	who, err := auth.New(auth.Config{Devices: []auth.Device{
-		{Name: User, PasswordHash: hash, Publish: []string{"bench/#"}, Subscribe: []string{"bench/#"}},
-	}}, nil, nil, log)
-	if err != nil {
-		return err
+	if file != "" {
+		st, err := store.Open(file)
+		if err != nil {
+			return err
+		}
+		defer st.Close()
+		cfg.Store = st.State()
 	}
-	b, err := broker.New(broker.Config{Addr: "127.0.0.1:0", Auth: who}, log)
+	b, err := broker.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -76,6 +81,17 @@ func serveOurs(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintln(out, b.Addr())
 	return b.Run(ctx)
+}
+
+// doorkeeper knows [User].
+func doorkeeper() (*auth.Authority, error) {
+	hash, err := auth.HashPassword([]byte(Password))
+	if err != nil {
+		return nil, err
+	}
+	return auth.New(auth.Config{Devices: []auth.Device{
+		{Name: User, PasswordHash: hash, Publish: []string{"bench/#"}, Subscribe: []string{"bench/#"}},
+	}}, nil, nil, slog.New(slog.DiscardHandler))
 }
 
 // serveMochi is the anchor: the library as it is, and with a file its own store.

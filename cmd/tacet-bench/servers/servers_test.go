@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStart(t *testing.T) {
-	for _, kind := range Here([]Kind{Broker, Mochi, Mochi1024, MochiBolt, Mosquitto, Autosave}) {
+	for _, kind := range Here([]Kind{Broker, Durable, Mochi, Mochi1024, MochiBolt, Mosquitto, Autosave}) {
 		t.Run(string(kind), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			if err := os.Mkdir(dir, 0o700); err != nil {
