@@ -27,13 +27,13 @@ func Corrupt(ctx context.Context, s Settings) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet, err := s.reports(ctx, d, d.data, nil) // what it says when nothing is wrong
+	quiet, err := s.reports(ctx, d.data, nil) // what it says when nothing is wrong
 	if err != nil {
 		return nil, err
 	}
 	var c corruption
 	for round := range s.Rounds {
-		if err := c.round(ctx, s, d, r.clone(), quiet); err != nil {
+		if err := c.round(ctx, s, d, r.clone(), len(quiet)); err != nil {
 			return nil, fmt.Errorf("round %d: %w", round+1, err)
 		}
 	}
@@ -76,7 +76,7 @@ func (c *corruption) round(ctx context.Context, s Settings, d dir, r *rig, quiet
 	if err != nil {
 		return err
 	}
-	said, err := s.reports(ctx, d, data, r)
+	said, err := s.reports(ctx, data, r)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -85,7 +85,7 @@ func (c *corruption) round(ctx context.Context, s Settings, d dir, r *rig, quiet
 	case err != nil:
 		c.dead++
 		s.Say("%s: %s: %v", s.Kind, what, err)
-	case said > quiet:
+	case len(said) > quiet:
 		c.reported++
 	case gone > 0:
 		c.silent++
@@ -93,13 +93,16 @@ func (c *corruption) round(ctx context.Context, s Settings, d dir, r *rig, quiet
 	default:
 		c.harmless++
 	}
-	c.worst = max(c.worst, gone)
+	if gone > c.worst {
+		c.worst = gone
+		s.Say("%s: %s: %d gone, and reported: %s", s.Kind, what, gone, strings.Join(said, " | "))
+	}
 	return nil
 }
 
 // reports starts a server on a directory, checks what it has kept against r, if
-// that is not nil, and counts its complaints.
-func (s Settings) reports(ctx context.Context, d dir, data string, r *rig) (complaints int, err error) {
+// that is not nil, and gives its complaints.
+func (s Settings) reports(ctx context.Context, data string, r *rig) (complaints []string, err error) {
 	spec := s.spec(data)
 	var log bytes.Buffer
 	spec.Log = &log
@@ -110,17 +113,26 @@ func (s Settings) reports(ctx context.Context, d dir, data string, r *rig) (comp
 	if p != nil {
 		p.Stop()
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, tail(log.String()))
+	}
 	return complaintsIn(log.String()), err
 }
 
-// complaintsIn counts the lines of a log that are warnings or errors.
-func complaintsIn(log string) (n int) {
+// tail is the end of a log.
+func tail(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], " | ")
+}
+
+// complaintsIn are the lines of a log that are warnings or errors.
+func complaintsIn(log string) (lines []string) {
 	for line := range strings.Lines(log) {
 		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") || strings.Contains(line, "Error") {
-			n++
+			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
-	return n
+	return lines
 }
 
 // damage harms one of the files in a directory, the bigger the more likely.
@@ -146,36 +158,52 @@ func damage(data string) (what string, err error) {
 		return "nothing is stored", nil
 	}
 	at := rand.Int64N(total)
-	for i, path := range files {
-		if at < sizes[i] {
-			return harm(path, at, sizes[i])
-		}
+	i := 0
+	for ; at >= sizes[i]; i++ {
 		at -= sizes[i]
 	}
-	return "", nil
+	return harm(files[i], sizes[i])
 }
 
-// harm flips a byte, zeroes a page, or cuts the file.
-func harm(path string, at, size int64) (what string, err error) {
+// page is the unit of the disk, and of most stores.
+const page = 4096
+
+// harm flips a byte, zeroes a page, or cuts the file, where there is anything in
+// it: what is kept free for later may be as it likes.
+func harm(path string, size int64) (what string, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
+	at, b, err := somewhere(f, size)
+	if err != nil {
+		return "", err
+	}
 	name := filepath.Base(path)
 	switch rand.IntN(3) {
 	case 0:
-		var one [1]byte
-		if _, err := f.ReadAt(one[:], at); err != nil {
-			return "", err
-		}
-		one[0] ^= byte(1 + rand.IntN(255))
-		_, err = f.WriteAt(one[:], at)
-		return fmt.Sprintf("%s: byte %d of %d flipped", name, at, size), err
+		i := rand.IntN(len(b))
+		_, err = f.WriteAt([]byte{b[i] ^ byte(1+rand.IntN(255))}, at+int64(i))
+		return fmt.Sprintf("%s: byte %d of %d flipped", name, at+int64(i), size), err
 	case 1:
-		at &^= 4095
-		_, err = f.WriteAt(make([]byte, min(4096, size-at)), at)
+		_, err = f.WriteAt(make([]byte, len(b)), at)
 		return fmt.Sprintf("%s: page at %d of %d zeroed", name, at, size), err
 	}
+	at += rand.Int64N(int64(len(b)))
 	return fmt.Sprintf("%s: cut from %d to %d", name, size, at), f.Truncate(at)
+}
+
+// somewhere is a page that is not empty.
+func somewhere(f *os.File, size int64) (at int64, b []byte, err error) {
+	for {
+		at = rand.Int64N((size+page-1)/page) * page
+		b = make([]byte, min(page, size-at))
+		if _, err := f.ReadAt(b, at); err != nil {
+			return 0, nil, err
+		}
+		if bytes.Count(b, []byte{0}) < len(b) {
+			return at, b, nil
+		}
+	}
 }

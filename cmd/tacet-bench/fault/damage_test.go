@@ -39,8 +39,8 @@ func TestDamage(t *testing.T) {
 
 func TestComplaints(t *testing.T) {
 	log := "time=x level=INFO msg=fine\ntime=x level=WARN msg=\"record damaged\"\ntime=x level=ERROR msg=\"store damaged\"\n"
-	if n := complaintsIn(log); n != 2 {
-		t.Errorf("got %d", n)
+	if lines := complaintsIn(log); len(lines) != 2 {
+		t.Errorf("got %q", lines)
 	}
 }
 

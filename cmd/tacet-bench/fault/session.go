@@ -66,7 +66,8 @@ func (s *session) take(c *client, p wire.Packet, t *tally) {
 	case wire.Publish:
 		if p.QoS == 2 {
 			c.ack(wire.Pubrec, p.ID)
-			if s.pending[p.ID] {
+			if s.pending[p.ID] { // it has been taken, if it is the same
+				s.same(p, t)
 				return
 			}
 			s.pending[p.ID] = true
@@ -79,6 +80,15 @@ func (s *session) take(c *client, p wire.Packet, t *tally) {
 	case wire.Pubrel:
 		delete(s.pending, p.ID)
 		c.ack(wire.Pubcomp, p.ID)
+	}
+}
+
+// same says so where another message comes under the packet id of one that the
+// broker has not released: a subscriber has to take it for that one, so it is
+// going to be missing.
+func (s *session) same(p wire.Packet, t *tally) {
+	if n := number(s.stream.topic, p.Payload); string(p.Topic) == s.stream.topic && !s.stream.delivered(n) {
+		t.note("%s: message %d under packet id %d of another", s.stream.topic, n, p.ID)
 	}
 }
 

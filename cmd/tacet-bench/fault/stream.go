@@ -61,6 +61,14 @@ func (s *stream) arrive(n uint64, t *tally) {
 	}
 }
 
+// delivered tells whether a message has come.
+func (s *stream) delivered(n uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.came[n]
+	return ok
+}
+
 // owes is how many acknowledged messages have not been delivered.
 func (s *stream) owes() int {
 	s.mu.Lock()

@@ -37,8 +37,22 @@ func (t *tally) add(v Verdict, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.n[v]++
-	if v != Kept && len(t.lines) < mostLines {
-		t.lines = append(t.lines, fmt.Sprintf("%s %s", v, fmt.Sprintf(format, args...)))
+	if v != Kept {
+		t.line(v.String()+" "+format, args...)
+	}
+}
+
+// note says something that helps to understand the verdicts.
+func (t *tally) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line(format, args...)
+}
+
+// line is called with the lock.
+func (t *tally) line(format string, args ...any) {
+	if len(t.lines) < mostLines {
+		t.lines = append(t.lines, fmt.Sprintf(format, args...))
 	}
 }
 
