@@ -55,14 +55,14 @@ func (a *Authority) record(name string) *record {
 	return a.by[name]
 }
 
-// check tells whether the password is right, at the same cost whether there is
-// a record or not.
+// check tells whether the password is right. A wrong one costs the same whether
+// there is a record or not.
 func (a *Authority) check(ctx context.Context, source, name string, r *record, password string) (bool, error) {
 	if len(password) == 0 || len(password) > maxPassword {
 		return false, nil
 	}
-	if r != nil && r.secret != "" && r.principal.Kind == KindDevice {
-		return hmac.Equal([]byte(r.secret), []byte(digest(password))), nil
+	if r != nil && r.principal.Kind == KindDevice && r.secret != "" && hmac.Equal([]byte(r.secret), []byte(digest(password))) {
+		return true, nil
 	}
 	hash, known := a.decoyHash(), r != nil && r.phc != ""
 	key := checkedKey{}
