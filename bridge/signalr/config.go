@@ -13,9 +13,11 @@ type Config struct {
 	// KeepAliveInterval: a client to which nothing was written for so long is
 	// pinged. Default 15 s.
 	KeepAliveInterval time.Duration
-	// ClientTimeoutInterval: a client from which nothing came for so long is
-	// disconnected. Default 30 s; should be at least twice the client's ping
-	// interval (15 s).
+	// ClientTimeoutInterval: a client that has pinged once, and from which nothing
+	// came for so long, is disconnected. Default 30 s; should be at least twice the
+	// client's ping interval (15 s). A client that never pings is disconnected when
+	// its network says that it is gone, or when it takes nothing for
+	// TransportSendTimeout.
 	ClientTimeoutInterval time.Duration
 	// HandshakeTimeout: how long a client may take to shake hands. Default 15 s.
 	HandshakeTimeout time.Duration

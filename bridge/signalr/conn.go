@@ -49,6 +49,7 @@ type Conn struct {
 
 	greeted   atomic.Bool
 	listening atomic.Bool  // the reader is not held up by its own calls
+	pings     atomic.Bool  // the client has pinged: from then on silence ends it
 	heard     atomic.Int64 // when bytes came last, on the server's clock
 	wrote     atomic.Int64 // when bytes went out last
 

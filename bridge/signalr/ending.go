@@ -148,7 +148,9 @@ func (c *Conn) look(now time.Duration) {
 		return
 	}
 	cfg := &c.s.cfg
-	if c.listening.Load() && now-time.Duration(c.heard.Load()) >= cfg.ClientTimeoutInterval {
+	// As with the vendor's server, silence counts from the first ping on: there
+	// are clients that never ping (DefaultHubDispatcher.cs, PingMessage).
+	if c.pings.Load() && c.listening.Load() && now-time.Duration(c.heard.Load()) >= cfg.ClientTimeoutInterval {
 		if c.part(ErrSilent, transport.CloseNormal, c.closeFrame("Connection closed with an error.", true)) {
 			c.s.count.silent.Add(1)
 		}

@@ -112,6 +112,9 @@ func (c *Conn) sort(m *protocol.Message) error {
 	}
 	switch m.Type {
 	case protocol.Ping:
+		if !c.pings.Load() {
+			c.pings.Store(true)
+		}
 	case protocol.Ack:
 		if c.tape != nil {
 			c.tape.ack(m.SequenceID)

@@ -106,7 +106,9 @@ func TestTimeouts(t *testing.T) {
 			15 * time.Second, []string{`{"error":"Handshake was canceled."}`, "EOF"}},
 		{"ping", func(t *testing.T, h *site) *raw { return h.greeted(t, "") },
 			15 * time.Second, []string{`{"type":6}`}},
-		{"silence", func(t *testing.T, h *site) *raw { return h.greeted(t, "") },
+		{"no ping of the client", func(t *testing.T, h *site) *raw { return h.greeted(t, "") },
+			75 * time.Second, []string{`{"type":6}`, `{"type":6}`, `{"type":6}`, `{"type":6}`, `{"type":6}`}},
+		{"silence", func(t *testing.T, h *site) *raw { r := h.greeted(t, ""); r.send(`{"type":6}` + "\x1e"); return r },
 			30 * time.Second, []string{`{"type":6}`, `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`, "EOF"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
