@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -32,9 +33,16 @@ func TestCloseCodes(t *testing.T) {
 			return ws.WriteMessage(websocket.TextMessage, []byte("{\"type\":7}\x1e"))
 		}, 1000},
 		{"bad input", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, []byte("{}\x1e")) }, 1000},
+		{"panic in a hook", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, []byte(callAdd)) }, 1011},
 		{"too big", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, make([]byte, 40_000)) }, 1009},
 	} {
-		h := newSite(t, signalr.Config{}, nil)
+		h := newSite(t, signalr.Config{}, func(s *signalr.Server) {
+			s.OnConnect(func(*signalr.Conn) {
+				if tc.want == 1011 {
+					panic(tc.name)
+				}
+			})
+		})
 		d := websocket.Dialer{NetDialContext: h.pipe.Dial}
 		ws, _, err := d.Dial("ws://hub.test/hub", nil)
 		if err != nil {
@@ -52,11 +60,40 @@ func TestCloseCodes(t *testing.T) {
 		if !errors.As(err, &closed) || closed.Code != tc.want {
 			t.Errorf("%s: ended with %v, want %d", tc.name, err, tc.want)
 		}
-		if got := <-pong; got != "hi" {
-			t.Errorf("%s: pong %q", tc.name, got)
+		if tc.want != 1011 { // which ends before the ping
+			if got := <-pong; got != "hi" {
+				t.Errorf("%s: pong %q", tc.name, got)
+			}
 		}
 		_ = ws.Close()
 	}
+}
+
+// TestCloseIsNotAwaitedForEver: a peer that does not answer the close frame is
+// left after CloseTimeout.
+func TestCloseIsNotAwaitedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		h := newSite(t, signalr.Config{}, func(s *signalr.Server) { s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err }) })
+		d := websocket.Dialer{NetDialContext: h.pipe.Dial}
+		ws, _, err := d.Dial("ws://hub.test/hub", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		ws.SetCloseHandler(func(int, string) error { return nil })
+		_ = ws.WriteMessage(websocket.TextMessage, []byte(hello))
+		_, _, _ = ws.ReadMessage()
+		synctest.Wait()
+		start := time.Now()
+		h.Conns()[0].Close(nil)
+		for err == nil {
+			_, _, err = ws.ReadMessage()
+		}
+		if err := <-ended; err != signalr.ErrClosed || time.Since(start) != 5*time.Second {
+			t.Errorf("ended with %v after %v", err, time.Since(start))
+		}
+	})
 }
 
 func TestOverTLS(t *testing.T) {

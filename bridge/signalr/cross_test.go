@@ -178,3 +178,15 @@ func TestHostilePrefixes(t *testing.T) {
 		}
 	}
 }
+
+// TestKindOfFrame: the protocol decides whether a message is text or binary, also
+// where its first byte could be that of JSON.
+func TestKindOfFrame(t *testing.T) {
+	h := newSite(t, signalr.Config{}, nil)
+	p := h.packed(t)
+	p.send(protocol.Message{Type: protocol.Invocation, ID: "1", Target: "Echo", Args: protocol.Values(strings.Repeat("x", '{'-8))})
+	kind, b, err := p.ws.ReadMessage()
+	if err != nil || kind != websocket.BinaryMessage || b[0] != '{' {
+		t.Errorf("kind %d, %.20q, %v; want binary, and a first byte {", kind, b, err)
+	}
+}

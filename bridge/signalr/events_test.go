@@ -44,6 +44,11 @@ func TestServerSentEvents(t *testing.T) {
 		if a := second.poll(); a.StatusCode != 400 { // a poll
 			t.Errorf("second GET: %d", a.StatusCode)
 		}
+		again, _ := http.NewRequestWithContext(t.Context(), "GET", e.url, nil)
+		again.Header.Set("Accept", "text/event-stream")
+		if a, err := e.http.Do(again); err != nil || a.StatusCode != 409 {
+			t.Errorf("second stream: %v, %v", a, err)
+		}
 		if a := e.do(t.Context(), "DELETE", ""); a.StatusCode != 400 {
 			t.Errorf("DELETE: %d", a.StatusCode)
 		}
@@ -66,7 +71,7 @@ func TestEventStreamsEnd(t *testing.T) {
 	}{
 		{"close message", func(h *site, e *events) { e.post("{\"type\":7}\x1e") }, nil},
 		{"drain", func(h *site, e *events) { go h.stop() }, []string{`{"type":7,"allowReconnect":true}`}},
-		{"silence", func(h *site, e *events) {}, []string{`{"type":6}`, `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`}},
+		{"silence", func(h *site, e *events) { e.post("{\"type\":6}\x1e") }, []string{`{"type":6}`, `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

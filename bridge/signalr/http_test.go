@@ -4,13 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 )
 
 type answered struct {
@@ -56,6 +60,69 @@ func TestNegotiate(t *testing.T) {
 			t.Errorf("%q: %+v", tc.query, a)
 		}
 	}
+}
+
+// TestIDs: ids and tokens are long, go into a URL as they are, and never come
+// twice.
+func TestIDs(t *testing.T) {
+	h := newSite(t, signalr.Config{Transports: signalr.ServerSentEvents | signalr.LongPolling}, nil)
+	form, seen := regexp.MustCompile(`^[A-Za-z0-9_-]{22,}$`), make(map[string]bool) // 22 of 64 letters: 128 bits and more
+	for range 1000 {
+		a := h.negotiate(t, "?negotiateVersion=1")
+		for _, id := range []string{a.ConnectionID, a.ConnectionToken} {
+			if seen[id] || !form.MatchString(id) {
+				t.Fatalf("id %q, seen before: %t", id, seen[id])
+			}
+			seen[id] = true
+		}
+		if got := fmt.Sprint(a.AvailableTransports); got != "[{ServerSentEvents [Text]} {LongPolling [Text Binary]}]" {
+			t.Fatalf("transports %s, want those that are on", got)
+		}
+	}
+}
+
+// TestLogsHaveNoSecrets: neither the user's token nor that of the connection,
+// however much is logged.
+func TestLogsHaveNoSecrets(t *testing.T) {
+	var logged logBuffer
+	s, err := signalr.New(signalr.Config{Authenticate: bearer}, slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods(s)
+	ended := make(chan struct{}, 4)
+	s.OnDisconnect(func(*signalr.Conn, error) { ended <- struct{}{} })
+	h := &site{Server: s, pipe: signalrtest.NewPipe(s)}
+	defer h.pipe.Close()
+	a := h.negotiate(t, "?negotiateVersion=1&access_token=geheim")
+	r := h.greeted(t, "?access_token=geheim&id="+a.ConnectionToken)
+	r.send(`{"type":1,"invocationId":"1","target":"Panic","arguments":["geheim"]}` + "\x1e")
+	r.next()
+	r.send("{]geheim\x1e")
+	r.want(fmt.Sprintf(parted, "error reading JSON"), "EOF")
+	<-ended
+	h.status("GET", hubURL+"?access_token=geheim&id="+a.ConnectionToken, upgrading...)
+	if text := logged.String(); !strings.Contains(text, "client broke the protocol") || strings.Contains(text, "geheim") || strings.Contains(text, a.ConnectionToken) {
+		t.Errorf("logged:\n%s", text)
+	}
+}
+
+// logBuffer may be written to by many.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func TestStatuses(t *testing.T) {
