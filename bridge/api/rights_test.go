@@ -287,6 +287,14 @@ func TestCodesAreNotGuessed(t *testing.T) {
 	t.Error("30 wrong codes were all looked at")
 }
 
+// TestOpenModeGivesNoCredentials: the first of them would lock everybody out.
+func TestOpenModeGivesNoCredentials(t *testing.T) {
+	w := newWorld(t)
+	w.want(area.CodeConflict, "POST", "/tokens", `{"name":"ci","roles":["admin"]}`)
+	w.want(area.CodeConflict, "POST", "/enrolments", `{"device":"gate-12","area":"north"}`)
+	w.want(area.CodeNotFound, "POST", "/enrolments/AAAA", "")
+}
+
 // TestUnauthorizedSaysHow: a caller who is not known is told what he could show.
 func TestUnauthorizedSaysHow(t *testing.T) {
 	w := newGuardedWorld(t)

@@ -41,7 +41,11 @@ func seen(p auth.Principal, all []area.Area) []area.Area {
 // device in it, as a program does that serves several.
 func (h *Hub) mayRegister(p auth.Principal, d area.DeviceID, in string) error {
 	name, err := h.Roster.Find(in)
-	if err != nil { // registering makes it
+	switch {
+	case err == nil:
+	case area.IsID(in): // registering makes it
+		name = area.Name(in)
+	default:
 		if name, _ = area.Slug(in); name == "" {
 			return err
 		}

@@ -103,6 +103,7 @@ func TestRights(t *testing.T) {
 		{"ReceiveDeviceConnected", []any{"gate-1", "North Wing", 1}, []string{"operator", "northern", "gate-1"}},
 		{"ReceiveDeviceConnected", []any{"gate-1", "south", "3"}, []string{"operator"}},
 		{"ReceiveDeviceConnected", []any{"gate-1", "Brand New", "7"}, []string{"operator"}},
+		{"ReceiveDeviceConnected", []any{"gate-1", "North", "7"}, []string{"operator"}}, // not north: an id is made of it as it is
 		{"ReceiveDeviceConnected", []any{"gate-2", "north", "2"}, []string{"operator", "northern"}},
 	} {
 		t.Run(c.method, func(t *testing.T) {

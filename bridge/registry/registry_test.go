@@ -235,7 +235,8 @@ func TestFilters(t *testing.T) {
 	}{
 		"all": {Filter{}, 6}, "device": {Filter{Device: ptr(area.DeviceID("b"))}, 4}, "metric": {Filter{Metric: ptr("co2")}, 4},
 		"channel": {Filter{Channel: ptr("2"), Metric: ptr("noise")}, 1}, "no such device": {Filter{Device: ptr(area.DeviceID("x"))}, 0},
-		"no such area": {Filter{Area: ptr(area.Name("x"))}, 0},
+		"no such area": {Filter{Area: ptr(area.Name("x"))}, 0}, "some areas": {Filter{Areas: []area.Name{"x", "north"}}, 6},
+		"other areas": {Filter{Areas: []area.Name{"x"}}, 0}, "no areas": {Filter{Areas: []area.Name{}}, 0},
 	} {
 		if got := r.Readings(c.f); got == nil || len(got) != c.want {
 			t.Errorf("%s: %d readings, want %d", name, len(got), c.want)

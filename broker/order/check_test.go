@@ -115,6 +115,50 @@ func TestDryRunStoresNothing(t *testing.T) {
 	}
 }
 
+// TestMayIsAskedOfTheTargetsArea: once nothing else is wrong, and before
+// anything is stored.
+func TestMayIsAskedOfTheTargetsArea(t *testing.T) {
+	b := newBench(t, Config{})
+	var asked []area.Name
+	by := By{May: func(in area.Name) error {
+		asked = append(asked, in)
+		if in == "south" {
+			return area.Errorf(area.CodeForbidden, "not there")
+		}
+		return nil
+	}}
+	wrong := say("south", "x")
+	wrong.Volume = at(101)
+	for _, c := range []struct {
+		r    area.OrderRequest
+		want area.Code
+	}{{say("north", "x"), ""}, {say("south", "x"), area.CodeForbidden}, {say("nowhere", "x"), area.CodeUnknownArea}, {wrong, area.CodeInvalid}} {
+		if _, err := b.Accept(t.Context(), c.r, by); area.CodeOf(err) != c.want {
+			t.Errorf("%s: %v, want %s", *c.r.To.Area, err, c.want)
+		}
+		if _, err := b.DryRun(t.Context(), c.r, by); area.CodeOf(err) != c.want {
+			t.Errorf("%s, dry: %v, want %s", *c.r.To.Area, err, c.want)
+		}
+	}
+	if want := []area.Name{"north", "north", "south", "south"}; !slices.Equal(asked, want) {
+		t.Errorf("asked about %v, want %v", asked, want)
+	}
+	for _, c := range []struct {
+		areas []area.Name
+		want  int
+	}{{nil, 1}, {[]area.Name{"north"}, 1}, {[]area.Name{"south"}, 0}, {[]area.Name{}, 0}} {
+		if items, _, err := b.List(Filter{Areas: c.areas}); err != nil || len(items) != c.want {
+			t.Errorf("in %v: %v, %v, want %d", c.areas, items, err, c.want)
+		}
+	}
+	if in, err := b.Where(say("south", "x").To); in != "south" || err != nil {
+		t.Errorf("south is in %s, %v", in, err)
+	}
+	if _, err := b.Where(area.To{Each: at("locations")}); area.CodeOf(err) != area.CodeInvalid {
+		t.Errorf("each location is in one area: %v", err)
+	}
+}
+
 func TestIdempotency(t *testing.T) {
 	synctestBench(t, func(t *testing.T, b *bench) {
 		ctx := context.Background()
