@@ -31,7 +31,7 @@ func (b *Broker) Publish(ctx context.Context, batch ...area.Message) error {
 		return area.Errorf(area.CodeDraining, "the broker is closed")
 	}
 	for i := range batch {
-		if err := checkOwn(&batch[i]); err != nil {
+		if err := b.checkOwn(&batch[i]); err != nil {
 			return err
 		}
 	}
@@ -46,10 +46,12 @@ func (b *Broker) Publish(ctx context.Context, batch ...area.Message) error {
 }
 
 // checkOwn checks a message of our own publishers.
-func checkOwn(m *area.Message) error {
+func (b *Broker) checkOwn(m *area.Message) error {
 	switch {
 	case m.Topic == "" || len(m.Topic) > 65535 || !utf8.ValidString(m.Topic) || strings.ContainsAny(m.Topic, "+#\x00"):
 		return area.InvalidField("topic", "is not a topic name")
+	case b.foreign(m.Topic):
+		return area.InvalidField("topic", "begins with @, which belongs to a tenant")
 	case m.QoS > 2:
 		return area.InvalidField("qos", "%d is not 0 to 2", m.QoS)
 	case m.From != "" && !area.ReservedClient(m.From):

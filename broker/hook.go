@@ -162,6 +162,9 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		h.b.count.timeouts.Add(1)
 	}
 	h.b.leaveWill(cl, l)
+	if l.who.Load() != nil {
+		h.b.unshare(cl)
+	}
 	h.b.tell(ConnEvent{Client: l.id, Conn: l.num, Reason: reason, Addr: l.addr})
 }
 

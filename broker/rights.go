@@ -40,12 +40,14 @@ func (b *Broker) watchRights() {
 // keepRights acts on revocations until ctx ends.
 func (b *Broker) keepRights(ctx context.Context) {
 	defer b.rights.cancel()
+	b.unshareAbsent()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.rights.wake:
 			b.hangUpRevoked()
+			b.unshareAbsent()
 		}
 	}
 }
@@ -103,6 +105,40 @@ func (b *Broker) prune(l *link) {
 			b.count.withdrawnMessages.Add(1)
 		}
 	}
+}
+
+// unshareAbsent takes absent clients that have lost the right to it out of their
+// share groups: a message of the group must not go to a session that nobody may
+// come back to. Their other subscriptions cost nobody else anything, and wait
+// for prune, in case the rights come back first.
+func (b *Broker) unshareAbsent() {
+	if !b.guarded() {
+		return
+	}
+	for id, cl := range b.server.Clients.GetAll() {
+		if b.sessions.get(id) == nil {
+			b.unshare(cl)
+		}
+	}
+}
+
+func (b *Broker) unshare(cl *mqtt.Client) {
+	for filter := range cl.State.Subscriptions.GetAll() {
+		if mqtt.IsSharedFilter(filter) && !b.mayShare(cl.ID, filter) {
+			b.warn("subscription of a session withdrawn", "device", cl.ID, "topic", filter)
+			b.unsubscribe(cl, filter)
+		}
+	}
+}
+
+func (b *Broker) mayShare(client, filter string) bool {
+	mount := tenantOf(client)
+	access, known := b.cfg.Auth.AccessOf(strings.Trim(mount, "@/"), auth.OwnerOf(client[len(mount):]))
+	if !known {
+		return b.cfg.Auth.HasIssuers() // it may be the subject of a JWT
+	}
+	id := identity{access: access, mount: mount}
+	return id.maySubscribe(filter)
 }
 
 // unsubscribe does to one filter of a client what its UNSUBSCRIBE would do.

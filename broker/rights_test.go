@@ -158,3 +158,38 @@ func TestRetainedOfWhoLostTheRight(t *testing.T) {
 		}
 	})
 }
+
+// TestShareGroupLosesWhoMayNotBeInIt: its messages must not go to a session
+// that nobody may come back to.
+func TestShareGroupLosesWhoMayNotBeInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t, people())
+		b := brokertest.New(t, withAuth(a))
+		for _, name := range []string{"gate-1", "gate-1:live", "gate-2"} {
+			r := dial(t, b, 5, name, as(name[:6]), keep)
+			r.send(subscribePacket(1, 1, "$share/g/tacet/area/north/#", "tacet/area/north/busy"))
+			r.expect(packets.Suback)
+			if name != "gate-1:live" {
+				_ = r.Close()
+			}
+		}
+		synctest.Wait()
+		next := people()
+		next.Devices = next.Devices[1:] // gate-1, of which one is away and one is not
+		if err := a.Reload(next); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := b.Stats().Subscriptions; n != 4 {
+			t.Errorf("%d subscriptions are left, want 4", n)
+		}
+		for range 3 {
+			publish(t, b, area.Message{Topic: "tacet/area/north/leader", Payload: []byte("x"), QoS: 1})
+		}
+		again := newRaw(t, b.Pipe(t), 5)
+		again.connect("gate-2", as("gate-2"), keep)
+		for range 3 {
+			again.expect(packets.Publish)
+		}
+	})
+}

@@ -46,6 +46,9 @@ func TestTenantsDoNotMeet(t *testing.T) {
 			eve.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: got.PacketID})
 			_ = mill.Close()
 		}
+		if err := b.Publish(t.Context(), area.Message{Topic: "@acme/x", Payload: []byte("x")}); area.CodeOf(err) != area.CodeInvalid {
+			t.Errorf("the hub publishes in a tenant: %v", err)
+		}
 		ann.send(subscribePacket(2, 1, "#"))
 		ann.expect(packets.Suback)
 		ann.alive() // with nothing before the answer: neither live nor retained
