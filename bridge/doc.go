@@ -18,6 +18,8 @@
 // repeat.
 //
 // [Figures] tells group "metrics" the hub's own numbers every five seconds.
+// [Alerts] tells group "alerts" what an operator has to know: who is refused and
+// why, who misses messages, what is wrong with the disk or a certificate.
 //
 // Watchers of one area are the group area:{id}. Watchers of all areas are the
 // group [All], which no client can name; whatever goes to one area goes there
@@ -31,7 +33,7 @@
 //   - View.Run: one owns the objects. Its mailbox keeps the newest state of each
 //     thing, and orders in their sequence (bounded, drops the oldest,
 //     ViewStats.OrdersDropped).
-//   - Figures.Run: one, with a ticker.
+//   - Figures.Run and Alerts.Run: one each, with a ticker.
 //
 // Each ends with its Run's context, and Run returns nil.
 //
@@ -48,6 +50,7 @@ const (
 	All          = "area:*"  // watchers of every area; no client can join it by name
 	GroupTopics  = "topics"  // a sample of all topics
 	GroupMetrics = "metrics" // the hub's own figures
+	GroupAlerts  = "alerts"  // what an operator has to know
 )
 
 // Events that the bridge sends (DESIGN.md §3.6, Hub to client).
@@ -58,6 +61,7 @@ const (
 	eventReading = "Reading"
 	eventTopic   = "Topic"
 	eventMetric  = "ReceiveMetric"
+	eventAlert   = "ReceiveSystemAlert"
 )
 
 // Hub sends events to the members of a group. Send must neither block nor call

@@ -68,11 +68,12 @@ func (h *Hub) mayRegister(p auth.Principal, d area.DeviceID, in string) error {
 // No name of a group has the characters in front.
 func room(p auth.Principal, g area.Group) string { return auth.Mountpoint(p.Tenant) + string(g) }
 
-// The groups in which the hub itself speaks: to everybody's figures, and of
-// every topic.
+// The groups in which the hub itself speaks: of everybody's figures, of every
+// topic, and of what an operator has to know.
 const (
 	metricsGroup = "metrics"
 	topicsGroup  = "topics"
+	alertsGroup  = "alerts"
 )
 
 // MayJoin is a group whose events somebody may hear, and whose members he may
@@ -86,6 +87,8 @@ func (h *Hub) MayJoin(p auth.Principal, name string) (area.Group, error) {
 	switch {
 	case g == topicsGroup && !foreign(p):
 		return g, p.May(auth.Read, anyArea)
+	case g == alertsGroup && !foreign(p):
+		return g, p.May(auth.Operate, anyArea)
 	case !g.Reserved():
 		return g, p.May(auth.Read, "")
 	case kind == "area":

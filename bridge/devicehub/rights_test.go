@@ -80,7 +80,8 @@ func TestRights(t *testing.T) {
 		{"GetPresence", []any{"group:user:viewer"}, []string{"viewer"}},
 
 		{"JoinGroup", []any{"g"}, append(ours, "stranger", "neighbour")},
-		{"JoinGroup", []any{"topics"}, append(all, "stranger", "neighbour")}, // a stranger's is another
+		{"JoinGroup", []any{"topics"}, append(all, "stranger", "neighbour")},          // a stranger's is another
+		{"JoinGroup", []any{"alerts"}, []string{"operator", "stranger", "neighbour"}}, // a stranger's is another
 		{"JoinGroup", []any{"area:north"}, ours},
 		{"JoinGroup", []any{"user:viewer"}, []string{"viewer"}},
 		{"JoinGroup", []any{"role:viewer"}, []string{"viewer", "neighbour"}},

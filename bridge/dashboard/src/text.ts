@@ -151,6 +151,7 @@ export const text = {
     ended: (what: string, area: string, why: string) => `“${what}” in ${area}: ${why}`,
     offline: (who: string, why: string | null) => `${who} went offline${why ? ` (${reasons[why] ?? why})` : ''}`,
     online: (who: string) => `${who} is online`, asleep: (who: string) => `${who} sleeps`,
+    alert: (level: string, message: string) => `${level === 'error' ? 'Fault: ' : level === 'warning' ? 'Attention: ' : ''}${message}`,
     intruder: (who: string, area: string) => `${who} sounded out of turn in ${area}`,
   },
 

@@ -71,6 +71,7 @@ type Hub struct {
 	pump     *bridge.Pump
 	view     *bridge.View
 	figures  *bridge.Figures
+	alerts   *bridge.Alerts
 
 	certs           tlsCerts
 	webTLS, mqttTLS *certs // nil: not encrypted, none
@@ -266,6 +267,7 @@ func (h *Hub) makeBridge() error {
 	}, h.log); err != nil {
 		return err
 	}
+	h.alerts = bridge.NewAlerts(groups{h.signalr}, time.Now)
 	h.figures = bridge.NewFigures(bridge.Sources{
 		Overlaps: func() uint64 { c := h.arbiter.Stats(); return c.Conflicts + c.Intruders },
 		Speaking: h.view.Speaking, Online: h.view.Online,
@@ -327,7 +329,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
-		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
+		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
 		{{"broker", h.broker.Run}},
 	}

@@ -34,6 +34,7 @@ func (h *Hub) metrics() http.Handler {
 			"api":       func() any { return h.api.Stats() },
 			"auth":      func() any { return h.auth.Stats() },
 			"sign_in":   func() any { return h.signInStats() },
+			"alerts":    func() any { return h.alerts.Stats() },
 			"web":       func() any { return h.newcomers.stats() },
 			"tls":       func() any { return h.certs.stats() },
 		}},

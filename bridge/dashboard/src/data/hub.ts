@@ -3,7 +3,7 @@
 
 import { HubConnectionBuilder, LogLevel, type HubConnection } from '@microsoft/signalr';
 import { batch } from '@preact/signals';
-import type { Area, Delta, Metric, Order, Reading, TopicValue } from './wire';
+import type { Alert, Area, Delta, Metric, Order, Reading, TopicValue } from './wire';
 import * as store from './store';
 import * as sync from './sync';
 import { later, onFrame, readingSoon } from './frame';
@@ -69,6 +69,7 @@ async function joined(): Promise<void> {
     await Promise.allSettled([
       hub.invoke('JoinGroup', 'metrics'),
       hub.invoke('JoinGroup', 'topics'),
+      hub.invoke('JoinGroup', 'alerts'), // refused to whom they do not concern
       sync.loadReadiness(),
       sync.loadDevices(),
       sync.loadOrders(10 * 60_000),
@@ -90,6 +91,7 @@ function listen(): void {
   on<Delta>('DeviceChanged', sync.deviceChanged);
   on<Order>('OrderChanged', sync.orderChanged);
   on<Metric>('ReceiveMetric', sync.metric);
+  on<Alert>('ReceiveSystemAlert', sync.alert);
   on<TopicValue>('Topic', (t) => sync.topics([t]));
   hub.on('Reading', (r: Reading) => {
     heard();

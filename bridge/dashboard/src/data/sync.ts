@@ -2,7 +2,7 @@
 // the one object again, after a reconnection everything again.
 
 import { batch } from '@preact/signals';
-import type { Area, Delta, Device, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
+import type { Alert, Area, Delta, Device, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
 import * as store from './store';
 import { address, get, list, Problem } from './rest';
 import { applyDelta } from '../model/delta';
@@ -209,6 +209,11 @@ export function takeReadings(news: Reading[]): void {
 
 export function metric(m: Metric): void {
   store.figures.of(m.name).value = m.value ?? undefined; // nothing measured yet
+}
+
+/** What an operator has to know. */
+export function alert(a: Alert): void {
+  store.log.value = log.merge(store.log.peek(), [log.ofAlert(a, store.now())]);
 }
 
 export function topics(news: TopicValue[]): void {

@@ -153,6 +153,12 @@ export interface Metric {
   timestamp: string | number;
 }
 
+/** What an operator has to know, as the hub words it. */
+export interface Alert {
+  level: 'info' | 'warning' | 'error';
+  message: string;
+}
+
 export interface Series {
   device: string;
   metric: string;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Order } from '../data/wire';
-import { merge, most, ofOrder, type Names } from './log';
+import { merge, most, ofAlert, ofOrder, type Names } from './log';
 
 const names: Names = { device: (id) => (id === 'gate-1' ? 'Gate 1' : String(id)), area: () => 'North Wing' };
 const o = {
@@ -27,4 +27,10 @@ test('the same step is told once, newest first, and the list is bounded', () => 
   expect(log[0]!.text).toContain('failed');
   const many = Array.from({ length: 300 }, (_, i) => ({ key: `k${i}`, at: i, text: '' }));
   expect(merge(log, many)).toHaveLength(most);
+});
+
+test('alerts say how grave they are, and the same one twice is two lines', () => {
+  const alert = (level: 'info' | 'warning' | 'error') => ofAlert({ level, message: 'the disk is full' }, 1);
+  expect([alert('error'), alert('warning'), alert('info')].map((l) => l.text)).toEqual(['Fault: the disk is full', 'Attention: the disk is full', 'the disk is full']);
+  expect(merge(merge([], [alert('error')]), [alert('error')])).toHaveLength(2);
 });

@@ -1,4 +1,4 @@
-import type { Area, Device, Order, OrderStep } from '../data/wire';
+import type { Alert, Area, Device, Order, OrderStep } from '../data/wire';
 import { at, span } from '../format';
 import { said, text } from '../text';
 
@@ -68,6 +68,13 @@ export function ofArea(was: Area | undefined, is: Area, names: Names, now: numbe
   const fresh = (is.busy?.intruders ?? []).filter((id) => !before.includes(id));
   if (!was || fresh.length === 0) return null;
   return { key: `${is.id}/${is.seq}`, at: now, text: text.log.intruder(fresh.map((id) => names.device(id)).join(', '), is.name) };
+}
+
+let alerts = 0;
+
+/** What the hub tells its operators. Each is a line of its own. */
+export function ofAlert(a: Alert, now: number): Line {
+  return { key: `alert/${++alerts}`, at: now, text: text.log.alert(a.level, a.message) };
 }
 
 /** Adds lines, newest first, each key once. */

@@ -1,0 +1,101 @@
+package hubd
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
+	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/store"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+)
+
+// TestAlertsReachTheOperators: a client that is refused for want of room, as a
+// browser hears of it.
+func TestAlertsReachTheOperators(t *testing.T) {
+	_, r, _ := started(t, func(c *conf.Config) { c.Limits.MQTTConnectionsPerAddr = 1 })
+	got := make(chan bridge.Alert, 10)
+	c, err := signalrtest.Dial(t.Context(), r.HTTP+hubPath, signalrtest.Options{On: map[string]func([]json.RawMessage){
+		"ReceiveSystemAlert": func(args []json.RawMessage) {
+			var a bridge.Alert
+			if len(args) != 1 || json.Unmarshal(args[0], &a) != nil {
+				t.Errorf("an alert of %s", args)
+			}
+			got <- a
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Invoke(t.Context(), "JoinGroup", "alerts", nil); err != nil {
+		t.Fatal(err)
+	}
+	url := "tcp://" + strings.TrimPrefix(r.MQTT, "mqtt://")
+	paho(t, url, "gate-1", nil)
+	second := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("gate-2").SetConnectRetry(false))
+	if token := second.Connect(); !token.WaitTimeout(time.Minute) || token.Error() == nil {
+		t.Fatal("a second client was let in")
+	}
+	select {
+	case a := <-got:
+		if a.Level != bridge.AlertWarning || !strings.Contains(a.Message, "gate-2 was refused, from 127.0.0.1") || !strings.Contains(a.Message, "mqtt_connections_per_address") {
+			t.Errorf("alert %+v", a)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("no alert came")
+	}
+}
+
+// TestEveryAlertHasItsWords: none has a hole, or a client's name in the place
+// of an address.
+func TestEveryAlertHasItsWords(t *testing.T) {
+	for kind, reasons := range doors {
+		for reason := range reasons {
+			c, ok := causeOf(broker.Notice{Kind: kind, Reason: reason, Client: "CLIENT", Addr: "192.0.2.7:4711", N: 1})
+			if !ok || strings.Contains(c.Message, "%!") || strings.Contains(c.Message, "4711") {
+				t.Errorf("%s %s: %+v", kind, reason, c)
+			}
+			if strings.Contains(c.Message, "from CLIENT") || kind == broker.RefusedConnect && !strings.Contains(c.Message, "192.0.2.7") {
+				t.Errorf("%s %s: %q", kind, reason, c.Message)
+			}
+		}
+	}
+	for _, n := range []broker.Notice{{Kind: broker.Connected}, {Kind: broker.Ended, Reason: broker.Lost}, {Kind: broker.RefusedConnect, Reason: "silent"}} {
+		if c, ok := causeOf(n); ok {
+			t.Errorf("%+v makes %+v", n, c)
+		}
+	}
+}
+
+func TestTroubleIsToldOnceAndItsEnd(t *testing.T) {
+	full, fine := trouble{store: store.Stats{DiskFull: 1}}, trouble{}
+	late := trouble{certs: CertStats{Left: time.Hour}}
+	for name, c := range map[string]struct {
+		was, is trouble
+		want    string
+	}{
+		"nothing":           {fine, fine, ""},
+		"disk full":         {fine, full, "error disk"},
+		"still full":        {full, full, ""},
+		"space again":       {full, fine, "info disk free"},
+		"failed for good":   {full, trouble{store: store.Stats{Dead: 1}}, "error store"},
+		"damaged":           {fine, trouble{store: store.Stats{Corrupt: 2}}, "error corrupt"},
+		"certificate wrong": {fine, trouble{certs: CertStats{Faults: 1}}, "error certificate"},
+		"certificate ends":  {fine, late, "warning certificate ends"},
+		"still does":        {late, late, ""},
+	} {
+		var got []string
+		for _, cause := range c.is.since(c.was) {
+			got = append(got, cause.Level+" "+cause.Key)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: %q, want %q", name, text, c.want)
+		}
+	}
+}
