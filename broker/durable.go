@@ -24,8 +24,10 @@ type Store interface {
 	// the order of the keys. Damaged ones are left out.
 	Load(table string, each func(key string, record []byte) error) error
 	// Join answers a position that is not written before Leave is called with
-	// it; nobody waits for anything between the two.
-	Join() (pos uint64)
+	// it; nobody waits for anything between the two. Size is about how many
+	// bytes are going to be touched; the error is that of Trouble, or disk_full
+	// where there is no room for so many. Leave is called in any case.
+	Join(size int) (pos uint64, trouble error)
 	Leave(pos uint64)
 	// Touch says that a record has changed, as part of a position that was
 	// joined, or of the next one (pos 0), which it answers.
@@ -98,14 +100,14 @@ func (d *durable) publishing(cl *mqtt.Client, l *link, pk packets.Packet) error 
 	if d.off() || pk.FixedHeader.Qos == 0 || !d.matters(l, pk) {
 		return nil
 	}
-	if err := d.store.Trouble(); err != nil {
-		passes := area.CodeOf(err) == area.CodeDiskFull
-		if !passes || cl.Properties.ProtocolVersion == 5 {
-			d.refuse(cl, l, pk, err)
-			return err
-		}
+	pos, err := d.store.Join(packetBytes(&pk))
+	passes := err == nil || area.CodeOf(err) == area.CodeDiskFull && cl.Properties.ProtocolVersion < 5
+	if !passes {
+		d.store.Leave(pos)
+		d.refuse(cl, l, pk, err)
+		return err
 	}
-	l.begin(d.store.Join(), pk.Created)
+	l.begin(pos, pk.Created)
 	return nil
 }
 
@@ -191,7 +193,7 @@ func (d *durable) again(l *link) {
 
 // now is the position with which everything that was touched so far is durable.
 func (d *durable) now() uint64 {
-	pos := d.store.Join()
+	pos, _ := d.store.Join(0)
 	d.store.Leave(pos)
 	return pos
 }

@@ -166,7 +166,8 @@ func (d *durable) subscribed(cl *mqtt.Client, l *link, subs packets.Subscription
 	if len(changed) == 0 {
 		return
 	}
-	l.begin(d.store.Join(), 0) // they go together, and with the session
+	pos, _ := d.store.Join(len(changed) * maxClientID)
+	l.begin(pos, 0) // they go together, and with the session
 	for _, filter := range changed {
 		d.store.Touch(l.joined, tableSubscriptions, subKey(s.client, filter))
 	}

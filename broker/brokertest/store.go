@@ -85,7 +85,7 @@ func (s *Store) Keys(table string) (keys []string) {
 // Settle waits until everything that was touched is written, that for later
 // included.
 func (s *Store) Settle() {
-	pos := s.Join()
+	pos, _ := s.Join(0)
 	s.Leave(pos)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,12 +125,12 @@ func (s *Store) Load(table string, each func(key string, record []byte) error) e
 }
 
 // Join joins the group that gathers.
-func (s *Store) Join() uint64 {
+func (s *Store) Join(int) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inside++
 	s.awaited = true
-	return s.pos
+	return s.pos, s.trouble
 }
 
 // Leave ends what Join began.

@@ -22,14 +22,17 @@ const patience = 2 * time.Second
 type committer struct {
 	count *counters
 	write func(*group) error    // one transaction
-	ahead func() error          // looks for the room that the next group will want
+	room  room                  // on the file system
 	state atomic.Pointer[owner] // nil: there is no state
 	sick  atomic.Pointer[error] // what Trouble says of the disk
 
 	mu      sync.Mutex
-	left    sync.Cond // the last one inside of closing has left
+	empty   sync.Cond // the last one inside of closing has left
 	next    *group
 	closing *group // taken, and waited for by the committer; else nil
+	taken   int64  // weight of the group that is being written
+	slack   int64  // bytes that are reserved beyond what is in use
+	left    int64  // bytes that the file system had left when the group that gathers began
 	later   places // state that goes with the next group, or after patience
 	closed  bool
 	wake    chan struct{} // holds one: there is work, or the end
@@ -39,12 +42,12 @@ type committer struct {
 	durable uint64 // position of the newest group that is on disk
 }
 
-func newCommitter(count *counters, write func(*group) error, ahead func() error) *committer {
+func newCommitter(count *counters, write func(*group) error, r room) *committer {
 	c := &committer{
-		count: count, write: write, ahead: ahead,
+		count: count, write: write, room: r,
 		next: newGroup(1), later: places{}, wake: make(chan struct{}, 1),
 	}
-	c.left.L = &c.mu
+	c.empty.L = &c.mu
 	return c
 }
 
@@ -133,9 +136,9 @@ func (c *committer) take(due bool) (g *group, closed bool) {
 	c.next = newGroup(g.pos + 1)
 	c.closing = g
 	for g.inside > 0 {
-		c.left.Wait()
+		c.empty.Wait()
 	}
-	c.closing = nil
+	c.closing, c.taken = nil, g.weight
 	g.touched.addAll(c.later)
 	clear(c.later)
 	if g.idle() {
@@ -176,11 +179,29 @@ func (c *committer) settle(g *group) {
 // lookAhead sees the end of the disk before a group does, so that what comes
 // then can be refused in words.
 func (c *committer) lookAhead() {
-	if err := asStoreError(c.ahead()); area.CodeOf(err) == area.CodeDiskFull {
+	slack, err := c.room.ahead()
+	c.mu.Lock()
+	c.slack, c.taken = slack, 0
+	c.mu.Unlock()
+	if err = asStoreError(err); area.CodeOf(err) == area.CodeDiskFull {
 		c.sick.Store(&err)
 		return
 	}
 	c.sick.Store(nil)
+}
+
+// fits tells whether the group that gathers has room for so many bytes more.
+// The mutex is held.
+func (c *committer) fits(size int) error {
+	if len(c.next.touched) == 0 && c.next.weight == 0 {
+		c.left = c.room.left()
+	}
+	weight := c.next.weight + int64(size) + joinWeight
+	if have, want := c.left+c.slack, groupWeight+c.taken+weight; have < want {
+		return area.Errorf(area.CodeDiskFull, "store: %d bytes are left, and %d may be needed", have, want)
+	}
+	c.next.weight = weight
+	return nil
 }
 
 func (c *committer) tell(g *group, err error) {
@@ -205,6 +226,8 @@ func (c *committer) putBack(g *group) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next.touched.addAll(g.touched)
+	c.next.weight += g.weight
+	c.taken = 0
 	c.next.awaited = c.next.awaited || g.awaited
 }
 

@@ -41,6 +41,7 @@ type group struct {
 	touched places           // records of a State, which are read when the group is written
 	awaited bool             // somebody waits for its position
 	inside  int              // who has joined and not left: it is not written before
+	weight  int64            // about how many bytes those who joined will add to the file
 }
 
 func newGroup(pos uint64) *group {

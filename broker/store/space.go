@@ -33,13 +33,26 @@ func (s *space) reserve(db *bolt.DB, g *group) error {
 	return s.upTo(u.high+u.need(g), u.high)
 }
 
+// room is what the committer wants to know of the file system.
+type room struct {
+	ahead func() (slack int64, err error) // reserves for the next group; answers what is reserved and not in use
+	left  func() int64                    // bytes that the file system has left
+}
+
+// What a group is taken to need, before it is known: see usage.need.
+const (
+	groupWeight = 40 << 12 // of itself
+	joinWeight  = 5 << 10  // for each record
+)
+
 // ahead looks whether the next group will find room.
-func (s *space) ahead(db *bolt.DB) error {
+func (s *space) ahead(db *bolt.DB) (slack int64, err error) {
 	u, err := usageOf(db)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return s.upTo(u.high+spaceLow, u.high)
+	err = s.upTo(u.high+spaceLow, u.high)
+	return max(0, s.reserved-u.high), err
 }
 
 // upTo reserves up to want bytes, and a stretch beyond if that goes.

@@ -47,14 +47,21 @@ func (st *State) Load(table string, each func(key string, record []byte) error) 
 
 // Join answers the position of the group that gathers now, which is not
 // written before Leave was called with it, as often as Join. Between the two
-// the caller must not wait for the disk, nor for anybody else who may.
-func (st *State) Join() (pos uint64) {
+// the caller must not wait for the disk, nor for anybody else who may. Size is
+// about how many bytes the caller is going to touch; the error is what Trouble
+// says, or one of code disk_full where so much more has no room. Leave has to
+// be called all the same.
+func (st *State) Join(size int) (pos uint64, trouble error) {
+	trouble = st.Trouble()
 	c := st.s.committer
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next.inside++
 	c.next.awaited = true
-	return c.next.pos
+	if err := c.fits(size); trouble == nil {
+		trouble = err
+	}
+	return c.next.pos, trouble
 }
 
 // Leave ends what Join began.
@@ -64,7 +71,7 @@ func (st *State) Leave(pos uint64) {
 	g := c.at(pos)
 	g.inside--
 	if g.inside == 0 && g == c.closing {
-		c.left.Signal()
+		c.empty.Signal()
 	}
 	c.mu.Unlock()
 	c.signal()

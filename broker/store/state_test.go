@@ -97,18 +97,18 @@ func TestStateIsReadWhenItIsWritten(t *testing.T) {
 func TestAGroupWaitsForThoseInside(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
 	o := attach(s)
-	pos := s.State().Join()
+	pos := join(s)
 	s.State().Touch(0, "t", "early")
 	o.set("early", "1")
 	s.State().Leave(pos)
 	o.until(pos)
 
-	first := s.State().Join()
+	first := join(s)
 	done := make(chan error, 1)
 	s.Table("other").PutAsync("k", nil, func(err error) { done <- err }) // the committer closes the group
 	var second uint64
 	for second = first; second == first; { // and a new one gathers
-		second = s.State().Join()
+		second = join(s)
 		s.State().Leave(second)
 	}
 	o.set("late", "1")
@@ -249,7 +249,7 @@ func TestFailedWriteLosesTheState(t *testing.T) {
 func TestTooManyWaiting(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
 	attach(s)
-	pos := s.State().Join()
+	pos := join(s)
 	for i := range maxTouched + 1 {
 		s.State().Touch(pos, "t", fmt.Sprint(i))
 	}
@@ -323,6 +323,31 @@ func fill(t *testing.T, path string) {
 			size /= 2
 		} else if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func join(s *Store) uint64 {
+	pos, _ := s.State().Join(0)
+	return pos
+}
+
+// TestJoinSeesTheEndOfTheDisk asks for more than there is.
+func TestJoinSeesTheEndOfTheDisk(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
+	attach(s)
+	s.committer.room.left = func() int64 { return 1 << 20 }
+	for name, c := range map[string]struct {
+		size int
+		full bool
+	}{"little": {1000, false}, "much": {2 << 20, true}, "little again": {1000, false}} {
+		pos, err := s.State().Join(c.size)
+		if (area.CodeOf(err) == area.CodeDiskFull) != c.full {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.State().Leave(pos)
+		if err := s.Table("t").Put(t.Context(), name, []byte(name)); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -45,7 +45,10 @@ func Open(path string) (*Store, error) {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	s := &Store{db: db, path: path, quarantined: aside, space: space{file: file}}
-	s.committer = newCommitter(&s.count, s.writeGroup, func() error { return s.space.ahead(s.db) })
+	s.committer = newCommitter(&s.count, s.writeGroup, room{
+		ahead: func() (int64, error) { return s.space.ahead(s.db) },
+		left:  func() int64 { return bytesLeft(filepath.Dir(path)) },
+	})
 	if err := s.sift(); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
