@@ -21,96 +21,125 @@ const lockWait = time.Second
 // errDamaged says that a file is not one that this package can have written.
 var errDamaged = errors.New("file is damaged")
 
-// openFile opens or makes a file, and reads all of it once, so that damage
-// shows now.
-func openFile(path string) (*bolt.DB, *os.File, error) {
+// opened is a file, and what was wrong with it.
+type opened struct {
+	db     *bolt.DB
+	file   *os.File
+	damage map[string]int
+	aside  string // what a damaged file is called now; empty: the file is the one that was there
+}
+
+// openFile opens or makes a file, having read all of it. What is damaged is set
+// aside: records within the file, a file whose structure is not well under
+// another name, and then what could be read of it goes into a new one.
+func openFile(path string) (opened, error) {
+	var v survey
+	err := prepare(path)
+	if err == nil {
+		v, err = surveyLocked(path)
+	}
+	switch {
+	case errors.Is(err, errDamaged):
+		return openNew(path, v)
+	case err != nil:
+		return opened{}, err
+	}
+	o, err := openBolt(path, false)
+	if err != nil {
+		return opened{}, err
+	}
+	o.damage = v.damage()
+	if v.format < fileFormat {
+		err = guard(func() error { return o.db.Update(setFormat) })
+	}
+	if err == nil && len(o.damage)+len(v.damaged) > 0 {
+		err = v.repair(o.db)
+	}
+	if err != nil {
+		_ = o.db.Close()
+		return opened{}, err
+	}
+	return o, nil
+}
+
+// openNew takes a damaged file away.
+func openNew(path string, v survey) (opened, error) {
+	aside, err := moveAside(path)
+	if err == nil {
+		err = create(path)
+	}
+	if err != nil {
+		return opened{}, err
+	}
+	o, err := openBolt(path, false)
+	if err != nil {
+		return opened{}, err
+	}
+	o.aside, o.damage = aside, v.damage()
+	o.damage["file"] = 1
+	if err := v.refill(o.db); err != nil {
+		_ = o.db.Close()
+		return opened{}, err
+	}
+	return o, nil
+}
+
+// prepare makes a file where there is none.
+func prepare(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := create(path); err != nil {
-			return nil, nil, err
-		}
+		return create(path)
 	case err != nil:
-		return nil, nil, err
+		return err
 	case !info.Mode().IsRegular():
-		return nil, nil, errors.New("is not a regular file")
+		return errors.New("is not a regular file")
 	case info.Size() == 0:
-		return nil, nil, errDamaged // create never leaves one so
+		return errDamaged // create never leaves one so
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, nil, err
+	return os.Chmod(path, 0o600)
+}
+
+// surveyLocked reads a file while no other process can write to it.
+func surveyLocked(path string) (survey, error) {
+	lock, err := openBolt(path, true)
+	if err != nil && !errors.Is(err, errDamaged) {
+		return survey{}, err
 	}
-	db, file, err := openBolt(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	err = guard(func() error { return db.View(check) })
 	if err == nil {
-		err = guard(func() error { return migrate(db) })
+		defer lock.db.Close()
 	}
-	if err != nil {
-		_ = db.Close()
-		return nil, nil, err
-	}
-	return db, file, nil
+	return surveyOf(path)
 }
 
 // openBolt tells damage from trouble with the file system, which gets better
-// by itself or by somebody's hand.
-func openBolt(path string) (db *bolt.DB, file *os.File, err error) {
+// by itself or by somebody's hand. The list of free pages is made anew at each
+// start: it needs no writing then, and cannot be damaged.
+func openBolt(path string, readOnly bool) (o opened, err error) {
 	err = guard(func() (err error) {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout: lockWait, FreelistType: bolt.FreelistMapType,
+		o.db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, ReadOnly: readOnly,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 				var err error
-				file, err = os.OpenFile(name, flag, mode)
-				return file, err
+				o.file, err = os.OpenFile(name, flag, mode)
+				return o.file, err
 			},
 		})
 		return err
 	})
 	if err == nil {
-		return db, file, nil
+		return o, nil
 	}
-	if file != nil {
-		_ = file.Close() // where bbolt has panicked it is still open, and locked
+	if o.file != nil {
+		_ = o.file.Close() // where bbolt has panicked it is still open, and locked
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, nil, errors.New("is in use by another process")
+		return o, errors.New("is in use by another process")
 	}
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
-		return nil, nil, err
+		return o, err
 	}
-	return nil, nil, fmt.Errorf("%w: %w", errDamaged, err)
-}
-
-// check reads the file through. Damaged records are no damage to the file.
-func check(tx *bolt.Tx) error {
-	format, err := formatOf(tx)
-	if err != nil {
-		return err
-	}
-	for _, name := range bucketsOf(format) {
-		if tx.Bucket(name) == nil {
-			return fmt.Errorf("%w: it lacks a part", errDamaged)
-		}
-	}
-	return eachRecord(tx, func(p place, v []byte) error {
-		_, _ = unseal(p, v) // for the reading alone: a page that is not there faults
-		return nil
-	})
-}
-
-// eachRecord calls f with every record as it lies in the file.
-func eachRecord(tx *bolt.Tx, f func(p place, sealed []byte) error) error {
-	err := tx.Bucket(ledgerBucket).ForEach(func(k, v []byte) error { return f(place{key: string(k)}, v) })
-	tables := tx.Bucket(tablesBucket)
-	if err != nil || tables == nil {
-		return err
-	}
-	return tables.ForEachBucket(func(name []byte) error {
-		return tables.Bucket(name).ForEach(func(k, v []byte) error { return f(place{string(name), string(k)}, v) })
-	})
+	return o, fmt.Errorf("%w: %w", errDamaged, err)
 }
 
 // create makes an empty file under another name and gives it its own when it

@@ -31,20 +31,35 @@ func seal(p place, record []byte) []byte {
 	return append(out, record...)
 }
 
-// unseal is the inverse of seal. The answer is a copy. Its error wraps
-// ErrCorrupt, but for a record of a newer format.
+// unseal is the inverse of seal. The answer is a copy. Its errors are those of
+// intact.
 func unseal(p place, sealed []byte) ([]byte, error) {
+	if err := intact(p, sealed); err != nil {
+		return nil, err
+	}
+	return append([]byte{}, sealed[recordHead:]...), nil
+}
+
+// intact checks a sealed record. Its error wraps ErrCorrupt, but for a record
+// of a newer format.
+func intact(p place, sealed []byte) error {
 	if len(sealed) < recordHead || sealed[0] == 0 {
-		return nil, ErrCorrupt
+		return ErrCorrupt
 	}
-	if sealed[0] > recordFormat {
-		return nil, fmt.Errorf("record has format %d, and this version reads up to %d: %w", sealed[0], recordFormat, errNewer)
+	want, sum := binary.BigEndian.Uint32(sealed[1:]), checksum(p, sealed[recordHead:])
+	switch format := sealed[0]; {
+	case format == recordFormat && sum == want:
+		return nil
+	case format > recordFormat && newerSum(sum, format) == want:
+		return fmt.Errorf("record has format %d, and this version reads up to %d: %w", format, recordFormat, errNewer)
 	}
-	record := append([]byte{}, sealed[recordHead:]...)
-	if binary.BigEndian.Uint32(sealed[1:]) != checksum(p, record) {
-		return nil, ErrCorrupt
-	}
-	return record, nil
+	return ErrCorrupt
+}
+
+// newerSum is the checksum of records of later formats, which has to cover the
+// format as well: else a flipped bit in it would look like one.
+func newerSum(sum uint32, format byte) uint32 {
+	return crc32.Update(sum, castagnoli, []byte{format})
 }
 
 // checksum covers the place, so that a record that has strayed is known by it.

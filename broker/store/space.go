@@ -96,8 +96,8 @@ func usageOf(db *bolt.DB) (u usage, err error) {
 }
 
 // need is the most that writing a group can add to the file: the pages that its
-// records take, a copy of each page that has one of them, those on the way to
-// it, and the list of free pages.
+// records take, a copy of each page that has one of them, and those on the way
+// to it.
 func (u usage) need(g *group) int64 {
 	var large, small int64
 	for p, ch := range g.changes {
@@ -106,6 +106,6 @@ func (u usage) need(g *group) int64 {
 		}
 		small++
 	}
-	pages := small + small/4 + 32 + int64(u.free)/(u.page/8)
+	pages := small + small/4 + 32
 	return large + max(0, pages-int64(u.free))*u.page
 }

@@ -1,8 +1,8 @@
 package store
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,6 +18,7 @@ type Store struct {
 	db          *bolt.DB
 	path        string
 	quarantined string
+	damage      map[string]int
 	count       counters
 	space       space // the committer's, once it runs
 	committer   *committer
@@ -28,39 +29,39 @@ type Store struct {
 }
 
 // Open opens the file, or makes it and its directory. It blocks for a second
-// where another process has the file. A file that is damaged is renamed aside
-// and an empty one takes its place: see [Store.Quarantined].
+// where another process has the file. A file that is damaged is renamed aside,
+// and what can be read of it goes into a new one: see [Store.Quarantined] and
+// [Store.Damage].
 func Open(path string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, file, err := openFile(path)
-	aside := ""
-	if errors.Is(err, errDamaged) {
-		if aside, err = moveAside(path); err == nil {
-			db, file, err = openFile(path)
-		}
-	}
+	o, err := openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, path: path, quarantined: aside, space: space{file: file}}
+	s := &Store{db: o.db, path: path, quarantined: o.aside, damage: o.damage, space: space{file: o.file}}
+	for _, n := range s.damage {
+		s.count.corrupt.Add(int64(n))
+	}
 	s.committer = newCommitter(&s.count, s.writeGroup, room{
 		ahead: func() (int64, error) { return s.space.ahead(s.db) },
 		left:  func() int64 { return bytesLeft(filepath.Dir(path)) },
 	})
-	if err := s.sift(); err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("store: %s: %w", path, err)
-	}
 	s.committer.lookAhead()
 	s.running.Go(s.committer.run)
 	return s, nil
 }
 
 // Quarantined is the name that a damaged file was given by Open, empty where
-// the file was well. What it held is lost to the hub: somebody must look.
+// the file was well. Not all that it held is here: somebody must look.
 func (s *Store) Quarantined() string { return s.quarantined }
+
+// Damage is how many records Open has found damaged or missing, by table; "file"
+// stands for a file that was quarantined, "root" for one that may lack its last
+// change, "sums" for the record of what should be there. Empty: all was well. What was damaged is kept aside, in the file or
+// in the quarantined one.
+func (s *Store) Damage() map[string]int { return maps.Clone(s.damage) }
 
 // Ledger is the ledger of the arbiters.
 func (s *Store) Ledger() *Ledger { return &Ledger{s} }
@@ -87,7 +88,7 @@ type Stats struct {
 	Coalesced int64 // changes that a newer one of the same record replaced in the queue
 	Refused   int64 // changes refused: the queue is full, or they are malformed
 	Failed    int64 // changes that are not on disk
-	Corrupt   int64 // damaged records found and set aside; where an area's name is damaged too, it looks like one without a record
+	Corrupt   int64 // records found damaged or missing; where an area's name is damaged too, it looks like one without a record
 
 	DiskFull  int   // 1 while there is no room
 	Dead      int   // 1 once a write has failed for good

@@ -200,7 +200,7 @@ func TestNewerRowIsRefused(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tacet.db"))
 	mustPut(t, s.Table("a"), "1", "well")
 	if err := s.db.Update(func(tx *bolt.Tx) error {
-		return tx.Bucket(tablesBucket).Bucket([]byte("a")).Put([]byte("2"), []byte{recordFormat + 1, 0, 0, 0, 0, 0})
+		return tx.Bucket(tablesBucket).Bucket([]byte("a")).Put([]byte("2"), sealNewer(place{"a", "2"}, "whatever"))
 	}); err != nil {
 		t.Fatal(err)
 	}

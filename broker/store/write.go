@@ -25,9 +25,9 @@ func (s *Store) writeGroup(g *group) error {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	n, size := 0, 0
+	n, size, delta := 0, 0, sums{}
 	for _, p := range slices.SortedFunc(maps.Keys(g.changes), inOrder) { // neighbours share pages
-		changed, err := apply(tx, p, g.changes[p])
+		changed, err := apply(tx, p, g.changes[p], delta)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -38,6 +38,9 @@ func (s *Store) writeGroup(g *group) error {
 	}
 	if n == 0 {
 		return nil
+	}
+	if err := delta.change(tx); err != nil {
+		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return err
@@ -53,20 +56,24 @@ func inOrder(x, y place) int {
 }
 
 // apply makes a change, and tells whether it was one.
-func apply(tx *bolt.Tx, p place, ch change) (changed bool, err error) {
+func apply(tx *bolt.Tx, p place, ch change, delta sums) (changed bool, err error) {
 	b, err := bucketOf(tx, p, !ch.deleted)
 	if b == nil || err != nil {
 		return false, err
 	}
 	key := []byte(p.key)
 	old := b.Get(key)
-	if ch.deleted {
-		return old != nil, b.Delete(key)
-	}
 	sealed := seal(p, ch.record)
-	if old != nil && bytes.Equal(old, sealed) {
+	if ch.deleted && old == nil || !ch.deleted && old != nil && bytes.Equal(old, sealed) {
 		return false, nil
 	}
+	if old != nil {
+		delta.add(p.table, old, -1)
+	}
+	if ch.deleted {
+		return true, b.Delete(key)
+	}
+	delta.add(p.table, sealed, 1)
 	return true, b.Put(key, sealed)
 }
 

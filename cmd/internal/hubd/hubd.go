@@ -132,10 +132,10 @@ func (h *Hub) openStore() (err error) {
 		return err
 	}
 	if aside := h.store.Quarantined(); aside != "" {
-		h.log.Error("store was damaged, what it held is set aside", "err", aside)
+		h.log.Error("store was damaged and is set aside, what could be read of it is used", "err", aside)
 	}
-	if n := h.store.Stats().Corrupt; n > 0 {
-		h.log.Error("store has damaged records, which are set aside", "n", n)
+	for table, n := range h.store.Damage() {
+		h.log.Error("store was damaged", "rule", table, "n", n)
 	}
 	return nil
 }
