@@ -55,6 +55,18 @@ func (d *durable) enqueue(cl *mqtt.Client, s *stored, pk packets.Packet) {
 		}
 		d.drop(s, old)
 	}
+	one := s.strays[pk.Created]
+	if one == nil {
+		one = d.deliver(s, pk)
+	}
+	delete(s.strays, pk.Created)
+	one.id = pk.PacketID
+	s.out[one.id] = one
+	d.place(cl, one, pk)
+}
+
+// deliver makes a delivery. It is called with the lock.
+func (d *durable) deliver(s *stored, pk packets.Packet) *delivery {
 	k := d.messages[pk.Created]
 	if k == nil {
 		k = &kept{body: encodeBody(pk), to: map[*delivery]struct{}{}}
@@ -65,8 +77,31 @@ func (d *durable) enqueue(cl *mqtt.Client, s *stored, pk packets.Packet) {
 		qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain, subs: pk.Properties.SubscriptionIdentifier,
 	}
 	k.to[one] = struct{}{}
-	s.out[one.id] = one
-	d.place(cl, one, pk)
+	return one
+}
+
+// stray is called with a message for a session that is being handed over. It
+// gets its packet id later, by enqueue; until then another may have the one that
+// it has on disk, which restoring sees to.
+func (d *durable) stray(old *mqtt.Client, pk packets.Packet) {
+	if d.off() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.sessions[old.ID]
+	if s == nil || s.ended || s.strays[pk.Created] != nil {
+		return
+	}
+	if one := s.out[pk.PacketID]; one != nil && one.number == pk.Created {
+		return
+	}
+	one := d.deliver(s, pk)
+	if s.strays == nil {
+		s.strays = map[int64]*delivery{}
+	}
+	s.strays[one.number] = one
+	d.place(old, one, pk)
 }
 
 // place has a new delivery written: with the message whose publisher waits for
@@ -120,7 +155,10 @@ func (d *durable) lostFor(cl *mqtt.Client, number int64) {
 // drop takes a delivery off its queue. An acknowledgement that is lost in a
 // crash is repeated, so this can wait.
 func (d *durable) drop(s *stored, one *delivery) {
-	delete(s.out, one.id)
+	if s.out[one.id] == one {
+		delete(s.out, one.id)
+	}
+	delete(s.strays, one.number)
 	if k := d.messages[one.number]; k != nil {
 		if delete(k.to, one); len(k.to) == 0 {
 			delete(d.messages, one.number)

@@ -18,6 +18,7 @@ type stored struct {
 	gone    int64  // since when there is no connection, in Unix seconds; 0: there is one
 	subs    map[string]packets.Subscription
 	out     map[uint16]*delivery
+	strays  map[int64]*delivery // by number: without a packet id yet
 	in      map[uint16]struct{}
 	ended   bool // it is no longer in the table
 	wasUp   bool // of a restored one: it had a connection when the process ended
@@ -84,6 +85,9 @@ func (d *durable) end(s *stored) (pos uint64) {
 	s.ended = true
 	delete(d.sessions, s.client)
 	for _, one := range s.out {
+		d.drop(s, one)
+	}
+	for _, one := range s.strays {
 		d.drop(s, one)
 	}
 	for filter := range s.subs {

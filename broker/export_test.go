@@ -3,6 +3,7 @@ package broker
 import (
 	"net"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -31,4 +32,41 @@ func (b *Broker) Restore(topic, payload, origin string) {
 	b.server.Topics.RetainMessage(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: true}, TopicName: topic, Payload: []byte(payload), Origin: origin,
 	})
+}
+
+// Stray puts a message where the library puts one whose publisher has found the
+// client of a session before that was handed over. It is called first, when the
+// session is there, and then what it answers at any time.
+func (b *Broker) Stray(client string) (put func(topic, payload string)) {
+	old, _ := b.server.Clients.Get(client)
+	return func(topic, payload string) {
+		id, err := old.NextPacketID()
+		if err != nil {
+			panic(err)
+		}
+		pk := packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: topic, Payload: []byte(payload),
+			PacketID: uint16(id), Created: b.lastMsg.Add(1),
+		}
+		old.State.Inflight.Set(pk)
+		b.hook.OnQosPublish(old, pk, 0, 0)
+	}
+}
+
+// BeforeConnack has f called when the library has handed a session over, and
+// has not told the client.
+func (b *Broker) BeforeConnack(f func()) error { return b.server.AddHook(&connackHook{f: f}, nil) }
+
+type connackHook struct {
+	mqtt.HookBase
+	f func()
+}
+
+func (h *connackHook) Provides(event byte) bool { return event == mqtt.OnPacketEncode }
+
+func (h *connackHook) OnPacketEncode(_ *mqtt.Client, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type == packets.Connack {
+		h.f()
+	}
+	return pk
 }

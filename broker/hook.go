@@ -147,6 +147,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	l := linkOf(cl)
 	if l.inherits {
 		atomic.AddInt64(&h.b.server.Info.Inflight, int64(l.queued)) // the library took them off
+		l.gather(cl)
 		l.replay(cl)
 	}
 	l.up = true
@@ -329,7 +330,7 @@ func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 // OnQosPublish bounds what waits for a client, which the library does by count
 // alone (row 19).
 func (h *hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) {
-	if pk.FixedHeader.Type == packets.Publish && !h.b.queued(cl, &pk) {
+	if h.b.astray(cl, pk) || pk.FixedHeader.Type == packets.Publish && !h.b.queued(cl, &pk) {
 		return
 	}
 	h.b.kept.queued(cl, pk)

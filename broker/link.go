@@ -32,6 +32,7 @@ type link struct {
 	who     atomic.Pointer[identity]    // from CONNECT on; nil in open mode
 
 	backlog backlog // what waits for the client
+	strays  strays  // what went to the client before it
 
 	mu       sync.Mutex // guards the way out, and is held while packets take it
 	window   window

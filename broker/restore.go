@@ -139,22 +139,42 @@ func (d *durable) restoreMessage(key string, record []byte) error {
 		d.b.lastMsg.Store(number)
 	}
 	k := &kept{body: encodeBody(pk), to: map[*delivery]struct{}{}}
+	changed := false
 	for _, one := range to {
 		one.number = number
-		if s, cl := d.absent(one.client); s != nil && s.out[one.id] == nil {
+		s, cl := d.absent(one.client)
+		if s != nil && s.out[one.id] != nil {
+			changed = one.renumber(s.out) || changed
+		}
+		if s != nil && s.out[one.id] == nil {
 			k.to[one] = struct{}{}
 			s.out[one.id] = one
 			one.sent = one.sent || s.wasUp
 			d.requeue(cl, one, pk)
 		}
 	}
-	if len(k.to) < len(to) {
+	if changed || len(k.to) < len(to) {
 		d.store.TouchLater(tableMessages, key)
 	}
 	if len(k.to) > 0 {
 		d.messages[number] = k
 	}
 	return nil
+}
+
+// renumber gives a delivery that has never been sent a packet id that is free,
+// where another has its own: see durable.stray.
+func (one *delivery) renumber(taken map[uint16]*delivery) bool {
+	if one.sent || one.released {
+		return false
+	}
+	for id := uint16(65535); id != 0; id-- { // the library counts upwards
+		if taken[id] == nil {
+			one.id = id
+			return true
+		}
+	}
+	return false
 }
 
 // requeue puts a message back into the queue that the library keeps for a

@@ -141,6 +141,7 @@ func (b *Broker) adopt(l *link) {
 		}
 	}
 	l.inherits, l.queued = true, old.State.Inflight.Len()
+	l.strays.begin()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.window.begin(sent)
