@@ -71,15 +71,23 @@ func TestKillFinds(t *testing.T) {
 	}
 }
 
-// TestHub runs the programs on the real hub. That of half-open connections takes
-// a quarter of a minute and is not here; package broker has its test.
+// TestHub runs the programs on the real hub, in few rounds. That of half-open
+// connections takes a quarter of a minute and is not here; package broker has
+// its test.
 func TestHub(t *testing.T) {
-	for name, run := range map[string]func(context.Context, Settings) ([]Figure, error){
-		"full": Full, "eio": EIO, "descriptors": Descriptors,
+	for name, c := range map[string]struct {
+		run    func(context.Context, Settings) ([]Figure, error)
+		rounds int
+	}{
+		"kill":        {Kill, secondKill}, // the last of them with a second kill
+		"power":       {Power, 2},
+		"full":        {Full, 1},
+		"eio":         {EIO, 1},
+		"descriptors": {Descriptors, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			keeps(t, run, 1)
+			keeps(t, c.run, c.rounds)
 		})
 	}
 }
