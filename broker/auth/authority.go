@@ -19,8 +19,8 @@ type Authority struct {
 	log   *slog.Logger
 
 	slow    *slow
-	hashing hashing
-	checked checked
+	hashing *hashing
+	checked *checked
 	count   counters
 
 	changing sync.Mutex // one change at a time, its write to the store included; taken before mu, never while it is held

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -160,20 +161,14 @@ func (a *Authority) keyFor(ctx context.Context, t *jwt.Token, claims jwt.MapClai
 	if by == nil {
 		return nil, nil, errToken
 	}
+	kid, given := t.Header["kid"]
+	id, isText := kid.(string)
 	alg := t.Method.Alg()
-	for _, pinned := range by.cfg.Algorithms {
-		if pinned != alg {
-			continue
-		}
-		kid, given := t.Header["kid"]
-		id, isText := kid.(string)
-		if given && (!isText || id == "") {
-			return nil, nil, errToken
-		}
-		key, err := by.keys.find(ctx, alg, id)
-		return by, key, err
+	if !slices.Contains(by.cfg.Algorithms, alg) || given && (!isText || id == "") {
+		return nil, nil, errToken
 	}
-	return nil, nil, errToken
+	key, err := by.keys.find(ctx, alg, id)
+	return by, key, err
 }
 
 // claimed makes a principal of claims whose signature is right.
@@ -183,7 +178,7 @@ func (a *Authority) claimed(by *issuer, claims jwt.MapClaims) (Principal, error)
 		return Principal{}, err
 	}
 	audience, ok := texts(claims["aud"])
-	if !ok || !contains(audience, by.cfg.Audience) {
+	if !ok || !slices.Contains(audience, by.cfg.Audience) {
 		return Principal{}, errToken
 	}
 	p := Principal{Kind: KindUser, Expires: expires, Claims: claims, issuer: by.cfg.Issuer, issuerRev: by.rev}
@@ -204,7 +199,7 @@ func (a *Authority) claimed(by *issuer, claims jwt.MapClaims) (Principal, error)
 // it; a user must not have the name of somebody whom we know ourselves.
 func (a *Authority) place(p Principal, claims jwt.MapClaims) (Principal, error) {
 	local := a.record(p.Name)
-	if !contains(p.Roles, RoleDevice) {
+	if !slices.Contains(p.Roles, RoleDevice) {
 		if local != nil {
 			return Principal{}, errToken
 		}
@@ -311,15 +306,6 @@ func texts(v any) ([]string, bool) {
 		}
 	}
 	return out, true
-}
-
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
 }
 
 // attributes are the named claims that are texts, numbers or truth values.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -154,15 +155,14 @@ const (
 
 // hashing bounds how many passwords are hashed at a time, and how many wait.
 type hashing struct {
-	turn    chan struct{}
-	waiting *atomic.Int64
+	turn    chan struct{} // holds a token for each
+	waiting atomic.Int64
 }
 
-func newHashing() hashing {
-	return hashing{turn: make(chan struct{}, maxHashing), waiting: new(atomic.Int64)}
-}
+func newHashing() *hashing { return &hashing{turn: make(chan struct{}, maxHashing)} }
 
-func (h hashing) enter(ctx context.Context) (leave func(), err error) {
+// enter waits for its turn, and answers how to give it back.
+func (h *hashing) enter(ctx context.Context) (leave func(), err error) {
 	if h.waiting.Add(1) > maxWaiting {
 		h.waiting.Add(-1)
 		return nil, &slowError{wait: time.Second, err: area.Errorf(area.CodeDegraded, "too many sign-ins wait")}
@@ -177,12 +177,11 @@ func (h hashing) enter(ctx context.Context) (leave func(), err error) {
 }
 
 const (
-	checkedFor  = 24 * time.Hour // a fleet that was connected for long comes back at once after the network has failed
-	maxChecked  = 16384          // at the limit one is forgotten, which costs a hash
-	checkedSize = sha256.Size
+	checkedFor = 24 * time.Hour // a fleet that was connected for long comes back at once after the network has failed
+	maxChecked = 16384          // at the limit one is forgotten, which costs a hash
 )
 
-type checkedKey [checkedSize]byte
+type checkedKey [sha256.Size]byte
 
 // checked remembers right passwords, as hashes under a key that the process
 // alone has. The hash of the configuration is part of it, so that a changed
@@ -190,29 +189,27 @@ type checkedKey [checkedSize]byte
 type checked struct {
 	secret []byte
 
-	mu    *sync.Mutex
+	mu    sync.Mutex
 	until map[checkedKey]time.Time
 }
 
-func newChecked() checked {
-	c := checked{secret: make([]byte, 32), mu: new(sync.Mutex), until: map[checkedKey]time.Time{}}
+func newChecked() *checked {
+	c := &checked{secret: make([]byte, 32), until: map[checkedKey]time.Time{}}
 	_, _ = rand.Read(c.secret) // never fails: package crypto/rand
 	return c
 }
 
-func (c checked) key(name, phc, password string) (k checkedKey) {
+func (c *checked) key(name, phc, password string) (k checkedKey) {
 	mac := hmac.New(sha256.New, c.secret)
 	for _, s := range []string{name, phc, password} {
-		var size [4]byte
-		size[0], size[1], size[2], size[3] = byte(len(s)>>24), byte(len(s)>>16), byte(len(s)>>8), byte(len(s))
-		mac.Write(size[:])
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
 		mac.Write([]byte(s))
 	}
 	mac.Sum(k[:0])
 	return k
 }
 
-func (c checked) has(k checkedKey, now time.Time) bool {
+func (c *checked) has(k checkedKey, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	until, ok := c.until[k]
@@ -223,7 +220,7 @@ func (c checked) has(k checkedKey, now time.Time) bool {
 	return ok
 }
 
-func (c checked) add(k checkedKey, now time.Time) {
+func (c *checked) add(k checkedKey, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for old := range c.until {
