@@ -42,10 +42,7 @@ func NewCA(t testing.TB) *CA {
 // otherwise.
 func (ca *CA) Issue(t testing.TB, name string, change ...func(*x509.Certificate)) (certPEM, keyPEM []byte) {
 	t.Helper()
-	tmpl := template(name, time.Now().Add(time.Hour))
-	tmpl.DNSNames = []string{"localhost"}
-	tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	tmpl := leaf(name)
 	for _, f := range change {
 		f(tmpl)
 	}
@@ -66,6 +63,14 @@ func (ca *CA) Certificate(t testing.TB, name string, change ...func(*x509.Certif
 		t.Fatal(err)
 	}
 	return pair
+}
+
+// SelfSigned is as [CA.Certificate], vouched for by nobody.
+func SelfSigned(t testing.TB, name string) tls.Certificate {
+	t.Helper()
+	key, tmpl := newKey(t), leaf(name)
+	_, der := sign(t, tmpl, tmpl, key, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // Files writes Issue's certificate and key, and the authority's certificate,
@@ -94,6 +99,14 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 func template(name string, end time.Time) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)) // it cannot fail
 	return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: end}
+}
+
+func leaf(name string) *x509.Certificate {
+	tmpl := template(name, time.Now().Add(time.Hour))
+	tmpl.DNSNames = []string{"localhost"}
+	tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	return tmpl
 }
 
 func sign(t testing.TB, tmpl, parent *x509.Certificate, key, by *ecdsa.PrivateKey) (*x509.Certificate, []byte) {

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -76,6 +77,10 @@ func New(cfg Config, log *slog.Logger) (*Client, error) {
 	}
 	if cfg.KeepAlive == 0 {
 		cfg.KeepAlive = defaultKeepAlive
+	}
+	if cfg.TLS != nil {
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.MinVersion = max(cfg.TLS.MinVersion, tls.VersionTLS12)
 	}
 	c := &Client{cfg: cfg, log: log, out: make(chan task, queueLen),
 		watchers: map[int]func(bool, uint64, string){}, subs: map[int]subscription{}}

@@ -17,7 +17,7 @@ type Config struct {
 	Username  string        // empty: none
 	Password  string        // used with Username alone
 	KeepAlive time.Duration // 0: 10 s; whole seconds
-	TLS       *tls.Config   // of mqtts and wss; nil: the system's roots
+	TLS       *tls.Config   // of mqtts and wss, which must verify; at least TLS 1.2 is spoken; nil: the system's roots
 
 	// Dial makes a connection; nil: the network's. Tests give a pipe.
 	Dial func(ctx context.Context, hub *url.URL) (net.Conn, error)
@@ -43,6 +43,9 @@ func (c Config) Validate() error {
 	}
 	if c.ClientID == "" {
 		faults = append(faults, errors.New("uplink: no client id"))
+	}
+	if c.TLS != nil && c.TLS.InsecureSkipVerify {
+		faults = append(faults, errors.New("uplink: the hub's certificate is always verified"))
 	}
 	if c.KeepAlive < 0 || c.KeepAlive%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("uplink: keep alive %v is not whole seconds", c.KeepAlive))

@@ -22,6 +22,9 @@ type Config struct {
 	Name         string   `yaml:"name"`          // for people; empty: the id
 	Username     string   `yaml:"username"`      // for the hub; empty: none
 	PasswordFile string   `yaml:"password_file"` // file that holds the password
+	CAFile       string   `yaml:"ca_file"`       // authorities that the hub's certificate may be of, PEM; empty: the system's
+	CertFile     string   `yaml:"cert_file"`     // certificate to show to the hub, PEM, read at each connection; empty: none
+	KeyFile      string   `yaml:"key_file"`      // and its key
 	Audio        Audio    `yaml:"audio"`
 	GPIO         GPIO     `yaml:"gpio"`
 	Sensors      []Sensor `yaml:"sensors"` // refused: not in this version
@@ -139,6 +142,7 @@ func (c Config) check(o conf.Origins) error {
 		}
 	}
 	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
+	fault((c.CertFile == "") != (c.KeyFile == ""), "cert_file", "cert_file and key_file go together")
 	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
 	fault(c.WAV != "" && c.Audio.Output == OutputAplay, "audio.output", "aplay records no file; leave one of them out")
@@ -175,8 +179,9 @@ func (c Config) dataDir() string {
 // uplink is the configuration of the connection, with the given MQTT client id.
 func (c Config) uplink(clientID string) (uplink.Config, error) {
 	u := uplink.Config{Hubs: c.Hub, ClientID: clientID, Username: c.Username}
-	if c.PasswordFile == "" {
-		return u, nil
+	var err error
+	if u.TLS, err = c.tls(); err != nil || c.PasswordFile == "" {
+		return u, err
 	}
 	password, err := conf.Secret(c.PasswordFile)
 	if errors.Is(err, os.ErrNotExist) {

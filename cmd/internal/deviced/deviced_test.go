@@ -100,6 +100,10 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 	dir := t.TempDir()
 	base := Default()
 	base.Device, base.Area, base.Sim, base.Data = "gate-1", "north", true, dir
+	notPEM := filepath.Join(dir, "not.pem")
+	if err := os.WriteFile(notPEM, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name   string
 		change func(*Config)
@@ -108,6 +112,10 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 		{"real hardware", func(c *Config) { c.Sim = false }, "--sim"},
 		{"not valid", func(c *Config) { c.Area = "???" }, "area"},
 		{"no password", func(c *Config) { c.Username, c.PasswordFile = "gate-1", filepath.Join(dir, "none") }, "none"},
+		{"no authority", func(c *Config) { c.CAFile = filepath.Join(dir, "none") }, "ca_file: "},
+		{"authority is no PEM", func(c *Config) { c.CAFile = notPEM }, "has no certificate"},
+		{"certificate without a key", func(c *Config) { c.CertFile = notPEM }, "go together"},
+		{"certificate is no PEM", func(c *Config) { c.CertFile, c.KeyFile = notPEM, notPEM }, "cert_file: "},
 		{"no aplay", func(c *Config) { c.Audio.Output = OutputAplay }, "aplay"},
 		{"no directory", func(c *Config) { c.Data = "/dev/null/x" }, "/dev/null/x"},
 	}
