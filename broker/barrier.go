@@ -215,7 +215,7 @@ func (l *link) releasing() (resume bool, err error) {
 	before := l.welcomed
 	out, err := l.ripe()
 	if err == nil && len(out) > 0 {
-		_, err = l.out.write(out)
+		err = l.out.put(out, now)
 	}
 	return l.welcomed && !before, err
 }

@@ -56,6 +56,7 @@ func (k *brake) fill() {
 		k.b.watchers.tell(Notice{Kind: Braked, Reason: "rate", Client: k.l.id, Addr: k.l.addr})
 		k.b.warn("client is read more slowly, it sends too fast", "device", k.l.id, "conn", k.l.addr)
 		wait := time.Duration(short / second * float64(time.Second))
+		_ = k.l.out.rest() // whose end the next read finds out
 		time.Sleep(wait)
 		now, tokens = now.Add(wait), tokens+short
 	}

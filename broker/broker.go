@@ -19,10 +19,9 @@ import (
 // listenerName is what the library knows every connection of ours by.
 const listenerName = "tacet"
 
-// pendingWrites is how many messages the library holds for one client that its
-// write loop has not come to; what overflows is dropped and counted
-// (Stats.DroppedMessages).
-const pendingWrites = 8192
+// pendingWrites is how many messages the library may hold for one client that
+// its write loop has not come to: only $SYS takes that way, see deliver.go.
+const pendingWrites = 64
 
 // Broker is an MQTT broker. It is safe for concurrent use.
 type Broker struct {
@@ -43,6 +42,8 @@ type Broker struct {
 	gates    gates
 	lines    limiter
 	barrier  barrier
+	sweep    sweep
+	audience audiences
 	kept     *durable
 	count    counters
 	rights   rights
@@ -83,6 +84,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	b.watchRights()
 	b.server = mqtt.New(b.options())
 	b.hook = &hook{b: b}
+	b.sweep.start = b.work.Go
 	b.holdings = holdings{
 		topics: b.cfg.MaxRetained, ownBytes: b.cfg.MaxRetainedBytes, allBytes: b.cfg.MaxRetainedTotal,
 		ownerOf: b.ownerOf, tree: b.server.Topics.Retained,

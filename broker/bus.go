@@ -145,6 +145,7 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 			Handler:      s.live,
 		})
 	}
+	b.audience.changed()
 	for _, pk := range b.scan(filter) {
 		m := messageOf(pk)
 		m.Retain, m.Replay = true, true
@@ -154,6 +155,7 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 		for _, f := range filters {
 			b.server.Topics.InlineUnsubscribe(id, f)
 		}
+		b.audience.changed()
 		s.cancel()
 	}, nil
 }

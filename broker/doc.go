@@ -15,6 +15,9 @@
 //     read, and never blocks a writer. A peer over that bound is cut. What the
 //     library writes passes through stages there (way.go): packet ids, Receive
 //     Maximum, DUP, and answers that wait for the store.
+//   - Messages go from publisher to subscribers by our own way (deliver.go): the
+//     library only keeps them in the queues of sessions, and acknowledges. An
+//     acknowledgement comes when the message is in every queue where it belongs.
 //   - hook checks what comes in: client ids, wills, topics, filters, packet ids.
 //   - A connection takes over a client id only when the one before it has
 //     ended altogether, so a will is published before the birth of the next
@@ -74,13 +77,25 @@
 // # Goroutines
 //
 // [Broker.Run] owns the accept loop and one goroutine per accepted connection;
-// [Broker.Establish] uses its caller's. A connection whose peer does not take
-// its bytes at once has a flusher, which ends when the bytes are gone, the
-// write deadline is over, or the connection closes (at most a second later).
-// A delayed will is a timer. Run waits for all of them. The library adds a
-// write loop per connection and one event loop; both end with their owner.
+// [Broker.Establish] uses its caller's. What is put into outputs is written by
+// the sweep, at most one goroutine for each processor, which are there while
+// something waits. A connection whose peer does not take its bytes at once has a
+// flusher, which ends when the bytes are gone, the write deadline is over, or the
+// connection closes (at most a second later). A delayed will is a timer. Run
+// waits for all of them. The library adds a write loop per connection, which
+// has something to do for subscribers of $SYS alone, and one event loop; both
+// end with their owner.
 //
 // # What it does not do
 //
-// It keeps nothing on disk. CONNACK does not name the largest packet.
+// There is no bridge to other brokers, no cluster, and no enhanced
+// authentication (AUTH). Topic aliases are neither sent nor taken.
+//
+// # Conformance
+//
+// The interoperability suite of Eclipse Paho (paho.mqtt.testing) passes with 10
+// of 10 tests of 3.1.1 and 26 of 27 of 5, where MaxKeepAlive is a minute and
+// DenyFilters has "test/nosubscribe", which are what test_server_keep_alive and
+// test_subscribe_failure expect, and all else has its default. The one that fails
+// is test_server_topic_alias, which wants aliases sent.
 package broker

@@ -20,7 +20,7 @@ func (l *link) farewell() {
 func (l *link) disconnect(code packets.Code) {
 	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {
 		l.out.says()
-		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, code.Code, 0}) // fails where the peer is gone
+		_ = l.out.put([]byte{packets.Disconnect << 4, 2, code.Code, 0}, now) // fails where the peer is gone
 	}
 }
 

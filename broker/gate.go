@@ -53,8 +53,9 @@ func (g *gates) change(f func([]*gate) []*gate) {
 	g.all.Store(&all)
 }
 
-// ask returns the first error of the gates for the message.
-func (g *gates) ask(pk packets.Packet) error {
+// ask returns the first error of the gates for the message. Before one is asked,
+// which may wait, what was answered already goes out.
+func (g *gates) ask(pk packets.Packet, l *link) error {
 	all := g.all.Load()
 	if all == nil {
 		return nil
@@ -62,6 +63,9 @@ func (g *gates) ask(pk packets.Packet) error {
 	for _, one := range *all {
 		if !area.MatchFilter(one.filter, pk.TopicName) {
 			continue
+		}
+		if err := l.out.rest(); err != nil {
+			l.failed(err)
 		}
 		if err := one.ask(messageOf(pk)); err != nil {
 			return err

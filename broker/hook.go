@@ -27,12 +27,12 @@ func (h *hook) ID() string { return "tacet" }
 // and call, so the list is short: no OnPacketEncode, no OnPacketSent.
 func (h *hook) Provides(event byte) bool {
 	switch event {
-	case mqtt.OnQosDropped, mqtt.OnUnsubscribed:
+	case mqtt.OnQosDropped:
 		return !h.b.kept.off()
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck,
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
-		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnSelectSubscribers,
+		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnUnsubscribed,
 		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnRetainedExpired, mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
 		return true
 	}
@@ -281,7 +281,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		pk.Origin, pk.Connect.ClientIdentifier = pk.Connect.ClientIdentifier, ""
 	} else {
 		pk.Filters = linkOf(cl).tag
-		if err := h.b.gates.ask(pk); err != nil {
+		if err := h.b.gates.ask(pk, linkOf(cl)); err != nil {
 			h.b.count.gated.Add(1)
 			h.b.refuse(RefusedMessage, whyGate, cl.ID, "")
 			h.b.warn("publication refused", "device", cl.ID, "topic", pk.TopicName, "err", err)
@@ -304,7 +304,8 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			pk.FixedHeader.Retain = false // a will, whose client is gone: those who listen still hear it
 		}
 	}
-	return pk, nil
+	h.b.spread(cl, pk)
+	return pk, packets.CodeSuccessIgnore // all that is left to the library is to acknowledge
 }
 
 // OnRetainMessage is called after a retained message was put into the tree.

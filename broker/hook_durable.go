@@ -18,6 +18,7 @@ func (h *hook) OnQosDropped(cl *mqtt.Client, pk packets.Packet) {
 
 // OnUnsubscribed is called before UNSUBACK, and at the end of a session.
 func (h *hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
+	h.b.audience.changed()
 	h.b.kept.unsubscribed(cl, pk.Filters)
 }
 

@@ -62,6 +62,7 @@ func (h *hook) refuseFilter(cl *mqtt.Client, sub *packets.Subscription, why reas
 // OnSubscribed is called before SUBACK.
 func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	l := linkOf(cl)
+	h.b.audience.changed()
 	h.b.hangUpDeaf(cl, l)
 	h.b.kept.subscribed(cl, l, pk.Filters, codes)
 	for _, i := range l.over {

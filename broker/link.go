@@ -76,6 +76,7 @@ func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start:   b.work.Go,
+		sweep:   &b.sweep,
 		slow:    l.tooSlow,
 		drained: l.drained,
 	}
@@ -86,6 +87,10 @@ func newLink(b *Broker, raw net.Conn, num uint64) *link {
 func (l *link) Read(p []byte) (int, error) {
 	if l.large {
 		return 0, l.tooLarge()
+	}
+	if err := l.out.rest(); err != nil {
+		l.failed(err)
+		return 0, err
 	}
 	n, err := l.raw.Read(p)
 	if n > 0 {

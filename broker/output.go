@@ -12,7 +12,6 @@ import (
 
 const (
 	pieceBytes = 64 << 10    // written under one deadline: a slow peer may go on while it moves
-	keepBytes  = 64 << 10    // a larger buffer is given back once it is empty
 	linger     = time.Second // for what still waits when a connection closes
 	partBytes  = 4 << 20     // taken from a peer meanwhile
 )
@@ -20,9 +19,12 @@ const (
 // errSlow is what a write to a peer that does not read ends with.
 var errSlow = errors.New("slow consumer")
 
-// output is the sending half of a connection. Its write never blocks: what the
-// peer does not take at once waits in a buffer, which a flusher empties. The
-// buffer is bounded in bytes; the overflow policy is to fail the write, upon
+// output is the sending half of a connection. It never blocks who writes. What is
+// put into it goes out in one of three ways: now, as far as the peer takes it;
+// soon, by the sweep, together with what others put meanwhile; or with the next
+// rest, which is when the connection's goroutine has dealt with all that it had
+// read. What the peer does not take waits in a buffer, which a flusher empties.
+// The buffer is bounded in bytes; the overflow policy is to fail the put, upon
 // which the connection is closed (BROKER.md rows 4 and 5).
 type output struct {
 	raw   net.Conn
@@ -30,49 +32,102 @@ type output struct {
 	limit int             // bytes that may wait
 	wait  time.Duration   // for a peer to take a piece
 	start func(func())    // starts the flusher
-	slow  func()          // told when the peer has not taken a piece in time
+	sweep *sweep
+	slow  func() // told when the peer has not taken a piece in time
 
-	drained func() // told when what waited is out
+	drained func() // told when what waited for the peer is out
 
 	mu       sync.Mutex
-	queue    []byte    // waits for the flusher
-	spare    []byte    // the flusher's other buffer, while it has none in hand
+	queue    []byte    // waits to be written
 	pending  int       // bytes in queue and in the flusher's hands
+	swept    bool      // stands in the sweep's list
 	flushing bool      // there is a flusher: nothing may be written past it
-	closed   bool      // nothing more may be written
+	timed    bool      // raw has a write deadline
+	closed   bool      // nothing more may be put in
 	end      time.Time // once closed: when the flusher gives up
-	last     bool      // what was written last says why the connection ends
+	last     bool      // what was put in last says why the connection ends
 }
 
-// write sends p, or keeps what the peer does not take at once. It fails with
-// net.ErrClosed, errSlow, or what the peer's side says.
-func (o *output) write(p []byte) (int, error) {
+// when says how soon something goes out.
+type when uint8
+
+const (
+	atRest when = iota // at the latest when rest is called
+	soon
+	now
+)
+
+// directBytes is how much is gathered before who puts more in writes it: so
+// nobody is taken for slow before its socket was tried.
+const directBytes = 64 << 10
+
+// put takes p, a copy of it where it waits. It fails with net.ErrClosed,
+// errSlow, or what the peer's side says.
+func (o *output) put(p []byte, w when) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
-	n := 0
-	if !o.flushing && o.fd != nil {
-		var err error
-		if n, err = tryWrite(o.fd, p); err != nil {
-			return n, err
+	direct := !o.flushing && o.fd != nil && (w == now || o.pending+len(p) > directBytes)
+	if direct && o.pending == 0 {
+		n, err := tryWrite(o.fd, p)
+		if err != nil {
+			return err
 		}
+		p = p[n:]
 	}
-	rest := p[n:]
-	if len(rest) == 0 {
-		return n, nil
+	if len(p) == 0 {
+		return nil
 	}
-	if o.pending+len(rest) > o.limit {
-		return n, errSlow
+	if o.pending+len(p) > o.limit {
+		return errSlow
 	}
-	o.queue = append(o.queue, rest...)
-	o.pending += len(rest)
-	if !o.flushing {
-		o.flushing = true
-		o.start(o.flush)
+	if o.queue == nil {
+		o.queue = o.sweep.buffer()
 	}
-	return len(p), nil
+	o.queue = append(o.queue, p...)
+	o.pending += len(p)
+	switch {
+	case o.flushing || w == atRest && !direct:
+		return nil
+	case o.fd == nil || direct:
+		return o.empty()
+	case !o.swept:
+		o.swept = true
+		o.sweep.add(o)
+	}
+	return nil
+}
+
+// rest writes what waits.
+func (o *output) rest() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flushing || o.pending == 0 {
+		return nil
+	}
+	return o.empty()
+}
+
+// empty writes what the peer takes of what waits, and leaves the rest to a
+// flusher. The lock is held, and there is none.
+func (o *output) empty() error {
+	if o.fd != nil && !o.closed {
+		n, err := tryWrite(o.fd, o.queue)
+		if err != nil {
+			return err
+		}
+		if o.pending -= n; o.pending == 0 {
+			o.sweep.giveBack(o.queue)
+			o.queue = nil
+			return nil
+		}
+		o.queue = o.queue[:copy(o.queue, o.queue[n:])]
+	}
+	o.flushing = true
+	o.start(o.flush)
+	return nil
 }
 
 // flush writes what waits until nothing does.
@@ -93,7 +148,7 @@ func (o *output) flush() {
 			rest = rest[len(piece):]
 			o.written(len(piece))
 		}
-		o.giveBack(chunk)
+		o.sweep.giveBack(chunk)
 	}
 }
 
@@ -105,13 +160,14 @@ func (o *output) take() []byte {
 		o.flushing = false
 		if o.closed {
 			o.hangUp()
-		} else {
+		} else if o.timed {
+			o.timed = false
 			_ = o.raw.SetWriteDeadline(time.Time{}) // an old one would fail the next direct write
 		}
 		return nil
 	}
 	chunk := o.queue
-	o.queue, o.spare = o.spare[:0], nil
+	o.queue = nil
 	return chunk
 }
 
@@ -122,6 +178,7 @@ func (o *output) deadline() {
 	if o.closed {
 		t = o.end
 	}
+	o.timed = true
 	_ = o.raw.SetWriteDeadline(t)
 }
 
@@ -129,14 +186,6 @@ func (o *output) written(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pending -= n
-}
-
-func (o *output) giveBack(chunk []byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if cap(chunk) <= keepBytes {
-		o.spare = chunk[:0]
-	}
 }
 
 // fail ends the connection: the peer is gone, or does not read.
@@ -159,9 +208,12 @@ func (o *output) close() {
 	if o.closed {
 		return
 	}
-	now := time.Now()
-	o.closed, o.end = true, now.Add(linger)
-	_ = o.raw.SetReadDeadline(now)
+	at := time.Now()
+	if !o.flushing && o.pending > 0 && o.empty() != nil {
+		o.pending, o.queue = 0, nil // the peer is gone
+	}
+	o.closed, o.end = true, at.Add(linger)
+	_ = o.raw.SetReadDeadline(at)
 	if !o.flushing {
 		o.hangUp()
 		return

@@ -74,6 +74,7 @@ func (b *Broker) subscribe(cl *mqtt.Client, sub packets.Subscription) {
 		atomic.AddInt64(&b.server.Info.Subscriptions, 1)
 	}
 	cl.State.Subscriptions.Add(sub.Filter, sub)
+	b.audience.changed()
 }
 
 func hasFilter(all []packets.Subscription, filter string) bool {

@@ -147,6 +147,7 @@ func (b *Broker) unsubscribe(cl *mqtt.Client, filter string) {
 		atomic.AddInt64(&b.server.Info.Subscriptions, -1)
 	}
 	cl.State.Subscriptions.Delete(filter)
+	b.audience.changed()
 	b.kept.unsubscribed(cl, packets.Subscriptions{{Filter: filter}})
 }
 

@@ -1,26 +1,24 @@
 package broker
 
 import (
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// OnSelectSubscribers picks who of each shared subscription gets a message. The
-// library picks anybody, one that is not connected included (row 25).
-func (h *hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
-	subs.SharedSelected = map[string]packets.Subscription{}
-	for _, members := range subs.Shared {
-		id, sub, ok := h.pick(members, pk)
+// pickShared picks who of each shared subscription gets a message. The library
+// would pick anybody, one that is not connected included (row 25).
+func (b *Broker) pickShared(groups map[string]map[string]packets.Subscription, pk *packets.Packet) map[string]packets.Subscription {
+	picked := map[string]packets.Subscription{}
+	for _, members := range groups {
+		id, sub, ok := b.pick(members, pk)
 		if !ok {
 			continue
 		}
-		if have, twice := subs.SharedSelected[id]; twice {
+		if have, twice := picked[id]; twice {
 			sub = have.Merge(sub)
 		}
-		subs.SharedSelected[id] = sub
+		picked[id] = sub
 	}
-	subs.Shared = nil // else the library picks where nobody was
-	return subs
+	return picked
 }
 
 // fitness says how good it is to give a shared message to a member.
@@ -35,10 +33,10 @@ const (
 
 // pick answers the fittest member, and a random one of equals: Go begins a map
 // anywhere.
-func (h *hook) pick(members map[string]packets.Subscription, pk packets.Packet) (id string, sub packets.Subscription, ok bool) {
+func (b *Broker) pick(members map[string]packets.Subscription, pk *packets.Packet) (id string, sub packets.Subscription, ok bool) {
 	best := unfit
 	for member, s := range members {
-		if f := h.fitness(member, s, pk); f > best {
+		if f := b.fitness(member, s, pk); f > best {
 			best, id, sub = f, member, s
 			if f == waiting {
 				break
@@ -48,13 +46,13 @@ func (h *hook) pick(members map[string]packets.Subscription, pk packets.Packet) 
 	return id, sub, best > unfit
 }
 
-func (h *hook) fitness(id string, sub packets.Subscription, pk packets.Packet) fitness {
-	cl, ok := h.b.server.Clients.Get(id)
-	if !ok || !h.OnACLCheck(cl, pk.TopicName, false) {
+func (b *Broker) fitness(id string, sub packets.Subscription, pk *packets.Packet) fitness {
+	cl, ok := b.server.Clients.Get(id)
+	if !ok || !b.hook.OnACLCheck(cl, pk.TopicName, false) {
 		return unfit
 	}
 	waits := min(pk.FixedHeader.Qos, sub.Qos) > 0
-	if waits && cl.State.Inflight.Len() >= h.b.cfg.MaxQueue {
+	if waits && cl.State.Inflight.Len() >= b.cfg.MaxQueue {
 		return unfit
 	}
 	l := linkOf(cl)

@@ -68,6 +68,12 @@ func (l *link) bare(filter string) string {
 	return strings.TrimPrefix(filter, id.mount)
 }
 
+// mounted tells whether the client is one of a tenant.
+func (l *link) mounted() bool {
+	id := l.who.Load()
+	return id != nil && id.mount != ""
+}
+
 // unmount takes the mountpoint off the topic of a PUBLISH on its way out, and
 // answers the packet and how long its header is.
 func (l *link) unmount(f []byte, head int) ([]byte, int) {

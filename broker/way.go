@@ -31,19 +31,25 @@ import (
 func (l *link) pass(p []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	to := 0 // p[:to] goes out
+	return l.passAll(p)
+}
+
+// passAll is pass with the lock held.
+func (l *link) passAll(p []byte) error {
+	to, w := 0, atRest // p[:to] goes out
 	for at := 0; at < len(p); {
 		head, size := measure(p[at:])
 		if size == 0 {
 			return errCutShort // the library writes whole packets
 		}
+		w = max(w, whenOf(p[at]))
 		f, err := l.stages(p[at:at+size], head)
 		if err != nil {
 			return err
 		}
 		at += size
 		if to+len(f) > at { // more than came: there is no place for it
-			if err := l.send(p[:to], f); err != nil {
+			if err := l.send(w, p[:to], f); err != nil {
 				return err
 			}
 			to = 0
@@ -54,17 +60,29 @@ func (l *link) pass(p []byte) error {
 		}
 		to += len(f)
 	}
-	return l.send(p[:to])
+	return l.send(w, p[:to])
 }
 
 var errCutShort = errors.New("half a packet to write")
 
-func (l *link) send(parts ...[]byte) error {
+// whenOf tells how soon a packet has to go out. Answers are written by the
+// connection's goroutine, which comes to rest next.
+func whenOf(first byte) when {
+	switch first >> 4 {
+	case packets.Publish, packets.Pubrel:
+		return soon
+	case packets.Disconnect:
+		return now
+	}
+	return atRest
+}
+
+func (l *link) send(w when, parts ...[]byte) error {
 	for _, p := range parts {
 		if len(p) == 0 {
 			continue
 		}
-		if _, err := l.out.write(p); err != nil {
+		if err := l.out.put(p, w); err != nil {
 			return err
 		}
 	}
@@ -238,6 +256,10 @@ func (l *link) next(first bool) (t turn, ok bool) {
 	return t, l.pumping
 }
 
+// suspects is how many live messages are looked at twice after a replay: as many
+// publishers may have put a message into the queue and not yet come to send it.
+const suspects = 1 << 16
+
 // replay sends the queue of the session, in the order in which its messages
 // were published. It is called when the library has gone through it, by 16 bits
 // of their ranks (row 18), and what came live meanwhile is in it too.
@@ -251,7 +273,7 @@ func (l *link) replay(cl *mqtt.Client) {
 		ids[i] = pk.PacketID
 	}
 	l.mu.Lock()
-	l.window.replay(ids, pendingWrites)
+	l.window.replay(ids, suspects)
 	l.mu.Unlock()
 	l.pump()
 }
@@ -262,7 +284,7 @@ func (l *link) hangUp(code packets.Code) {
 	l.because(Closed)
 	if l.version() == 5 && l.welcomed {
 		l.out.says()
-		_, _ = l.out.write([]byte{packets.Disconnect << 4, 2, code.Code, 0})
+		_ = l.out.put([]byte{packets.Disconnect << 4, 2, code.Code, 0}, now)
 	}
 	_ = l.Close()
 }

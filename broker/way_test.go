@@ -47,6 +47,9 @@ func (w *wire) writes(t *testing.T, name string, in, want []byte) {
 	if n, err := w.Write(bytes.Clone(in)); n != len(in) || err != nil {
 		t.Errorf("%s: wrote %d of %d, %v", name, n, len(in), err)
 	}
+	if err := w.out.rest(); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
 	w.gets(t, name, want)
 }
 
