@@ -16,7 +16,8 @@ import (
 // client is one end of a connection that says exactly what a case tells it to.
 // Every wait ends the case with the site's patience.
 type client struct {
-	s *site
+	early []packets.Packet // messages that came before an acknowledgement
+	s     *site
 	net.Conn
 	in      *bufio.Reader
 	version byte
@@ -136,8 +137,18 @@ func (c *client) put(p []byte) error {
 	return err
 }
 
-// recv reads the next packet.
+// recv answers the next packet.
 func (c *client) recv() (packets.Packet, error) {
+	if len(c.early) > 0 {
+		pk := c.early[0]
+		c.early = c.early[1:]
+		return pk, nil
+	}
+	return c.read()
+}
+
+// read reads the next packet.
+func (c *client) read() (packets.Packet, error) {
 	pk := packets.Packet{ProtocolVersion: c.version}
 	_ = c.SetReadDeadline(time.Now().Add(c.s.patience))
 	head, err := c.in.ReadByte()
@@ -260,7 +271,13 @@ func (c *client) publish(topic, payload string, qos byte, change ...func(*packet
 }
 
 func (c *client) acked(kind byte, id uint16) byte {
-	ack := c.expect(kind)
+	ack, err := c.read()
+	for ; err == nil && ack.FixedHeader.Type == packets.Publish; ack, err = c.read() {
+		c.early = append(c.early, ack) // a message may come before its acknowledgement
+	}
+	if err != nil || ack.FixedHeader.Type != kind {
+		c.s.Fatalf("%swaiting for %s: %s %#x, %v", c.what, packets.PacketNames[kind], packets.PacketNames[ack.FixedHeader.Type], ack.ReasonCode, err)
+	}
 	if ack.PacketID != id {
 		c.s.Fatalf("%s%s for %d, want for %d", c.what, packets.PacketNames[kind], ack.PacketID, id)
 	}
