@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,25 +108,27 @@ func TestBinaryNeedsMoreThanEvents(t *testing.T) {
 // TestIdleEventStreamLives: the bound of one write is none for the answer, also
 // over HTTP/2, where a deadline that passes ends it.
 func TestIdleEventStreamLives(t *testing.T) {
-	h := newSite(t, signalr.Config{TransportSendTimeout: 20 * time.Millisecond, KeepAliveInterval: 100 * time.Millisecond}, nil)
-	server := httptest.NewUnstartedServer(h)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	w := &web{t, server.Client(), server.URL + "/hub?id=" + h.negotiate(t, "?negotiateVersion=1").ConnectionToken}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	r, _ := http.NewRequestWithContext(ctx, "GET", w.url, nil)
-	r.Header.Set("Accept", "text/event-stream")
-	a, err := w.http.Do(r)
-	if err != nil || a.ProtoMajor != 2 {
-		t.Fatalf("%v, %v", a, err)
-	}
-	e := &events{w, a, bufio.NewReader(a.Body), cancel}
-	e.line()
-	e.post(hello)
-	e.want("{}")
-	for range 5 {
-		e.want(`{"type":6}`)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := newSite(t, signalr.Config{TransportSendTimeout: time.Second, KeepAliveInterval: 15 * time.Second}, nil)
+		var two http.Protocols
+		two.SetUnencryptedHTTP2(true)
+		way := &http.Transport{DialContext: h.pipe.Dial, Protocols: &two}
+		defer way.CloseIdleConnections()
+		w := &web{t, &http.Client{Transport: way}, hubURL + "?id=" + h.negotiate(t, "?negotiateVersion=1").ConnectionToken}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, _ := http.NewRequestWithContext(ctx, "GET", w.url, nil)
+		r.Header.Set("Accept", "text/event-stream")
+		a, err := w.http.Do(r)
+		if err != nil || a.ProtoMajor != 2 {
+			t.Fatalf("%v, %v", a, err)
+		}
+		e := &events{w, a, bufio.NewReader(a.Body), cancel}
+		e.line()
+		e.post(hello)
+		e.want("{}")
+		for range 5 {
+			e.want(`{"type":6}`)
+		}
+	})
 }

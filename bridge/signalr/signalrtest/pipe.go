@@ -15,9 +15,13 @@ type Pipe struct {
 	tasks  sync.WaitGroup
 }
 
-// NewPipe starts to serve h until Close.
+// NewPipe starts to serve h until Close, over HTTP/1.1, and over HTTP/2 to a
+// client that begins with it.
 func NewPipe(h http.Handler) *Pipe {
-	p := &Pipe{server: &http.Server{Handler: h}, door: &door{conns: make(chan net.Conn), closed: make(chan struct{})}}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	p := &Pipe{server: &http.Server{Handler: h, Protocols: &protocols}, door: &door{conns: make(chan net.Conn), closed: make(chan struct{})}}
 	p.tasks.Go(func() { _ = p.server.Serve(p.door) }) // ends with ErrServerClosed
 	return p
 }
