@@ -73,7 +73,7 @@ func (c *Conn) streamNow(f *frame) (sent bool, err error) {
 // room says whether a frame that can wait may be queued.
 func (c *Conn) room(f *frame) bool {
 	l := c.line.Load()
-	waits, n := l.out.load(), len(f.b)
+	waits, n := l.out.load(), f.size()
 	if waits > 0 && (waits >= gather || waits+n > l.out.limit) {
 		return false
 	}

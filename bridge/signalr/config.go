@@ -54,7 +54,8 @@ type Config struct {
 	// send, in bytes. Default 32 times MaximumReceiveMessageSize.
 	MaximumPostSize int
 
-	// OutboxBytes: how much may wait to be written to one connection. A longer
+	// OutboxBytes: how much memory may be held by what waits to be written to one
+	// connection, in bytes; beside its bytes each message counts for 64. A longer
 	// message is taken only when nothing else waits. Default 1 MiB.
 	OutboxBytes int
 	// MaximumQueuedCalls: how many calls of one connection may wait to be run

@@ -16,6 +16,9 @@ type frame struct {
 	counts bool   // stateful reconnect numbers it
 }
 
+// size is how much memory a queue holds for the frame.
+func (f *frame) size() int { return cap(f.b) + frameCost }
+
 // control is a frame that carries no hub message.
 func control(b []byte) *frame { return &frame{b: b} }
 

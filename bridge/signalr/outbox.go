@@ -7,6 +7,15 @@ const (
 	// no longer counts, little enough that a scratch buffer may be held by every
 	// connection that is busy.
 	gather = 64 << 10
+	// frameCost is what a frame takes beside its bytes while it waits: itself, and
+	// its slot in a queue that may be twice as long as it must. Without it short
+	// frames would take half as much again as the bound says.
+	frameCost = 64
+	// backlog is from how many waiting frames on short ones are packed: copied
+	// behind one another, so that a backlog of them is not mostly frameCost.
+	backlog = 32
+	// pack is how much is packed together.
+	pack = 4 << 10
 	// idleSlots is the longest queue whose memory an idle connection keeps.
 	idleSlots = 8
 )
@@ -19,7 +28,8 @@ type outbox struct {
 
 	mu       sync.Mutex
 	queue    []*frame
-	bytes    int  // of queue and of what the drain is writing
+	packed   bool // the last one in the queue is a pack
+	bytes    int  // of queue, by size, and of what the drain is writing
 	draining bool // a drain is running and will look again
 	sealed   bool // nothing may follow what is queued
 	gone     bool // what is queued will not be written either
@@ -43,7 +53,7 @@ const (
 func (o *outbox) put(seal bool, frames ...*frame) verdict {
 	n := 0
 	for _, f := range frames {
-		n += len(f.b)
+		n += f.size()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -53,14 +63,35 @@ func (o *outbox) put(seal bool, frames ...*frame) verdict {
 	case o.bytes+n > o.limit && o.bytes > 0:
 		return overflow
 	}
-	o.queue = append(o.queue, frames...)
-	o.bytes += n
+	for _, f := range frames {
+		o.add(f)
+	}
 	o.sealed = seal
 	if o.draining {
 		return queued
 	}
 	o.draining = true
 	return starts
+}
+
+// add queues a frame.
+func (o *outbox) add(f *frame) {
+	last := len(o.queue) - 1
+	switch {
+	case last < backlog || len(f.b) > pack/4:
+		o.packed = false
+	case o.packed && cap(o.queue[last].b)-len(o.queue[last].b) >= len(f.b):
+		p := o.queue[last] // counts as full already
+		p.b, p.n = append(p.b, f.b...), p.n+f.n
+		return
+	case o.bytes+pack+frameCost <= o.limit:
+		f = &frame{b: append(make([]byte, 0, pack), f.b...), n: f.n}
+		o.packed = true
+	default:
+		o.packed = false
+	}
+	o.queue = append(o.queue, f)
+	o.bytes += f.size()
 }
 
 // lend is put for n bytes that the caller writes before everything else, if the
@@ -76,7 +107,7 @@ func (o *outbox) lend(n int) bool {
 	return true
 }
 
-// load is how many bytes wait; none when nothing will be written any more.
+// load is how many bytes are taken by what waits; none when nothing will be written any more.
 func (o *outbox) load() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -131,6 +162,9 @@ func (o *outbox) over() bool {
 
 // shift removes the first frames; their bytes count until they are written.
 func (o *outbox) shift(taken int) {
+	for _, f := range o.queue[:taken] {
+		o.bytes -= f.size() - len(f.b)
+	}
 	left := copy(o.queue, o.queue[taken:])
 	clear(o.queue[left:])
 	o.queue = o.queue[:left]

@@ -73,7 +73,7 @@ func (t *tape) keep(frames []*frame) bool {
 	n := 0
 	for _, f := range frames {
 		if f.counts {
-			n += len(f.b)
+			n += f.size()
 		}
 	}
 	if t.bytes+n > t.limit && t.bytes > 0 {
@@ -102,7 +102,7 @@ func (t *tape) ack(id uint64) {
 	defer t.mu.Unlock()
 	n := 0
 	for n < len(t.kept) && t.first+uint64(n) <= id {
-		t.bytes -= len(t.kept[n].b)
+		t.bytes -= t.kept[n].size()
 		n++
 	}
 	t.first += uint64(n)
