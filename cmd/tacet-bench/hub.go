@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,14 +50,16 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"fan500w16", fanOut(500, 16)},
-	{"fan5000w8", fanOut(5000, 8)},
-	{"fan500w1", fanOut(500, 1)},
-	{"fan5000w1", fanOut(5000, 1)},
-	{"fan4w16", fanOut(4, 16)},
+	{"fan500w16", fanOut(500, 16, "")},
+	{"fan5000w8", fanOut(5000, 8, "")},
+	{"fan500w1", fanOut(500, 1, "")},
+	{"fan5000w1", fanOut(5000, 1, "")},
+	{"fan4w16", fanOut(4, 16, "")},
+	{"fan500w16tls", fanOut(500, 16, overTLS)},
 	{"echo50", func(ctx context.Context, b hubBench, add func(result)) error { return echoes(ctx, b, add) }},
 	{"idle", idle},
 	{"stuck", stuck},
+	{"held", held},
 	{"churn", churn},
 }
 
@@ -102,7 +105,7 @@ func (b hubBench) print(out io.Writer, r result) {
 		_ = json.NewEncoder(out).Encode(r) // an error means that nobody reads
 		return
 	}
-	fmt.Fprintf(out, "%-10s %-12s", r.Scenario, r.Server)
+	fmt.Fprintf(out, "%-12s %-13s", r.Scenario, r.Server)
 	names := make([]string, 0, len(r.Figures))
 	for name := range r.Figures {
 		names = append(names, name)
@@ -120,7 +123,7 @@ func ratios(name string, all []result) (result, bool) {
 	byName := make(map[string][]float64)
 	var ours, raw []result
 	for _, r := range all {
-		switch r.Server {
+		switch strings.TrimSuffix(r.Server, overTLS) {
 		case kindOurs:
 			ours = append(ours, r)
 		case kindRaw:
@@ -146,10 +149,10 @@ func ratios(name string, all []result) (result, bool) {
 }
 
 // both runs f against each server in turn, the anchor first, as often as there
-// are rounds.
-func (b hubBench) both(ctx context.Context, f func(*server) error) error {
+// are rounds; of both kinds it takes the variant.
+func (b hubBench) both(ctx context.Context, variant string, f func(*server) error) error {
 	for range b.rounds {
-		for _, kind := range []string{kindRaw, kindOurs} {
+		for _, kind := range []string{kindRaw + variant, kindOurs + variant} {
 			if err := b.with(ctx, kind, f); err != nil {
 				return fmt.Errorf("%s: %w", kind, err)
 			}

@@ -70,6 +70,13 @@ func (s *server) inside() (inside, error) {
 	return is, err
 }
 
+// heap asks the server, and how much it has reachable.
+func (s *server) heap() (inside, error) {
+	var is inside
+	err := s.get("/heap", func(r io.Reader) error { return json.NewDecoder(r).Decode(&is) })
+	return is, err
+}
+
 // joined waits until the server has n members.
 func (s *server) joined(ctx context.Context, n int) error {
 	return s.await(ctx, 30*time.Second, func(is inside) bool { return is.Members == n })
@@ -98,8 +105,12 @@ func (s *server) settle() error {
 }
 
 func (s *server) get(path string, take func(io.Reader) error) error {
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
-	a, err := client.Get("http://" + s.addr + path)
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting}}
+	scheme := "http://"
+	if isSecure(s.kind) {
+		scheme = "https://"
+	}
+	a, err := client.Get(scheme + s.addr + path)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -52,9 +53,9 @@ func measure(ctx context.Context, s *server, length time.Duration, count func() 
 }
 
 // fanOut is one sender and many members.
-func fanOut(members, window int) func(context.Context, hubBench, func(result)) error {
+func fanOut(members, window int, variant string) func(context.Context, hubBench, func(result)) error {
 	return func(ctx context.Context, b hubBench, add func(result)) error {
-		return b.both(ctx, func(s *server) error {
+		return b.both(ctx, variant, func(s *server) error {
 			f, err := newFan(ctx, s, members, 0, window)
 			if err != nil {
 				return err
@@ -75,7 +76,7 @@ func fanOut(members, window int) func(context.Context, hubBench, func(result)) e
 // echoes is fifty connections that each wait for their answer.
 func echoes(ctx context.Context, b hubBench, add func(result)) error {
 	const peers = 50
-	return b.both(ctx, func(s *server) error {
+	return b.both(ctx, "", func(s *server) error {
 		list, err := dialAll(ctx, s, "echo", peers)
 		if err != nil {
 			return err
@@ -104,44 +105,53 @@ func echoes(ctx context.Context, b hubBench, add func(result)) error {
 	})
 }
 
-// idle is what a connection costs that does nothing.
+// idle is what a connection costs that does nothing: of both servers, and of ours
+// when it knows who everybody is.
 func idle(ctx context.Context, b hubBench, add func(result)) error {
+	look := func(s *server) error {
+		figures, err := idleOf(ctx, s)
+		if err == nil {
+			add(result{Server: s.kind, Figures: figures})
+		}
+		return err
+	}
+	if err := b.both(ctx, "", look); err != nil {
+		return err
+	}
+	return b.with(ctx, kindOurs+withAuth, look)
+}
+
+func idleOf(ctx context.Context, s *server) (map[string]float64, error) {
 	const peers = 5000
-	return b.both(ctx, func(s *server) error {
-		resident := func() (int, error) {
-			if err := s.settle(); err != nil {
-				return 0, err
-			}
-			return s.rss()
+	resident := func() (int, error) {
+		if err := s.settle(); err != nil {
+			return 0, err
 		}
-		before, err := resident()
-		if err != nil {
-			return err
-		}
-		list, err := dialAll(ctx, s, "member", peers)
-		if err != nil {
-			return err
-		}
-		defer dropAll(list)
-		if err := s.joined(ctx, peers); err != nil {
-			return err
-		}
-		if err := pause(ctx, warmUp); err != nil {
-			return err
-		}
-		raw, err := s.rss() // before anything is given back
-		if err != nil {
-			return err
-		}
-		after, err := resident()
-		if err != nil {
-			return err
-		}
-		add(result{Server: s.kind, Figures: map[string]float64{
-			"rss_kb/conn": float64(after-before) / peers / 1024, "rss_kb/conn_unsettled": float64(raw-before) / peers / 1024,
-		}})
-		return nil
-	})
+		return s.rss()
+	}
+	before, err := resident()
+	if err != nil {
+		return nil, err
+	}
+	list, err := dialAll(ctx, s, "member", peers)
+	if err != nil {
+		return nil, err
+	}
+	defer dropAll(list)
+	if err := s.joined(ctx, peers); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, warmUp); err != nil {
+		return nil, err
+	}
+	unsettled, err := s.rss() // before anything is given back
+	if err != nil {
+		return nil, err
+	}
+	after, err := resident()
+	return map[string]float64{
+		"rss_kb/conn": float64(after-before) / peers / 1024, "rss_kb/conn_unsettled": float64(unsettled-before) / peers / 1024,
+	}, err
 }
 
 // stuck is a fan-out to 500 members, beside whom 20 read nothing.
@@ -204,6 +214,45 @@ func stuck(ctx context.Context, b hubBench, add func(result)) error {
 	}
 	add(result{Server: "ratio", Figures: map[string]float64{"deliveries/s": with / without}})
 	return nil
+}
+
+// held is how much memory the server holds for members that read nothing, when
+// each of them is sent messages of its own: the most before the first is cut.
+func held(ctx context.Context, b hubBench, add func(result)) error {
+	const members, step = 20, 100
+	return b.with(ctx, kindOurs, func(s *server) error {
+		list, err := dialAll(ctx, s, "member", members)
+		if err != nil {
+			return err
+		}
+		sender, err := dial(ctx, s, "sender")
+		defer dropAll(append(list, sender))
+		if err != nil {
+			return err
+		}
+		if err := s.joined(ctx, members); err != nil {
+			return err
+		}
+		before, err := s.heap()
+		most := 0
+		call := []byte(fmt.Sprintf(`{"type":1,"target":"PublishToEach","arguments":["%0*d"]}`+"\x1e", payload, 0))
+		last := []byte(`{"type":1,"invocationId":"1","target":"Echo","arguments":["x"]}` + "\x1e")
+		for is := before; err == nil && is.Cut == 0; is, err = s.heap() {
+			most = max(most, is.Heap)
+			for range step {
+				err = errors.Join(err, sender.send(call))
+			}
+			err = errors.Join(err, sender.send(last))
+			if _, lost := sender.next(); lost != nil { // the answer: everything before it was sent
+				return lost
+			}
+		}
+		if err != nil {
+			return err
+		}
+		add(result{Server: kindOurs, Figures: map[string]float64{"held_kb/stuck_member": float64(most-before.Heap) / members / 1024}})
+		return nil
+	})
 }
 
 // churn connects and drops, and looks whether anything stays.

@@ -2,35 +2,28 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/spf13/cobra"
-
-	"github.com/tacet-hub/tacet/bridge/signalr"
-)
-
-// The two servers that are compared. Both do the same: whoever connects with
-// ?role=member gets what others publish, and what comes by "echo" goes back.
-const (
-	kindOurs = "signalr"
-	kindRaw  = "raw"
 )
 
 // inside is what a server tells of itself.
 type inside struct {
+	Heap       int   `json:"heap"` // bytes that are reachable
 	Goroutines int   `json:"goroutines"`
 	Files      int   `json:"files"`
 	Members    int   `json:"members"`
@@ -80,9 +73,9 @@ func serve(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 	mux := http.NewServeMux()
 	var look func() inside
 	run := func(context.Context) error { return nil }
-	switch kind {
-	case kindOurs:
-		hub, err := oursHub()
+	switch strings.TrimSuffix(kind, overTLS) {
+	case kindOurs, kindOurs + withAuth:
+		hub, err := oursHub(strings.HasSuffix(kind, withAuth))
 		if err != nil {
 			return err
 		}
@@ -103,51 +96,37 @@ func serve(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 		is.Goroutines, is.Files = runtime.NumGoroutine(), openFiles()
 		_ = json.NewEncoder(w).Encode(is) // an error means that nobody wants to know
 	})
+	mux.HandleFunc("/heap", func(w http.ResponseWriter, _ *http.Request) {
+		is := look()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		is.Heap = int(m.HeapAlloc)
+		_ = json.NewEncoder(w).Encode(is) // an error means that nobody wants to know
+	})
 	mux.HandleFunc("/settle", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	addr := l.Addr()
+	if isSecure(kind) {
+		certificate, err := selfSigned()
+		if err != nil {
+			return err
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	}
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = web.Serve(l) }) // ends with Close
 	tasks.Go(func() { _ = run(ctx) })     // ends with ctx
-	fmt.Fprintln(out, l.Addr())           // whoever started us waits for it
+	fmt.Fprintln(out, addr)               // whoever started us waits for it
 	_, err = io.Copy(io.Discard, in)      // until we are no longer wanted
 	stop()
 	_ = web.Close()
 	tasks.Wait()
 	return err
-}
-
-const group = "all"
-
-func oursHub() (*signalr.Server, error) {
-	hub, err := signalr.New(signalr.Config{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	hub.OnConnect(func(c *signalr.Conn) {
-		if c.Query().Get("role") == "member" {
-			_, _ = c.Join(group) // an error means that it is gone
-		}
-	})
-	hub.Handle("Publish", func(_ context.Context, c *signalr.Call) (any, error) {
-		var text string
-		if err := c.Bind(&text); err != nil {
-			return nil, err
-		}
-		hub.Group(group).Send("m", text)
-		return nil, nil
-	})
-	hub.Handle("Echo", func(_ context.Context, c *signalr.Call) (any, error) {
-		var text string
-		if err := c.Bind(&text); err != nil {
-			return nil, err
-		}
-		return text, nil
-	})
-	return hub, nil
 }
 
 // rawHub is the anchor: the least that a server can do with the library.
