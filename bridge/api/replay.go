@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
-	"net/http"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -100,9 +99,9 @@ func (out answer) kept() (answer, error) {
 
 // fingerprint tells requests apart; the body can still be read after it.
 func (c *call) fingerprint() (sum [sha256.Size]byte, err error) {
-	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody+1)) // body refuses the byte too many
+	b, err := c.read()
 	if err != nil {
-		return sum, area.Errorf(area.CodeTooLarge, "the body has more than %d bytes, or cannot be read", maxBody)
+		return sum, err
 	}
 	c.Body = io.NopCloser(bytes.NewReader(b))
 	return sha256.Sum256([]byte(c.Method + " " + c.URL.RequestURI() + "\n" + string(b))), nil

@@ -24,14 +24,28 @@ type call struct {
 	who auth.Principal
 }
 
-// body reads the JSON of a request.
-func (c *call) body() ([]byte, error) {
+// read reads the bytes of a request. One that says that it has too many is not
+// waited for.
+func (c *call) read() ([]byte, error) {
+	tooLarge := area.Errorf(area.CodeTooLarge, "the body has more than %d bytes", maxBody)
+	if c.ContentLength > maxBody {
+		return nil, tooLarge
+	}
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, area.Errorf(area.CodeTooLarge, "the body has more than %d bytes", maxBody)
+		return nil, tooLarge
 	}
 	if err != nil {
-		return nil, area.Errorf(area.CodeBadRequest, "the body cannot be read")
+		return nil, area.Errorf(area.CodeBadRequest, "the body cannot be read, or comes too slowly")
+	}
+	return b, nil
+}
+
+// body reads the JSON of a request.
+func (c *call) body() ([]byte, error) {
+	b, err := c.read()
+	if err != nil {
+		return nil, err
 	}
 	if len(b) == 0 {
 		return nil, area.Errorf(area.CodeBadRequest, "the body is empty, JSON expected")

@@ -78,7 +78,7 @@ func (h *Hub) serveAdmin(ctx context.Context) error {
 // answered.
 func (h *Hub) serve(ctx context.Context, l net.Listener, handler http.Handler, bound *newcomers) error {
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		Handler: timely(handler), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
 	bound.watch(srv)
