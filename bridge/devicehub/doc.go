@@ -24,7 +24,8 @@
 // send to them takes a device or the right to announce somewhere; area:{id} goes
 // by the right to the area, user:, role: and tenant: are for those who are it, and
 // to send to them takes an operator. "topics" has every topic, so it takes the
-// right to read all areas. A tenant's groups are apart from the groups of those
+// right to read all areas; "alerts" tells operators who was refused and what does
+// not work, so it takes one of all areas. A tenant's groups are apart from the groups of those
 // names of other tenants. Areas, orders and topics are those of the tenant
 // "default" as yet: for others there are none.
 //

@@ -68,12 +68,11 @@ func (h *Hub) mayRegister(p auth.Principal, d area.DeviceID, in string) error {
 // No name of a group has the characters in front.
 func room(p auth.Principal, g area.Group) string { return auth.Mountpoint(p.Tenant) + string(g) }
 
-// The groups in which the hub itself speaks: of everybody's figures, of every
-// topic, and of what an operator has to know.
+// The groups in which the hub itself speaks of what not everybody may know: of
+// every topic, and of what an operator has to know, such as who was refused.
 const (
-	metricsGroup = "metrics"
-	topicsGroup  = "topics"
-	alertsGroup  = "alerts"
+	topicsGroup = "topics"
+	alertsGroup = "alerts"
 )
 
 // MayJoin is a group whose events somebody may hear, and whose members he may
@@ -109,6 +108,8 @@ func (h *Hub) MaySend(p auth.Principal, name string) (area.Group, error) {
 	}
 	kind, of, _ := strings.Cut(name, ":")
 	switch {
+	case g == alertsGroup:
+		return g, p.May(auth.Operate, "")
 	case !g.Reserved():
 		return g, speaks(p)
 	case kind == "area" && p.Kind == auth.KindDevice:

@@ -82,6 +82,7 @@ func TestRights(t *testing.T) {
 		{"JoinGroup", []any{"g"}, append(ours, "stranger", "neighbour")},
 		{"JoinGroup", []any{"topics"}, append(all, "stranger", "neighbour")},          // a stranger's is another
 		{"JoinGroup", []any{"alerts"}, []string{"operator", "stranger", "neighbour"}}, // a stranger's is another
+		{"SendToGroup", []any{"alerts", "Event", 1}, []string{"operator", "stranger"}},
 		{"JoinGroup", []any{"area:north"}, ours},
 		{"JoinGroup", []any{"user:viewer"}, []string{"viewer"}},
 		{"JoinGroup", []any{"role:viewer"}, []string{"viewer", "neighbour"}},
