@@ -224,6 +224,13 @@ func (s *site) Presence(_ auth.Principal, scope string) ([]Member, error) {
 	return []Member{s.member()}, nil
 }
 
+func (s *site) Close(_ context.Context, who auth.Principal, id string) error {
+	if id != "c1" || who.Tenant != auth.DefaultTenant {
+		return area.Errorf(area.CodeNotFound, "no connection %s", id)
+	}
+	return who.May(auth.Operate, "")
+}
+
 func (s *site) Send(_ context.Context, _ auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
 	if g.Reserved() {
 		return 0, area.Errorf(area.CodeForbidden, "group %s is the hub's", g)

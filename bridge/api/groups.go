@@ -13,6 +13,7 @@ var groupRoutes = []route{
 	{http.MethodGet, "/groups/{group}/members", auth.Read, (*API).listMembers},
 	{http.MethodPost, "/groups/{group}/send", auth.Announce, (*API).sendToGroup},
 	{http.MethodGet, "/presence", auth.Read, (*API).listPresence},
+	{http.MethodDelete, "/connections/{connection}", auth.Operate, (*API).closeConnection},
 }
 
 // maxEvent is the longest name of an event, in bytes.
@@ -85,6 +86,15 @@ func (a *API) listPresence(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return page(c, m, connectionOf)
+}
+
+func (a *API) closeConnection(c *call) (answer, error) {
+	id := c.PathValue("connection")
+	if err := a.Groups.Close(c.Context(), c.who, id); err != nil {
+		return answer{}, err
+	}
+	a.log.Info("connection closed by request", "conn", id, "who", c.caller())
+	return nothing()
 }
 
 func isScope(s string) bool {

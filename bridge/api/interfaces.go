@@ -103,6 +103,8 @@ type Groups interface {
 	// Presence lists who is there in a scope: tenant, area:A, group:G, user:U or
 	// attr:K=V.
 	Presence(who auth.Principal, scope string) ([]Member, error)
+	// Close ends a connection; its client is told not to come back: not_found.
+	Close(ctx context.Context, who auth.Principal, connection string) error
 }
 
 // Credentials are those of devices and programs: what of [auth.Authority] REST

@@ -113,6 +113,9 @@ func TestRights(t *testing.T) {
 		{"POST", "/topics", `{"topic":"home/x","payload":"x"}`, and(administers, refuse(out, "stranger"))},
 		{"DELETE", "/topics?filter=x/%23", "", refuse(out, low...)},
 
+		{"DELETE", "/connections/c1", "", and(runsAll, refuse(gone, "stranger"))},
+		{"DELETE", "/connections/c2", "", and(refuse(out, low...), refuse(gone, "operator", "admin", "north operator", "south operator", "stranger"))},
+
 		{"GET", "/tokens", "", administers},
 		{"POST", "/tokens", `{"name":"PERSON","roles":["viewer"]}`, administers},
 		{"DELETE", "/tokens/PERSON", "", administers},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -22,12 +23,19 @@ type spec struct{ root map[string]any }
 
 func readSpec(t testing.TB) *spec {
 	t.Helper()
-	var s spec
-	if err := yaml.Unmarshal(contract, &s.root); err != nil {
+	s, err := parsed()
+	if err != nil {
 		t.Fatalf("openapi.yaml: %v", err)
 	}
-	return &s
+	return s
 }
+
+// parsed is the file, which is read once.
+var parsed = sync.OnceValues(func() (*spec, error) {
+	var s spec
+	err := yaml.Unmarshal(contract, &s.root)
+	return &s, err
+})
 
 // at follows keys and references.
 func (s *spec) at(v any, keys ...string) any {

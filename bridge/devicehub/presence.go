@@ -76,6 +76,25 @@ func (h *Hub) show(p auth.Principal, list []*signalr.Conn, only ...func(*signalr
 	return out
 }
 
+// Close ends a connection on somebody's behalf, who must run the area that its
+// device is in, or all of them where it is no device's. The client is told not to
+// come back. Its error is an [area.Error] of code not_found or forbidden.
+func (h *Hub) Close(p auth.Principal, id string) error {
+	c := h.Server.Conn(id)
+	if c == nil || h.Who(c).Tenant != p.Tenant {
+		return area.Errorf(area.CodeNotFound, "no connection %.80q", id)
+	}
+	in := area.Name("")
+	if at, ok := c.Get(registered{}).(place); ok {
+		in = at.area
+	}
+	if err := p.May(auth.Operate, in); err != nil {
+		return err
+	}
+	c.Close(signalr.Error("closed by an operator"))
+	return nil
+}
+
 func (h *Hub) getPresence(_ context.Context, c *signalr.Call) (any, error) {
 	var scope string
 	if err := c.Bind(&scope); err != nil {

@@ -186,6 +186,32 @@ func TestTenantsDoNotMeet(t *testing.T) {
 	})
 }
 
+// TestClose: a connection is ended by who runs the area that its device is in.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		gate, viewer := s.as("gate-1"), s.as("viewer")
+		if _, err := gate.Invoke(t.Context(), "ReceiveDeviceConnected", "gate-1", "north", 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			by   string
+			conn *signalrtest.Client
+			want area.Code
+		}{
+			{"viewer", gate, area.CodeForbidden}, {"stranger", gate, area.CodeNotFound}, {"northern", viewer, area.CodeForbidden},
+			{"northern", gate, ""}, {"operator", viewer, ""}, {"operator", viewer, area.CodeNotFound},
+		} {
+			if err := s.Close(persons[c.by], c.conn.ID()); area.CodeOf(err) != c.want {
+				t.Errorf("%s closes %s: %v, want %s", c.by, c.conn.ID(), err, c.want)
+			}
+			if synctest.Wait(); c.want == "" {
+				<-c.conn.Closed()
+			}
+		}
+	})
+}
+
 // TestSomeAreas: who may see some areas gets those by "*", and the attributes of
 // a token are a connection's.
 func TestSomeAreas(t *testing.T) {

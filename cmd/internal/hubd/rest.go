@@ -129,6 +129,10 @@ func (m members) Presence(who auth.Principal, scope string) ([]api.Member, error
 	return out, err
 }
 
+func (m members) Close(_ context.Context, who auth.Principal, connection string) error {
+	return m.h.devices.Close(who, connection)
+}
+
 func (m members) Send(_ context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
 	list := make([]any, len(args))
 	for i, a := range args {
