@@ -27,40 +27,33 @@ type identity struct {
 // error is an [area.Error] of code unauthorized, rate, or, for a request with a
 // cookie that no page of ours sends, forbidden.
 func (i *identity) who(r *http.Request) (auth.Principal, error) {
-	return i.of(r, bearerOf(r.Header.Get("Authorization")))
+	p, _, err := i.of(r, bearerOf(r.Header.Get("Authorization")))
+	return p, err
 }
 
-// whoAtHub is who for the hub.
-func (i *identity) whoAtHub(r *http.Request) (auth.Principal, error) {
-	raw := bearerOf(r.Header.Get("Authorization"))
-	if raw == "" {
-		raw = r.URL.Query().Get("access_token")
-	}
-	return i.of(r, raw)
-}
-
-func (i *identity) of(r *http.Request, bearer string) (auth.Principal, error) {
+// of is who asks, and with which session; the zero id stands for none.
+func (i *identity) of(r *http.Request, bearer string) (auth.Principal, sessionID, error) {
 	switch {
 	case i.auth.Open():
-		return auth.Anonymous(), nil
+		return auth.Anonymous(), sessionID{}, nil
 	case strings.HasPrefix(bearer, sessionPrefix):
-		if p, _, ok := i.held(bearer); ok {
-			return p, nil
+		if p, id, ok := i.held(bearer); ok {
+			return p, id, nil
 		}
 		err := area.Errorf(area.CodeUnauthorized, "the session has ended")
 		i.audit.tokenRefused(r.RemoteAddr, err)
-		return auth.Principal{}, err
+		return auth.Principal{}, sessionID{}, err
 	case bearer != "":
 		p, err := i.auth.Bearer(r.Context(), r.RemoteAddr, bearer)
 		if err != nil {
 			i.audit.tokenRefused(r.RemoteAddr, err)
 		}
-		return p, err
+		return p, sessionID{}, err
 	}
-	if p, _, ok := i.session(r); ok {
-		return p, ownPage(r)
+	if p, id, ok := i.session(r); ok {
+		return p, id, ownPage(r)
 	}
-	return auth.Principal{}, area.Errorf(area.CodeUnauthorized, "sign in, or send a token")
+	return auth.Principal{}, sessionID{}, area.Errorf(area.CodeUnauthorized, "sign in, or send a token")
 }
 
 // session is the session that a request's cookie belongs to, where it still
@@ -111,7 +104,11 @@ func ownPage(r *http.Request) error {
 // authenticate is who for the hub's library. The principal travels in the
 // claims, and the connection ends with its proof.
 func (i *identity) authenticate(r *http.Request) (signalr.Principal, error) {
-	p, err := i.whoAtHub(r)
+	raw := bearerOf(r.Header.Get("Authorization"))
+	if raw == "" {
+		raw = r.URL.Query().Get("access_token")
+	}
+	p, session, err := i.of(r, raw)
 	switch {
 	case area.CodeOf(err) == area.CodeForbidden:
 		return signalr.Principal{}, signalr.ErrForbidden
@@ -120,15 +117,11 @@ func (i *identity) authenticate(r *http.Request) (signalr.Principal, error) {
 	case p.Kind == auth.KindAnonymous:
 		return signalr.Principal{}, nil
 	}
-	claims := map[string]any{principalClaim: p}
-	if whose, id, ok := i.session(r); ok && userKey(whose) == userKey(p) {
-		claims[sessionClaim] = id
-	}
-	return signalr.Principal{Name: userOf(p), Roles: p.Roles, Expires: p.Expires, Claims: claims}, nil
+	return signalr.Principal{Name: userOf(p), Roles: p.Roles, Expires: p.Expires, Claims: map[string]any{principalClaim: p, sessionClaim: session}}, nil
 }
 
-// The claims that hold the whole [auth.Principal], and the session by whose
-// cookie a client is connected.
+// The claims that hold the whole [auth.Principal], and the session with which a
+// client is connected.
 const (
 	principalClaim = "tacet"
 	sessionClaim   = "tacet-session"

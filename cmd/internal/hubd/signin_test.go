@@ -272,6 +272,8 @@ func TestRevocationClosesHubConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	byToken, bySession := dial(made, nil), dial(token(t, h, "ann"), nil)
+	adm := token(t, h, "adm")
+	byOther := dial(adm, nil)
 	cookie := login(t, h, "vic")
 	byCookie := dial("", http.Header{"Cookie": {strings.TrimPrefix(cookie, "Cookie: ")}, "Origin": {r.HTTP}})
 	if err := h.auth.DeleteToken(ctx, "default", "ci"); err != nil {
@@ -282,6 +284,10 @@ func TestRevocationClosesHubConnections(t *testing.T) {
 		t.Fatalf("sign-out: %d", w.Code)
 	}
 	gone("a session that was signed out", byCookie)
+	if w := ask(h, "POST", "/auth/logout", "", "Authorization: Bearer "+adm); w.Code != 204 {
+		t.Fatalf("sign-out: %d", w.Code)
+	}
+	gone("a program's session that was signed out", byOther)
 	if _, err := bySession.Invoke(ctx, "Echo", 1); err != nil {
 		t.Errorf("ann was closed with the others: %v", err)
 	}
