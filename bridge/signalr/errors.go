@@ -42,6 +42,7 @@ func (Null) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 type HubError struct {
 	// Kind is shown before the text; empty is "HubException".
 	Kind string
+	// Text is what the caller reads behind the kind.
 	Text string
 }
 
@@ -55,11 +56,13 @@ func Error(text string) error { return &HubError{Text: text} }
 // verbatim is an error that is the whole text of a completion.
 type verbatim struct{ text string }
 
+// Error implements error.
 func (e *verbatim) Error() string { return e.text }
 
 // bindError is what is wrong with a call's arguments.
 type bindError struct{ text string }
 
+// Error implements error.
 func (e *bindError) Error() string { return e.text }
 
 // explain gives the text of the error completion of a call of method name, in

@@ -22,9 +22,15 @@ type Answer[R any] struct {
 
 // InvokeOne calls a method of every connection of the target and takes the
 // first answer that is no error; the others are no longer waited for, and their
-// answers are ignored (the protocol has no word that would tell these clients).
-// Without a good answer the error has those of all, or is [ErrNobody]. ctx
-// bounds the waiting.
+// answers are ignored. Without a good answer the error has those of all, or is
+// [ErrNobody]. ctx bounds the waiting.
+//
+// The protocol has no word that would tell the other clients to stop:
+// CancelInvocation goes from client to server alone, and the vendor's client
+// (10.0.11) answers one from the server with a warning about a message of an
+// invalid type (dotnet/aspnetcore#44831 asks for it). Where they must know, send
+// an event to all but the connection that is returned; it is one of the target's
+// own events, so it comes behind the question.
 func (t Target) InvokeOne(ctx context.Context, method string, args ...any) (*Conn, json.RawMessage, error) {
 	c, v, err := askOne[value](ctx, t, method, args...)
 	return c, asJSON(v), err

@@ -4,16 +4,16 @@ import "sync/atomic"
 
 // Stats is a snapshot of a server's counts. Counts without "now" only grow.
 type Stats struct {
-	Connections     int64 // open now, handshake done
-	Negotiated      int64 // negotiated and unopened now
-	Detached        int64 // of the connections: waiting for a new transport now
-	Groups          int64 // groups with members now
-	Streams         int64 // server streams that run now
-	Opened          uint64
+	Connections     int64  // open now, handshake done
+	Negotiated      int64  // negotiated and unopened now
+	Detached        int64  // of the connections: waiting for a new transport now
+	Groups          int64  // groups with members now
+	Streams         int64  // server streams that run now
+	Opened          uint64 // connections so far, handshake done or not
 	MessagesIn      uint64 // hub messages, pings included
 	MessagesOut     uint64 // frames written, pings included
-	BytesIn         uint64
-	BytesOut        uint64
+	BytesIn         uint64 // of hub messages, without the frames around them
+	BytesOut        uint64 // with the frames around them
 	Calls           uint64 // invocations of known methods
 	FailedCalls     uint64 // of these: ended with an error
 	RefusedCalls    uint64 // refused because too many were unanswered

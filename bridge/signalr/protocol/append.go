@@ -11,8 +11,10 @@ import (
 // jsonCodec is the JSON encoding.
 type jsonCodec struct{}
 
+// Name implements Codec.
 func (jsonCodec) Name() string { return NameJSON }
 
+// Binary implements Codec.
 func (jsonCodec) Binary() bool { return false }
 
 // Append implements Codec.

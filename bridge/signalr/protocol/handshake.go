@@ -12,8 +12,8 @@ const MaxVersion = 2
 
 // Handshake is the first record that a client sends.
 type Handshake struct {
-	Protocol string
-	Version  int
+	Protocol string // name of the encoding, as a Codec gives it; case counts
+	Version  int    // of the hub protocol, from 1 to MaxVersion where it is spoken
 }
 
 // ParseHandshake reads the first record, separator removed. Errors wrap

@@ -49,7 +49,7 @@ func (t Type) Counted() bool { return t >= Invocation && t <= CancelInvocation }
 // Message is one hub message, read or to be written. Which fields count depends
 // on Type; values that were read point into the record that was parsed.
 type Message struct {
-	Type           Type
+	Type           Type     // what it is
 	ID             string   // invocationId; empty: the sender wants no answer
 	Target         string   // method or event of an (stream) invocation
 	Args           []Value  // arguments of an (stream) invocation
@@ -65,8 +65,10 @@ type Message struct {
 // fault is what is wrong with a record, in words for the client.
 type fault string
 
+// Error implements error.
 func (f fault) Error() string { return string(f) }
 
+// Unwrap makes it an ErrInvalid.
 func (f fault) Unwrap() error { return ErrInvalid }
 
 func invalid(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }

@@ -9,8 +9,10 @@ import (
 // packCodec is the MessagePack encoding.
 type packCodec struct{}
 
+// Name implements Codec.
 func (packCodec) Name() string { return NameMessagePack }
 
+// Binary implements Codec.
 func (packCodec) Binary() bool { return true }
 
 // Result kinds of a Completion (HubProtocol.md, MessagePack, Completion).

@@ -114,8 +114,8 @@ func (v Value) Decode(into any) error {
 // Extension is an application's own MessagePack type. JSON has none: there it is
 // the base64 text of its data.
 type Extension struct {
-	Type int8
-	Data []byte
+	Type int8   // from 0; the negative ones are MessagePack's own
+	Data []byte // what it means is the application's
 }
 
 // MarshalJSON implements json.Marshaler.

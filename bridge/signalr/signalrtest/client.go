@@ -35,8 +35,8 @@ func (e Error) Error() string { return string(e) }
 
 // CloseError is a Close message of the server.
 type CloseError struct {
-	Reason         string
-	AllowReconnect bool
+	Reason         string // the text of its error; empty when there is none
+	AllowReconnect bool   // the client may connect again at once
 }
 
 // Error implements error.

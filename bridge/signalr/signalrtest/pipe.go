@@ -75,5 +75,8 @@ func (d *door) Addr() net.Addr { return pipeAddr{} }
 
 type pipeAddr struct{}
 
+// Network implements net.Addr.
 func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
+
+// String implements net.Addr.
+func (pipeAddr) String() string { return "pipe" }

@@ -37,6 +37,7 @@ type echo struct {
 	over  bool
 }
 
+// ServeHTTP implements http.Handler.
 func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("id")
 	switch {

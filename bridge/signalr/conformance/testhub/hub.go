@@ -23,17 +23,17 @@ const (
 
 // CustomObject is what SendCustomObject sends back; its names stay as they are.
 type CustomObject struct {
-	Name  string
-	Value int
+	Name  string // any text
+	Value int    // any number
 }
 
 // ComplexObject has a value of each kind on which the encodings differ.
 type ComplexObject struct {
-	String    string
-	IntArray  []int
-	ByteArray []byte
-	GUID      string `json:"Guid"`
-	DateTime  time.Time
+	String    string    // text in both encodings
+	IntArray  []int     // a list in both
+	ByteArray []byte    // base64 text in JSON, binary in MessagePack
+	GUID      string    `json:"Guid"` // text in both; the vendor's name
+	DateTime  time.Time // RFC 3339 text in JSON, a timestamp in MessagePack
 }
 
 // Methods gives a hub all methods of the test hub.
