@@ -261,62 +261,6 @@ func TestEstimates(t *testing.T) {
 	})
 }
 
-func TestMemory(t *testing.T) {
-	ctx := context.Background()
-	m := NewMemory(3)
-	put := func(id string, s area.OrderState) {
-		_ = m.Put(ctx, Record{Order: area.Order{ID: area.WorkID(id), Area: "north", State: s}})
-	}
-	for _, id := range []string{"a", "b", "c", "d", "e"} {
-		put(id, area.OrderAccepted)
-	}
-	for _, id := range []string{"b", "a", "d", "e"} {
-		put(id, area.OrderPlayed)
-	}
-	put("a", area.OrderFailed) // an end stays
-	if r, ok := m.Get("a"); !ok || r.Order.State != area.OrderPlayed {
-		t.Errorf("a is %+v, %v", r, ok)
-	}
-	if _, ok := m.Get("b"); ok {
-		t.Error("b, the oldest end, is kept beyond the bound")
-	}
-	if live := m.Live(); len(live) != 1 || live[0].Order.ID != "c" {
-		t.Errorf("live: %+v", live)
-	}
-	var got []area.WorkID
-	after := ""
-	for {
-		items, next, err := m.List(Filter{After: after, Limit: 3})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range items {
-			got = append(got, o.ID)
-		}
-		if after = next; next == "" {
-			break
-		}
-	}
-	if want := []area.WorkID{"e", "d", "c", "a"}; !slices.Equal(got, want) {
-		t.Errorf("list %v, want %v", got, want)
-	}
-	if _, _, err := m.List(Filter{After: "!"}); area.CodeOf(err) != area.CodeInvalid {
-		t.Errorf("a bad position: %v", err)
-	}
-	_ = m.Drop(ctx, "c")
-	_ = m.Drop(ctx, "e") // has its end: stays
-	if items, _, _ := m.List(Filter{State: area.OrderPlayed}); len(items) != 3 {
-		t.Errorf("after Drop: %+v", items)
-	}
-	for i := range 1000 {
-		put(strings.Repeat("x", i%60+1), area.OrderPlayed)
-		_ = m.Drop(ctx, area.WorkID(strings.Repeat("x", i%60+1)))
-	}
-	if len(m.rows) > 100 {
-		t.Errorf("%d rows for %d orders", len(m.rows), len(m.byID))
-	}
-}
-
 func TestListWindow(t *testing.T) {
 	running(t, Config{}, func(t *testing.T, b *bench) {
 		one := b.accept(t, say("north", "one"))

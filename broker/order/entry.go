@@ -54,6 +54,13 @@ func (e *entry) due(now time.Time) bool {
 	return e.order.NotBefore == nil || !now.Before(e.order.NotBefore.Time)
 }
 
+// taken tells whether a device has the work. Where the dispatcher does not,
+// after a restart, it is told even if the work has expired: it knows the end, or
+// waits for the device's word.
+func (e *entry) taken() bool {
+	return e.order.State == area.OrderAssigned || e.order.State == area.OrderPlaying
+}
+
 func (e *entry) length() time.Duration { return time.Duration(e.order.DurationMs) * time.Millisecond }
 
 // dueAt is when its time came, or comes.

@@ -39,35 +39,68 @@ func NewMemory(ended int) *Memory {
 	return &Memory{kept: orDefault(ended, DefaultKept), byID: map[area.WorkID]*kept{}}
 }
 
-// Put keeps a record. It never fails; a change of an order that has its end is
+// Put keeps records. It never fails; a change of an order that has its end is
 // ignored.
-func (m *Memory) Put(_ context.Context, r Record) error {
+func (m *Memory) Put(_ context.Context, records ...Record) error {
+	for _, r := range records {
+		seq, _ := m.number(r.Order.ID)
+		m.place(seq, r)
+	}
+	return nil
+}
+
+// number is where an order stands among all, in the order of their arrival, and
+// its state; a new one gets the next number.
+func (m *Memory) number(id area.WorkID) (seq uint64, state area.OrderState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.byID[id]; k != nil {
+		return k.seq, k.rec.Order.State
+	}
+	m.seq++
+	return m.seq, ""
+}
+
+// place keeps a record and answers what had to go for it.
+func (m *Memory) place(seq uint64, r Record) (gone []area.WorkID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.byID[r.Order.ID]
 	if k == nil {
-		m.seq++
-		k = &kept{seq: m.seq, rec: r}
+		m.seq = max(m.seq, seq)
+		k = &kept{seq: seq, rec: r}
 		m.byID[r.Order.ID] = k
-		m.rows = append(m.rows, k)
+		m.insert(k)
 	} else if k.rec.Order.State.Ended() {
 		return nil
 	}
 	k.rec = r
 	if r.Order.State.Ended() {
 		m.ended = append(m.ended, k)
-		m.bound()
+		gone = m.bound()
 	}
-	return nil
+	return gone
+}
+
+// insert adds a row; those that are placed at once may come out of order.
+func (m *Memory) insert(k *kept) {
+	at := len(m.rows)
+	for at > 0 && m.rows[at-1].seq > k.seq {
+		at--
+	}
+	m.rows = slices.Insert(m.rows, at, k)
 }
 
 // bound drops the order whose end is the oldest.
-func (m *Memory) bound() {
-	if len(m.ended) > m.kept {
-		m.forget(m.ended[0])
-		m.ended[0] = nil
-		m.ended = m.ended[1:]
+func (m *Memory) bound() []area.WorkID {
+	if len(m.ended) <= m.kept {
+		return nil
 	}
+	id := m.ended[0].rec.Order.ID
+	m.forget(m.ended[0])
+	m.ended[0] = nil
+	m.ended = m.ended[1:]
+	return []area.WorkID{id}
 }
 
 func (m *Memory) forget(k *kept) {

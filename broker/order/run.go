@@ -129,7 +129,7 @@ func (s *Service) soil(e *entry) {
 func (s *Service) handOver(ctx context.Context) {
 	now := s.now()
 	for _, e := range s.pick(func(e *entry) bool {
-		if e.hand != ours || e.order.State.Ended() || !e.due(now) || now.Before(e.retryAt) || !now.Before(e.order.ExpiresAt.Time) {
+		if e.hand != ours || e.order.State.Ended() || !e.due(now) || now.Before(e.retryAt) || !now.Before(e.order.ExpiresAt.Time) && !e.taken() {
 			return false
 		}
 		e.hand = handing
@@ -251,13 +251,16 @@ func (s *Service) flush(ctx context.Context) {
 	}
 	watchers := s.watchers()
 	s.mu.Unlock()
+	all := s.store.Put(ctx, records...)
 	for i, e := range dirty {
-		if err := s.store.Put(ctx, records[i]); err != nil {
-			s.log.Error("an order cannot be written", "work", records[i].Order.ID, "err", err)
-			s.mu.Lock()
-			s.soil(e)
-			s.mu.Unlock()
-			continue
+		if all != nil { // one by one: what is wrong with one of them is not with the others
+			if err := s.store.Put(ctx, records[i]); err != nil {
+				s.log.Error("an order cannot be written", "work", records[i].Order.ID, "err", err)
+				s.mu.Lock()
+				s.soil(e)
+				s.mu.Unlock()
+				continue
+			}
 		}
 		if records[i].Order.State.Ended() {
 			s.remove(e)

@@ -52,7 +52,7 @@ func New(cfg Config, store Store, roster Roster, disp Dispatcher, rend Renderer,
 		watch: map[uint64]func(area.Order){}, keys: map[keyName]*keyed{},
 	}
 	for _, r := range store.Live() {
-		s.insert(&entry{location: r.Location, device: r.Device, order: r.Order, ended: make(chan struct{})})
+		s.insert(&entry{location: r.Location, device: r.Device, order: r.Order, seen: r.Order.Device != nil, ended: make(chan struct{})})
 	}
 	return s, nil
 }

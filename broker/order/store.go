@@ -28,8 +28,9 @@ type Filter struct {
 
 // Store keeps orders. Its methods are safe for concurrent use.
 type Store interface {
-	// Put keeps a record, new or changed; it is durable when Put returns.
-	Put(ctx context.Context, r Record) error
+	// Put keeps records, new or changed. A new one, and one with its end, is
+	// durable when Put returns; a change in between may be later.
+	Put(ctx context.Context, records ...Record) error
 	// Drop forgets an order that was refused after all.
 	Drop(ctx context.Context, id area.WorkID) error
 	// Get answers false for an order that is not kept.
