@@ -86,6 +86,7 @@ type Roster struct {
 	node    string
 	maxSeen int
 	now     func() time.Time
+	keeper  *keeper // nil: nothing is kept
 
 	mu        sync.Mutex
 	areas     map[area.Name]*areaEntry
@@ -161,6 +162,7 @@ func (r *Roster) Create(c AreaConfig) error {
 	r.mu.Unlock()
 	if err == nil {
 		r.changed()
+		r.keep(c.ID)
 	}
 	return err
 }
@@ -257,6 +259,7 @@ func (r *Roster) placeAgain(e *areaEntry, p Place) {
 // Remove deletes an area that the API made or a device named. Its error is an
 // [area.Error]: not_found, configured, or conflict while players live in it.
 func (r *Roster) Remove(name area.Name) error {
+	defer r.keep(name)
 	r.mu.Lock()
 	defer r.changed()
 	defer r.mu.Unlock()

@@ -19,6 +19,7 @@ func (r *Roster) Seen(text string) (area.Name, error) {
 	r.mu.Unlock()
 	if err == nil {
 		r.changed()
+		r.keep(name)
 	}
 	return name, err
 }

@@ -21,6 +21,7 @@ func (r *Roster) Update(c AreaConfig) error {
 	r.mu.Unlock()
 	if err == nil {
 		r.changed()
+		r.keep(c.ID)
 	}
 	return err
 }
