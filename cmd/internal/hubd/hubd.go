@@ -206,6 +206,9 @@ func (h *Hub) makeAreas() (err error) {
 	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: h.cfg.Node, Areas: areaConfigs(h.cfg.Areas)}, time.Now); err != nil {
 		return err
 	}
+	if err = h.roster.KeepIn(h.store.Table("areas"), h.log); err != nil {
+		return err
+	}
 	known, err := h.store.Ledger().Areas()
 	if err != nil {
 		return err
@@ -232,7 +235,11 @@ func areaConfigs(list []conf.Area) (out []arbiter.AreaConfig) {
 }
 
 func (h *Hub) makeOrders() (err error) {
-	h.orders, err = order.New(order.Config{}, order.NewMemory(0), h.roster, h.arbiter, renderer{}, time.Now, h.log)
+	kept, err := order.NewDurable(h.store.Table("orders"), 0, h.log)
+	if err != nil {
+		return err
+	}
+	h.orders, err = order.New(order.Config{}, kept, h.roster, h.arbiter, renderer{}, time.Now, h.log)
 	return err
 }
 
@@ -254,7 +261,7 @@ func (h *Hub) makeBridge() error {
 	if h.history, err = history.New(history.Config{}); err != nil {
 		return err
 	}
-	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, &registry.Memory{}, time.Now, h.log); err != nil {
+	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.store.Table("assignments")), time.Now, h.log); err != nil {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
@@ -302,7 +309,11 @@ func (h *Hub) makeDeviceHub() (err error) {
 }
 
 func (h *Hub) makeSchedule() (err error) {
-	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules)}, &scheduler.Memory{}, h.orders, h.roster, time.Now, h.log)
+	kept, err := scheduler.NewDurable(h.store.Table("schedules"), h.log)
+	if err != nil {
+		return err
+	}
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules)}, kept, h.orders, h.roster, time.Now, h.log)
 	return err
 }
 

@@ -3,6 +3,7 @@ package hubd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -27,16 +28,21 @@ func (a areas) Area(name area.Name) (area.Area, bool) {
 	return a.h.view.Area(name)
 }
 
-func (a areas) CreateArea(_ context.Context, n api.NewArea) (area.Area, error) {
-	return a.keep(n, a.h.roster.Create)
+func (a areas) CreateArea(ctx context.Context, n api.NewArea) (area.Area, error) {
+	made, err := a.keep(ctx, n, a.h.roster.Create)
+	if code := area.CodeOf(err); code == area.CodeDiskFull || code == area.CodeInternal {
+		err = errors.Join(err, a.h.roster.Remove(n.ID)) // it would be gone after a restart
+	}
+	return made, err
 }
 
-func (a areas) UpdateArea(_ context.Context, n api.NewArea) (area.Area, error) {
-	return a.keep(n, a.h.roster.Update)
+func (a areas) UpdateArea(ctx context.Context, n api.NewArea) (area.Area, error) {
+	return a.keep(ctx, n, a.h.roster.Update)
 }
 
-// keep hands an area to the roster, and answers what it has become.
-func (a areas) keep(n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
+// keep hands an area to the roster, and answers what it has become once that is
+// durable.
+func (a areas) keep(ctx context.Context, n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
 	for field, later := range map[string]bool{
 		"mode": n.Mode == "strict", "topology": n.Topology == "local", "policy": n.Policy == "finish",
 	} {
@@ -57,12 +63,20 @@ func (a areas) keep(n api.NewArea, roster func(arbiter.AreaConfig) error) (area.
 	if err := roster(c); err != nil {
 		return area.Area{}, err
 	}
+	if err := a.h.roster.Save(ctx, n.ID); err != nil {
+		return area.Area{}, err
+	}
 	a.h.view.CatchUp()
 	made, _ := a.h.view.Area(n.ID)
 	return made, nil
 }
 
-func (a areas) RemoveArea(_ context.Context, name area.Name) error { return a.h.roster.Remove(name) }
+func (a areas) RemoveArea(ctx context.Context, name area.Name) error {
+	if err := a.h.roster.Remove(name); err != nil {
+		return err
+	}
+	return a.h.roster.Save(ctx, name)
+}
 
 // devices are the devices of REST: players are the roster's, sensors the
 // registry's.
