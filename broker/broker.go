@@ -42,6 +42,7 @@ type Broker struct {
 	gates    gates
 	lines    limiter
 	barrier  barrier
+	inputs   inputs
 	sweep    sweep
 	audience audiences
 	kept     *durable
@@ -113,10 +114,10 @@ func (b *Broker) options() *mqtt.Options {
 	caps.TopicAliasMaximum = 0                             // row 13: none is announced, and one that comes is refused
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true // row 34
 	return &mqtt.Options{
-		Capabilities:             caps,
-		ClientNetWriteBufferSize: 16 << 10, // §4: 1.5 times the fan-out
-		SysTopicResendInterval:   30,       // row 29: each stops the world
-		Logger:                   slog.New(libraryLog{Handler: b.log.Handler(), lines: &b.lines, full: b.queueFull}),
+		Capabilities:            caps,
+		ClientNetReadBufferSize: readerBytes, // see input.go
+		SysTopicResendInterval:  30,          // row 29: each stops the world
+		Logger:                  slog.New(libraryLog{Handler: b.log.Handler(), lines: &b.lines, full: b.queueFull}),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type link struct {
 	b    *Broker
 	raw  net.Conn
+	in   input
 	out  output
 	num  uint64 // the connection's number, from 1
 	came time.Time
@@ -73,6 +74,7 @@ func newLink(b *Broker, raw net.Conn, num uint64) *link {
 	l := &link{b: b, raw: raw, num: num, came: time.Now(), addr: raw.RemoteAddr().String(), done: make(chan struct{}), tag: tagOf(num, false)}
 	l.host, l.sizes = host(l.addr), packetSizes{most: b.cfg.MaxConnectBytes, later: b.cfg.MaxPacketBytes}
 	l.brake = brake{b: b, l: l, rate: b.cfg.MaxRate}
+	l.in.pool = &b.inputs
 	l.out = output{
 		raw: raw, fd: rawConn(raw), limit: b.cfg.MaxOutputBytes, wait: b.cfg.WriteTimeout,
 		start:   b.work.Go,
@@ -92,7 +94,7 @@ func (l *link) Read(p []byte) (int, error) {
 		l.failed(err)
 		return 0, err
 	}
-	n, err := l.raw.Read(p)
+	n, err := l.in.read(l.raw, p)
 	if n > 0 {
 		l.heard.Store(true)
 		var ok bool

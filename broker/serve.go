@@ -174,6 +174,7 @@ func (l *link) enter(d door) error {
 	if d.tls != nil {
 		return l.encrypt(d.tls)
 	}
+	l.in.fd = rawConn(l.raw)
 	return nil
 }
 
@@ -254,6 +255,7 @@ func (b *Broker) release(l *link) {
 	l.end()
 	b.kept.left(cl, l)
 	b.sessions.leave(l)
+	l.in.free()
 	close(l.done)
 	l.out.part()
 	b.mu.Lock()

@@ -65,7 +65,7 @@ func (l *link) tooLarge() error {
 	if cl := l.client.Load(); cl != nil && cl.Properties.ProtocolVersion == 5 {
 		l.disconnect(packets.ErrPacketTooLarge)
 		_ = l.out.readDeadline(time.Now().Add(linger))
-		_, _ = io.CopyN(io.Discard, l.raw, int64(l.sizes.size))
+		_, _ = io.CopyN(io.Discard, following{l}, int64(l.sizes.size))
 	}
 	return packets.ErrPacketTooLarge
 }
