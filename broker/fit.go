@@ -19,6 +19,21 @@ func (l *link) takeMaximum(cl *mqtt.Client) {
 	cl.Properties.Props.MaximumPacketSize = 0
 }
 
+// takeProblems moves a client's wish for no problem information from the library
+// to l: the library would leave the user properties out of messages as well,
+// which are the publisher's and no problem (MQTT 5 §3.1.2.11.7). paho.golang
+// asks for none unless told otherwise.
+func (l *link) takeProblems(cl *mqtt.Client) {
+	p := &cl.Properties.Props
+	l.terse = p.RequestProblemInfoFlag && p.RequestProblemInfo == 0
+	p.RequestProblemInfoFlag = false
+}
+
+// tooLong tells whether an answer must lose its properties.
+func (l *link) tooLong(f []byte) bool {
+	return l.most > 0 && len(f) > l.most || l.terse && acknowledges(kindOf(f)) || l.terse && kindOf(f) == packets.Pubrel
+}
+
 // tooLargeToSend drops a message as if it had been delivered.
 func (l *link) tooLargeToSend(f []byte, head int) {
 	l.b.count.oversize.Add(1)

@@ -52,6 +52,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	l.will = takeWill(cl, l, pk)
 	l.window.most = receiveMaximum(pk)
 	l.takeMaximum(cl)
+	l.takeProblems(cl)
 	cl.Properties.Props.TopicAliasMaximum = 0 // row 15: aliases of dropped messages are never explained
 	cl.Properties.Props.ReceiveMaximum = 0    // row 17: the library's window stalls for ever; ours is window.go
 	cl.State.Inflight.ResetSendQuota(0)

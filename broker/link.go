@@ -41,6 +41,7 @@ type link struct {
 	runs     []*retainedRun
 	added    []added // to SUBSCRIBE and UNSUBSCRIBE packets not answered yet
 	most     int     // bytes of a packet that the client takes; 0: no limit
+	terse    bool    // the client wants no words with its answers
 	welcomed bool    // CONNACK is on its way
 	pumping  bool    // somebody is sending what waited
 

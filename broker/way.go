@@ -114,7 +114,7 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 		f = received(f, head)
 		head, _ = measure(f)
 	}
-	if l.most > 0 && len(f) > l.most {
+	if l.tooLong(f) {
 		f = shorten(f, head)
 		head, _ = measure(f)
 	}
