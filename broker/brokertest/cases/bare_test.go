@@ -3,12 +3,15 @@ package cases
 import (
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/hooks/storage/bolt"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -21,6 +24,7 @@ type bare struct {
 
 	s    *mqtt.Server
 	door *listeners.TCP
+	dir  string         // of what is stored
 	work sync.WaitGroup // connections over pipes
 	shut sync.Once      // closing it twice is a panic
 }
@@ -44,6 +48,11 @@ func (b *bare) start() error {
 	}
 	if b.setup.refuse != "" {
 		if err := b.s.AddHook(&refusing{topic: b.setup.refuse}, nil); err != nil {
+			return err
+		}
+	}
+	if b.setup.durable {
+		if err := b.open(); err != nil {
 			return err
 		}
 	}
@@ -96,11 +105,27 @@ func (b *bare) dial() (net.Conn, error) {
 
 func (b *bare) addr() string { return b.door.Address() }
 
-func (b *bare) restart() error { return errNoRestart }
+// open has the library keep its state by its bolt hook, in a directory that is
+// gone with the broker.
+func (b *bare) open() (err error) {
+	if b.dir == "" {
+		if b.dir, err = os.MkdirTemp("", "tacet-cases-"); err != nil {
+			return err
+		}
+	}
+	return b.s.AddHook(new(bolt.Hook), &bolt.Options{Path: filepath.Join(b.dir, "bolt.db")})
+}
+
+func (b *bare) restart() error {
+	_ = b.s.Close()
+	b.work.Wait()
+	return b.start()
+}
 
 func (b *bare) close() {
 	b.shut.Do(func() { _ = b.s.Close() })
 	b.work.Wait()
+	_ = os.RemoveAll(b.dir)
 }
 
 // refusing is a hook that refuses what a program has reason to refuse, in the

@@ -27,10 +27,11 @@ type testCase struct {
 
 // setup is what a case needs of a broker.
 type setup struct {
-	ours   func(*broker.Config) // nil: as it comes
-	bare   func(*mqtt.Options)  // nil: as it comes
-	people []person             // who may sign in, the pair besides; empty: anybody, and everything is allowed
-	refuse string               // a topic that the program around the broker refuses to take
+	ours    func(*broker.Config) // nil: as it comes
+	bare    func(*mqtt.Options)  // nil: as it comes
+	people  []person             // who may sign in, the pair besides; empty: anybody, and everything is allowed
+	durable bool                 // it keeps its state on a disk
+	refuse  string               // a topic that the program around the broker refuses to take
 }
 
 // verdict is what is expected of the bare library.
@@ -64,6 +65,7 @@ var groups = []struct {
 	{"identity", identityCases},
 	{"limits", limitCases},
 	{"retained and sessions", sessionCases},
+	{"durable", durableCases},
 }
 
 // each runs a test for every case that is wanted, side by side.
@@ -91,7 +93,9 @@ func try(t *testing.T, c testCase, start starter, over string, bubble bool, pati
 	one := func() {
 		s := &site{patience: patience, bubble: bubble, log: &record{}}
 		var err error
-		if s.server, err = start(c.setup, over, s.log); err != nil {
+		s.server, err = start(c.setup, over, s.log)
+		_, s.bare = s.server.(*bare)
+		if err != nil {
 			t.Errorf("start: %v", err)
 			return
 		}

@@ -331,6 +331,29 @@ func (c *client) until() (before []packets.Packet) {
 	}
 }
 
+// kept subscribes, and answers the retained messages that this brings: those
+// that come before the one of another topic, which it asks for after them. It
+// asks at QoS 0, so that no packet id of the one side is in the way of the other's.
+func (c *client) kept(filter string) (all []packets.Packet) {
+	c.s.publisher.publish("last", "end", 1, retained)
+	c.subscribed(0, filter)
+	c.send(subscribePacket(c.id16(), 0, "last"))
+	for {
+		pk, err := c.recv()
+		switch {
+		case err != nil:
+			c.s.Fatalf("%safter %d retained messages: %v", c.what, len(all), err)
+		case pk.FixedHeader.Type == packets.Suback:
+		case pk.FixedHeader.Type != packets.Publish:
+			c.s.Fatalf("%s%s came, want retained messages", c.what, packets.PacketNames[pk.FixedHeader.Type])
+		case pk.TopicName == "last":
+			return all
+		default:
+			all = append(all, pk)
+		}
+	}
+}
+
 // goodbye says DISCONNECT and waits for the end.
 func (c *client) goodbye() {
 	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}})

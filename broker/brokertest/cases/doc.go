@@ -21,6 +21,10 @@
 // The exceptions, chiefly races that it seldom loses, stand in the table with
 // their reason.
 //
+// A Mosquitto can be held against the table as well:
+//
+//	go test ./broker/brokertest/cases -run TestMosquitto -v -args -mosquitto /usr/sbin/mosquitto
+//
 // # What it does not do
 //
 // It asserts nothing about speed or memory: cmd/tacet-bench prints those. The

@@ -4,11 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/store"
 )
 
 // ours is our broker, running in this process.
@@ -17,10 +20,12 @@ type ours struct {
 	over  string // "pipe" or "tcp"
 	log   *slog.Logger
 
-	b    *broker.Broker
-	stop context.CancelFunc
-	work sync.WaitGroup // Run, and the connections over pipes
-	fail error          // what Run ended with
+	b     *broker.Broker
+	dir   string // of the store, where there is one
+	store *store.Store
+	stop  context.CancelFunc
+	work  sync.WaitGroup // Run, and the connections over pipes
+	fail  error          // what Run ended with
 }
 
 // startOurs starts our broker as a case wants it.
@@ -40,6 +45,11 @@ func (o *ours) start() error {
 	if len(o.setup.people) > 0 {
 		var err error
 		if cfg.Auth, err = auth.New(auth.Config{Devices: o.devices()}, nil, nil, o.log); err != nil {
+			return err
+		}
+	}
+	if o.setup.durable {
+		if err := o.open(&cfg); err != nil {
 			return err
 		}
 	}
@@ -83,9 +93,35 @@ func (o *ours) dial() (net.Conn, error) {
 
 func (o *ours) addr() string { return o.b.Addr().String() }
 
-func (o *ours) restart() error { return errNoRestart }
+// open opens the store, in a directory that is gone with the broker.
+func (o *ours) open(cfg *broker.Config) (err error) {
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "tacet-cases-"); err != nil {
+			return err
+		}
+	}
+	if o.store, err = store.Open(filepath.Join(o.dir, "tacet.db")); err != nil {
+		return err
+	}
+	cfg.Store = o.store.State()
+	return nil
+}
 
-func (o *ours) close() {
+func (o *ours) restart() error {
+	o.end()
+	return o.start()
+}
+
+// end stops the broker and closes its store.
+func (o *ours) end() {
 	o.stop()
 	o.work.Wait()
+	if o.store != nil {
+		_ = o.store.Close() // what it could not write is missing after a restart
+	}
+}
+
+func (o *ours) close() {
+	o.end()
+	_ = os.RemoveAll(o.dir)
 }

@@ -15,7 +15,8 @@ type piped struct {
 	in     chan []byte // what has come, in pieces
 	closed chan struct{}
 	once   sync.Once
-	deaf   atomic.Bool // nothing more is taken
+	deaf   atomic.Bool   // nothing more is taken
+	again  chan struct{} // until this
 
 	rest     []byte // of the piece in hand; these two belong to the reader
 	deadline time.Time
@@ -24,7 +25,7 @@ type piped struct {
 // pipe makes a connection and gives both ends. The near one must be pumped.
 func pipe() (near *piped, far net.Conn) {
 	a, b := net.Pipe()
-	return &piped{Conn: a, in: make(chan []byte, 4096), closed: make(chan struct{})}, b
+	return &piped{Conn: a, in: make(chan []byte, 4096), closed: make(chan struct{}), again: make(chan struct{})}, b
 }
 
 // pump fills the buffer until the connection ends.
@@ -32,8 +33,12 @@ func (p *piped) pump() {
 	defer close(p.in)
 	for {
 		if p.deaf.Load() {
-			<-p.closed
-			return
+			select {
+			case <-p.again:
+				p.deaf.Store(false)
+			case <-p.closed:
+				return
+			}
 		}
 		b := make([]byte, 1024)
 		n, err := p.Conn.Read(b)

@@ -16,15 +16,12 @@ var elsewhere = []struct {
 	row, folder, test string
 	why               string
 }{
-	{"2.28", "broker/store", "TestRecordsSurviveReopening", "about what is written to the disk: the stock storage hooks are not used"},
 	{"2.30", "broker", "TestSubscriptionsDoNotDisturbEachOther", "about subscriptions inside the process, which no client sees"},
 	{"3.1", "cmd/tacet-bench/fault", "", "a full disk takes a file system of its own: tacet-bench fault full"},
-	{"3.2", "cmd/tacet-bench/fault", "", "a restart needs the process: tacet-bench fault kill"},
 	{"3.3", "cmd/tacet-bench/fault", "", "a power cut takes a file system of its own: tacet-bench fault power"},
 	{"3.6", "cmd/internal/hubd", "TestBadUpgrades", "the library's WebSocket listener is not used: MQTT over WebSocket comes through the hub's web listener"},
 	{"3.9", "broker/arbiter", "", "a rule for our own code: clocks are given, never asked for"},
 	{"3.10", ".ci", "", "a check of the build"},
-	{"5.durable", "cmd/tacet-bench/fault", "", "what is on the disk after a crash: tacet-bench fault kill"},
 	{"5.memory", "cmd/tacet-bench", "", "a figure: tacet-bench broker"},
 }
 

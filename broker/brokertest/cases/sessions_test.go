@@ -2,7 +2,6 @@ package cases
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -12,12 +11,12 @@ import (
 )
 
 var sessionCases = []testCase{
-	{name: "a message is there the day after", rows: []string{"2.1"}, on: inBubble, slow: true, run: nextDay, setup: setup{bare: seldom}},
+	{name: "a message is there the day after", rows: []string{"2.1"}, on: inBubble, slow: true, run: nextDay, setup: setup{bare: shortDay}},
 	{name: "no expiry that the publisher did not set", rows: []string{"2.1"}, run: noExpiry},
 	{name: "an expired session has no subscriptions", rows: []string{"2.20"}, on: inBubble, run: expiredHasNone},
 	{name: "a session of 3.1.1 ends at last", rows: []string{"2.20"}, on: inBubble, run: sessionEnds,
 		setup: setup{ours: func(c *broker.Config) { c.SessionExpiry = time.Minute }, bare: seldom}},
-	{name: "14,000 retained messages to a new subscriber", rows: []string{"2.21", "5.replay"}, run: manyRetained},
+	{name: "9,000 retained messages to a new subscriber", rows: []string{"2.21", "5.replay"}, run: manyRetained},
 	{name: "the last of three retained messages stays", rows: []string{"mochi #426"}, bare: passes, run: lastStays},
 	{name: "a cleared topic stays clear", rows: []string{"3.8"}, bare: passes, run: clearedStays},
 	{name: "a session taken over right after a PUBACK", rows: []string{"3.7"}, run: takenAfterAck,
@@ -28,20 +27,30 @@ var sessionCases = []testCase{
 // that a day does not take long.
 func seldom(o *mqtt.Options) { o.SysTopicResendInterval = 3600 }
 
+// shortDay has the library forget after ten minutes instead of a day, by its own
+// setting, so that only one broker has to live through a whole day.
+func shortDay(o *mqtt.Options) {
+	o.Capabilities = mqtt.NewDefaultServerCapabilities()
+	o.Capabilities.MaximumMessageExpiryInterval = 600
+}
+
 // nextDay checks what is left of retained and of queued messages after 25 hours.
 func nextDay(s *site) {
 	c := s.connect(4, "gate-1", keep).subscribed(1, "in", "end")
 	c.goodbye()
 	s.publishMany("in", 3)
 	s.publisher.publish("busy", "held", 1, retained)
-	s.pass(25 * time.Hour)
+	if s.bare {
+		s.pass(15 * time.Minute)
+	} else {
+		s.pass(25 * time.Hour)
+	}
 	c = s.connect(4, "gate-1", keep)
-	watch := s.connect(4, "watch").subscribed(1, "busy", "end")
 	s.publisher.publish("end", "end", 1)
 	if n := len(c.until()); n != 3 {
 		s.Errorf("%d of 3 queued messages are left", n)
 	}
-	if n := len(watch.until()); n != 1 {
+	if n := len(s.connect(4, "watch").kept("busy")); n != 1 {
 		s.Errorf("%d retained messages are left, want 1", n)
 	}
 }
@@ -81,15 +90,21 @@ func sessionEnds(s *site) {
 // manyRetained subscribes to more than the library's queue for one connection
 // holds, and begins to read when the queue has had its chance to overflow.
 func manyRetained(s *site) {
-	const n = 14000
-	payload := strings.Repeat("x", 1000) // so many that buffers of the system do not hold them either
+	const n = 9000
 	for i := range n {
-		s.publisher.publish(fmt.Sprintf("many/%d", i), payload, 0, retained)
+		s.publisher.publish(fmt.Sprintf("many/%d", i), "x", 0, retained)
 	}
 	s.publisher.ping()
 	c := s.connect(4, "watch")
+	p, ok := c.Conn.(*piped)
+	if ok {
+		p.deaf.Store(true)
+	}
 	c.send(subscribePacket(1, 1, "many/+"))
 	s.settle()
+	if ok {
+		p.again <- struct{}{}
+	}
 	c.expect(packets.Suback)
 	seen := make(map[string]bool, n)
 	for len(seen) < n {
@@ -110,9 +125,7 @@ func lastStays(s *site) {
 func clearedStays(s *site) {
 	s.publisher.publish("state", "held", 1, retained)
 	s.publisher.publish("state", "", 1, retained)
-	c := s.connect(4, "watch").subscribed(1, "state", "end")
-	s.publisher.publish("end", "end", 1)
-	for _, pk := range c.until() {
+	for _, pk := range s.connect(4, "watch").kept("state") {
 		s.Errorf("%q is retained after it was cleared", pk.Payload)
 	}
 }

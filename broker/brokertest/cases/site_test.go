@@ -16,6 +16,7 @@ import (
 type site struct {
 	server   server
 	patience time.Duration // what should come has come by then
+	bare     bool          // the library, as it comes
 	bubble   bool          // time is that of a bubble
 	log      *record       // what the broker logs; nil where that is not known
 
