@@ -50,6 +50,8 @@ var connectionCases = []testCase{
 	{name: "a client that falls silent", rows: []string{"2.7"}, on: inBubble, bare: passes, run: func(s *site) {
 		s.connect(4, "gate-1", keepAlive(20)).ended()
 	}},
+	{name: "a client that wants no keep-alive", rows: []string{"2.7", "3.6", "CVE-2020-13849"}, on: inBubble, run: noKeepAlive,
+		setup: setup{ours: func(c *broker.Config) { c.MaxKeepAlive = 10 * time.Minute }, bare: seldom}},
 	{name: "a refused CONNECT is answered", rows: []string{"2.33"}, setup: setup{refuse: "nothing"}, run: func(s *site) {
 		for _, version := range []byte{4, 5} {
 			if ack := s.say(version).connect("tacet-hub"); ack.ReasonCode == 0 {
@@ -79,6 +81,16 @@ var connectionCases = []testCase{
 		_ = c.put([]byte{0xe0, 0, 0xe0, 0})
 		c.ended()
 	}},
+}
+
+// noKeepAlive: a broker that allows so much silence at most says so, and means it.
+func noKeepAlive(s *site) {
+	c := s.say(5)
+	if ack := c.connect("gate-1", keepAlive(0)); !ack.Properties.ServerKeepAliveFlag || ack.Properties.ServerKeepAlive != 600 {
+		s.Errorf("CONNACK has the keep-alive %d, want 600", ack.Properties.ServerKeepAlive)
+	}
+	s.pass(20 * time.Minute)
+	c.ended()
 }
 
 func byteByByte(s *site) {

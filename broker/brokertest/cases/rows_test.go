@@ -19,9 +19,10 @@ var elsewhere = []struct {
 	{"2.30", "broker", "TestSubscriptionsDoNotDisturbEachOther", "about subscriptions inside the process, which no client sees"},
 	{"3.1", "cmd/tacet-bench/fault", "", "a full disk takes a file system of its own: tacet-bench fault full"},
 	{"3.3", "cmd/tacet-bench/fault", "", "a power cut takes a file system of its own: tacet-bench fault power"},
-	{"3.6", "cmd/internal/hubd", "TestBadUpgrades", "the library's WebSocket listener is not used: MQTT over WebSocket comes through the hub's web listener"},
 	{"3.9", "broker/arbiter", "", "a rule for our own code: clocks are given, never asked for"},
 	{"3.10", ".ci", "", "a check of the build"},
+	{"CVE-2017-9868", "broker/store", "TestRecordsSurviveReopening", "the modes of the file and its directory"},
+	{"CVE-2018-12546", "broker", "TestRetainedOfWhoLostTheRight", "it takes a right that is withdrawn while the broker runs"},
 	{"5.memory", "cmd/tacet-bench", "", "a figure: tacet-bench broker"},
 }
 
@@ -30,8 +31,15 @@ var additions = []string{
 	"connection", "half-open", "tenants", "durable", "replay", "packet ids", "order", "dup", "takeover", "parent", "receive maximum", "memory",
 }
 
-// TestRows holds that every row of BROKER.md §2 and §3 and every addition of its
-// §5 has a case, or a reason why it has none.
+// incidents are those of RELIABILITY.md §3 that an MQTT client can cause.
+var incidents = []string{
+	"CVE-2017-9868", "CVE-2018-12546", "CVE-2018-12550", "CVE-2020-13849", "CVE-2021-28166", "CVE-2021-34432", "CVE-2021-41039",
+	"CVE-2022-29946", "CVE-2023-0809", "CVE-2023-28366", "CVE-2026-27571", "CVE-2026-33215", "CVE-2026-33217",
+	"mochi #88", "mochi #107", "mochi #426", "mosquitto #1161",
+}
+
+// TestRows holds that every row of BROKER.md §2 and §3, every addition of its §5
+// and every incident has a case, or a reason why it has none.
 func TestRows(t *testing.T) {
 	var rows []string
 	for n := range 35 {
@@ -43,6 +51,7 @@ func TestRows(t *testing.T) {
 	for _, a := range additions {
 		rows = append(rows, "5."+a)
 	}
+	rows = append(rows, incidents...)
 	shown := map[string]bool{}
 	for _, g := range groups {
 		for _, c := range g.cases {
