@@ -40,7 +40,7 @@ func EIO(ctx context.Context, s Settings) ([]Figure, error) {
 	load, stop := context.WithTimeout(ctx, time.Second)
 	r.load(load, p.MQTT)()
 	stop()
-	release, err := failSyncs(ctx, p)
+	release, err := tamperSyncs(ctx, p, "error=EIO")
 	if err != nil {
 		return nil, err
 	}
@@ -70,12 +70,13 @@ func EIO(ctx context.Context, s Settings) ([]Figure, error) {
 	), nil
 }
 
-// failSyncs attaches strace, which fails every fsync, until release is called.
-func failSyncs(ctx context.Context, p *servers.Process) (release func(), err error) {
+// tamperSyncs attaches strace, which answers every fsync in place of the kernel,
+// until release is called or the process ends.
+func tamperSyncs(ctx context.Context, p *servers.Process, answer string) (release func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	const calls = "fsync,fdatasync,msync,sync_file_range"
 	cmd := exec.CommandContext(ctx, "strace", "-f", "-qq", "-o", "/dev/null", "-p", fmt.Sprint(p.PID()),
-		"-e", "trace="+calls, "-e", "inject="+calls+":error=EIO")
+		"-e", "trace="+calls, "-e", "inject="+calls+":"+answer)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it lets go of the process first
 	if err := cmd.Start(); err != nil {
 		cancel()

@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 
@@ -71,6 +72,23 @@ func TestKillFinds(t *testing.T) {
 	}
 }
 
+// TestPowerFinds: what is not on the disk is gone after a cut, and that is seen.
+func TestPowerFinds(t *testing.T) {
+	if !mayMount(t) {
+		return
+	}
+	tool(t, "strace", "strace")
+	s := settings(t, servers.Hub, 1)
+	s.lie = true
+	list, err := Power(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if broken(list)["LOST"] == 0 {
+		t.Errorf("nothing is lost: %+v", list)
+	}
+}
+
 // TestHub runs the programs on the real hub, in few rounds. That of half-open
 // connections takes a quarter of a minute and is not here; package broker has
 // its test.
@@ -78,15 +96,23 @@ func TestHub(t *testing.T) {
 	for name, c := range map[string]struct {
 		run    func(context.Context, Settings) ([]Figure, error)
 		rounds int
+		mounts bool
 	}{
-		"kill":        {Kill, secondKill}, // the last of them with a second kill
-		"power":       {Power, 2},
-		"full":        {Full, 1},
-		"eio":         {EIO, 1},
-		"descriptors": {Descriptors, 1},
+		"kill":        {Kill, secondKill, false}, // the last of them with a second kill
+		"power":       {Power, 2, true},
+		"full":        {Full, 1, true},
+		"eio":         {EIO, 1, false},
+		"corrupt":     {Corrupt, 3, false},
+		"descriptors": {Descriptors, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if c.mounts && !mayMount(t) {
+				return
+			}
+			if name == "eio" {
+				tool(t, "strace", "strace")
+			}
 			keeps(t, c.run, c.rounds)
 		})
 	}
@@ -103,5 +129,30 @@ func keeps(t *testing.T, run func(context.Context, Settings) ([]Figure, error), 
 	}
 	if len(list) == 0 {
 		t.Error("no figures")
+	}
+}
+
+// mayMount tells whether this process may mount file systems; where everything
+// has to run, that it may not is a failure.
+func mayMount(t *testing.T) bool {
+	t.Helper()
+	tool(t, "mkfs.ext4", "e2fsprogs")
+	dir := t.TempDir()
+	err := command(t.Context(), "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Logf("no right to mount: %v", err)
+		return false
+	}
+	return command(t.Context(), "umount", dir) == nil
+}
+
+// tool is a program of another's that must be installed.
+func tool(t *testing.T, name, debian string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Fatalf("%s is missing: install the Debian package %s (make test does)", name, debian)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,6 +38,13 @@ func Power(ctx context.Context, s Settings) ([]Figure, error) {
 		return nil, err
 	}
 	defer func() { p.Kill() }()
+	if s.lie {
+		release, err := tamperSyncs(ctx, p, "retval=0")
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
 	if err := r.prepare(ctx, p.MQTT, s.Retained, s.Sessions); err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -103,7 +111,7 @@ func freeze(ctx context.Context, p *servers.Process) error {
 		if err != nil {
 			return err
 		}
-		if state := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); len(state) > 0 && string(state[0]) == "T" {
+		if state := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); len(state) > 0 && strings.EqualFold(string(state[0]), "T") { // t: and traced
 			return nil
 		}
 		if err := wait(ctx, time.Millisecond); err != nil {

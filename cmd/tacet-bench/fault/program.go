@@ -15,6 +15,8 @@ type Settings struct {
 	Retained int                              // messages that are there all the time, in whole thousands
 	Sessions int                              // sessions that are there all the time
 	Say      func(format string, args ...any) // what broke, in words
+
+	lie bool // of a test: fsync does nothing and says that it has, until the first cut
 }
 
 // Program is one kind of fault.
