@@ -32,6 +32,7 @@ What the load itself takes is printed too, as its processor time.`,
 // The servers of most trials, ours first.
 var (
 	carriers = []servers.Kind{servers.Broker, servers.Durable, servers.Mochi, servers.Mosquitto}
+	idlers   = []servers.Kind{servers.Broker, servers.Mochi1024, servers.Mochi, servers.Mosquitto}
 	inMemory = []servers.Kind{servers.Broker, servers.Mochi, servers.Mosquitto}
 )
 
@@ -47,8 +48,8 @@ var brokerTrials = []trial{
 	{"fan-in-q1", carriers, servers.Mochi, carrying, fanIn(50)},
 	{"fan-out-q0", carriers, servers.Mochi, carrying, fanOutMQTT(500, 0)},
 	{"fan-out-q1", carriers, servers.Mochi, carrying, fanOutMQTT(500, 1)},
-	{"idle", []servers.Kind{servers.Broker, servers.Mochi1024, servers.Mochi, servers.Mosquitto}, servers.Mochi1024,
-		[]figure{{"rss", "KiB/connection", "<= 33, <= 0.85x"}}, idleMQTT(5000)},
+	{"idle", idlers, servers.Mochi1024, []figure{{"rss", "KiB/connection", "<= 33, <= 0.85x"}}, idleMQTT(5000, false)},
+	{"idle-subscribed", idlers, servers.Mochi1024, []figure{{"rss", "KiB/connection", ""}}, idleMQTT(5000, true)},
 	{"retained", inMemory, servers.Mochi, []figure{{"rate", "messages/s", ""}, {"missing", "messages", "0"}}, retainedMQTT(10_000)},
 	{"connects", inMemory, servers.Mochi, []figure{{"rate", "connections/s", ""}, {"cpu", "us/connection", ""}}, connectsMQTT(16)},
 }

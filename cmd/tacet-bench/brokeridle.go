@@ -14,16 +14,21 @@ import (
 	"github.com/tacet-hub/tacet/cmd/tacet-bench/wire"
 )
 
-// idleMQTT is what a connection costs that does nothing. The connections are
-// idle for twice the length before memory is read: a server that gives back what
-// a burst took does it in this time.
-func idleMQTT(peers int) func(context.Context, *servers.Process, comparison) (sample, error) {
+// idleMQTT is what a connection costs that does nothing, or has subscribed and
+// then does nothing. The connections are idle for twice the length before memory
+// is read: a server that gives back what a burst took does it in this time.
+func idleMQTT(peers int, subscribed bool) func(context.Context, *servers.Process, comparison) (sample, error) {
 	return func(ctx context.Context, p *servers.Process, c comparison) (sample, error) {
 		before, err := p.RSS()
 		if err != nil {
 			return nil, err
 		}
-		all, err := dialMany(ctx, p.MQTT, peers, 32, func(int, *client) error { return nil })
+		all, err := dialMany(ctx, p.MQTT, peers, 32, func(i int, c *client) error {
+			if !subscribed {
+				return nil
+			}
+			return c.Subscribe(fmt.Sprintf("bench/idle/%d/#", i), 1)
+		})
 		if err != nil {
 			return nil, err
 		}

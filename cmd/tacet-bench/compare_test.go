@@ -21,7 +21,7 @@ func TestTrials(t *testing.T) {
 		{"in", pair, servers.Mochi, carrying, fanIn(3)},
 		{"out0", pair, servers.Mochi, carrying, fanOutMQTT(5, 0)},
 		{"out1", pair, servers.Mochi, carrying, fanOutMQTT(5, 1)},
-		{"idle", pair, servers.Mochi, []figure{{"rss", "KiB", ""}}, idleMQTT(20)},
+		{"idle", pair, servers.Mochi, []figure{{"rss", "KiB", ""}}, idleMQTT(20, true)},
 		{"retained", pair, servers.Mochi, lost, retainedMQTT(200)},
 		{"connects", pair, servers.Mochi, []figure{{"rate", "connections/s", ""}}, connectsMQTT(2)},
 	}
