@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/store"
 )
 
 var message = area.Message{Topic: "tacet/area/north/busy", Payload: make([]byte, 200), QoS: 1, Retain: true, From: area.FromArbiter}
@@ -50,6 +52,36 @@ func BenchmarkRoundTrip(b *testing.B) {
 	for b.Loop() {
 		r.send(pk)
 		r.expect(packets.Puback)
+	}
+}
+
+// BenchmarkDurable is a client's retained publications over TCP, 20 of them under
+// way, each acknowledged when it is on the disk.
+func BenchmarkDurable(b *testing.B) {
+	const window = 20
+	st, err := store.Open(filepath.Join(b.TempDir(), "tacet.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = st.Close() }) // after the broker, which is stopped first
+	br := overTCP(b, broker.Config{Store: st.State()}, silent)
+	r := dialTCP(b, br, 4)
+	_ = r.SetDeadline(noDeadline)
+	r.connect("gate-1")
+	n := 0
+	send := func() {
+		n++
+		pk := publishPacket(fmt.Sprint("state/", n%window), fmt.Sprint(n), 1, uint16(n%60000+1))
+		pk.FixedHeader.Retain = true
+		r.send(pk)
+	}
+	for range window {
+		send()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.expect(packets.Puback)
+		send()
 	}
 }
 
