@@ -17,7 +17,7 @@ const (
 
 // ConnEvent says that a client has connected, or that a connection has ended.
 type ConnEvent struct {
-	Client string // client id
+	Client string // client id; of another tenant than the default one with its mountpoint in front, "@acme/gate-1"
 	Conn   uint64 // number of the connection; later connections have higher ones
 	Up     bool
 	Reason string // how it ended: one of the constants above; empty when up
