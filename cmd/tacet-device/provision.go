@@ -11,7 +11,7 @@ import (
 
 // provisionCommand trades a code for the credential of this device.
 func provisionCommand() *cobra.Command {
-	var hub, code, data, file string
+	var hub, code, data, file, ca string
 	c := &cobra.Command{
 		Use: "provision --hub URL --code CODE", Short: "Trade a code for the credential of this device",
 		Long: `Trades a code, which the operator makes by "tacet device enrol", for this device's
@@ -28,7 +28,12 @@ lines for device.yaml are printed.`,
 			if err != nil {
 				return err
 			}
-			got, err := deviced.Provision(c.Context(), hub, code, path)
+			if ca != "" {
+				if ca, err = filepath.Abs(ca); err != nil {
+					return err
+				}
+			}
+			got, err := deviced.Provision(c.Context(), hub, code, path, ca)
 			if err != nil {
 				return err
 			}
@@ -39,5 +44,6 @@ lines for device.yaml are printed.`,
 	c.Flags().StringVar(&code, "code", "", "`CODE` as the operator was told it; it is good once")
 	c.Flags().StringVar(&data, "data", "/var/lib/tacet", "`DIR` of the secret")
 	c.Flags().StringVar(&file, "file", "", "`FILE` for the secret (default DIR/secret)")
+	c.Flags().StringVar(&ca, "ca-file", "", "`FILE` of the authorities that the hub's certificate may be of (default the system's)")
 	return c
 }

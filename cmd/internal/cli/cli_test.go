@@ -3,8 +3,10 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -251,6 +253,30 @@ func TestToken(t *testing.T) {
 	want := []string{"POST /api/v1/stop Bearer of-env", "POST /api/v1/stop Bearer of-file"}
 	if strings.Join(h.seen, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got %q, want %q", h.seen, want)
+	}
+}
+
+// TestPrivateAuthority: a hub whose certificate is of an authority of the house is
+// known by that alone.
+func TestPrivateAuthority(t *testing.T) {
+	srv := httptest.NewTLSServer(&hub{})
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env  string
+		args []string
+		exit int
+	}{
+		{"", nil, ExitUnreachable}, {"", []string{"--ca-file", ca}, ExitOK}, {ca, nil, ExitOK},
+		{"", []string{"--ca-file", "/nonexistent"}, ExitUsage}, {"", []string{"--ca-file", "cli_test.go"}, ExitUsage},
+	} {
+		if exit, _, stderr := run(t, map[string]string{"TACET_URL": srv.URL, "TACET_CA_FILE": c.env}, append([]string{"stop"}, c.args...)...); exit != c.exit {
+			t.Errorf("%q %q: exit %d, want %d: %s", c.env, c.args, exit, c.exit, stderr)
+		}
 	}
 }
 

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,14 +30,15 @@ const (
 
 // hubFlags say where the hub is and how its answer is shown.
 type hubFlags struct {
-	url, data, tokenFile string
-	json                 bool
+	url, data, tokenFile, caFile string
+	json                         bool
 }
 
 func (f *hubFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.url, "url", "", "address of the hub (TACET_URL; else that of --data, else "+defaultURL+")")
 	c.Flags().StringVar(&f.data, "data", "", "data directory of the hub on this machine (TACET_DATA, default ./tacet-data)")
 	c.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the token (else TACET_TOKEN)")
+	c.Flags().StringVar(&f.caFile, "ca-file", "", "file of the authorities that the hub's certificate may be of (TACET_CA_FILE, default the system's)")
 	c.Flags().BoolVar(&f.json, "json", false, "print the hub's answer as it is")
 }
 
@@ -58,7 +62,30 @@ func (f *hubFlags) client(env Env) (*client, error) {
 			return nil, Usagef("--token-file: %v", err)
 		}
 	}
-	return &client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{Timeout: patience}}, nil
+	transport, err := f.transport(env)
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{Timeout: patience, Transport: transport}}, nil
+}
+
+// transport believes the hub by its certificate.
+func (f *hubFlags) transport(env Env) (http.RoundTripper, error) {
+	file := cmp.Or(f.caFile, env.Getenv("TACET_CA_FILE"))
+	if file == "" {
+		return http.DefaultTransport, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, Usagef("--ca-file: %v", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, Usagef("--ca-file: %s has no certificate", file)
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
 }
 
 // find is the address of the hub.

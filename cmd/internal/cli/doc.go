@@ -11,7 +11,8 @@
 //
 // The hub is that of --url, else of TACET_URL, else the one that wrote
 // ready.json into --data, else http://127.0.0.1:8080. The token is in the file
-// of --token-file, else in TACET_TOKEN.
+// of --token-file, else in TACET_TOKEN. A hub whose certificate is of a private
+// authority is known by --ca-file, else by TACET_CA_FILE.
 //
 // A list is a table with its header first; --json prints the hub's answer as it
 // is. A command that makes a secret (device enrol, token create, user login, user hash)

@@ -38,7 +38,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 }
 
 // notKeys are the variables that the operator's commands read.
-var notKeys = []string{prefix + "URL", prefix + "TOKEN", prefix + "TOKEN_FILE"}
+var notKeys = []string{prefix + "URL", prefix + "TOKEN", prefix + "TOKEN_FILE", prefix + "CA_FILE"}
 
 // Load makes the configuration of a hub: flags over environment over file over
 // base, which is [Default] or made from it. environ is as os.Environ gives it.

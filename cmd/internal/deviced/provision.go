@@ -2,6 +2,7 @@ package deviced
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,13 +29,15 @@ type Credential struct {
 	MQTT   string  `json:"mqtt"`
 	MQTTS  *string `json:"mqtts"` // nil: the hub does not listen with TLS
 	File   string  `json:"-"`
+	CA     string  `json:"-"` // file of authorities that the hub was known by; empty: the system's
 }
 
 // Provision trades an enrolment code at the hub, an http or https address, for
 // the device's credential, and writes its secret to file, which only its owner
 // may read; one that is there is replaced. That the file can be written is known
-// before the code is used up. It blocks for the hub, 30 s at most.
-func Provision(ctx context.Context, hub, code, file string) (Credential, error) {
+// before the code is used up. The hub's certificate may be of the authorities in
+// the PEM file ca; empty: the system's. It blocks for the hub, 30 s at most.
+func Provision(ctx context.Context, hub, code, file, ca string) (Credential, error) {
 	at, err := url.Parse(hub)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 		return Credential{}, fmt.Errorf("hub %q is not an address such as https://hub.local:8080", hub)
@@ -42,13 +45,17 @@ func Provision(ctx context.Context, hub, code, file string) (Credential, error) 
 	if code == "" {
 		return Credential{}, errors.New("no code")
 	}
+	roots, err := Config{CAFile: ca}.tls()
+	if err != nil {
+		return Credential{}, err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // of mode 0600
 	if err != nil {
 		return Credential{}, err
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	c, secret, err := redeem(ctx, at.JoinPath("api/v1/enrolments", code).String())
+	c, secret, err := redeem(ctx, at.JoinPath("api/v1/enrolments", code).String(), roots)
 	if err != nil {
 		return c, err
 	}
@@ -61,16 +68,16 @@ func Provision(ctx context.Context, hub, code, file string) (Credential, error) 
 	if err != nil {
 		return c, fmt.Errorf("the code is used up and the secret lost, make another code: %w", err)
 	}
-	c.File = file
+	c.File, c.CA = file, ca
 	return c, nil
 }
 
-func redeem(ctx context.Context, url string) (c Credential, secret string, err error) {
+func redeem(ctx context.Context, url string, roots *tls.Config) (c Credential, secret string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
 		return c, "", err
 	}
-	client := http.Client{Timeout: provisionTime}
+	client := http.Client{Timeout: provisionTime, Transport: &http.Transport{TLSClientConfig: roots, Proxy: http.ProxyFromEnvironment}}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -115,9 +122,11 @@ func (c Credential) YAML() string {
 	}
 	var b strings.Builder
 	for _, line := range []struct{ key, value string }{
-		{"device", c.Device}, {"hub", hub}, {"area", c.Area}, {"username", c.Device}, {"password_file", c.File},
+		{"device", c.Device}, {"hub", hub}, {"area", c.Area}, {"username", c.Device}, {"password_file", c.File}, {"ca_file", c.CA},
 	} {
-		fmt.Fprintf(&b, "%s: %q\n", line.key, line.value)
+		if line.value != "" {
+			fmt.Fprintf(&b, "%s: %q\n", line.key, line.value)
+		}
 	}
 	return b.String()
 }

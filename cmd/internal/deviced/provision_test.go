@@ -1,6 +1,9 @@
 package deviced
 
 import (
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,7 +31,7 @@ func TestProvision(t *testing.T) {
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Provision(t.Context(), hub.URL+"/", "AAAA-BBBB", file)
+	c, err := Provision(t.Context(), hub.URL+"/", "AAAA-BBBB", file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +63,7 @@ func TestProvision(t *testing.T) {
 		"nobody there":        {"http://127.0.0.1:1", "AAAA-BBBB", file, "does not answer"},
 		"nowhere to write to": {hub.URL, "AAAA-BBBB", filepath.Join(dir, "none", "secret"), "no such file or directory"},
 	} {
-		if _, err := Provision(t.Context(), x.hub, x.code, x.file); err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "AAAA") {
+		if _, err := Provision(t.Context(), x.hub, x.code, x.file, ""); err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "AAAA") {
 			t.Errorf("%s: %v, want %s and no code", name, err, x.want)
 		}
 	}
@@ -69,5 +72,29 @@ func TestProvision(t *testing.T) {
 	}
 	if got, _ := conf.Secret(file); got != "S3CRET" {
 		t.Errorf("what failed left %q", got)
+	}
+}
+
+// TestProvisionOverTLS: a hub of a private authority is known by that alone.
+func TestProvisionOverTLS(t *testing.T) {
+	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"device":"gate-12","secret":"S3CRET","area":"north","mqtt":"mqtt://hub:1883","mqtts":null}`))
+	}))
+	hub.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer hub.Close()
+	dir := t.TempDir()
+	file, ca := filepath.Join(dir, "secret"), filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hub.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Provision(t.Context(), hub.URL, "AAAA", file, ""); err == nil {
+		t.Error("a hub of an unknown authority is believed")
+	}
+	c, err := Provision(t.Context(), hub.URL, "AAAA", file, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "ca_file: \"" + ca + "\"\n"; !strings.HasSuffix(c.YAML(), want) || !strings.Contains(c.YAML(), `hub: "mqtt://hub:1883"`) {
+		t.Errorf("%s has no %s", c.YAML(), want)
 	}
 }
