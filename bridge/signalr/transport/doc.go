@@ -10,7 +10,9 @@
 // [PongFrame]) and written to the raw connection by whoever owns the queue, so
 // one frame can be shared by many sockets and several can go in one write.
 // Pings and close frames of the peer are handed to the owner, who answers them
-// in order with everything else.
+// in order with everything else. A plain TCP connection is read and written by
+// system calls of which the scheduler is not told (quick.go, now_linux.go), because
+// they cannot block.
 //
 // An [EventStream] and [Polls] are the same for clients without WebSockets: what
 // the server sends is the same frames, whose headers they take off; what the

@@ -33,7 +33,7 @@ func (s *Socket) WriteNow(w *Now, p []byte) (int, error) {
 // direct gives c's descriptor, nil when what is written to c is not what goes
 // over the wire.
 func direct(c net.Conn) descriptor {
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := plain(c)
 	if !ok || !instant {
 		return nil
 	}

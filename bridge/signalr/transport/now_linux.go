@@ -26,3 +26,22 @@ func (w *Now) write(fd uintptr) bool {
 		return true
 	}
 }
+
+// read is write for the other direction; false waits until there is something to
+// read.
+func (q *quick) read(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(q.p))), uintptr(len(q.p)))
+		switch errno {
+		case 0:
+			q.n, q.err = int(n), nil
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		default:
+			q.n, q.err = 0, errno
+		}
+		return true
+	}
+}

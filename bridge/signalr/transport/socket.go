@@ -54,7 +54,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, checkOrigin func(*http.Requ
 		WriteBufferPool: writeBuffers,
 		CheckOrigin:     checkOrigin,
 	}
-	ws, err := up.Upgrade(w, r, nil)
+	ws, err := up.Upgrade(quickly{w}, r, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, checkOrigin func(*http.Requ
 }
 
 func bound(c net.Conn) {
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := plain(c); ok {
 		_ = tcp.SetWriteBuffer(kernelBuffer) // a hint; without it more memory is used
 	}
 }
