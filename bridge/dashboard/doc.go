@@ -15,6 +15,10 @@
 // A strict content policy forbids script and style that are not files of this
 // handler.
 //
-// There are no goroutines. The package does not authenticate: whoever mounts
-// the handler decides who may see the page; it holds no data by itself.
+// Where the hub wants to know who looks, the page shows a form in its place and
+// signs in at auth/login; the session is a cookie that no script can read. When
+// the session ends the form is there again.
+//
+// There are no goroutines. The package does not authenticate: the page holds no
+// data by itself, and everything that it asks for is refused to strangers.
 package dashboard
