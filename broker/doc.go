@@ -5,8 +5,9 @@
 // # Concepts
 //
 // A [Broker] implements [area.Bus] for the parts of the hub, and serves MQTT
-// 3.1, 3.1.1 and 5 to devices: on its own TCP listener ([Broker.Listen]) and on
-// connections that somebody else accepted ([Broker.Establish]). The library
+// 3.1, 3.1.1 and 5 to devices: on its own listeners, plain and with TLS
+// ([Broker.Listen]), and on connections that somebody else accepted
+// ([Broker.Establish]). The library
 // underneath is mochi-mqtt v2.7.9, whose faults are listed in BROKER.md §2.
 // Each is cured here from outside, and the rows are cited where that is done:
 //
@@ -74,9 +75,41 @@
 // everything may be read, and everything written but the topics that only the
 // hub writes ([area.HubOnly]), which is refused as above.
 //
+// # Limits
+//
+// Nobody may take more than his share, and who is refused is told why. Each
+// limit is a field of [Config]; what it refuses is counted by reason in
+// [Stats].Refused or [Stats].Dropped, and told to watchers.
+//
+//   - A connection is half-open until it has its session. It has ConnectTimeout
+//     for all of it: a PROXY header, a TLS handshake, CONNECT, the check of a
+//     password. MaxHalfOpen and MaxHalfOpenPerAddr bound them; the oldest makes
+//     room, so that nobody can hold the door. So it does where there is no
+//     descriptor left.
+//   - MaxConnections, MaxPerAddr and MaxSessions refuse a CONNECT: MQTT 5 with
+//     0x89 or 0x97 and words, 3.1.1 with code 3. Who comes back to the session
+//     of a connection that is still there is let in.
+//   - MaxConnectBytes, for who is not known yet, and MaxPacketBytes end the
+//     connection: MQTT 5 is told 0x95.
+//   - MaxSubscriptions refuses a filter: 0x97, or 0x80 in 3.1.1. MaxRetained,
+//     MaxRetainedBytes and MaxRetainedTotal refuse a message, which then goes to
+//     nobody: 0x97 in MQTT 5; in 3.1.1 it is acknowledged, dropped and counted. A
+//     will over the limit is sent, and not retained.
+//   - MaxQueue and MaxQueueBytes drop the newest message for a client that is
+//     away, or acknowledges too little; MaxOutputBytes cuts one that does not
+//     read.
+//   - MaxRate reads a client more slowly. Nothing is lost by it.
+//
+// The runtime keeps the memory below GOMEMLIMIT as far as the limits let it:
+// what they allow is MaxRetainedTotal, MaxQueueBytes for each session, and
+// MaxOutputBytes for each client that does not keep up.
+//
+// [Broker.Watch] tells who connects and ends, who is refused and why, who misses
+// messages, and who takes whose client id over.
+//
 // # Goroutines
 //
-// [Broker.Run] owns the accept loop and one goroutine per accepted connection;
+// [Broker.Run] owns an accept loop per listener and one goroutine per connection;
 // [Broker.Establish] uses its caller's. What is put into outputs is written by
 // the sweep, at most one goroutine for each processor, which are there while
 // something waits. A connection whose peer does not take its bytes at once has a

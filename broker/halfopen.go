@@ -7,15 +7,24 @@ import (
 	"time"
 )
 
-// muteFor is how long a connection may say nothing at no disadvantage.
-const muteFor = time.Second
+// muteFor is how long a connection may say nothing at no disadvantage. One that
+// has just come is given a moment to say something before it may go; it is
+// longer where only its address is over a limit, and there is room in all.
+const (
+	muteFor    = time.Second
+	momentHere = 250 * time.Millisecond
+	moment     = 20 * time.Millisecond
+)
 
 // halfOpen holds the connections that have no session yet, oldest first.
 // It is bounded, in all and per address; the overflow policy is to evict the
 // oldest one, since refusing newcomers would let an attacker hold the door
 // (BROKER.md §5). One that has said nothing in a second goes before those that
 // have said something. Younger ones do not: else whoever has just come would be
-// the next to go among connections that say one byte and stay.
+// the next to go among connections that say one byte and stay. One that waits
+// for us, since we have not read what it said or are checking its password, does
+// not go at all: a thousand devices that come back at once are no flood. Where
+// all wait for us, the limits are passed, and new ones are taken more slowly.
 type halfOpen struct {
 	most    int
 	perAddr int
@@ -40,7 +49,7 @@ func (h *halfOpen) add(l *link) (evicted []*link) {
 	defer h.mu.Unlock()
 	evicted = h.countIn(l.host)
 	if h.order.Len() >= h.most {
-		evicted = append(evicted, h.evict(unknownHost))
+		evicted = h.evict(evicted, unknownHost, moment)
 	}
 	h.at[l] = h.order.PushBack(l)
 	return evicted
@@ -52,7 +61,7 @@ func (h *halfOpen) countIn(host string) (evicted []*link) {
 		return nil
 	}
 	if h.count[host] >= h.perAddr {
-		evicted = append(evicted, h.evict(host))
+		evicted = h.evict(nil, host, momentHere)
 	}
 	h.count[host]++
 	return evicted
@@ -70,6 +79,13 @@ func (h *halfOpen) move(l *link, addr string) (evicted []*link) {
 	return evicted
 }
 
+// crowded tells whether there is no room for one more, and nobody to make it.
+func (h *halfOpen) crowded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.Len() >= h.most && h.choose(unknownHost, moment) == nil
+}
+
 // addrOf is the address of a connection that may be moving.
 func (h *halfOpen) addrOf(l *link) string {
 	h.mu.Lock()
@@ -81,35 +97,42 @@ func (h *halfOpen) addrOf(l *link) string {
 func (h *halfOpen) oldest(n int) (evicted []*link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(evicted) < n && h.order.Len() > 0 {
-		evicted = append(evicted, h.evict(unknownHost))
+	for range n {
+		evicted = h.evict(evicted, unknownHost, 0)
 	}
 	return evicted
 }
 
-// evict takes out a connection of an address (unknown: of any), of which there
-// must be one.
-func (h *halfOpen) evict(addr string) *link {
-	var oldest *link
+// evict takes out a connection of an address (unknown: of any) that has been
+// here for so long, if one may go.
+func (h *halfOpen) evict(evicted []*link, addr string, least time.Duration) []*link {
+	l := h.choose(addr, least)
+	if l == nil {
+		return evicted
+	}
+	h.drop(l)
+	return append(evicted, l)
+}
+
+func (h *halfOpen) choose(addr string, least time.Duration) (oldest *link) {
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
-		if addr != unknownHost && l.host != addr {
-			continue
-		}
-		if oldest == nil {
+		age := time.Since(l.came)
+		switch {
+		case age < least, age < muteFor && oldest != nil:
+			return oldest
+		case addr != unknownHost && l.host != addr, l.waitsForUs():
+		case age >= muteFor && !l.heard.Load():
+			return l
+		case oldest == nil:
 			oldest = l
-		}
-		if time.Since(l.came) < muteFor {
-			break
-		}
-		if !l.heard.Load() {
-			oldest = l
-			break
 		}
 	}
-	h.drop(oldest)
 	return oldest
 }
+
+// waitsForUs tells whether it is our turn to do something.
+func (l *link) waitsForUs() bool { return l.busy.Load() || l.out.unread() }
 
 // remove forgets l: it has said CONNECT, or has ended.
 func (h *halfOpen) remove(l *link) {

@@ -27,6 +27,7 @@ type link struct {
 	done chan struct{} // closed when the library has let go of the connection
 
 	heard   atomic.Bool                 // a byte has come
+	busy    atomic.Bool                 // a whole packet has come: CONNECT, which is being checked
 	evicted atomic.Bool                 // for the sake of other half-open ones
 	reason  atomic.Pointer[string]      // why we ended it; nil while we did not
 	client  atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
@@ -105,6 +106,9 @@ func (l *link) Read(p []byte) (int, error) {
 				return 0, l.tooLarge()
 			}
 			return n, nil
+		}
+		if !l.up && l.sizes.whole() {
+			l.busy.Store(true)
 		}
 	}
 	if err != nil {

@@ -284,6 +284,14 @@ func (o *output) hasRoom() bool {
 	return o.pending <= o.limit/2
 }
 
+// unread tells whether the peer has said what nobody has read yet. Of what is
+// no plain socket it is not known.
+func (o *output) unread() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.closed && o.fd != nil && unread(o.fd)
+}
+
 func (o *output) isClosed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -44,3 +44,14 @@ func tryWrite(fd syscall.RawConn, p []byte) (n int, err error) {
 	}
 	return max(n, 0), err
 }
+
+// unread tells whether bytes wait in the kernel. It goes past the lock that a
+// Read holds while it waits.
+func unread(fd syscall.RawConn) (some bool) {
+	_ = fd.Control(func(s uintptr) { // fails where it is closed
+		var one [1]byte
+		n, _, err := syscall.Recvfrom(int(s), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		some = err == nil && n > 0
+	})
+	return some
+}

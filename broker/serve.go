@@ -16,6 +16,9 @@ const (
 	acceptPauseLeast = 5 * time.Millisecond
 	acceptPauseMost  = time.Second
 
+	crowdPause = 5 * time.Millisecond
+	crowdMost  = time.Second
+
 	roomAtOnce = 16 // half-open connections closed where there is no descriptor left
 )
 
@@ -86,7 +89,7 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		raw, err := d.ln.Accept()
 		if err == nil {
 			pause = 0
-			b.take(raw, d)
+			b.take(ctx, raw, d)
 			continue
 		}
 		if ctx.Err() != nil || b.closing() {
@@ -125,10 +128,28 @@ func (b *Broker) makeRoom() bool {
 
 // take admits a connection, in the order in which they came, so that one which
 // speaks at once is not the oldest silent one of a flood behind it.
-func (b *Broker) take(raw net.Conn, d door) {
+func (b *Broker) take(ctx context.Context, raw net.Conn, d door) {
+	b.breathe(ctx)
 	l, err := b.admit(raw, d)
 	if err == nil {
 		b.work.Go(func() { b.served(l, d) })
+	}
+}
+
+// breathe waits, for a second at most, while more half-open connections than may
+// be wait for us: we are behind, and shall catch up before we take more.
+func (b *Broker) breathe(ctx context.Context) {
+	if !b.half.crowded() {
+		return
+	}
+	again := time.NewTicker(crowdPause)
+	defer again.Stop()
+	for end := time.Now().Add(crowdMost); b.half.crowded() && time.Now().Before(end); {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -53,6 +53,9 @@ func (s *packetSizes) pass(p []byte) (n int, ok bool) {
 	return len(p), true
 }
 
+// whole tells whether what has come ends with a packet.
+func (s *packetSizes) whole() bool { return s.left == 0 && s.head == 0 }
+
 // tooLarge tells the client, where its protocol can, and the log. It then takes
 // the rest of the packet for a moment, so that the client comes to reading.
 func (l *link) tooLarge() error {

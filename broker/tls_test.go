@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -228,3 +229,28 @@ func TestSessionOverPipe(t *testing.T) {
 }
 
 func expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+
+// TestBalancerBeforeTLS: its header comes first, and in the plain.
+func TestBalancerBeforeTLS(t *testing.T) {
+	b, ca := withTLS(t, func(c *broker.Config, _ *brokertest.CA) {
+		c.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	})
+	w := b.Watch(0)
+	defer w.Close()
+	conn, err := net.Dial("tcp", b.TLSAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := conn.Write([]byte("PROXY TCP6 2001:db8::7 2001:db8::1 49152 8883\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	r := newRaw(t, tls.Client(conn, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}), 5)
+	if ack := r.connect("gate-1"); ack.ReasonCode != 0 {
+		t.Errorf("CONNACK %#x", ack.ReasonCode)
+	}
+	if n := expectNotice(t, w, broker.Connected, "", "gate-1"); n.Addr != "[2001:db8::7]:49152" {
+		t.Errorf("it comes from %s", n.Addr)
+	}
+}
