@@ -135,18 +135,6 @@ func (l *link) sentIDs() (ids []uint16) {
 	return ids
 }
 
-// expired is called when the library has given a session up.
-func (d *durable) expired(client string) {
-	if d.off() {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.sessions[client]; s != nil {
-		d.end(s)
-	}
-}
-
 // subscribed is called when the library has taken subscriptions, before SUBACK.
 // What was there already needs no write; a new one that cannot be stored is
 // refused. Derived ones are derived again when the session is restored.

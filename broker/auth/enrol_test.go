@@ -71,7 +71,6 @@ func TestEnrolment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, kept := context.Background(), &table{}
 		a := newAuthority(t, site(), kept)
-		got := heard(a)
 		code, expires, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north", By: "ann"})
 		if err != nil || len(strings.ReplaceAll(code, "-", "")) != 28 || time.Until(expires) > 15*time.Minute {
 			t.Fatalf("code %q until %s, %v", code, expires, err)
@@ -80,7 +79,6 @@ func TestEnrolment(t *testing.T) {
 			t.Error("the code is kept")
 		}
 		a = newAuthority(t, site(), kept) // a restart
-		got = heard(a)
 		won := make(chan auth.Credential, 20)
 		var work sync.WaitGroup
 		for range 20 {
@@ -106,8 +104,8 @@ func TestEnrolment(t *testing.T) {
 				t.Fatalf("%+v, %v", p, err)
 			}
 			a = newAuthority(t, site(), kept)
-			got = heard(a)
 		}
+		got := heard(a)
 		p, _ := a.Password(ctx, "", "gate-12", c.Secret)
 		if list := a.Devices(""); len(list) != 3 || list[1].Device != "gate-12" || list[1].Configured || list[1].By != "ann" {
 			t.Errorf("devices %+v", list)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -240,11 +239,15 @@ func held(ctx context.Context, b hubBench, add func(result)) error {
 		for is := before; err == nil && is.Cut == 0; is, err = s.heap() {
 			most = max(most, is.Heap)
 			for range step {
-				err = errors.Join(err, sender.send(call))
+				if err := sender.send(call); err != nil {
+					return err
+				}
 			}
-			err = errors.Join(err, sender.send(last))
-			if _, lost := sender.next(); lost != nil { // the answer: everything before it was sent
-				return lost
+			if err := sender.send(last); err != nil {
+				return err
+			}
+			if _, err := sender.next(); err != nil { // the answer: everything before it was sent
+				return err
 			}
 		}
 		if err != nil {

@@ -131,12 +131,12 @@ func clearedStays(s *site) {
 }
 
 func takenAfterAck(s *site) {
-	c := s.connect(4, "gate-1", keep).subscribed(1, "in")
+	s.connect(4, "gate-1", keep).subscribed(1, "in")
 	seen := map[string]bool{}
 	for i := range 100 {
 		want := fmt.Sprint(i)
 		s.publisher.publish("in", want, 1)
-		c = s.connect(4, "gate-1", keep)
+		c := s.connect(4, "gate-1", keep)
 		for !seen[want] {
 			c.what = fmt.Sprintf("message %d after the takeover: ", i)
 			seen[string(c.take().Payload)] = true
