@@ -17,6 +17,10 @@ import (
 // is tried again.
 const patience = 2 * time.Second
 
+// gatherPart is which part of the time that the group before took the next one
+// may wait until it is as large.
+const gatherPart = 6
+
 // committer writes everything that is queued as one group, and while it does
 // the next group gathers. There is one for the whole file.
 type committer struct {
@@ -38,8 +42,10 @@ type committer struct {
 	wake    chan struct{} // holds one: there is work, or the end
 
 	// The rest belongs to run.
-	failed  error  // final
-	durable uint64 // position of the newest group that is on disk
+	failed  error         // final
+	durable uint64        // position of the newest group that is on disk
+	size    int           // of the group before
+	took    time.Duration // to write it
 }
 
 func newCommitter(count *counters, write func(*group) error, r room) *committer {
@@ -107,9 +113,12 @@ func (c *committer) run() {
 		case <-ripe:
 			due, ripe = true, nil
 		}
+		c.gather()
 		g, closed := c.take(due)
 		if g != nil {
+			begin := time.Now()
 			c.settle(g)
+			c.size, c.took = g.size, time.Since(begin)
 		}
 		if closed {
 			return
@@ -118,6 +127,30 @@ func (c *committer) run() {
 			ripe = time.After(patience)
 		}
 	}
+}
+
+// gather waits a little for those who were in the group before and have just
+// been answered: those who write one thing after the other would else be in two
+// groups that take turns, each half as large. Who is alone waits for nobody.
+func (c *committer) gather() {
+	if c.size < 2 {
+		return
+	}
+	enough := time.NewTimer(c.took / gatherPart)
+	defer enough.Stop()
+	for c.gathering() {
+		select {
+		case <-c.wake:
+		case <-enough.C:
+			return
+		}
+	}
+}
+
+func (c *committer) gathering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed && c.next.size > 0 && c.next.size < c.size
 }
 
 // take closes the group that gathers, and waits for those inside of it. It

@@ -42,6 +42,7 @@ type group struct {
 	awaited bool             // somebody waits for its position
 	inside  int              // who has joined and not left: it is not written before
 	weight  int64            // about how many bytes those who joined will add to the file
+	size    int              // how many wait for it
 }
 
 func newGroup(pos uint64) *group {
@@ -56,6 +57,7 @@ func (g *group) add(p place, ch change, done func(error)) (coalesced bool, err e
 	_, coalesced = g.changes[p]
 	g.changes[p] = ch
 	g.done = append(g.done, done)
+	g.size++
 	return coalesced, nil
 }
 

@@ -57,6 +57,7 @@ func (st *State) Join(size int) (pos uint64, trouble error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next.inside++
+	c.next.size++
 	c.next.awaited = true
 	if err := c.fits(size); trouble == nil {
 		trouble = err
