@@ -107,6 +107,41 @@
 // [Broker.Watch] tells who connects and ends, who is refused and why, who misses
 // messages, and who takes whose client id over.
 //
+// # Durability
+//
+// With [Config].Store what the broker acknowledges is on disk before it is
+// acknowledged: retained messages; sessions that outlive their connections, with
+// owner, protocol and expiry; their subscriptions; the QoS 1 and 2 messages in
+// their queues, with packet ids, in order; and the QoS 2 messages of clients that
+// are not released. PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK wait for it in
+// the connection's way out (barrier.go), and nobody else does: no hook waits for
+// the disk. What leaves nothing behind that has to be kept waits for nothing.
+//
+//   - A subscriber that is connected may see a message before it is durable, and
+//     once more if its publisher repeats it after a crash. So whoever claims
+//     acts on its grant, not on what it has sent.
+//   - QoS 2 is exactly once over a crash, for sessions that are kept: a message
+//     to one, and PUBREL, go out once the packet id is on disk.
+//   - The hub's own messages, those of QoS 0, and what clients acknowledge are
+//     written with the next group, or two seconds later. After a crash a client
+//     may be sent again what it acknowledged just before; DUP is set on what it
+//     may have seen.
+//   - Retained messages that a new subscription has yet to be sent are not part
+//     of the session: who loses its connection meanwhile subscribes again. A
+//     will that is delayed, or whose client was connected, ends with the process.
+//   - What is on disk already is not written again: a retained message that is
+//     repeated, or a filter, costs nothing.
+//   - After a restart sessions expire as if the process had been there; who was
+//     connected counts as gone from the restart on.
+//
+// While the disk is full, MQTT 5 is refused with reason 0x97 and words. 3.1.1 has
+// none: its message is taken, and the acknowledgement comes when there is space
+// and it is on disk; a client that does not wait repeats it on its next
+// connection. A new subscription of a session that is kept is refused (0x97,
+// 0x80). All else goes on. After a write that failed for good nothing that should
+// be kept is acknowledged until the next start: MQTT 5 gets 0x97, and a connection
+// of 3.1.1 is closed, so that its client tries again, elsewhere if it can.
+//
 // # Goroutines
 //
 // [Broker.Run] owns an accept loop per listener and one goroutine per connection;
