@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -22,7 +23,9 @@ func (b *Broker) session(l *link) (err error) {
 // panicked does what the library would have done after the end of a connection.
 func (b *Broker) panicked(l *link, p any) error {
 	b.count.panics.Add(1)
-	b.log.Error("panic on a connection, which is closed", "device", l.id, "conn", l.addr, "err", fmt.Sprintf("%v\n%s", p, debug.Stack()))
+	if left, ok := b.lines.pass("panic", time.Now()); ok { // whoever can cause one can cause many
+		b.log.Error("panic on a connection, which is closed", "device", l.id, "conn", l.addr, "err", fmt.Sprintf("%v\n%s", p, debug.Stack()), "n", left+1)
+	}
 	cl := l.client.Load()
 	if cl != nil && l.up {
 		cl.Stop(packets.ErrMalformedPacket)
