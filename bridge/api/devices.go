@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 
@@ -64,7 +63,10 @@ func (a *API) assignDevice(c *call) (answer, error) {
 		return answer{}, area.Errorf(area.CodeNotFound, "%.80q is no id of a device", c.PathValue("device"))
 	}
 	now, known := a.Devices.Device(id)
-	if err := cmp.Or(c.home(), c.may(auth.Operate, now.Area)); err != nil {
+	if c.foreign() {
+		return answer{}, area.Errorf(area.CodeNotFound, "no device %.80q", id)
+	}
+	if err := c.may(auth.Operate, now.Area); err != nil {
 		return answer{}, err
 	}
 	if len(c.Header.Values("If-Match")) > 0 && !known {

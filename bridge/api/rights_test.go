@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,11 @@ func TestRights(t *testing.T) {
 	runsNorth := and(refuse(out, low...), refuse(out, "south operator"), refuse(gone, "stranger"))
 	runsAll := and(refuse(out, low...), refuse(out, "north operator", "south operator", "stranger"))
 	administers := and(refuse(out, low...), refuse(out, "operator", "north operator", "south operator"))
+	mux, unasked := http.NewServeMux(), map[string]bool{}
+	for _, r := range routes() {
+		mux.Handle(r.method+" "+r.path, http.NotFoundHandler())
+		unasked[r.method+" "+r.path] = r.needs != 0
+	}
 	for _, c := range []struct {
 		method, path, body string
 		refused            map[string]area.Code
@@ -98,14 +104,20 @@ func TestRights(t *testing.T) {
 
 		{"POST", "/orders", `{"to":{"area":"north"},"message":"x"}`, and(refuse(out, "nobody", "viewer", "device", "south operator"), refuse(area.CodeUnknownArea, "stranger"))},
 		{"POST", "/orders?dry_run=true", `{"to":{"area":"north"},"message":"x"}`, and(refuse(out, "nobody", "viewer", "device", "south operator"), refuse(area.CodeUnknownArea, "stranger"))},
+		{"DELETE", "/orders/o-1", "", and(refuse(out, "nobody", "viewer", "device", "south operator"), refuse(gone, "stranger"))},
 		{"POST", "/groups/g/send", `{"event":"x","args":[]}`, refuse(out, "nobody", "viewer", "device")},
 
 		{"PATCH", "/areas/south", `{"volume":3}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"PUT", "/areas/south", `{"name":"South Wing"}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"POST", "/areas/north/stop", "", runsNorth},
-		{"POST", "/stop", "", runsAll},
-		{"PUT", "/devices/gate-1", `{"area":"north"}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
-		{"PUT", "/devices/gate-1", `{"area":"south"}`, runsAll},
+		{"POST", "/stop", "", and(refuse(out, low...), refuse(out, "north operator", "south operator"))},
+		{"PUT", "/devices/gate-1", `{"area":"north"}`, runsNorth},
+		{"PUT", "/devices/gate-1", `{"area":"south"}`, and(runsAll, refuse(gone, "stranger"))},
+		{"PUT", "/devices/new", `{"name":"New"}`, and(runsAll, refuse(gone, "stranger"))},
+		{"POST", "/areas", `{"id":"west"}`, runsAll},
+		{"DELETE", "/areas/south", "", and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
+		{"POST", "/schedules", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"DELETE", "/schedules/hourly", "", runsNorth},
 		{"PUT", "/schedules/hourly", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, runsNorth},
 		{"PATCH", "/schedules/hourly", `{"enabled":false}`, runsNorth},
 		{"PATCH", "/schedules/hourly", `{"work":{"to":{"area":null,"each":"locations"}}}`, and(refuse(out, low...), refuse(out, "north operator", "south operator"), refuse(gone, "stranger"))},
@@ -122,6 +134,8 @@ func TestRights(t *testing.T) {
 		{"POST", "/enrolments", `{"device":"PERSON","area":"north"}`, and(refuse(out, low...), refuse(out, "south operator"))},
 		{"DELETE", "/devices/PERSON/credential", "", and(refuse(out, low...), refuse(gone, "south operator"))},
 	} {
+		_, pattern := mux.Handler(httptest.NewRequest(c.method, c.path, nil))
+		delete(unasked, pattern)
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
 			newGuardedWorld(t).want(area.CodeUnauthorized, c.method, c.path, c.body)
 			for name := range persons {
@@ -141,6 +155,11 @@ func TestRights(t *testing.T) {
 				}
 			}
 		})
+	}
+	for route, needs := range unasked {
+		if needs {
+			t.Errorf("nobody asks for %s here", route)
+		}
 	}
 }
 

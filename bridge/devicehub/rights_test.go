@@ -99,7 +99,7 @@ func TestRights(t *testing.T) {
 		{"Announce", []any{map[string]any{"to": map[string]string{"area": "south"}, "message": "x"}}, []string{"announcer", "operator"}},
 		{"StopArea", []any{"north"}, []string{"operator", "northern"}},
 		{"StopArea", []any{"south"}, []string{"operator"}},
-		{"StopAll", nil, []string{"operator"}},
+		{"StopAll", nil, []string{"operator", "stranger"}}, // who stops nothing
 
 		{"ReceiveDeviceConnected", []any{"gate-1", "north", "1"}, []string{"operator", "northern", "gate-1"}},
 		{"ReceiveDeviceConnected", []any{"gate-1", "North Wing", 1}, []string{"operator", "northern", "gate-1"}},
@@ -179,6 +179,9 @@ func TestTenantsDoNotMeet(t *testing.T) {
 			if err != nil || strings.Count(string(raw), "connection_id") != 1 || !strings.Contains(string(raw), `"user":"`+name+`"`) {
 				t.Errorf("%s sees %s, %v", name, raw, err)
 			}
+		}
+		if raw, err := theirs.Invoke(t.Context(), "StopAll"); err != nil || string(raw) != `{"stopped":[],"cancelled":[]}` {
+			t.Errorf("a stranger stops %s, %v", raw, err)
 		}
 		if raw, err := theirs.Invoke(t.Context(), "GetAreas"); err != nil || string(raw) != "[]" {
 			t.Errorf("a stranger gets the areas %s, %v", raw, err)
