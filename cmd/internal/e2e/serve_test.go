@@ -36,11 +36,18 @@ func startProcess(t *testing.T, data string) *serve { return startSite(t, data, 
 // startSite is startProcess with a configuration.
 func startSite(t *testing.T, data, site string) *serve {
 	t.Helper()
+	return startWith(t, data, site, tacet(t))
+}
+
+// startWith is startProcess with a configuration, and the words that run tacet.
+func startWith(t *testing.T, data, site string, command ...string) *serve {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "tacet.yaml")
 	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &serve{file: file, program: run(t, tacet(t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
+	args := append(command[1:], "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	s := &serve{file: file, program: run(t, command[0], args...)}
 	line, _ := s.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready ") })
 	raw, err := os.ReadFile(filepath.Join(data, "ready.json"))
 	if err != nil {
