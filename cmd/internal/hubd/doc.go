@@ -18,6 +18,13 @@
 // ends with its token, and at once when its rights are withdrawn. The admin
 // listener has no sign-in: it is for this machine.
 //
+// Certificates (certs.go) are read again on SIGHUP and when their files change;
+// each handshake takes what is current, and a file that cannot be used leaves the
+// old one in place. What the broker's doors refuse and drop, and what is wrong
+// with the disk or a certificate, becomes an alert for operators (alerts.go).
+// Connections of the web listener that have not sent a whole request are bounded
+// as the broker bounds its half-open ones (newcomers.go).
+//
 // # Goroutines
 //
 // Run starts one for each part and for each listener, and waits for all of them.
