@@ -57,7 +57,7 @@ type Config struct {
 	MaxHalfOpenPerAddr int // the same for one address; 0: a quarter of MaxHalfOpen, and at least 16 of them
 
 	MaxTopicLevels   int // levels of a topic or filter of a client; 0: 16
-	MaxTopicBytes    int // length of a topic or filter of a client; 0: 512
+	MaxTopicBytes    int // length of a topic or filter of a client, with a Store at most 30,000; 0: 512
 	MaxSubscriptions int // filters of one client; a further one is refused; 0: 1000
 
 	// DenyFilters are filters that no client may subscribe to as they stand here,
@@ -151,6 +151,9 @@ func (c Config) Validate() error {
 	in("MaxHalfOpenPerAddr", c.MaxHalfOpenPerAddr, 1, 1<<20)
 	in("MaxTopicLevels", c.MaxTopicLevels, 6, 128) // ours have six; beyond 128 the library's tree grows slow (row 23)
 	in("MaxTopicBytes", c.MaxTopicBytes, 64, 65535)
+	if c.Store != nil {
+		in("MaxTopicBytes with a Store", c.MaxTopicBytes, 64, maxStoredTopic)
+	}
 	in("MaxSubscriptions", c.MaxSubscriptions, 1, 1<<20)
 	in("MaxQueue", c.MaxQueue, 1, math.MaxUint16)
 	in("MaxRetained", c.MaxRetained, 1, math.MaxInt32)

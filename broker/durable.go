@@ -49,6 +49,10 @@ const (
 	tableReceived      = "received"      // client id, 0, packet id in 2 bytes: QoS 2 messages that were taken and not released
 )
 
+// maxStoredTopic bounds topics and filters, which are keys of records: a key of
+// the store has 32,000 bytes.
+const maxStoredTopic = 30_000
+
 // durable mirrors on disk what the library holds in memory (see "Durability" in
 // the package comment). Its methods do nothing where there is no store.
 type durable struct {

@@ -512,3 +512,16 @@ func TestSessionsExpireOverARestart(t *testing.T) {
 		})
 	}
 }
+
+// TestTopicsFitTheStore: a topic that could not be a key is refused with the
+// configuration that would let it in.
+func TestTopicsFitTheStore(t *testing.T) {
+	cfg := broker.Config{MaxTopicBytes: 40_000}
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("without a store: %v", err)
+	}
+	cfg.Store = brokertest.NewStore(t)
+	if err := cfg.Validate(); err == nil {
+		t.Error("with a store: no error")
+	}
+}

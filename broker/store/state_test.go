@@ -351,3 +351,26 @@ func TestJoinSeesTheEndOfTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestReadOnlyFileSystem: there is one clear error, for a file and for none.
+func TestReadOnlyFileSystem(t *testing.T) {
+	dir := smallDisk(t, 1<<20)
+	if dir == "" {
+		return
+	}
+	path := filepath.Join(dir, "tacet.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, filepath.Join(dir, "other.db"), filepath.Join(dir, "sub", "tacet.db")} {
+		if _, err := Open(path); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("open %s: %v", path, err)
+		}
+	}
+	if names, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(names) != 1 {
+		t.Errorf("files %q, %v", names, err)
+	}
+}
