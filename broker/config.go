@@ -86,8 +86,7 @@ type Config struct {
 
 	// MaxQueue is how many QoS 1 and 2 messages one client may have
 	// unacknowledged, or waiting while it is away; a further one is dropped
-	// for it, and counted. 1 to 65535; 0: 8192. Below the number of retained
-	// topics that a client reads it loses some of them.
+	// for it, and counted. 1 to 65535; 0: 8192.
 	MaxQueue int
 
 	// MaxKeepAlive is the longest keep-alive, in whole seconds, 1 s to 65,535 s. A

@@ -45,12 +45,12 @@ func (l *link) tooLargeToSend(f []byte, head int) {
 	id, cl := idAt(f, at), l.client.Load()
 	if cl.State.Inflight.Delete(id) {
 		atomic.AddInt64(&l.b.server.Info.Inflight, -1)
-		l.b.hook.OnQosComplete(cl, packets.Packet{PacketID: id})
 	}
 	l.window.forget(id)
-	if l.waits() && !l.pumping {
-		l.b.work.Go(l.pump) // not from here: the library holds its lock
-	}
+	l.b.work.Go(func() { // not from here: the library holds its lock, and we hold ours
+		l.b.kept.through(cl, id)
+		l.pump()
+	})
 }
 
 // shorten takes the properties out of an answer or a DISCONNECT.

@@ -71,7 +71,7 @@ func FuzzFrames(f *testing.F) {
 			if i := publishID(one, head); i > 0 && (i < head+2 || i+2 > size) {
 				t.Fatalf("packet id at %d of %d", i, size)
 			}
-			restoreID(one, head)
+			new(link).restoreID(one, head)
 			if one = setLength(one[:max(head, size-3)], head); len(one) > size || len(one) > 0 && one[0] != p[at] {
 				t.Fatalf("cut to %x from %x", one, p[at:at+size])
 			}

@@ -185,7 +185,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Publish:
 		return h.readPublish(cl, pk)
 	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
-		pk.PacketID = shiftID(pk.PacketID)
+		pk.PacketID = linkOf(cl).moveID(cl, pk.PacketID)
 		linkOf(cl).mountFilters(pk.Filters)
 		if pk.FixedHeader.Type == packets.Pubrel {
 			h.b.kept.pubrel(cl, pk.PacketID)
@@ -210,7 +210,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 }
 
 func (h *hook) readPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	pk.PacketID = shiftID(pk.PacketID)
+	pk.PacketID = linkOf(cl).moveID(cl, pk.PacketID)
 	if pk.TopicName == "" || pk.Properties.TopicAliasFlag {
 		return pk, nil // the library refuses aliases, and a topic that is missing
 	}

@@ -73,6 +73,7 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	for _, i := range l.denied {
 		codes[i] = packets.ErrUnspecifiedError.Code
 	}
+	l.out.cork() // until OnPacketProcessed
 	for i := range l.wanted {
 		l.wanted[i] = l.wanted[i] && codes[i] <= packets.CodeGrantedQos2.Code
 	}
@@ -114,7 +115,7 @@ func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) 
 			}
 		}
 		l.wanted = nil
-		l.pump()
+		l.pumpTogether()
 	}
 }
 

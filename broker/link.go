@@ -40,6 +40,7 @@ type link struct {
 	window   window
 	held     held
 	runs     []*retainedRun
+	renamed  renames
 	added    []added // to SUBSCRIBE and UNSUBSCRIBE packets not answered yet
 	most     int     // bytes of a packet that the client takes; 0: no limit
 	terse    bool    // the client wants no words with its answers

@@ -42,6 +42,7 @@ type output struct {
 	pending  int       // bytes in queue and in the flusher's hands
 	swept    bool      // stands in the sweep's list
 	flushing bool      // there is a flusher: nothing may be written past it
+	corked   bool      // nothing goes out before rest
 	timed    bool      // raw has a write deadline
 	closed   bool      // nothing more may be put in
 	end      time.Time // once closed: when the flusher gives up
@@ -89,7 +90,7 @@ func (o *output) put(p []byte, w when) error {
 	o.queue = append(o.queue, p...)
 	o.pending += len(p)
 	switch {
-	case o.flushing || w == atRest && !direct:
+	case o.flushing || !direct && (o.corked || w == atRest):
 		return nil
 	case o.fd == nil || direct:
 		return o.empty()
@@ -100,10 +101,24 @@ func (o *output) put(p []byte, w when) error {
 	return nil
 }
 
+// cork keeps everything until rest, but for what is too much to wait.
+func (o *output) cork() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.corked = true
+}
+
+func (o *output) isCorked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.corked
+}
+
 // rest writes what waits.
 func (o *output) rest() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.corked = false
 	if o.flushing || o.pending == 0 {
 		return nil
 	}
@@ -156,7 +171,7 @@ func (o *output) flush() {
 func (o *output) take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) == 0 {
+	if len(o.queue) == 0 || o.corked && !o.closed {
 		o.flushing = false
 		if o.closed {
 			o.hangUp()

@@ -101,6 +101,59 @@ func TestPacketIDsOfBothSides(t *testing.T) {
 	})
 }
 
+// TestPacketIDsFromAbove: a client that counts from 32,768 meets those of the
+// library, which counts from 1, in spite of their being moved.
+func TestPacketIDsFromAbove(t *testing.T) {
+	for _, version := range []byte{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			b := brokertest.New(t)
+			seen := subscribe(t, b, "out")
+			r := dial(t, b, version, "gate-1")
+			r.send(subscribePacket(1, 2, "in"))
+			r.expect(packets.Suback)
+			numbered(t, b, "in", 1, 0, 3)
+			first := r.burst()
+			if len(first) != 3 || first[0].PacketID != 1 {
+				t.Fatalf("%d came, the first as %d", len(first), first[0].PacketID)
+			}
+			r.send(subscribePacket(32768, 1, "a", "a/+/#"))
+			if ack := r.expect(packets.Suback); ack.PacketID != 32768 || string(ack.ReasonCodes) != "\x01\x01" {
+				t.Errorf("SUBACK for %d: %#x", ack.PacketID, ack.ReasonCodes)
+			}
+			r.send(publishPacket("out", "q1", 1, 32769))
+			if ack := r.expect(packets.Puback); ack.PacketID != 32769 || ack.ReasonCode != 0 {
+				t.Errorf("PUBACK for %d: %#x", ack.PacketID, ack.ReasonCode)
+			}
+			for _, id := range []uint16{32768, 32770, 32767} { // the last is where the first was moved to
+				r.send(publishPacket("out", "q2", 2, id))
+				if rec := r.expect(packets.Pubrec); rec.PacketID != id || rec.ReasonCode != 0 {
+					t.Errorf("PUBREC for %d: %#x, want %d", rec.PacketID, rec.ReasonCode, id)
+				}
+			}
+			r.send(publishPacket("out", "q2", 2, 32768)) // again
+			if rec := r.expect(packets.Pubrec); rec.PacketID != 32768 || rec.ReasonCode != 0 {
+				t.Errorf("PUBREC for %d: %#x", rec.PacketID, rec.ReasonCode)
+			}
+			for _, id := range []uint16{32768, 32770, 32767} {
+				r.ack(packets.Pubrel, id)
+				if comp := r.expect(packets.Pubcomp); comp.PacketID != id || comp.ReasonCode != 0 {
+					t.Errorf("PUBCOMP for %d: %#x, want %d", comp.PacketID, comp.ReasonCode, id)
+				}
+			}
+			if got := seen.Take(t, 4); string(got[0].Payload) != "q1" || seen.Len() != 0 {
+				t.Errorf("%s came first, and %d more than 4", got[0].Payload, seen.Len())
+			}
+			for _, pk := range first {
+				r.finish(pk)
+			}
+			r.alive()
+			if n := b.Stats().Queued; n != 0 {
+				t.Errorf("%d in flight, want none", n)
+			}
+		})
+	}
+}
+
 func TestQueueOfAbsentClientStaysInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.New(t)

@@ -123,7 +123,7 @@ func (l *link) stages(f []byte, head int) ([]byte, error) {
 		if l.window.replaying {
 			return nil, nil // the sender repeats its part of an exchange, not we ours [MQTT-4.4.0-1]
 		}
-		restoreID(f, head)
+		l.restoreID(f, head)
 		return l.barred(f, l.held.after)
 	case kind == packets.Pubrel && l.welcomed:
 		return l.barred(f, l.held.exact)
@@ -201,8 +201,12 @@ func (l *link) acked(id uint16) {
 	}
 }
 
-// drained is called when what waited for the peer is out.
+// drained is called when what waited for the peer is out. Where the output is
+// corked up the connection's goroutine goes on by itself.
 func (l *link) drained() {
+	if l.out.isCorked() {
+		return
+	}
 	l.mu.Lock()
 	more := l.waits()
 	l.mu.Unlock()
@@ -238,6 +242,15 @@ func (l *link) pump() {
 		l.window.forget(t.id)
 		l.mu.Unlock()
 	}
+}
+
+// pumpTogether is pump on the connection's goroutine, with what has its turn now
+// behind an answer that was corked up: so a client that has SUBACK finds the
+// retained messages, if they are not too many, before what is published then.
+func (l *link) pumpTogether() {
+	l.pump()
+	l.failed(l.out.rest())
+	l.drained()
 }
 
 // next answers the next turn for pump, which is on its first or a further one.

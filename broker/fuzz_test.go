@@ -1,0 +1,44 @@
+package broker
+
+import (
+	"testing"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// FuzzFilters holds what decides who gets a message, the library's tree with
+// the filters that we add to a client's, against the definition of a match.
+func FuzzFilters(f *testing.F) {
+	for _, c := range [][2]string{
+		{"a/b", "a/b"}, {"x/+/#", "x/y"}, {"+/#", "a"}, {"#", "$SYS/a"}, {"+/a", "$x/a"}, {"a/#", "a"}, {"a//+", "a//"}, {"/+", "/"}, {"$share/g/+/#", "a"}, {"+", ""},
+	} {
+		f.Add(c[0], c[1])
+	}
+	b := &Broker{cfg: Config{}.withDefaults()}
+	f.Fuzz(func(t *testing.T, filter, topic string) {
+		if !b.validFilter(filter) || !b.validTopic(topic) || mqtt.IsSharedFilter(topic) {
+			return
+		}
+		tree := mqtt.NewTopicsIndex()
+		tree.Subscribe("gate-1", packets.Subscription{Filter: filter})
+		if parent, ok := parentOf(filter); ok {
+			tree.Subscribe("gate-1", packets.Subscription{Filter: parent})
+		}
+		subs := tree.Subscribers(topic)
+		got := len(subs.Subscriptions) + len(subs.Shared)
+		if want := area.MatchFilter(unshared(filter), topic); (got > 0) != want {
+			t.Errorf("filter %q, topic %q: %d matches, want one: %t", filter, topic, got, want)
+		}
+		var i interest
+		i.add(filter)
+		if i.match(topic) != (got > 0) {
+			t.Errorf("filter %q, topic %q: interest says %t", filter, topic, i.match(topic))
+		}
+		if i.remove(filter); i.match(topic) {
+			t.Errorf("filter %q is not gone", filter)
+		}
+	})
+}
