@@ -182,6 +182,8 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	}
 	linkOf(cl).brake.pass(pk.FixedHeader.Type)
 	switch pk.FixedHeader.Type {
+	case packets.Connect:
+		linkOf(cl).allowEmptyWill(&pk.Connect)
 	case packets.Publish:
 		return h.readPublish(cl, pk)
 	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:

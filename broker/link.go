@@ -48,29 +48,30 @@ type link struct {
 	pumping  bool    // somebody is sending what waited
 
 	// The rest belongs to the connection's goroutine, from CONNECT on.
-	expiry   *time.Timer          // nil: the proof of who it is does not run out
-	tls      *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
-	id       string
-	alive    time.Duration         // silence after which the client is lost; 0: none
-	will     *will                 // nil: none
-	goodbye  bool                  // DISCONNECT has come
-	keepWill bool                  // and does not call off the will
-	lost     bool                  // nothing came in time
-	refused  bool                  // CONNECT was, and that has been counted
-	seated   bool                  // counted by seats
-	sizes    packetSizes           // of what is read
-	large    bool                  // a packet over the limit begins next
-	inherits bool                  // a session of an earlier connection
-	queued   int                   // and so many messages with it
-	up       bool                  // the session is established
-	stored   *stored               // its session on disk; nil: none
-	joined   uint64                // the store's position that the packet in hand is part of; 0: none
-	number   int64                 // of the message in hand, while joined
-	tag      packets.Subscriptions // what its messages carry: see tagOf
-	denied   []int                 // and which are denied
-	wanted   []bool                // of the SUBSCRIBE in hand: which filters want retained messages
-	over     []int                 // and which there was no room for
-	brake    brake                 // of what is read
+	expiry    *time.Timer          // nil: the proof of who it is does not run out
+	tls       *tls.ConnectionState // nil: not encrypted by us. A certificate in it is verified
+	id        string
+	alive     time.Duration         // silence after which the client is lost; 0: none
+	will      *will                 // nil: none
+	goodbye   bool                  // DISCONNECT has come
+	keepWill  bool                  // and does not call off the will
+	emptyWill bool                  // the will has no payload
+	lost      bool                  // nothing came in time
+	refused   bool                  // CONNECT was, and that has been counted
+	seated    bool                  // counted by seats
+	sizes     packetSizes           // of what is read
+	large     bool                  // a packet over the limit begins next
+	inherits  bool                  // a session of an earlier connection
+	queued    int                   // and so many messages with it
+	up        bool                  // the session is established
+	stored    *stored               // its session on disk; nil: none
+	joined    uint64                // the store's position that the packet in hand is part of; 0: none
+	number    int64                 // of the message in hand, while joined
+	tag       packets.Subscriptions // what its messages carry: see tagOf
+	denied    []int                 // and which are denied
+	wanted    []bool                // of the SUBSCRIBE in hand: which filters want retained messages
+	over      []int                 // and which there was no room for
+	brake     brake                 // of what is read
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {

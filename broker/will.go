@@ -15,6 +15,15 @@ type will struct {
 	delay  time.Duration
 }
 
+// allowEmptyWill gets a will without a payload past the library, which refuses
+// the connection: such a will clears a retained topic, and a payload is zero or
+// more bytes (MQTT 3.1.1 §3.1.3.3).
+func (l *link) allowEmptyWill(c *packets.ConnectParams) {
+	if c.WillFlag && len(c.WillPayload) == 0 {
+		l.emptyWill, c.WillPayload = true, []byte{0}
+	}
+}
+
 // takeWill moves the will of a client out of the library, which would publish
 // it unmarked and unchecked (BROKER.md row 10), not at all in some ends of a
 // connection, and forgets to retain a delayed one (row 26).
@@ -26,6 +35,9 @@ func takeWill(cl *mqtt.Client, l *link, connect packets.Packet) *will {
 	}
 	props := c.WillProperties.Copy(false)
 	props.WillDelayInterval = 0
+	if l.emptyWill {
+		c.WillPayload = nil
+	}
 	pk := ownPacket(c.WillTopic, c.WillPayload, c.WillQos, c.WillRetain, cl.ID)
 	pk.Properties = props
 	pk.Filters = tagOf(l.num, true)
