@@ -137,7 +137,7 @@ func (b *Broker) enqueue(cl *mqtt.Client, pk *packets.Packet, retain bool, qos b
 	if cl.State.Inflight.Set(out) {
 		atomic.AddInt64(&b.server.Info.Inflight, 1)
 	}
-	if !b.queued(cl, &out) {
+	if b.astray(cl, out) || !b.queued(cl, &out) {
 		return 0, false
 	}
 	b.kept.queued(cl, out)

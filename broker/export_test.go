@@ -34,22 +34,16 @@ func (b *Broker) Restore(topic, payload, origin string) {
 	})
 }
 
-// Stray puts a message where the library puts one whose publisher has found the
-// client of a session before that was handed over. It is called first, when the
+// Stray delivers a message as by a publisher that has found the client of a
+// session before that was handed over. It is called first, when the
 // session is there, and then what it answers at any time.
 func (b *Broker) Stray(client string) (put func(topic, payload string)) {
 	old, _ := b.server.Clients.Get(client)
 	return func(topic, payload string) {
-		id, err := old.NextPacketID()
-		if err != nil {
-			panic(err)
-		}
 		pk := packets.Packet{
-			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: topic, Payload: []byte(payload),
-			PacketID: uint16(id), Created: b.lastMsg.Add(1),
+			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: topic, Payload: []byte(payload), Created: b.lastMsg.Add(1),
 		}
-		old.State.Inflight.Set(pk)
-		b.hook.OnQosPublish(old, pk, 0, 0)
+		b.deliver(old, &member{client: client, sub: packets.Subscription{Qos: 1}}, &message{pk: &pk})
 	}
 }
 
