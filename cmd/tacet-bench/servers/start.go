@@ -47,7 +47,16 @@ const patience = time.Minute
 
 // Start starts a server and waits until it has accepted a client. It is killed
 // when ctx ends. Stop or Kill must be called.
-func Start(ctx context.Context, s Spec) (*Process, error) {
+func Start(ctx context.Context, s Spec) (p *Process, err error) {
+	for range 3 { // somebody may take the port that was chosen for Mosquitto, which cannot choose one
+		if p, err = start(ctx, s); err == nil || !s.Kind.mosquitto() || ctx.Err() != nil {
+			break
+		}
+	}
+	return p, err
+}
+
+func start(ctx context.Context, s Spec) (*Process, error) {
 	p, err := launch(ctx, s)
 	if err != nil {
 		return nil, err
