@@ -39,7 +39,7 @@ type HTTP struct {
 	Addr           string   `yaml:"addr"` // host:port; port 0 picks one; default 127.0.0.1:8080
 	TLS            TLS      `yaml:"tls"`
 	AllowedOrigins []string `yaml:"allowed_origins"` // origins besides the hub's own that browsers may come from, as https://host[:port]; default none
-	AdminAddr      string   `yaml:"admin_addr"`      // metrics and pprof; default 127.0.0.1:8090, port 0 where addr has port 0
+	AdminAddr      string   `yaml:"admin_addr"`      // metrics, pprof and /readyz, without a sign-in; default 127.0.0.1:8090, port 0 where addr has port 0
 }
 
 // TLS is the certificate of a listener; empty: it does not encrypt. Both files

@@ -16,7 +16,8 @@
 // the page itself, the sign-in, the trade of an enrolment code, and the upgrade
 // to MQTT over WebSocket, whose CONNECT is checked by the broker. A hub connection
 // ends with its token, and at once when its rights are withdrawn. The admin
-// listener has no sign-in: it is for this machine.
+// listener (metrics, pprof, /readyz for probes) has no sign-in: it is for this
+// machine.
 //
 // Certificates (certs.go) are read again on SIGHUP and when their files change;
 // each handshake takes what is current, and a file that cannot be used leaves the

@@ -28,13 +28,18 @@ import (
 // started runs a hub on free ports until the test ends.
 func started(t *testing.T, change func(*conf.Config)) (*Hub, Ready, func() error) {
 	t.Helper()
+	return startedLogging(t, slog.New(slog.DiscardHandler), change)
+}
+
+func startedLogging(t *testing.T, log *slog.Logger, change func(*conf.Config)) (*Hub, Ready, func() error) {
+	t.Helper()
 	cfg := conf.Default()
 	cfg.HTTP.Addr, cfg.HTTP.AdminAddr, cfg.MQTT.Addr, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	cfg.Areas = []conf.Area{wing("north", "North Wing")}
 	if change != nil {
 		change(&cfg)
 	}
-	h, err := New(cfg, Options{ColdStart: true, Version: "test"}, slog.New(slog.DiscardHandler))
+	h, err := New(cfg, Options{ColdStart: true, Version: "test"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +92,9 @@ func TestHubSaysWhereItIsAndLeavesNoTrace(t *testing.T) {
 	}
 	if code, body := get(t, r.HTTP+"/healthz"); code != 200 || strings.TrimSpace(body) != `{"status":"ok"}` {
 		t.Errorf("healthz: %d %s", code, body)
+	}
+	if code, _ := get(t, r.Admin+"/readyz"); code != 200 {
+		t.Errorf("readyz of the admin listener: %d", code)
 	}
 	code, body := get(t, r.HTTP+"/readyz")
 	if want := `{"parts":{"backplane":{"ok":true,"mode":"memory"},"broker":{"ok":true},"store":{"ok":true}},"status":"ready"}`; code != 200 || strings.TrimSpace(body) != want {

@@ -66,6 +66,7 @@ func (h *Hub) mqttOverWeb(w http.ResponseWriter, r *http.Request) {
 func (h *Hub) serveAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h.metrics())
+	mux.HandleFunc("GET /readyz", h.health.report)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
