@@ -1,6 +1,7 @@
 package hubd
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,10 +89,13 @@ func (c *certs) reload() error {
 	return err
 }
 
-// renew is load for a listener that has a certificate already.
+// renew is load for a listener that has a certificate already. That the same was
+// read again is no news, but after a fault.
 func (c *certs) renew() error {
+	old := c.now.Load()
 	err := c.load()
 	switch {
+	case err == nil && c.fault == "" && sameCerts(old, c.now.Load()):
 	case err == nil:
 		c.fault = ""
 		c.log.Info("certificate read again", "rule", c.name, "dur", time.Until(c.end).Round(time.Hour))
@@ -99,6 +104,12 @@ func (c *certs) renew() error {
 		c.log.Error("certificate not taken, the old one stays", "rule", c.name, "err", err)
 	}
 	return err
+}
+
+// sameCerts tells whether two configurations have one certificate and the same
+// authorities of clients.
+func sameCerts(a, b *tls.Config) bool {
+	return slices.EqualFunc(a.Certificates[0].Certificate, b.Certificates[0].Certificate, bytes.Equal) && a.ClientCAs.Equal(b.ClientCAs)
 }
 
 func (c *certs) load() (err error) {
