@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -15,6 +16,15 @@ type seen struct {
 	Checked, Sideways              int
 	Violations                     []string
 	Cookie, Seen                   string
+	Box                            box
+}
+
+// box is where an element stands on the page, in CSS pixels.
+type box struct{ X, Y, Width, Height float64 }
+
+// middle tells whether the box stands in the middle of something that wide and high.
+func (b box) middle(width, height float64) bool {
+	return math.Abs(2*b.X+b.Width-width) <= 2 && math.Abs(2*b.Y+b.Height-height) <= 2
 }
 
 // browse runs a script of js/ with Debian's Chromium on the dashboard.
@@ -38,6 +48,9 @@ func TestDashboard(t *testing.T) {
 	h.classic("gate-1", "north", "1", func() { <-spoken })
 	p := h.browse("announce.mjs")
 	same(t, "title", p.step("open").Title, "Tacet")
+	if b := p.step("gate").Box; b.Height < 18 || b.Height > 30 || b.Width < 34 || b.Width > 150 {
+		t.Errorf("the sign of a gate is no sign: %+v", b)
+	}
 	s := p.step("speaking")
 	if s.Quiet == s.Loud {
 		t.Errorf("a gate that speaks looks as one that does not: %s", s.Loud)

@@ -379,6 +379,11 @@ func TestSignInAtTheDashboard(t *testing.T) {
 	if s := p.step("asked"); s.Checked == 0 || len(s.Violations) > 0 {
 		t.Errorf("axe-core checked %d rules and found %s", s.Checked, brief(s.Violations))
 	}
+	for width, want := range map[float64]float64{1440: 340, 390: 340} {
+		if b := p.step(fmt.Sprintf("asked at %v px", width)).Box; b.Width != want || b.Height < 150 || b.Height > 400 || !b.middle(width, 900) {
+			t.Errorf("at %v px the form is not in the middle, %v px wide: %+v", width, want, b)
+		}
+	}
 	same(t, "what a wrong password is told", p.step("wrong").Text, "Name or password is wrong.")
 	in := p.step("in")
 	same(t, "who", in.Text, "ann")

@@ -25,7 +25,7 @@ export function SignIn() {
     }
   };
   return (
-    <main class="sign" id="main" tabIndex={-1}>
+    <main class="signin" id="main" tabIndex={-1}>
       <form data-testid="sign-in" aria-labelledby="h-sign" onSubmit={(e) => {
         e.preventDefault();
         void send(e.currentTarget);

@@ -16,6 +16,7 @@ try {
   await page.getByLabel('Add area, gate or device').selectOption('area:north');
   await page.getByRole('textbox', { name: 'Message' }).fill('Boarding at gate 1');
   await page.getByTestId('announce-when').getByText('Starts').waitFor();
+  tell({ step: 'gate', box: await page.getByTestId('gate-gate-1').boundingBox() });
   const quiet = await page.getByTestId('gate-gate-1').evaluate((e) => getComputedStyle(e).backgroundColor);
   await page.getByRole('button', { name: 'Announce', exact: true }).click();
 

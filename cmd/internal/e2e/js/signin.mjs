@@ -1,5 +1,5 @@
-// A person at the dashboard of a hub that asks who he is: a wrong password, the
-// right one, an announcement, and out again.
+// A person at the dashboard of a hub that asks who he is: the form, wide and
+// narrow, a wrong password, the right one, an announcement, and out again.
 // Usage: node signin.mjs URL CHROMIUM NAME PASSWORD
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -18,6 +18,11 @@ try {
   await page.getByTestId('sign-in').waitFor();
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   tell({ step: 'asked', checked: found.passes.length, violations: found.violations.map((v) => `${v.id}: ${v.help}`) });
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    tell({ step: `asked at ${width} px`, box: await page.getByTestId('sign-in').boundingBox() });
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
 
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill('not this one');
