@@ -27,14 +27,15 @@ type Credential struct {
 	Device string  `json:"device"` // also its user name
 	Area   string  `json:"area"`
 	MQTT   string  `json:"mqtt"`
-	MQTTS  *string `json:"mqtts"` // nil: the hub does not listen with TLS
+	MQTTS  *string `json:"mqtts"` // nil: the hub does not listen with TLS, or asks for a certificate there
 	File   string  `json:"-"`
 	CA     string  `json:"-"` // file of authorities that the hub was known by; empty: the system's
 }
 
 // Provision trades an enrolment code at the hub, an http or https address, for
 // the device's credential, and writes its secret to file, which only its owner
-// may read; one that is there is replaced. That the file can be written is known
+// may read; one that is there is replaced. The file's directory is made, for its
+// owner alone, where the one above is there. That the file can be written is known
 // before the code is used up. The hub's certificate may be of the authorities in
 // the PEM file ca; empty: the system's. It blocks for the hub, 30 s at most.
 func Provision(ctx context.Context, hub, code, file, ca string) (Credential, error) {
@@ -49,7 +50,11 @@ func Provision(ctx context.Context, hub, code, file, ca string) (Credential, err
 	if err != nil {
 		return Credential{}, err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // of mode 0600
+	dir := filepath.Dir(file)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return Credential{}, fmt.Errorf("the secret's directory: %w: make it, or name another one", err)
+	}
+	tmp, err := os.CreateTemp(dir, filepath.Base(file)+".*") // of mode 0600
 	if err != nil {
 		return Credential{}, err
 	}
@@ -117,10 +122,13 @@ func unnamed(err error) error {
 // YAML is the keys of device.yaml that the credential fills.
 func (c Credential) YAML() string {
 	hub := c.MQTT
+	var b strings.Builder
 	if c.MQTTS != nil {
 		hub = *c.MQTTS
+		if c.CA == "" {
+			b.WriteString("# the hub's certificate must be of an authority that this system knows; else add ca_file\n")
+		}
 	}
-	var b strings.Builder
 	for _, line := range []struct{ key, value string }{
 		{"device", c.Device}, {"hub", hub}, {"area", c.Area}, {"username", c.Device}, {"password_file", c.File}, {"ca_file", c.CA},
 	} {

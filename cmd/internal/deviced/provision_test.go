@@ -55,13 +55,23 @@ func TestProvision(t *testing.T) {
 		t.Errorf("the uplink is %+v, %v", u, err)
 	}
 
+	made := filepath.Join(dir, "made", "secret") // as with /var/lib/tacet, which nobody has made
+	if _, err := Provision(t.Context(), hub.URL, "AAAA-BBBB", made, ""); err != nil {
+		t.Errorf("a directory that is not there: %v", err)
+	} else if info, err := os.Stat(filepath.Dir(made)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("its directory has mode %v, %v", info.Mode(), err)
+	}
+	if !strings.HasPrefix(c.YAML(), "# ") || !strings.Contains(c.YAML(), "ca_file") {
+		t.Errorf("with TLS and no authorities nothing is said of them: %s", c.YAML())
+	}
+
 	asked = 0
 	for name, x := range map[string]struct{ hub, code, file, want string }{
 		"unknown code":        {hub.URL, "CCCC", file, "not_found: the code is unknown"},
 		"no code":             {hub.URL, "", file, "no code"},
 		"not an address":      {"hub.local", "AAAA-BBBB", file, "is not an address"},
 		"nobody there":        {"http://127.0.0.1:1", "AAAA-BBBB", file, "does not answer"},
-		"nowhere to write to": {hub.URL, "AAAA-BBBB", filepath.Join(dir, "none", "secret"), "no such file or directory"},
+		"nowhere to write to": {hub.URL, "AAAA-BBBB", filepath.Join(dir, "none", "none", "secret"), "name another one"},
 	} {
 		if _, err := Provision(t.Context(), x.hub, x.code, x.file, ""); err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "AAAA") {
 			t.Errorf("%s: %v, want %s and no code", name, err, x.want)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -200,7 +201,7 @@ func TestCertificatesThatCannotBeUsed(t *testing.T) {
 }
 
 func TestMutualTLSOfTheHub(t *testing.T) {
-	_, r, ca, _ := encrypted(t, func(c *conf.Config) {
+	h, r, ca, _ := encrypted(t, func(c *conf.Config) {
 		c.MQTT.TLS.ClientCAFile = strings.Replace(c.MQTT.TLS.CertFile, "hub.pem", "ca.pem", 1)
 		c.Auth.Devices = []conf.Principal{{Name: "gate-1", Tenant: auth.DefaultTenant, Area: "north"}}
 	})
@@ -210,6 +211,9 @@ func TestMutualTLSOfTheHub(t *testing.T) {
 		t.Error("a client without a certificate was let in")
 	}
 	paho(t, url, "gate-1", &tls.Config{RootCAs: ca.Pool, Certificates: []tls.Certificate{ca.Certificate(t, "gate-1")}})
+	if _, mqtts := h.mqttFor(httptest.NewRequest(http.MethodPost, "/", nil)); mqtts != nil {
+		t.Errorf("a device that gets a password is sent to %s, where it cannot enter", *mqtts)
+	}
 }
 
 // TestMQTTOverWebSocketIsOfItsOwnPagesAlone: the subprotocol is needed, and a

@@ -160,7 +160,7 @@ func (h *Hub) mqttFor(r *http.Request) (mqtt string, mqtts *string) {
 		}
 		return scheme + "://" + net.JoinHostPort(host, port)
 	}
-	if tls := h.broker.TLSAddr(); tls != nil {
+	if tls := h.broker.TLSAddr(); tls != nil && h.cfg.MQTT.TLS.ClientCAFile == "" { // a password alone passes no listener that asks for certificates
 		s := at("mqtts", tls)
 		mqtts = &s
 	}
