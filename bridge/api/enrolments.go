@@ -9,6 +9,7 @@ import (
 )
 
 var enrolmentRoutes = []route{
+	{http.MethodGet, "/credentials", auth.Operate, (*API).listCredentials},
 	{http.MethodPost, "/enrolments", auth.Operate, (*API).createEnrolment},
 	{http.MethodPost, "/enrolments/{code}", 0, (*API).redeem},
 	{http.MethodDelete, "/devices/{device}/credential", auth.Operate, (*API).revokeDevice},
@@ -20,12 +21,18 @@ type enrolment struct {
 	Device    area.DeviceID `json:"device"`
 	Area      area.Name     `json:"area"`
 	ExpiresAt area.Time     `json:"expires_at"`
+	Publish   []string      `json:"publish"`
+	Subscribe []string      `json:"subscribe"`
 }
 
+// createEnrolment makes a code. What a device may do beside its own branch is
+// for who may do everything to give: an operator would give what he has not.
 func (a *API) createEnrolment(c *call) (answer, error) {
 	var b struct {
-		Device area.DeviceID `json:"device"`
-		Area   area.Name     `json:"area"`
+		Device    area.DeviceID `json:"device"`
+		Area      area.Name     `json:"area"`
+		Publish   []string      `json:"publish"`
+		Subscribe []string      `json:"subscribe"`
 	}
 	if err := c.decode(&b); err != nil {
 		return answer{}, err
@@ -39,14 +46,20 @@ func (a *API) createEnrolment(c *call) (answer, error) {
 	if err := cmp.Or(c.may(auth.Operate, b.Area), a.mayRevoke(c, b.Device)); err != nil {
 		return answer{}, err // a device that is enrolled again loses the credential that it has
 	}
-	e := auth.Enrolment{Device: b.Device, Area: b.Area, Tenant: c.who.Tenant, By: c.caller()}
+	if len(b.Publish)+len(b.Subscribe) > 0 {
+		if err := c.may(auth.Admin, ""); err != nil {
+			return answer{}, err
+		}
+	}
+	e := auth.Enrolment{Device: b.Device, Area: b.Area, Tenant: c.who.Tenant, By: c.caller(), Publish: b.Publish, Subscribe: b.Subscribe}
 	code, expires, err := a.Credentials.Enrol(c.Context(), e)
 	if err != nil {
 		return answer{}, err
 	}
 	a.count.enrolments.Add(1)
 	a.log.Info("enrolment made", "conn", c.RemoteAddr, "device", string(b.Device), "who", c.caller())
-	out := enrolment{Code: code, Device: b.Device, Area: b.Area, ExpiresAt: area.At(expires)}
+	out := enrolment{Code: code, Device: b.Device, Area: b.Area, ExpiresAt: area.At(expires),
+		Publish: append([]string{}, b.Publish...), Subscribe: append([]string{}, b.Subscribe...)}
 	return answer{status: http.StatusCreated, body: out, location: "/enrolments/" + code}, nil
 }
 

@@ -114,6 +114,7 @@ type Credentials interface {
 	Redeem(ctx context.Context, source, code string) (auth.Credential, error)
 	Revoke(ctx context.Context, tenant string, d area.DeviceID) error
 	Devices(tenant string) []auth.Enrolled
+	Waiting(tenant string) []auth.Waiting
 	Tokens(tenant string) []auth.Token
 	CreateToken(ctx context.Context, t auth.Token) (secret string, err error)
 	DeleteToken(ctx context.Context, tenant, name string) error

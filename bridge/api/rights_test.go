@@ -131,6 +131,7 @@ func TestRights(t *testing.T) {
 		{"GET", "/tokens", "", administers},
 		{"POST", "/tokens", `{"name":"PERSON","roles":["viewer"]}`, administers},
 		{"DELETE", "/tokens/PERSON", "", administers},
+		{"GET", "/credentials", "", refuse(out, low...)},
 		{"POST", "/enrolments", `{"device":"PERSON","area":"north"}`, and(refuse(out, low...), refuse(out, "south operator"))},
 		{"DELETE", "/devices/PERSON/credential", "", and(refuse(out, low...), refuse(gone, "south operator"))},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +22,11 @@ type Enrolment struct {
 	Area   area.Name     `json:"area"`   // empty: none
 	Tenant string        `json:"tenant"` // empty: default
 	By     string        `json:"by"`     // who made it
+
+	// Rules beside its own branch, as those of a configured [Device]: at most 256
+	// each way.
+	Publish   []string `json:"publish,omitempty"`
+	Subscribe []string `json:"subscribe,omitempty"`
 }
 
 // Credential is what a device gets for its code.
@@ -50,6 +54,8 @@ type storedDevice struct {
 	Created   time.Time     `json:"created"`
 	By        string        `json:"by"`
 	Enrolment string        `json:"enrolment"` // hash of the code that it was made by, which is used up
+	Publish   []string      `json:"publish,omitempty"`
+	Subscribe []string      `json:"subscribe,omitempty"`
 }
 
 func enrolmentKey(hash string) string     { return "enrolment/" + hash }
@@ -101,7 +107,19 @@ func (e Enrolment) check() error {
 	case !area.IsID(e.Tenant):
 		return area.InvalidField("tenant", "is not the id of a tenant")
 	}
-	return nil
+	return checkRules(e.Publish, e.Subscribe)
+}
+
+// checkRules tells the first fault of a device's rules.
+func checkRules(publish, subscribe []string) error {
+	var f faults
+	f.rules("publish", publish)
+	f.rules("subscribe", subscribe)
+	if len(f.all) == 0 {
+		return nil
+	}
+	field, text, _ := strings.Cut(f.all[0].Error(), ": ")
+	return area.InvalidField(field, "%s", text)
 }
 
 // enrollable checks that a device may be enrolled, and forgets codes that have
@@ -185,7 +203,8 @@ func (a *Authority) redeem(ctx context.Context, hash string) (Credential, []Revo
 		return Credential{}, nil, area.Errorf(area.CodeNotFound, "the code is unknown, used or expired")
 	}
 	made := Credential{Device: e.Device, Area: e.Area, Tenant: e.Tenant, Secret: newSecret()}
-	kept := storedDevice{V: 1, Device: e.Device, Area: e.Area, Tenant: e.Tenant, Hash: digest(made.Secret), Created: a.now().UTC().Truncate(time.Millisecond), By: e.By, Enrolment: hash}
+	kept := storedDevice{V: 1, Device: e.Device, Area: e.Area, Tenant: e.Tenant, Hash: digest(made.Secret), Created: a.now().UTC().Truncate(time.Millisecond), By: e.By, Enrolment: hash,
+		Publish: e.Publish, Subscribe: e.Subscribe}
 	value, err := json.Marshal(kept)
 	if err != nil {
 		return Credential{}, nil, err
@@ -208,7 +227,7 @@ func (a *Authority) redeem(ctx context.Context, hash string) (Credential, []Revo
 func (a *Authority) keepDevice(d storedDevice) {
 	name := string(d.Device)
 	r := &record{
-		principal: Principal{Name: name, Kind: KindDevice, Tenant: d.Tenant, Area: d.Area},
+		principal: Principal{Name: name, Kind: KindDevice, Tenant: d.Tenant, Area: d.Area, Publish: d.Publish, Subscribe: d.Subscribe},
 		secret:    d.Hash, created: d.Created, by: d.By, enrolment: d.Enrolment,
 	}
 	a.stamp(r)
@@ -216,31 +235,6 @@ func (a *Authority) keepDevice(d storedDevice) {
 		a.by[name] = r
 	}
 	a.stored[name] = r
-}
-
-// Enrolled is a device with a credential that it was given by enrolment, or
-// that the configuration defines.
-type Enrolled struct {
-	Device     area.DeviceID
-	Area       area.Name
-	Tenant     string
-	Configured bool      // by the configuration: it cannot be revoked here
-	Created    time.Time // zero where configured
-	By         string    // who enrolled it
-}
-
-// Devices lists the devices of a tenant that may connect, by id.
-func (a *Authority) Devices(tenant string) []Enrolled {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	var list []Enrolled
-	for _, r := range a.by {
-		if p := r.principal; p.Kind == KindDevice && p.Tenant == tenantOr(tenant) {
-			list = append(list, Enrolled{Device: area.DeviceID(p.Name), Area: p.Area, Tenant: p.Tenant, Configured: r.configured, Created: r.created, By: r.by})
-		}
-	}
-	slices.SortFunc(list, func(x, y Enrolled) int { return strings.Compare(string(x.Device), string(y.Device)) })
-	return list
 }
 
 // Revoke takes the credential of an enrolled device back, and the codes that
@@ -312,7 +306,7 @@ func (a *Authority) loadOne(kind, name string, value []byte, used map[string]boo
 		a.keepToken(t)
 	case "device":
 		var d storedDevice
-		if err := json.Unmarshal(value, &d); err != nil || d.V != 1 || string(d.Device) != name || !area.IsID(name) || !area.IsID(d.Tenant) || len(d.Hash) != 64 {
+		if err := json.Unmarshal(value, &d); err != nil || d.V != 1 || string(d.Device) != name || !area.IsID(name) || !area.IsID(d.Tenant) || len(d.Hash) != 64 || checkRules(d.Publish, d.Subscribe) != nil {
 			return fmt.Errorf("not a device of version 1")
 		}
 		used[d.Enrolment] = true

@@ -292,3 +292,43 @@ type failing struct{ err error }
 func (f failing) Load(func(string, []byte) error) error     { return f.err }
 func (f failing) Put(context.Context, string, []byte) error { return f.err }
 func (f failing) Delete(context.Context, string) error      { return f.err }
+
+// TestRulesAreKept: an enrolled device has its rules after a restart, and a
+// record with a rule that cannot be read grants nothing.
+func TestRulesAreKept(t *testing.T) {
+	ctx, kept := context.Background(), &table{}
+	a := newAuthority(t, site(), kept)
+	e := auth.Enrolment{Device: "gate-12", Area: "north", Publish: []string{"home/gate-12/#"}, Subscribe: []string{"!home/x", "home/#"}}
+	code, _, err := a.Enrol(ctx, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = newAuthority(t, site(), kept)
+	if w := a.Waiting(""); len(w) != 1 || !slices.Equal(w[0].Publish, e.Publish) {
+		t.Errorf("it waits for %+v", w)
+	}
+	c, err := a.Redeem(ctx, "", code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = newAuthority(t, site(), kept)
+	p, err := a.Password(ctx, "", "gate-12", c.Secret)
+	if err != nil || !slices.Equal(p.Publish, e.Publish) || !slices.Equal(p.Subscribe, e.Subscribe) || !p.Access().MayPublish("home/gate-12/x") {
+		t.Errorf("the device is %+v, %v", p, err)
+	}
+	if w := a.Waiting(""); len(w) != 0 {
+		t.Errorf("it waits for %+v still", w)
+	}
+	kept.by["device/gate-12"] = []byte(strings.Replace(string(kept.by["device/gate-12"]), "home/gate-12/#", "home/#/x", 1))
+	a = newAuthority(t, site(), kept)
+	if _, err := a.Password(ctx, "", "gate-12", c.Secret); err == nil || a.Stats().BadRecords != 1 {
+		t.Errorf("a rule that cannot be read: %v, %+v", err, a.Stats())
+	}
+	for _, bad := range []auth.Enrolment{
+		{Device: "gate-13", Publish: []string{"$SYS/#"}}, {Device: "gate-13", Subscribe: []string{""}}, {Device: "gate-13", Publish: slices.Repeat([]string{"a"}, 257)},
+	} {
+		if _, _, err := a.Enrol(ctx, bad); area.CodeOf(err) != area.CodeInvalid {
+			t.Errorf("%d and %d rules: %v", len(bad.Publish), len(bad.Subscribe), err)
+		}
+	}
+}

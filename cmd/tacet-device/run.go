@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -143,7 +144,10 @@ func check(ctx context.Context, cfg deviced.Config, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%-5s %-7s %s\n", word, p.Part, p.Text)
 	}
-	if bad > 0 {
+	if bad == 1 {
+		return errors.New("1 of the device's parts does not work")
+	}
+	if bad > 1 {
 		return fmt.Errorf("%d of the device's parts do not work", bad)
 	}
 	return nil

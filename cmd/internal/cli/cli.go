@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -20,7 +21,7 @@ func Add(root *cobra.Command, env Env) {
 	root.AddCommand(
 		say(env), stop(env), queue(env), version(env),
 		group("area", "Areas", areaList(env)),
-		group("device", "Players and sensors", deviceList(env), deviceEnrol(env), deviceRevoke(env)),
+		group("device", "Players and sensors", deviceList(env), deviceCredentials(env), deviceEnrol(env), deviceRevoke(env)),
 		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
 		group("user", "People", userLogin(env), userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
@@ -78,8 +79,18 @@ func askFor(c *cobra.Command) {
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return Usagef("%s takes %d arguments, not %d; usage: %s", c.CommandPath(), n, len(args), c.UseLine())
+			return Usagef("%s takes %s, not %d; usage: %s", c.CommandPath(), arguments(n), len(args), c.UseLine())
 		}
 		return nil
 	}
+}
+
+func arguments(n int) string {
+	switch n {
+	case 0:
+		return "no arguments"
+	case 1:
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }

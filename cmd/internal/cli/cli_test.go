@@ -67,6 +67,8 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"items":[{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","last_seen":"2026-11-21T10:00:00.000Z"}],"next":null}`)
 	case "GET /schedules":
 		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
+	case "GET /credentials":
+		fmt.Fprint(w, `{"items":[{"device":"gate-12","area":"north","state":"waiting","created_at":null,"created_by":"ann","code_expires_at":"2026-11-21T10:15:00.000Z","publish":["x/#"],"subscribe":[]}],"next":null}`)
 	case "POST /enrolments":
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}`)
@@ -159,8 +161,14 @@ func TestCommands(t *testing.T) {
 			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 failed 2026-11-21T10:00:35.000Z\n", stderr: "tacet: failed: order o-7: no_device\n"},
 		"say as JSON": {args: []string{"say", "--area", "north", "--wait", "--json", "hello"}, end: "expired", exit: 1, stderr: "tacet: expired: order o-7: no_device\n",
 			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
-		"enrol as JSON": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--json"}, seen: `POST /api/v1/enrolments  {"area":"north","device":"gate-12"}`,
+		"enrol as JSON": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--json"}, seen: `POST /api/v1/enrolments  {"device":"gate-12","area":"north"}`,
 			stdout: `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}` + "\n"},
+		"enrol with rules": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--publish", "home/a,b/#", "--publish", "!x", "--subscribe", "y", "--json"},
+			seen:   `POST /api/v1/enrolments  {"device":"gate-12","area":"north","publish":["home/a,b/#","!x"],"subscribe":["y"]}`,
+			stdout: `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}` + "\n"},
+		"device credentials": {args: []string{"device", "credentials"}, stdout: "" +
+			"DEVICE   STATE    AREA   CREATED_AT  CREATED_BY  CODE_EXPIRES_AT           PUBLISH  SUBSCRIBE\ngate-12  waiting  north  -           ann         2026-11-21T10:15:00.000Z  x/#      -\n"},
+		"enrol nobody":  {args: []string{"device", "enrol"}, exit: 2, stderr: "tacet: usage: tacet device enrol takes 1 argument, not 0; usage: tacet device enrol DEVICE --area AREA [flags]\n"},
 		"enrol nowhere": {args: []string{"device", "enrol", "gate-12"}, exit: 2, stderr: "tacet: usage: enrol needs --area\n"},
 		"revoke":        {args: []string{"device", "revoke", "gate-12"}, seen: "DELETE /api/v1/devices/gate-12/credential"},
 		"token create": {args: []string{"token", "create", "ci", "--role", "operator"}, stdout: "tct_S3CRET\n",

@@ -17,11 +17,20 @@ type enrolment struct {
 	ExpiresAt string `json:"expires_at"`
 }
 
+// newEnrolment is what a device is enrolled for.
+type newEnrolment struct {
+	Device    string   `json:"device"`
+	Area      string   `json:"area"`
+	Publish   []string `json:"publish,omitempty"`
+	Subscribe []string `json:"subscribe,omitempty"`
+}
+
 // deviceEnrol prints the code that a device trades for its own credential. The
 // code alone is on standard output; what to do with it is said beside it.
 func deviceEnrol(env Env) *cobra.Command {
 	var f hubFlags
 	var in string
+	var publish, subscribe []string
 	c := &cobra.Command{Use: "enrol DEVICE --area AREA", Short: "Make a code by which a new device gets its own credential, once", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		if in == "" {
 			return Usagef("enrol needs --area")
@@ -30,7 +39,7 @@ func deviceEnrol(env Env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		body, err := hub.do(c.Context(), "POST", "/enrolments", map[string]string{"device": args[0], "area": in})
+		body, err := hub.do(c.Context(), "POST", "/enrolments", newEnrolment{args[0], in, publish, subscribe})
 		if err != nil {
 			return err
 		}
@@ -47,7 +56,28 @@ func deviceEnrol(env Env) *cobra.Command {
 	}}
 	f.register(c)
 	c.Flags().StringVar(&in, "area", "", "id of the area that the device is in")
+	c.Flags().StringArrayVar(&publish, "publish", nil, "topic `FILTER` on which it may publish beside its own branch, !FILTER: not; the first match decides; needs the role admin")
+	c.Flags().StringArrayVar(&subscribe, "subscribe", nil, "topic `FILTER` that it may read, in the same way")
 	return c
+}
+
+// deviceCredential is a device's credential as the hub answers it.
+type deviceCredential struct {
+	Device      string   `json:"device"`
+	Area        *string  `json:"area"`
+	State       string   `json:"state"`
+	CreatedAt   *string  `json:"created_at"`
+	CreatedBy   *string  `json:"created_by"`
+	CodeExpires *string  `json:"code_expires_at"`
+	Publish     []string `json:"publish"`
+	Subscribe   []string `json:"subscribe"`
+}
+
+func deviceCredentials(env Env) *cobra.Command {
+	header := []string{"DEVICE", "STATE", "AREA", "CREATED_AT", "CREATED_BY", "CODE_EXPIRES_AT", "PUBLISH", "SUBSCRIBE"}
+	return list(env, "credentials", "Show who may connect and for whom a code waits, connected or not", "/credentials", header, func(d deviceCredential) []string {
+		return []string{d.Device, d.State, text(d.Area), text(d.CreatedAt), text(d.CreatedBy), text(d.CodeExpires), texts(d.Publish), texts(d.Subscribe)}
+	})
 }
 
 // deviceRevoke takes a device's credential away.
