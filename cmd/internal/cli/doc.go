@@ -16,7 +16,9 @@
 //
 // A list is a table with its header first; --json prints the hub's answer as it
 // is. A command that makes a secret (device enrol, token create, user login, user hash)
-// prints it alone on standard output, so that a script can take it.
+// prints it alone on standard output, so that a script can take it. A password is
+// asked for on the terminal, on standard error and without echo, or comes by
+// standard input where --stdin says so.
 //
 // # What it does not do
 //

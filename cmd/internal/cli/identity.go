@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -161,32 +159,22 @@ func tokenList(env Env) *cobra.Command {
 	})
 }
 
-// maxPassword bounds what is read of a password, in bytes.
-const maxPassword = 1024
+// loginHelp says what the token is for, and when it ends.
+const loginHelp = `Signs in with a password and prints a token for the REST API and the hub, so also
+for the other commands: export TACET_TOKEN=$(tacet user login ann)
 
-// password reads a password from standard input alone: arguments are seen by
-// everybody on the machine.
-func password(c *cobra.Command, stdin bool) ([]byte, error) {
-	if !stdin {
-		return nil, Usagef("%s reads the password from standard input: say so with --stdin", c.Name())
-	}
-	p, err := io.ReadAll(io.LimitReader(c.InOrStdin(), maxPassword+1))
-	if err != nil {
-		return nil, err
-	}
-	p = bytes.TrimRight(p, "\r\n")
-	if len(p) == 0 || len(p) > maxPassword {
-		return nil, Usagef("a password has 1 to %d bytes", maxPassword)
-	}
-	return p, nil
-}
+The token is good for 12 hours, and ends earlier with the hub's process: after a
+restart of the hub sign in again. It is not for MQTT. A program that is to outlive
+both has a token of its own: tacet token create.
+
+On a terminal the password is asked for; elsewhere say --stdin.`
 
 // userLogin prints a token for somebody who has a password.
 func userLogin(env Env) *cobra.Command {
 	var f hubFlags
 	var stdin bool
-	c := &cobra.Command{Use: "login NAME --stdin", Short: "Sign in with a password and print a token, good for 12 hours", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
-		p, err := password(c, stdin)
+	c := &cobra.Command{Use: "login NAME", Short: "Sign in with a password and print a token, good for 12 hours at most", Long: loginHelp, Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		p, err := password(c, stdin, false)
 		if err != nil {
 			return err
 		}
@@ -213,15 +201,15 @@ func userLogin(env Env) *cobra.Command {
 		return err
 	}}
 	f.register(c)
-	c.Flags().BoolVar(&stdin, "stdin", false, "read the password from standard input")
+	passwordFlag(c, &stdin)
 	return c
 }
 
 // userHash makes the password hash of a user or a device for the configuration.
 func userHash(Env) *cobra.Command {
 	var stdin bool
-	c := &cobra.Command{Use: "hash --stdin", Short: "Read a password and print its hash for the configuration", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
-		p, err := password(c, stdin)
+	c := &cobra.Command{Use: "hash", Short: "Read a password and print its hash for the configuration", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		p, err := password(c, stdin, true)
 		if err != nil {
 			return err
 		}
@@ -232,6 +220,6 @@ func userHash(Env) *cobra.Command {
 		_, err = fmt.Fprintln(c.OutOrStdout(), hash)
 		return err
 	}}
-	c.Flags().BoolVar(&stdin, "stdin", false, "read the password from standard input")
+	passwordFlag(c, &stdin)
 	return c
 }

@@ -74,6 +74,7 @@ var confined = map[string][]string{
 	"golang.org/x/crypto":                 {"broker/auth"},
 	"golang.org/x/sync":                   {""},
 	"golang.org/x/sys":                    {""},
+	"golang.org/x/term":                   {"cmd/internal/cli"},
 	"golang.org/x/time":                   {""},
 }
 
