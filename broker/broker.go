@@ -80,6 +80,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
+	b.lines.log = log
 	b.seats.b = b
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
 	b.watchRights()
@@ -137,6 +138,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer cancel()
 	b.work.Go(func() { b.keepRights(ctx) })
 	b.work.Go(func() { b.kept.sweep(ctx) })
+	b.work.Go(func() { b.lines.run(ctx) })
 	failed := make([]error, len(doors))
 	for i, d := range doors {
 		b.work.Go(func() {

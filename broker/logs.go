@@ -2,27 +2,46 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"sync"
 	"time"
 )
 
-const warnEvery = 10 * time.Second // one line per kind, with the number of those left out
+const (
+	warnEvery = 10 * time.Second // one line per kind and client, with the number of those left out
+	maxNamed  = 32               // clients and sources that have lines of their own in that time, for each kind
+)
 
-// limiter lets one line of a kind through in a while.
+// limiter lets one line of a kind through in a while for each client, or for
+// each source where the client is not known. What it leaves out is told by run
+// at the latest. Who comes when a kind has maxNamed of them is told by number
+// alone, so that neither memory nor the log grows with strangers.
 type limiter struct {
+	log *slog.Logger
+
 	mu    sync.Mutex
 	kinds map[string]*kind // bounded: kinds are fixed texts of the code
 }
 
+// kind is what was said with one text.
 type kind struct {
-	last time.Time
-	left int // lines left out since
+	named  map[string]*line // by client or source
+	others int              // lines left out of those that found no room in named
 }
 
-// pass tells whether a line may be written now, and how many of its kind were
-// left out before it.
-func (m *limiter) pass(text string, now time.Time) (left int, ok bool) {
+// line is what one client or source was the cause of.
+type line struct {
+	last  time.Time // when one was written
+	left  int       // left out since
+	attrs []any     // of the newest left out
+}
+
+// pass tells whether a line may be written now, and how many like it were left
+// out before it. Attrs are pairs of a key and a value.
+func (m *limiter) pass(text string, now time.Time, attrs []any) (left int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kinds == nil {
@@ -30,20 +49,105 @@ func (m *limiter) pass(text string, now time.Time) (left int, ok bool) {
 	}
 	k := m.kinds[text]
 	if k == nil {
-		k = &kind{}
+		k = &kind{named: map[string]*line{}}
 		m.kinds[text] = k
-	} else if now.Sub(k.last) < warnEvery {
-		k.left++
+	}
+	who := cause(attrs)
+	l := k.named[who]
+	switch {
+	case l == nil && len(k.named) >= maxNamed:
+		k.others++
+		return 0, false
+	case l == nil:
+		k.named[who] = &line{last: now}
+		return 0, true
+	case now.Sub(l.last) < warnEvery:
+		l.left, l.attrs = l.left+1, attrs
 		return 0, false
 	}
-	left, k.last, k.left = k.left, now, 0
+	left, l.last, l.left, l.attrs = l.left, now, 0, nil
 	return left, true
 }
 
-// warn writes one line per kind every ten seconds; n says how many it stands
-// for.
+// run tells what was left out, until ctx ends and once more then.
+func (m *limiter) run(ctx context.Context) {
+	again := time.NewTicker(warnEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			m.flush(time.Now())
+			return
+		case now := <-again.C:
+			m.flush(now)
+		}
+	}
+}
+
+// flush writes a line for what was left out of each client, and one for all
+// those that are not named.
+func (m *limiter) flush(now time.Time) {
+	for _, r := range m.rest(now) {
+		m.log.Warn(r.text, append(r.attrs, "n", r.n)...)
+	}
+}
+
+// remainder is what flush says with one line.
+type remainder struct {
+	text  string
+	attrs []any
+	n     int
+}
+
+// rest takes what was left out, and forgets who has been quiet.
+func (m *limiter) rest(now time.Time) (list []remainder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for text, k := range m.kinds {
+		for who, l := range k.named {
+			switch {
+			case l.left > 0:
+				list = append(list, remainder{text, l.attrs, l.left})
+				l.last, l.left, l.attrs = now, 0, nil
+			case now.Sub(l.last) >= warnEvery:
+				delete(k.named, who)
+			}
+		}
+		if k.others > 0 {
+			list = append(list, remainder{"warnings about further clients left out", []any{"rule", text}, k.others})
+			k.others = 0
+		}
+	}
+	return list
+}
+
+// cause is whom a line is about: the client, or else the address without its
+// port; empty where it names neither.
+func cause(attrs []any) (who string) {
+	for i := 0; i+1 < len(attrs); i += 2 {
+		switch attrs[i] {
+		case "device":
+			return "device " + fmt.Sprint(attrs[i+1])
+		case "conn":
+			who = fmt.Sprint(attrs[i+1])
+			if host, _, err := net.SplitHostPort(who); err == nil {
+				who = host
+			}
+		}
+	}
+	return who
+}
+
+// warn writes one line per kind and client every ten seconds; n says how many
+// it stands for. A client that has no name yet is left out of it.
 func (b *Broker) warn(msg string, attrs ...any) {
-	if left, ok := b.lines.pass(msg, time.Now()); ok {
+	for i := 0; i+1 < len(attrs); i += 2 {
+		if attrs[i] == "device" && attrs[i+1] == "" {
+			attrs = slices.Delete(attrs, i, i+2)
+			break
+		}
+	}
+	if left, ok := b.lines.pass(msg, time.Now(), attrs); ok {
 		b.log.Warn(msg, append(attrs, "n", left+1)...)
 	}
 }
@@ -86,19 +190,21 @@ func (h libraryLog) Handle(ctx context.Context, r slog.Record) error {
 		return nil
 	}
 	out := slog.NewRecord(r.Time, level, r.Message, r.PC)
+	var attrs []any
 	r.Attrs(func(a slog.Attr) bool {
 		if a, ok := clean(a); ok {
-			out.AddAttrs(a)
+			attrs = append(attrs, a.Key, a.Value)
 		}
 		return true
 	})
 	if level >= slog.LevelWarn {
-		left, ok := h.lines.pass(r.Message, r.Time)
+		left, ok := h.lines.pass(r.Message, r.Time, attrs)
 		if !ok {
 			return nil
 		}
-		out.AddAttrs(slog.Int("n", left+1))
+		attrs = append(attrs, "n", left+1)
 	}
+	out.Add(attrs...)
 	return h.Handler.Handle(ctx, out)
 }
 

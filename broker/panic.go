@@ -23,7 +23,8 @@ func (b *Broker) session(l *link) (err error) {
 // panicked does what the library would have done after the end of a connection.
 func (b *Broker) panicked(l *link, p any) error {
 	b.count.panics.Add(1)
-	if left, ok := b.lines.pass("panic", time.Now()); ok { // whoever can cause one can cause many
+	attrs := []any{"device", l.id, "conn", l.addr}
+	if left, ok := b.lines.pass("panic on a connection, which is closed", time.Now(), attrs); ok { // whoever can cause one can cause many
 		b.log.Error("panic on a connection, which is closed", "device", l.id, "conn", l.addr, "err", fmt.Sprintf("%v\n%s", p, debug.Stack()), "n", left+1)
 	}
 	cl := l.client.Load()

@@ -231,15 +231,20 @@ func (b *Broker) evict(l *link) {
 	_ = l.Close()
 }
 
-// explain counts why a connection had no session, unless who refused it has
-// done so.
+// explain counts and logs why a connection had no session, unless who refused
+// it has done so.
 func (b *Broker) explain(l *link, err error) {
 	if l.refused || b.closing() {
 		return
 	}
-	if why := l.whyNoSession(err); why != noReason {
-		b.refuse(RefusedConnect, why, l.id, l.addr)
+	why := l.whyNoSession(err)
+	if why == noReason {
+		return
 	}
+	if why != whyHalfOpen && why != whyTooLarge { // evict and tooLarge have a line of their own
+		b.warn("connection refused", "device", l.id, "conn", l.addr, "rule", why.String(), "err", err)
+	}
+	b.refuse(RefusedConnect, why, l.id, l.addr)
 }
 
 func (l *link) whyNoSession(err error) reason {
