@@ -78,6 +78,9 @@ func (b *Broker) principal(ctx context.Context, l *link, c packets.ConnectParams
 		}
 		return p, sameName(name, p)
 	}
+	if name == "" && password == "" {
+		return auth.Principal{}, area.Errorf(area.CodeUnauthorized, "sign in: neither a name nor a proof was given")
+	}
 	return b.cfg.Auth.Password(ctx, l.host, name, password)
 }
 
