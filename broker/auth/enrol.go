@@ -185,7 +185,7 @@ func (a *Authority) Redeem(ctx context.Context, source, code string) (Credential
 	})
 	if area.CodeOf(err) == area.CodeNotFound {
 		a.count.wrongCodes.Add(1)
-		a.slow.fail(source, "", a.now())
+		a.wrong(source, "")
 	}
 	if err != nil {
 		return Credential{}, err

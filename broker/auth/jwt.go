@@ -93,7 +93,7 @@ func (a *Authority) Bearer(ctx context.Context, source, raw string) (Principal, 
 	if slowed := a.slowed(source, ""); slowed != nil {
 		return Principal{}, slowed
 	}
-	a.slow.fail(source, "", a.now())
+	a.wrong(source, "")
 	return Principal{}, err
 }
 

@@ -41,13 +41,21 @@ func (a *Authority) Password(ctx context.Context, source, name, password string)
 		return Principal{}, err
 	}
 	if !right || r == nil {
-		a.slow.fail(source, name, a.now())
+		a.wrong(source, name)
 		a.count.wrongPasswords.Add(1)
 		return Principal{}, errWho()
 	}
 	a.slow.good(source, name, a.now())
 	a.count.passwords.Add(1)
 	return r.principal, nil
+}
+
+// wrong counts a wrong attempt, and logs once that its source is slowed from now
+// on. The name is not logged: who mistook the field may have typed a password.
+func (a *Authority) wrong(source, name string) {
+	if a.slow.fail(source, name, a.now()) {
+		a.log.Warn("source slowed, too many wrong attempts", "conn", source, "n", freeTries)
+	}
 }
 
 func (a *Authority) record(name string) *record {

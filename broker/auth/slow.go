@@ -57,10 +57,11 @@ func (s *slow) of(source, name string, now time.Time) *tries {
 	return s.sources.get(source, now)
 }
 
-// fail counts a wrong attempt.
-func (s *slow) fail(source, name string, now time.Time) {
+// fail counts a wrong attempt, and tells whether it is the one from which on the
+// source is slowed.
+func (s *slow) fail(source, name string, now time.Time) (begins bool) {
 	if source == "" {
-		return
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,9 +75,11 @@ func (s *slow) fail(source, name string, now time.Time) {
 	}
 	t.wrong++
 	t.last = now
-	if over := t.wrong - freeTries; over >= 0 {
+	over := t.wrong - freeTries
+	if over >= 0 {
 		t.until = now.Add(min(firstWait<<min(over, 16), longest))
 	}
+	return over == 0
 }
 
 // good notes that the name has signed in from the source.

@@ -76,3 +76,16 @@ func TestRememberedIsBounded(t *testing.T) {
 		t.Error("two of one key")
 	}
 }
+
+// TestSlowingBeginsOnce: it is told of once in a row of wrong attempts.
+func TestSlowingBeginsOnce(t *testing.T) {
+	s, now := newSlow(), time.Unix(1e9, 0)
+	for i := range 3 * freeTries {
+		if got := s.fail("x", "ann", now); got != (i+1 == freeTries) {
+			t.Errorf("attempt %d: begins %t", i+1, got)
+		}
+	}
+	if s.fail("", "ann", now) {
+		t.Error("no source is slowed")
+	}
+}
