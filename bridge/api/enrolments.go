@@ -95,7 +95,7 @@ func (a *API) redeem(c *call) (answer, error) {
 		return answer{}, err
 	}
 	a.count.redeemed.Add(1)
-	a.log.Info("enrolment redeemed", "conn", c.RemoteAddr, "device", string(got.Device), "who", c.caller())
+	a.log.Info("enrolment redeemed", "conn", c.RemoteAddr, "device", string(got.Device))
 	out := credential{Device: got.Device, Secret: got.Secret, Area: got.Area, Tenant: got.Tenant}
 	out.MQTT, out.MQTTS = a.cfg.MQTT(c.Request)
 	return ok(out)

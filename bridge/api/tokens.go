@@ -78,7 +78,7 @@ func (a *API) createToken(c *call) (answer, error) {
 		return answer{}, err
 	}
 	a.count.tokensMade.Add(1)
-	a.log.Info("token made", "conn", c.RemoteAddr, "device", t.Name, "who", c.caller())
+	a.log.Info("token made", "conn", c.RemoteAddr, "rule", t.Name, "who", c.caller())
 	return answer{status: http.StatusCreated, body: newToken{tokenOf(t), secret}, location: "/tokens/" + t.Name}, nil
 }
 
@@ -88,6 +88,6 @@ func (a *API) deleteToken(c *call) (answer, error) {
 		return answer{}, err
 	}
 	a.count.tokensDeleted.Add(1)
-	a.log.Info("token taken back", "conn", c.RemoteAddr, "device", name, "who", c.caller())
+	a.log.Info("token taken back", "conn", c.RemoteAddr, "rule", name, "who", c.caller())
 	return nothing()
 }

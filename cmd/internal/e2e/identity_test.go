@@ -196,7 +196,7 @@ func TestPeople(t *testing.T) {
 	m.operate(adm, "token", "delete", "ci")
 	heard(c.program, 0, "the end of its connection", func(l line) bool { return l.State == "closed" })
 	m.call("GET", "/areas", nil, bearer(token)...).want(t, http.StatusUnauthorized, nil)
-	m.logged("token made", "device=ci", "who=adm")
+	m.logged("token made", "rule=ci", "who=adm")
 	m.logged("token taken back", "device=ci", "who=adm")
 	m.logged("signed in", "who=ann")
 	m.silent()

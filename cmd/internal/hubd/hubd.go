@@ -150,7 +150,7 @@ func (h *Hub) serveParts(ctx context.Context) error {
 	saying, stop := context.WithCancel(ctx)
 	defer stop()
 	said.Go(func() { h.announce(saying, r) })
-	h.log.Info("hub starts", "node", h.cfg.Node, "n", len(h.cfg.Areas))
+	h.log.Info("hub starts", "node", h.cfg.Node)
 	err := stages{groups: h.parts(), grace: grace}.run(ctx)
 	h.log.Info("hub stopped", "node", h.cfg.Node, "dur", time.Since(h.start).Round(time.Second))
 	return err
