@@ -50,12 +50,12 @@ func Version() string {
 	return "devel"
 }
 
-// configCheck reads the configuration as serve would, and says what is wrong
-// with it.
+// configCheck reads the configuration, and the files that it names, as serve
+// would, and says what is wrong with them.
 func configCheck(env Env) *cobra.Command {
 	var f conf.Flags
 	c := &cobra.Command{Use: "check", Short: "Check the configuration, as serve would read it", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
-		got, err := conf.Load(conf.Default(), f, env.Environ())
+		got, err := conf.Check(conf.Default(), f, env.Environ())
 		for _, w := range got.Warnings {
 			fmt.Fprintf(c.ErrOrStderr(), "%s: warning: %s\n", c.Root().Name(), printable(w))
 		}

@@ -14,8 +14,10 @@
 // [Faults] is the error of all of them: everything that is wrong at once, each
 // with where it was written, which [Origins] remembers for later checks.
 //
-// [Config] is the whole of tacet.yaml, [Load] reads it, [Config.Validate] checks
-// it. What this version cannot do is refused by name, never ignored.
+// [Config] is the whole of tacet.yaml. [Load] reads it and [Config.Validate]
+// checks it; [Check] reads the certificates too, as a start would. What a running
+// hub does not take of another one [Config.NeedStart] tells. What this version
+// cannot do is refused by name, never ignored.
 //
 // Secrets are not in a configuration: it names the files that hold them, and
 // [Secret] reads one.

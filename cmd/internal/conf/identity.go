@@ -101,6 +101,31 @@ func (c *Config) exposed() {
 	}
 }
 
+// strangers warns of areas in which somebody has rights and that the
+// configuration does not define: a slip takes the rights away in silence. It is
+// no fault, since an area may also be one that devices have shown. Where the
+// configuration defines none, and for other tenants than its own, all are.
+func (c *Config) strangers() {
+	known := map[string]int{}
+	for i, a := range c.Areas {
+		known[string(a.ID)] = i
+	}
+	look := func(key, tenant, in string) {
+		if _, ok := known[in]; ok || len(known) == 0 || tenant != auth.DefaultTenant || in == "" || in == auth.AllAreas {
+			return
+		}
+		c.Warnings = append(c.Warnings, c.Faultf(key, "no area %q is configured%s", in, suggest(in, known)).String())
+	}
+	for i, u := range c.Auth.Users {
+		for j, in := range u.Areas {
+			look(fmt.Sprintf("auth.users[%d].areas[%d]", i, j), u.Tenant, in)
+		}
+	}
+	for i, p := range c.Auth.Devices {
+		look(fmt.Sprintf("auth.devices[%d].area", i), p.Tenant, p.Area)
+	}
+}
+
 // everybodyReads tells whether others than the file's owner and group can read
 // it.
 func everybodyReads(path string) bool {

@@ -10,7 +10,7 @@ import (
 )
 
 // hash is the password hash of "secret", at the least cost.
-const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$HOOYAOJvyIOyb1xeJaTXdOqv5+AwjIMxbI1KDDFzOS8"
+const hash = "$argon2id$v=19$m=8,t=1,p=1$gotFsdHNhbHQ$HOOYAOJvyIOyb1xeJaTXdOqv5+AwjIMxbI1KDDFzOS8"
 
 // write writes a file of a test and answers its path.
 func write(t *testing.T, name, text string, mode os.FileMode) string {
@@ -87,6 +87,33 @@ func TestExposedSecretsAreWarnings(t *testing.T) {
 	for i, want := range []string{"everybody on this machine can read " + secret, "everybody on this machine can read the password hashes in " + file, `role "opperator" grants nothing`} {
 		if i >= len(c.Warnings) || !strings.Contains(c.Warnings[i], want) {
 			t.Errorf("warning %d is not %q: %q", i, want, c.Warnings)
+		}
+	}
+}
+
+// TestUnknownAreasAreWarnings: a slip in an area takes rights away in silence.
+func TestUnknownAreasAreWarnings(t *testing.T) {
+	const areas = "areas: [{id: north}, {id: south}]\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"user":         {areas + "auth: {users: [{name: a, areas: [north, nroth]}]}", []string{`:2: auth.users[0].areas[1]: no area "nroth" is configured; did you mean "north"?`}},
+		"device":       {areas + "auth: {devices: [{name: a, area: soth}]}", []string{`:2: auth.devices[0].area: no area "soth" is configured; did you mean "south"?`}},
+		"not near":     {areas + "auth: {devices: [{name: a, area: x}]}", []string{`:2: auth.devices[0].area: no area "x" is configured; known are ["north" "south"]`}},
+		"known":        {areas + "auth: {users: [{name: a, areas: [south]}, {name: b}], devices: [{name: c, area: north}, {name: d}]}", nil},
+		"other tenant": {areas + "auth: {users: [{name: a, areas: [x], tenant: acme}]}", nil},
+		"all are seen": {"auth: {users: [{name: a, areas: [x]}]}", nil},
+	} {
+		got, err := load(t, c.text, Flags{})
+		if err != nil || len(got.Warnings) != len(c.want) {
+			t.Errorf("%s: got %q, %v, want %q", name, got.Warnings, err, c.want)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.HasSuffix(got.Warnings[i], want) {
+				t.Errorf("%s: got %q, want %q", name, got.Warnings[i], want)
+			}
 		}
 	}
 }

@@ -64,6 +64,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	faults.add(c.Validate())
 	c.unenforced()
 	c.exposed()
+	c.strangers()
 	return c, faults.Err()
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
 // Times of certificates.
@@ -120,7 +121,7 @@ func (c *certs) load() (err error) {
 		}
 	}()
 	c.seen = c.stamps()
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, authorities, err := conf.ReadCertificate(c.cert, c.key, c.root)
 	if err != nil {
 		return err
 	}
@@ -128,10 +129,8 @@ func (c *certs) load() (err error) {
 		return fmt.Errorf("%s has expired at %s", c.cert, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	next := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: c.protocols}
-	if c.root != "" {
-		if next.ClientCAs, err = readPool(c.root); err != nil {
-			return err
-		}
+	if authorities != nil {
+		next.ClientCAs = authorities
 		next.ClientAuth = tls.RequireAndVerifyClientCert
 		next.SessionTicketsDisabled = true // a session that is resumed would outlive a change of the authorities
 	}
@@ -142,18 +141,6 @@ func (c *certs) load() (err error) {
 		c.log.Warn("private key can be read by everybody on this machine", "rule", c.name)
 	}
 	return nil
-}
-
-func readPool(file string) (*x509.CertPool, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s has no certificate", file)
-	}
-	return pool, nil
 }
 
 // warn says once a day that the certificate ends soon, or has ended.
