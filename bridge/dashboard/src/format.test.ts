@@ -6,7 +6,7 @@ test.each([
 ])('count %d', (n, want) => expect(count(n)).toBe(want));
 
 test.each([
-  [34_000, '34 s'], [66_000, '1:06'], [-5, '0 s'], [7_500_000, '2 h 05'],
+  [34_000, '34\u00a0s'], [66_000, '1:06'], [-5, '0\u00a0s'], [7_500_000, '2\u00a0h\u00a005'],
 ])('span of %d ms', (ms, want) => expect(span(ms)).toBe(want));
 
 test.each([

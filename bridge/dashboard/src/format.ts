@@ -21,12 +21,12 @@ export function minute(ms: number): string {
   return clock(ms).slice(0, 5);
 }
 
-/** A length of time in few characters: "34 s", "1:06", "2 h 05". */
+/** A length of time in few characters that no line breaks: "34 s", "1:06", "2 h 05". */
 export function span(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
-  if (s < 60) return `${s} s`;
+  if (s < 60) return `${s}\u00a0s`;
   if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
-  return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))}`;
+  return `${Math.floor(s / 3600)}\u00a0h\u00a0${two(Math.floor((s % 3600) / 60))}`;
 }
 
 /** How long ago, in words: "44 s", "4 min", "3 h", "2 days". */

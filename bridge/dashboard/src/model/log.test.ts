@@ -15,7 +15,7 @@ const o = {
 
 test('a history becomes sentences', () => {
   expect(ofOrder(o, names).map((l) => l.text)).toEqual([
-    'Gate 1 took the floor in North Wing after 6 s',
+    'Gate 1 took the floor in North Wing after 6\u00a0s',
     '“Boarding” made way for something more urgent in North Wing; it will be said again',
     '“Boarding” in North Wing: failed, cut off',
   ]);

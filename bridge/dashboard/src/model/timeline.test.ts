@@ -62,10 +62,11 @@ test('a day of short ones becomes few bars', () => {
 });
 
 test('marks keep away from now and from the edges', () => {
-  const list = marks(t0 + 18_000, spans['5m']);
+  const list = marks(t0 + 18_000, spans['5m'], 0.075);
   expect(list.map((x) => x.left).every((x) => x > 0.03 && x < 0.97)).toBe(true);
   expect(list.every((x) => Math.abs(x.at - t0 - 18_000) > 22_000)).toBe(true);
   expect(list.every((x) => x.at % 60_000 === 0)).toBe(true);
+  expect(marks(t0 + 18_000, spans['5m'], 0.17)).toHaveLength(list.length - 1);
 });
 
 test('of two copies the longer history and the end win', () => {

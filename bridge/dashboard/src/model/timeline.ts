@@ -69,15 +69,15 @@ function joins(last: Bar, next: Stretch, left: number, width: number): boolean {
   return width < least && (last.more > 0 || last.width < least) && left - (last.left + last.width) < least / 2;
 }
 
-/** The marks of the axis: whole steps of the clock, none under the now mark. */
-export function marks(now: number, span: Span): { at: number; left: number }[] {
+/** The marks of the axis: whole steps of the clock, none nearer to the now mark than a part of the axis. */
+export function marks(now: number, span: Span, clear: number): { at: number; left: number }[] {
   const whole = span.back + span.ahead;
   const from = now - span.back;
   const zone = new Date(now).getTimezoneOffset() * m;
   const list: { at: number; left: number }[] = [];
   for (let t = Math.ceil((from - zone) / span.step) * span.step + zone; t < from + whole; t += span.step) {
     const left = (t - from) / whole;
-    if (Math.abs(t - now) / whole > 0.075 && left > 0.03 && left < 0.97) list.push({ at: t, left });
+    if (Math.abs(t - now) / whole > clear && left > 0.03 && left < 0.97) list.push({ at: t, left });
   }
   return list;
 }

@@ -47,7 +47,7 @@ function Lanes() {
   return (
     <div class="tl">
       <div class="tlgrid">
-        <Axis span={s} />
+        {ids?.length !== 0 && <Axis span={s} />}
         {ids === null && [1, 2, 3].map((i) => <SkeletonLane key={i} />)}
         {ids?.map((id) => <Lane key={id} id={id} span={s} />)}
         {ids?.length === 0 && <p class="none">{text.noAreas}</p>}
@@ -60,11 +60,12 @@ function Lanes() {
 function Axis({ span }: { span: Span }) {
   const now = store.tick.value;
   const part = span.back / (span.back + span.ahead);
+  const list = marks(now, span, small.value ? 0.17 : 0.075); // so wide is the now mark
   return (
     <>
-      <div class="axis">{marks(now, span).map((m) => <span key={m.at} style={{ left: `${m.left * 100}%` }}>{minute(m.at)}{m.at % 60_000 ? <small>:30</small> : null}</span>)}</div>
+      <div class="axis">{list.map((m) => <span key={m.at} style={{ left: `${m.left * 100}%` }}>{minute(m.at)}{m.at % 60_000 ? <small>:30</small> : null}</span>)}</div>
       <div class="over" aria-hidden="true">
-        {marks(now, span).map((m) => <i key={m.at} class="gl" style={{ left: `${m.left * 100}%` }} />)}
+        {list.map((m) => <i key={m.at} class="gl" style={{ left: `${m.left * 100}%` }} />)}
         <div class="nowline" style={{ left: `${part * 100}%` }}><i>{clock(now)}</i></div>
       </div>
     </>
