@@ -96,7 +96,7 @@ func (c *Core) offer(w *work) {
 	c.do(HoldOut{Device: to, Offer: area.Offer{Work: w.ID, Att: w.att, Dur: w.Dur, Prio: w.Prio, TTL: ttl, Body: w.Body}})
 	if !w.offered {
 		w.offered = true
-		c.do(Report{area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderOffered, Att: w.att, Reason: w.reason}})
+		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderOffered, Att: w.att, Reason: w.reason}})
 	}
 }
 
@@ -140,7 +140,7 @@ func (c *Core) confirmWorks() {
 		}
 		w.told = true
 		c.sayAssigned(w)
-		c.do(Report{area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderAssigned, Device: w.device, Att: w.att}})
+		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderAssigned, Device: w.device, Att: w.att}})
 		if h := c.holder; h != nil && h.device == w.device && h.kind == leased && !h.revoked && w.IfBusy == area.BusyInterrupt &&
 			h.prio <= w.Prio && h.prio.Class() < area.Emergency {
 			c.counts.Preemptions++
@@ -225,7 +225,7 @@ func (c *Core) played(d *device, m *area.Claim) {
 	}
 	if !w.sounded {
 		w.sounded = true
-		c.do(Report{area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderPlaying, Device: w.device, Att: w.att, Dur: w.measured}})
+		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderPlaying, Device: w.device, Att: w.att, Dur: w.measured}})
 	}
 }
 

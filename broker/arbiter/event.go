@@ -131,7 +131,10 @@ type Commit struct {
 type Disconnect struct{ Device area.DeviceID }
 
 // Report: tell the order service what became of a work.
-type Report struct{ Report area.Report }
+type Report struct {
+	Report area.Report
+	Begun  bool // waits again: the attempt before may have sounded
+}
 
 func (ShowBusy) action()   {}
 func (Say) action()        {}

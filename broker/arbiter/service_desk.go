@@ -136,14 +136,15 @@ func (d *desk) step(ev Event, reporter Reporter) {
 		case Disconnect:
 			d.s.disconnect(a.Device)
 		case Report:
-			d.s.tell(a.Report)
+			d.s.tell(a)
 			reporter.Report(a.Report)
 		}
 	}
 }
 
 // tell logs what an operator wants to find again of a work.
-func (s *Service) tell(r area.Report) {
+func (s *Service) tell(done Report) {
+	r := done.Report
 	at := []any{"area", r.Area, "work", r.Work, "device", r.Device, "n", r.Att}
 	switch {
 	case r.State == area.OrderPlaying:
@@ -154,6 +155,8 @@ func (s *Service) tell(r area.Report) {
 		s.log.Info("cancelled", append(at, "err", r.Reason)...)
 	case r.State.Ended():
 		s.log.Warn("order not played", append(at, "err", cmpOr(r.Reason, string(r.State)))...)
+	case r.State == area.OrderWaiting && !done.Begun && (r.Reason == area.EndCut || r.Reason == area.EndPreempted):
+		s.log.Info("order given back before it began, waits again", append(at, "err", r.Reason)...)
 	case r.State == area.OrderWaiting && r.Reason != "":
 		s.log.Warn("order cut short, waits again", append(at, "err", r.Reason)...)
 	}

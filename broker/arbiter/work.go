@@ -71,7 +71,7 @@ func (c *Core) submit(ev Submit) {
 		return
 	}
 	if r, ok := c.endOf(id); ok {
-		c.do(Report{area.Report{Work: id, Area: c.cfg.Area, State: r.End, Device: r.Device, Att: r.Att, Reason: r.Reason, Dur: time.Duration(r.DurMs) * time.Millisecond}})
+		c.do(Report{Report: area.Report{Work: id, Area: c.cfg.Area, State: r.End, Device: r.Device, Att: r.Att, Reason: r.Reason, Dur: time.Duration(r.DurMs) * time.Millisecond}})
 		return
 	}
 	w := &work{Work: ev.Work, expires: ev.Expires, att: 1, offerAt: c.now}
@@ -87,7 +87,7 @@ func (c *Core) submit(ev Submit) {
 	c.order = slices.Insert(c.order, at, w)
 	w.seen = c.canBeDone(w)
 	if !c.skip(w) && !w.seen && w.device == "" {
-		c.do(Report{area.Report{Work: id, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}}) // for a device
+		c.do(Report{Report: area.Report{Work: id, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}}) // for a device
 	}
 }
 
@@ -170,7 +170,7 @@ func (c *Core) endWork(w *work, end area.OrderState, reason string) {
 	if i := slices.Index(c.order, w); i >= 0 {
 		c.order = slices.Delete(c.order, i, i+1)
 	}
-	c.do(Report{area.Report{Work: w.ID, Area: c.cfg.Area, State: end, Device: w.device, Att: w.att, Reason: reason, Dur: w.measured}})
+	c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: end, Device: w.device, Att: w.att, Reason: reason, Dur: w.measured}})
 	if w.recorded {
 		r := w.record()
 		r.End, r.Reason, r.DurMs = end, reason, min(w.measured, longTTL).Milliseconds()
@@ -281,9 +281,10 @@ func (c *Core) attemptOver(w *work, reason string) {
 
 // again waits for a device anew.
 func (c *Core) again(w *work, reason string) {
+	begun := w.granted || w.maybe || w.sounded
 	w.device, w.mid, w.boot, w.assigned, w.told, w.granted, w.maybe, w.sounded, w.offered = "", "", 0, 0, false, false, false, false, false
 	w.reason, w.offerAt, w.alone = reason, c.now, 0
-	c.do(Report{area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att, Reason: reason}})
+	c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att, Reason: reason}, Begun: begun})
 	if w.recorded {
 		c.save()
 	}
