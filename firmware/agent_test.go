@@ -47,6 +47,7 @@ func (voice) Render(_ context.Context, b area.Body) ([]byte, error) {
 
 // dev is one device of a test, with everything real but its hardware.
 type dev struct {
+	log *bytes.Buffer // what it logs; nil: nobody reads it
 	*Agent
 	t     *testing.T
 	wav   string
@@ -72,6 +73,9 @@ func newDev(t *testing.T, r *referee, id area.DeviceID, change ...func(*dev, *Co
 		f(d, &cfg)
 	}
 	log := slog.New(slog.DiscardHandler)
+	if d.log != nil {
+		log = slog.New(slog.NewTextHandler(d.log, nil))
+	}
 	up, err := uplink.New(uplink.Config{Hubs: []string{"mqtt://hub"}, ClientID: string(id), Dial: func(context.Context, *url.URL) (net.Conn, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -333,6 +337,23 @@ func TestPlayOutlivesConnection(t *testing.T) {
 		}
 		if hello := r.told("gate-1", area.OpHello); len(hello) != 2 || hello[1].From == nil || hello[1].From.Arbiter != "hub-1" {
 			t.Errorf("hello = %+v", hello)
+		}
+	})
+}
+
+// A device that lost its hub for good says how its play ended, though there is
+// nobody to tell.
+func TestEndIsLoggedWithoutTheHub(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		var log bytes.Buffer
+		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) { d.log = &log })
+		r.offer("gate-1", "o-1", 1, speech(strings.Repeat("word ", 30)))
+		time.Sleep(2 * time.Second)
+		d.cut(true)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if text := log.String(); !strings.Contains(text, `msg="sound over, the hub cannot be told now" work=o-1 err=stopped`) {
+			t.Errorf("the log is %s", text)
 		}
 	})
 }

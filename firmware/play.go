@@ -63,6 +63,9 @@ func (a *Agent) ended(e playEnd) {
 	if e.err != nil {
 		a.Log.Error("sound failed", "work", e.play.work, "err", e.err)
 	}
+	if !a.link.up { // what the turn says of it comes with the hub's answer, if ever
+		a.Log.Info("sound over, the hub cannot be told now", "work", e.play.work, "err", string(e.result))
+	}
 	a.step(turn.Over{Result: e.result})
 }
 

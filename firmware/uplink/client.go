@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -237,16 +239,21 @@ func (c *Client) deliver(m area.Message) {
 // Run keeps the client connected until ctx ends; then it sends what is queued
 // (for at most 1 s), says goodbye, so that no Will is sent, and returns nil.
 func (c *Client) Run(ctx context.Context) error {
-	wait := minWait
+	wait, told := minWait, false
 	for n := uint64(1); ctx.Err() == nil; n++ {
 		hub := c.hubs[int(n-1)%len(c.hubs)]
-		began := time.Now()
+		began, connects := time.Now(), c.count.connects.Load()
 		err := c.connection(ctx, n, hub)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if time.Since(began) > steady {
 			wait = minWait
+		}
+		told = told && c.count.connects.Load() == connects // once for each time that it was taken
+		if !told && errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) {
+			told = true
+			c.log.Error("the hub does not take this device's credential, or took it back: enrol the device again", "conn", n, "node", hub.Host, "err", err)
 		}
 		pause := c.pause(&wait)
 		c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
