@@ -133,7 +133,10 @@ type Disconnect struct{ Device area.DeviceID }
 // Report: tell the order service what became of a work.
 type Report struct {
 	Report area.Report
-	Begun  bool // waits again: the attempt before may have sounded
+
+	// Of an order that waits again, about the attempt before:
+	Begun bool          // it may have sounded
+	By    area.DeviceID // who had it
 }
 
 func (ShowBusy) action()   {}

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -145,7 +146,10 @@ func (d *desk) step(ev Event, reporter Reporter) {
 // tell logs what an operator wants to find again of a work.
 func (s *Service) tell(done Report) {
 	r := done.Report
-	at := []any{"area", r.Area, "work", r.Work, "device", r.Device, "n", r.Att}
+	at := []any{"area", r.Area, "work", r.Work, "n", r.Att}
+	if by := cmp.Or(r.Device, done.By); by != "" {
+		at = append(at, "device", by)
+	}
 	switch {
 	case r.State == area.OrderPlaying:
 		s.log.Info("plays", at...)

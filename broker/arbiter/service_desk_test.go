@@ -35,8 +35,8 @@ func TestWhatTheLogSaysOfAStop(t *testing.T) {
 					s.tell(r)
 				}
 			}
-			if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, c.want) {
-				t.Errorf("log %q, want %s", got, c.want)
+			if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, c.want) || !strings.Contains(got, " device=a ") {
+				t.Errorf("log %q, want %s, of device a", got, c.want)
 			}
 		})
 	}

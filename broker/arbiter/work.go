@@ -281,10 +281,10 @@ func (c *Core) attemptOver(w *work, reason string) {
 
 // again waits for a device anew.
 func (c *Core) again(w *work, reason string) {
-	begun := w.granted || w.maybe || w.sounded
+	begun, by := w.granted || w.maybe || w.sounded, w.device
 	w.device, w.mid, w.boot, w.assigned, w.told, w.granted, w.maybe, w.sounded, w.offered = "", "", 0, 0, false, false, false, false, false
 	w.reason, w.offerAt, w.alone = reason, c.now, 0
-	c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att, Reason: reason}, Begun: begun})
+	c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att, Reason: reason}, Begun: begun, By: by})
 	if w.recorded {
 		c.save()
 	}
