@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +22,8 @@ import (
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
+var errGuarded = errors.New("demo: its devices cannot sign in: leave auth and mqtt.tls.client_ca_file out of the configuration, or run serve")
+
 // Options say what of the demo is not the hub's configuration.
 type Options struct {
 	WAVDir  string // directory for one recording a gate; empty: none
@@ -29,8 +33,12 @@ type Options struct {
 
 // Run is the simulated site until ctx ends. cfg is that of the hub, made from
 // [Site]; its data directory must be fresh. When the hub is ready it writes to
-// out where to look and what to try. Its error says what could not be started.
+// out where to look and what to try. Its error says what could not be started;
+// a configuration in which anybody has to sign in is refused.
 func Run(ctx context.Context, cfg conf.Config, opt Options, log *slog.Logger, out io.Writer) error {
+	if who, err := cfg.Identity(); err != nil || !who.Empty() {
+		return cmp.Or(err, errGuarded)
+	}
 	speaker, err := speech.New(speech.Config{Engine: cfg.Speech.Engine, Voice: cfg.Speech.Voice})
 	if err != nil {
 		return err
