@@ -376,8 +376,10 @@ func (r *Roster) showPlayer(id area.DeviceID, q *player) area.Device {
 		at := q.lastSeen
 		d.LastSeen = &at
 	}
-	state := q.state
-	d.State = &state
+	if q.presence != area.Offline { // what it does is not known, whatever lease it left behind
+		state := q.state
+		d.State = &state
+	}
 	return d
 }
 

@@ -173,6 +173,9 @@ func TestPresenceFollowsTheNewestConnection(t *testing.T) {
 	if d.Presence != area.Offline || d.Reason == nil || *d.Reason != area.PresentWill {
 		t.Fatalf("after its Will the device is %s, %v", d.Presence, d.Reason)
 	}
+	if d.State != nil {
+		t.Errorf("a device that is gone is %s", *d.State)
+	}
 	if last := told[len(told)-1]; last.Live || last.Area != "north" {
 		t.Errorf("the arbiter was told %+v last, want gone from north", last)
 	}
