@@ -63,12 +63,21 @@ func (a *API) createEnrolment(c *call) (answer, error) {
 	return answer{status: http.StatusCreated, body: out, location: "/enrolments/" + code}, nil
 }
 
-// mayRevoke looks whether the caller runs the area that a device's credential is
-// for. One that has none is nobody's.
+// mayRevoke looks whether the caller runs the areas that a device's credential,
+// and the codes that wait for it, are for. A device that has neither is nobody's.
 func (a *API) mayRevoke(c *call, d area.DeviceID) error {
 	for _, e := range a.Credentials.Devices(c.who.Tenant) {
 		if e.Device == d {
-			return c.may(auth.Operate, e.Area)
+			if err := c.may(auth.Operate, e.Area); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range a.Credentials.Waiting(c.who.Tenant) {
+		if e.Device == d {
+			if err := c.may(auth.Operate, e.Area); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -267,6 +267,8 @@ func TestEnrolment(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		t.Fatal(err)
 	}
+	w.want(area.CodeForbidden, "POST", "/enrolments", `{"device":"gate-12","area":"south"}`, "X-Person: south operator") // a code waits for another area
+	w.want(area.CodeForbidden, "DELETE", "/devices/gate-12/credential", "", "X-Person: south operator")
 	_, out = w.want(200, "POST", "/enrolments/"+strings.ToLower(made.Code), "")
 	var got struct{ Device, Secret, Area, Tenant, MQTT string }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Device != "gate-12" || got.Area != "north" || got.Tenant != "default" || got.MQTT != "mqtt://example.com:1883" {
@@ -291,7 +293,7 @@ func TestEnrolment(t *testing.T) {
 			t.Errorf("the log has a secret: %s", w.log.String())
 		}
 	}
-	if st := w.api.Stats(); st.Enrolments != 1 || st.Redeemed != 1 || st.Revoked != 1 || st.Forbidden != 2 {
+	if st := w.api.Stats(); st.Enrolments != 1 || st.Redeemed != 1 || st.Revoked != 1 || st.Forbidden != 4 {
 		t.Errorf("counted %+v", st)
 	}
 }
