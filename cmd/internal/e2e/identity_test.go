@@ -197,7 +197,7 @@ func TestPeople(t *testing.T) {
 	heard(c.program, 0, "the end of its connection", func(l line) bool { return l.State == "closed" })
 	m.call("GET", "/areas", nil, bearer(token)...).want(t, http.StatusUnauthorized, nil)
 	m.logged("token made", "rule=ci", "who=adm")
-	m.logged("token taken back", "device=ci", "who=adm")
+	m.logged("token taken back", "rule=ci", "who=adm")
 	m.logged("signed in", "who=ann")
 	m.silent()
 }
