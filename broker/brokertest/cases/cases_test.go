@@ -1,6 +1,9 @@
 package cases
 
 import (
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +146,25 @@ func TestOursWithFewDescriptors(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestOursWholeWithFewDescriptors runs all other cases, broker and clients, in
+// one such process.
+func TestOursWholeWithFewDescriptors(t *testing.T) {
+	t.Parallel()
+	var others []string
+	for _, g := range groups[1:] { // those of the first take more themselves: see above
+		others = append(others, strings.ReplaceAll(g.name, " ", "_"))
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOursOverSockets$/^("+strings.Join(others, "|")+")$", "-test.v")
+	cmd.Env = append(os.Environ(), childFew+"=yes")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	if n := strings.Count(string(out), "--- PASS"); n < 100 {
+		t.Errorf("%d cases ran", n)
 	}
 }
 

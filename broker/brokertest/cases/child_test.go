@@ -17,6 +17,7 @@ import (
 const (
 	childBroker = "TACET_CASES_BROKER"
 	childCase   = "TACET_CASES_CASE"
+	childFew    = "TACET_CASES_FEW" // the tests themselves, with few descriptors
 )
 
 const fewDescriptors = 256
@@ -30,16 +31,23 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	_ = flag.Set("test.parallel", "16") // more than processors: cases mostly wait
+	parallel := "16" // more than processors: cases mostly wait
+	if os.Getenv(childFew) != "" {
+		parallel = "4"
+		if err := limitDescriptors(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	_ = flag.Set("test.parallel", parallel)
 	os.Exit(m.Run())
 }
 
 // beBroker runs a broker that may open few descriptors until standard input
 // ends. Its address is the one line that it prints.
 func beBroker(kind, name string) error {
-	few := syscall.Rlimit{Cur: fewDescriptors, Max: fewDescriptors}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
-		return fmt.Errorf("setrlimit: %w", err)
+	if err := limitDescriptors(); err != nil {
+		return err
 	}
 	var set setup
 	for _, c := range connectionCases {
@@ -59,6 +67,14 @@ func beBroker(kind, name string) error {
 	fmt.Println(s.(interface{ addr() string }).addr())
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+func limitDescriptors() error {
+	few := syscall.Rlimit{Cur: fewDescriptors, Max: fewDescriptors}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		return fmt.Errorf("setrlimit: %w", err)
+	}
+	return nil
 }
 
 // child is a broker in a process of its own.
