@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -72,7 +73,11 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.committer.stop()
 		s.running.Wait()
-		if err := s.db.Close(); err != nil {
+		free := s.db.Close
+		if errors.Is(s.committer.failed, errDamaged) {
+			free = s.space.file.Close // bbolt has panicked in a write, and may hold its lock for ever
+		}
+		if err := free(); err != nil {
 			s.closeErr = fmt.Errorf("store: close: %w", err)
 		}
 	})
