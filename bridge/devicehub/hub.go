@@ -155,6 +155,8 @@ func (h *Hub) loop(ctx context.Context, l *loop) {
 		case <-ctx.Done():
 			return
 		case do = <-h.calls:
+			l.now = h.Clock()
+			h.catchUp(l)
 		case do = <-h.heard:
 		case <-timer.C:
 		}
@@ -164,6 +166,19 @@ func (h *Hub) loop(ctx context.Context, l *loop) {
 		}
 		next := l.tick()
 		timer.Reset(max(0, min(time.Hour, next.Sub(l.now))))
+	}
+}
+
+// catchUp deals with what was heard before a call: a device that comes must meet
+// all offers that stand, or it takes one that is less urgent than another.
+func (h *Hub) catchUp(l *loop) {
+	for range len(h.heard) {
+		select {
+		case do := <-h.heard:
+			do(l)
+		default:
+			return
+		}
 	}
 }
 
