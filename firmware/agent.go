@@ -14,8 +14,8 @@ import (
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
-// Parts is what an agent works with. All are needed; they are the caller's to
-// close, but for Player and Beacon.
+// Parts is what an agent works with. All but Network are needed; they are the
+// caller's to close, but for Player and Beacon.
 type Parts struct {
 	Uplink   Uplink
 	Player   Player
@@ -24,6 +24,10 @@ type Parts struct {
 	Renderer Renderer
 	Memory   *Memory
 	Log      *slog.Logger
+	// Network tells whether the machine has a network, so that the light can
+	// tell a pulled cable from a hub that is down. It must not block; it is
+	// asked every second while there is no connection. Nil: there always is one.
+	Network func() bool
 }
 
 // Agent is one device. Make it with [New]; all methods but Run are safe for
@@ -61,6 +65,8 @@ type Agent struct {
 	ampOff   area.Instant // when the amplifier is switched off; Never: not at all
 	ampOn    bool
 	lampOn   bool
+	light    string       // as last shown
+	began    area.Instant // of Run
 	blinks   area.Instant // identify: until then
 	warned   map[string]bool
 	wake     *time.Timer
@@ -71,6 +77,7 @@ type Agent struct {
 type shared struct {
 	fence  atomic.Int64 // deadline of the play, on the clock; 0: silence
 	volume atomic.Int64
+	alert  atomic.Pointer[string] // what the light shows in place of its own; nil: nothing
 	muted  atomic.Bool
 	boot   atomic.Uint64
 
@@ -144,7 +151,10 @@ func (a *Agent) Hub() string {
 	return a.shared.link.hub
 }
 
-// ToggleMute is the mute button: it acts on the next chunk of sound.
+// ToggleMute is the mute button: it acts on the next chunk of sound. A muted
+// device goes on with its turn, silent, and what is left of it is heard if the
+// mute ends before; an emergency is heard in spite of it. Works that are held
+// out to the whole area it leaves to its neighbours for half a second.
 func (a *Agent) ToggleMute() {
 	a.shared.muted.Store(!a.shared.muted.Load())
 	a.enqueue(func() {}) // so that the status is published
@@ -187,6 +197,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { a.unlisten() }()
+	a.began = a.now()
 	a.wake = time.NewTimer(0)
 	defer a.wake.Stop()
 	return a.linkedUp(ctx)
@@ -323,6 +334,9 @@ func (a *Agent) sleep() {
 	}
 	if a.blinks > now {
 		next = min(next, now.Add(blink))
+	}
+	if a.light == LightBooting || !a.link.up && !a.leaving {
+		next = min(next, now.Add(lightEvery))
 	}
 	a.wake.Reset(min(max(next.Sub(now), 0), time.Hour))
 }

@@ -56,6 +56,9 @@ type dev struct {
 	clock *stopwatch
 	audio Player
 
+	network func() bool
+	early   bool // it is not waited for until the hub has answered
+
 	mu   sync.Mutex
 	away bool
 	conn net.Conn
@@ -92,7 +95,7 @@ func newDev(t *testing.T, r *referee, id area.DeviceID, change ...func(*dev, *Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Memory: m, Log: log})
+	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Memory: m, Log: log, Network: d.network})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,9 @@ func (d *dev) start(m *Memory) {
 		})
 	}
 	d.t.Cleanup(d.stop)
-	<-d.Ready()
+	if !d.early {
+		<-d.Ready()
+	}
 }
 
 // cut takes the network away, or gives it back.

@@ -24,6 +24,10 @@
 // that knows its area by a name cannot tell its id; it claims where that name
 // would lead, is refused, told where it is, and moves there while it is silent.
 //
+// A mute silences the next chunk of sound and whatever comes after it, but no
+// emergency; the turn goes on, and the status tells of the mute. The status light
+// shows one of [Lights]; what somebody else has to say is shown by [Agent.Alert].
+//
 // The hardware is behind [Player], [Beacon] and [Clock], whose methods have
 // types of the standard library alone, so that a driver fits without knowing
 // this package.

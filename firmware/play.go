@@ -17,6 +17,7 @@ type play struct {
 	token  area.Token
 	sound  []byte
 	volume *int // of the order; nil: 100
+	prio   area.Priority
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -34,7 +35,7 @@ func (a *Agent) start(act turn.Start) {
 		a.step(turn.Over{Result: area.Failed})
 		return
 	}
-	p := &play{a: a, work: act.Work, token: act.Token, sound: a.current.sound, volume: a.current.body.Volume}
+	p := &play{a: a, work: act.Work, token: act.Token, sound: a.current.sound, volume: a.current.body.Volume, prio: a.current.prio}
 	p.ctx, p.cancel = context.WithCancel(a.renderer)
 	a.play = p
 	a.ampOff = area.Never
@@ -144,7 +145,7 @@ func (p *play) loud(samples []byte) []byte {
 	if p.volume != nil {
 		percent = percent * int64(min(max(*p.volume, 0), 100)) / 100
 	}
-	if p.a.shared.muted.Load() {
+	if p.quiet() {
 		percent = 0
 	}
 	if percent == 100 {
@@ -157,6 +158,10 @@ func (p *play) loud(samples []byte) []byte {
 	}
 	return out
 }
+
+// quiet tells whether the play is not to be heard: the device is muted, and the
+// work is no emergency, which nobody at the device may silence.
+func (p *play) quiet() bool { return p.a.shared.muted.Load() && p.prio < area.Emergency }
 
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

@@ -43,6 +43,9 @@ type Beacon interface {
 	Amp(on bool) error
 	// Lamp is lit while the area sounds.
 	Lamp(on bool) error
+	// Light has the status light show a state, one of [Lights], until the next
+	// call; a state that it does not know is an error and changes nothing.
+	Light(state string) error
 	// Close switches everything off.
 	Close() error
 }

@@ -9,6 +9,7 @@ import (
 func (a *Agent) show() {
 	now := a.now()
 	a.lamp(now)
+	a.lit(now)
 	s := a.statusOf(true, a.link.conn, a.doing())
 	if a.link.up && !sameStatus(s, a.status) {
 		a.status = s

@@ -56,6 +56,9 @@ func (a *Agent) offered(m area.Message) {
 		t := &taking{offer: o, due: a.now()}
 		if m.Topic == area.AreaWorkTopic(a.area) { // others are asked too
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
+			if a.shared.muted.Load() && o.Prio < area.Emergency {
+				t.due = t.due.Add(mutedWait)
+			}
 		}
 		a.offers[o.Work] = t
 		a.takeDue(a.now())

@@ -58,7 +58,7 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
 		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version,
 	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.board, Clock: firmware.Boottime{},
-		Renderer: render, Memory: d.memory, Log: log})
+		Renderer: render, Memory: d.memory, Log: log, Network: cfg.network()})
 	if err != nil {
 		d.Close()
 		return nil, err

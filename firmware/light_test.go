@@ -1,0 +1,130 @@
+package firmware
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/drivers/media"
+)
+
+// The light tells the life of a device: boot, play, mute, a hub that is gone, a
+// network that is gone, and what somebody else has to say.
+func TestLight(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		var unplugged atomic.Bool
+		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) { d.network = func() bool { return !unplugged.Load() } })
+		step := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			if s := d.board.Status.State(); s != want {
+				t.Errorf("it shows %q, want %q", s, want)
+			}
+		}
+		step(LightOK)
+		r.offer("gate-1", "o-1", 1, speech("one two"))
+		time.Sleep(time.Second)
+		step(LightPlaying)
+		d.ToggleMute()
+		step(LightMuted)
+		d.ToggleMute()
+		step(LightPlaying)
+		time.Sleep(3 * time.Second)
+		step(LightOK)
+		d.cut(true)
+		time.Sleep(2 * time.Second)
+		step(LightNoHub)
+		unplugged.Store(true)
+		time.Sleep(2 * time.Second)
+		step(LightNoNetwork)
+		d.Alert(LightSafeMode)
+		step(LightSafeMode)
+		d.Alert("")
+		step(LightNoNetwork)
+		d.cut(false)
+		time.Sleep(time.Minute)
+		step(LightOK)
+		d.stop()
+		step("")
+		if s := d.board.Status.States(); s[0] != LightBooting {
+			t.Errorf("first it showed %q", s[0])
+		}
+	})
+}
+
+// A device that nobody answers is booting for a while, and then has no hub.
+func TestLightOfADeviceWithoutHub(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		r.do(func() { r.silent = true })
+		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) { d.early = true })
+		time.Sleep(bootTime - time.Second)
+		if s := d.board.Status.State(); s != LightBooting {
+			t.Errorf("it shows %q", s)
+		}
+		time.Sleep(3 * time.Second)
+		if s := d.board.Status.State(); s != LightNoHub {
+			t.Errorf("after %v it shows %q", bootTime, s)
+		}
+	})
+}
+
+// A muted device is silent, but for an emergency.
+func TestEmergencyIsHeardInSpiteOfAMute(t *testing.T) {
+	for _, prio := range []area.Priority{area.Normal, area.High, area.Emergency} {
+		t.Run(fmt.Sprint(prio), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *referee) {
+				d := newDev(t, r, "gate-1")
+				d.ToggleMute()
+				r.prio = prio
+				r.offer("gate-1", "o-1", 1, speech("one"))
+				time.Sleep(500 * time.Millisecond)
+				want := map[bool]string{true: LightPlaying, false: LightMuted}[prio >= area.Emergency]
+				if s := d.board.Status.State(); s != want {
+					t.Errorf("it shows %q, want %q", s, want)
+				}
+				time.Sleep(3 * time.Second)
+				if !d.status(r).Muted {
+					t.Error("the status does not say that it is muted")
+				}
+				loud := 0
+				for _, v := range d.sound() {
+					if v != 0 {
+						loud++
+					}
+				}
+				if heard := media.Length(loud); (heard > 0) != (prio >= area.Emergency) {
+					t.Errorf("at priority %d %v were heard", prio, heard)
+				}
+			})
+		})
+	}
+}
+
+// What is held out to the whole area is left to a neighbour who can be heard;
+// where there is none, the muted device takes it.
+func TestMutedDeviceIsTheLastToTake(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		t.Run(fmt.Sprint(both), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *referee) {
+				a, b := newDev(t, r, "gate-1"), newDev(t, r, "gate-2")
+				a.ToggleMute()
+				if both {
+					b.ToggleMute()
+				}
+				for n := range 5 {
+					r.offer("", area.WorkID(fmt.Sprint("o-", n)), 1, speech("one"))
+					time.Sleep(5 * time.Second)
+				}
+				if p := len(a.plays()); p != 0 && !both {
+					t.Errorf("the muted device has played %d works, its neighbour none", p)
+				}
+				if p := len(a.plays()) + len(b.plays()); p != 5 {
+					t.Errorf("%d of 5 works were played", p)
+				}
+			})
+		})
+	}
+}
