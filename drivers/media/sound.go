@@ -52,16 +52,6 @@ func FromBytes(b []byte) Sound {
 	return s
 }
 
-// Volume is s with its amplitude at percent of what it was; 0 is silence, over
-// 100 is louder, and what does not fit is clipped. s is not changed.
-func (s Sound) Volume(percent int) Sound {
-	out := make(Sound, len(s))
-	for i, v := range s {
-		out[i] = clip(int64(v) * int64(max(percent, 0)) / 100)
-	}
-	return out
-}
-
 // Concat is the parts one after the other.
 func Concat(parts ...Sound) Sound {
 	n := 0
@@ -71,41 +61,6 @@ func Concat(parts ...Sound) Sound {
 	out := make(Sound, 0, n)
 	for _, p := range parts {
 		out = append(out, p...)
-	}
-	return out
-}
-
-// Mix is a and b at the same time, as long as the longer; what does not fit is
-// clipped.
-func Mix(a, b Sound) Sound {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	out := append(Sound(nil), a...)
-	for i, v := range b {
-		out[i] = clip(int64(out[i]) + int64(v))
-	}
-	return out
-}
-
-// Resample turns samples taken from times a second into a [Sound], by linear
-// interpolation. A rate of 0 or less gives no sound.
-func Resample(in []int16, from int) Sound {
-	if from <= 0 || len(in) == 0 {
-		return nil
-	}
-	if from == Rate {
-		return append(Sound(nil), in...)
-	}
-	out := make(Sound, int64(len(in))*Rate/int64(from))
-	for i := range out {
-		at := int64(i) * int64(from)
-		k, rest := int(at/Rate), at%Rate
-		v := int64(in[k])
-		if k+1 < len(in) {
-			v += (int64(in[k+1]) - v) * rest / Rate
-		}
-		out[i] = int16(v)
 	}
 	return out
 }

@@ -1,9 +1,12 @@
 package media
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 )
 
 // HeaderSize is the number of bytes of [Header].
@@ -43,78 +46,112 @@ var ErrNotWAV = errors.New("not a wav file that is read here")
 
 const (
 	formatPCM        = 1
+	formatFloat      = 3
 	formatExtensible = 0xFFFE
-	maxRate          = 768000 // nothing samples faster; bounds what resampling makes
 )
 
-type wavFormat struct {
-	channels, rate, bits int
+// DecodeWAV reads a WAV file of 8, 16, 24 or 32 bits a sample (32 also as
+// floating point), any rate and up to 32 channels, which are mixed to one. A
+// data chunk that claims more than there is, as programs that write to a pipe
+// leave it, is read to the end of b. Its errors wrap [ErrNotWAV].
+func DecodeWAV(b []byte) (Sound, error) {
+	w, err := openWAV(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return collect(w, w.rate, noLimit)
 }
 
-// DecodeWAV reads a WAV file of 8, 16, 24 or 32 bits a sample (integers), any
-// rate and up to 32 channels, which are mixed to one. A data chunk that claims
-// more than there is, as programs that write to a pipe leave it, is read to the
-// end of b. Its errors wrap [ErrNotWAV].
-func DecodeWAV(b []byte) (Sound, error) {
-	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WAVE" {
-		return nil, fmt.Errorf("%w: no RIFF/WAVE head", ErrNotWAV)
+// wav reads the frames of a WAV file. Nothing in it is as large as the file says
+// that something is.
+type wav struct {
+	r                    io.Reader // the data, from here on
+	kind                 uint16
+	channels, rate, bits int
+	frames               []byte
+}
+
+// openWAV reads up to the first sample.
+func openWAV(r io.Reader) (*wav, error) {
+	var head [12]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:4]) != "RIFF" || string(head[8:]) != "WAVE" {
+		return nil, notWAV("no RIFF/WAVE head")
 	}
-	var f wavFormat
-	for b = b[12:]; len(b) >= 8; {
-		id, size := string(b[:4]), int64(binary.LittleEndian.Uint32(b[4:]))
-		body := b[8:min(8+size, int64(len(b)))]
-		switch id {
+	w := &wav{}
+	for {
+		var chunk [8]byte
+		if _, err := io.ReadFull(r, chunk[:]); err != nil {
+			return nil, notWAV("no data")
+		}
+		size := int64(binary.LittleEndian.Uint32(chunk[4:]))
+		switch string(chunk[:4]) {
 		case "fmt ":
-			var err error
-			if f, err = parseFormat(body); err != nil {
+			if err := w.format(r, size); err != nil {
 				return nil, err
 			}
 		case "data":
-			if f.channels == 0 {
-				return nil, fmt.Errorf("%w: data before format", ErrNotWAV)
+			if w.channels == 0 {
+				return nil, notWAV("data before format")
 			}
-			return Resample(f.mono(body), f.rate), nil
+			w.r = io.LimitReader(r, size)
+			return w, nil
+		default:
+			_, _ = io.CopyN(io.Discard, r, size+size&1) // the end is noticed above
 		}
-		b = b[min(8+size+size&1, int64(len(b))):]
 	}
-	return nil, fmt.Errorf("%w: no data", ErrNotWAV)
 }
 
-func parseFormat(b []byte) (wavFormat, error) {
-	if len(b) < 16 {
-		return wavFormat{}, fmt.Errorf("%w: format of %d bytes", ErrNotWAV, len(b))
+// format reads the format chunk.
+func (w *wav) format(r io.Reader, size int64) error {
+	b := make([]byte, min(size, 40))
+	if _, err := io.ReadFull(r, b); err != nil || len(b) < 16 {
+		return notWAV("format of %d bytes", len(b))
 	}
+	_, _ = io.CopyN(io.Discard, r, size-int64(len(b))+size&1)
 	le := binary.LittleEndian
-	f := wavFormat{channels: int(le.Uint16(b[2:])), rate: int(le.Uint32(b[4:])), bits: int(le.Uint16(b[14:]))}
-	kind := le.Uint16(b)
-	if kind == formatExtensible && len(b) >= 26 {
-		kind = le.Uint16(b[24:])
+	w.kind, w.channels, w.rate, w.bits = le.Uint16(b), int(le.Uint16(b[2:])), int(le.Uint32(b[4:])), int(le.Uint16(b[14:]))
+	if w.kind == formatExtensible && len(b) >= 26 {
+		w.kind = le.Uint16(b[24:])
 	}
-	known := f.bits == 8 || f.bits == 16 || f.bits == 24 || f.bits == 32
-	if kind != formatPCM || !known || f.channels < 1 || f.channels > 32 || f.rate < 1000 || f.rate > maxRate {
-		return wavFormat{}, fmt.Errorf("%w: format %d, %d channels, %d Hz, %d bits", ErrNotWAV, kind, f.channels, f.rate, f.bits)
+	known := w.kind == formatPCM && (w.bits == 8 || w.bits == 16 || w.bits == 24 || w.bits == 32) || w.kind == formatFloat && w.bits == 32
+	if !known || w.channels < 1 || w.channels > 32 || !isRate(w.rate) {
+		return notWAV("format %d, %d channels, %d Hz, %d bits", w.kind, w.channels, w.rate, w.bits)
 	}
-	return f, nil
+	return nil
 }
 
-// mono reads the frames of b and mixes their channels.
-func (f wavFormat) mono(b []byte) []int16 {
-	size := f.bits / 8
-	frame := size * f.channels
-	out := make([]int16, len(b)/frame)
-	for i := range out {
-		sum := 0
-		for c := range f.channels {
-			sum += sample(b[i*frame+c*size:][:size])
-		}
-		out[i] = int16(sum / f.channels)
+func notWAV(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrNotWAV, fmt.Sprintf(format, args...))
+}
+
+// read is source: it mixes the channels of each frame.
+func (w *wav) read(out []int16) (int, error) {
+	size := w.bits / 8
+	frame := size * w.channels
+	if w.frames == nil {
+		w.frames = make([]byte, len(out)*frame)
 	}
-	return out
+	n, err := io.ReadFull(w.r, w.frames[:len(out)*frame])
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	n /= frame
+	for i := range n {
+		sum := 0
+		for c := range w.channels {
+			sum += w.sample(w.frames[i*frame+c*size:][:size])
+		}
+		out[i] = int16(sum / w.channels)
+	}
+	return n, err
 }
 
 // sample is the upper 16 bits of one sample; 8 bits are unsigned in WAV files.
-func sample(b []byte) int {
-	if len(b) == 1 {
+func (w *wav) sample(b []byte) int {
+	switch {
+	case w.kind == formatFloat:
+		return int(narrow(float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))))
+	case len(b) == 1:
 		return (int(b[0]) - 128) << 8
 	}
 	return int(int16(binary.LittleEndian.Uint16(b[len(b)-2:])))
