@@ -22,6 +22,13 @@ build: ## build the programs into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./,$(commands))
 
+ARGS ?=
+.PHONY: image
+image: ## write the image of an SD card: make image ARGS="--hub http://hub:8080 --code CODE -o sd.img"
+	@mkdir -p bin
+	cd configs/image && go build -trimpath -o ../../bin/tacet-image .
+	bin/tacet-image $(ARGS)
+
 .PHONY: demo
 demo: ## run the simulated site; prints the dashboard's address
 	go run ./cmd/tacet demo

@@ -1,0 +1,117 @@
+package parts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	_ "github.com/gokrazy/firmware"   // empty packages,
+	_ "github.com/gokrazy/kernel.rpi" // which pin the modules in go.mod
+)
+
+// The modules that the kernel and the firmware come in.
+const (
+	kernelModule   = "github.com/gokrazy/kernel.rpi"
+	firmwareModule = "github.com/gokrazy/firmware"
+)
+
+// What Gather makes, beside the folders of the modules.
+const (
+	Device = "tacet-device"
+	Init   = "init"
+)
+
+// Parts is where the parts of an image are.
+type Parts struct {
+	Kernel   fs.FS // vmlinuz, *.dtb, overlays
+	Firmware fs.FS // start*.elf, fixup*.dat, bootcode.bin
+	Programs fs.FS // Device, Init: static programs for linux/arm64
+}
+
+// Config says where to look and what to build.
+type Config struct {
+	Source string // the folder of the image's module; its repository is two above
+	Out    string // folder for the programs; it is made
+	Device string // a tacet-device that is built already; empty: build it
+}
+
+// Gather finds the kernel and the firmware in Go's module cache, which it fills,
+// and builds the programs. It needs the go command, and blocks for it.
+func Gather(ctx context.Context, c Config) (Parts, error) {
+	var p Parts
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return p, err
+	}
+	kernel, err := moduleDir(ctx, c.Source, kernelModule)
+	if err != nil {
+		return p, err
+	}
+	firmware, err := moduleDir(ctx, c.Source, firmwareModule)
+	if err != nil {
+		return p, err
+	}
+	if err := build(ctx, c.Source, filepath.Join(c.Out, Init), "./init"); err != nil {
+		return p, err
+	}
+	if c.Device == "" {
+		err = build(ctx, filepath.Join(c.Source, "..", ".."), filepath.Join(c.Out, Device), "./cmd/tacet-device")
+	} else {
+		err = copyProgram(c.Device, filepath.Join(c.Out, Device))
+	}
+	return Parts{Kernel: os.DirFS(kernel), Firmware: os.DirFS(firmware), Programs: os.DirFS(c.Out)}, err
+}
+
+func moduleDir(ctx context.Context, dir, module string) (string, error) {
+	if _, err := goRun(ctx, dir, nil, "mod", "download", module); err != nil {
+		return "", err
+	}
+	out, err := goRun(ctx, dir, nil, "list", "-m", "-f", "{{.Dir}}", module)
+	if err == nil && out == "" {
+		err = fmt.Errorf("module %s is not in the module cache", module)
+	}
+	return out, err
+}
+
+// build makes a static program for the Raspberry Pi: the same sources make the
+// same bytes.
+func build(ctx context.Context, dir, out, pkg string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	env := []string{"GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS="}
+	_, err = goRun(ctx, dir, env, "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", out, pkg)
+	return err
+}
+
+func goRun(ctx context.Context, dir string, env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "GOWORK=off"), env...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, errs.Bytes())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// copyProgram copies a program that was built elsewhere, if it is one for the
+// Raspberry Pi.
+func copyProgram(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if len(b) < 20 || string(b[:4]) != "\x7fELF" || b[4] != 2 || b[18] != 0xb7 { // 64 bits, EM_AARCH64
+		return fmt.Errorf("%s: %w", from, errors.New("not a program for linux/arm64"))
+	}
+	return os.WriteFile(to, b, 0o755)
+}
