@@ -1,0 +1,117 @@
+package hubd
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/api"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
+	"github.com/tacet-hub/tacet/drivers/media"
+)
+
+// longestClip is how long a clip may sound: no device plays longer.
+const longestClip = 15 * time.Minute
+
+// openClips opens the sound files that the hub keeps.
+func (h *Hub) openClips() (err error) {
+	h.clips, err = clip.Open(clip.Config{
+		Dir: filepath.Join(h.cfg.Data, "clips"), MaxBytes: h.cfg.Limits.ClipsBytes, Meter: meter{}, Needed: h.neededClips, Log: h.log,
+	})
+	return err
+}
+
+// neededClips are the clips that must stay: those of orders without an end and of
+// schedules, and speech that was made for such an order.
+func (h *Hub) neededClips() map[clip.Sum]bool {
+	needed := map[clip.Sum]bool{}
+	need := func(name string) {
+		if sum, err := clip.ParseSum(name); err == nil {
+			needed[sum] = true
+		}
+	}
+	for _, name := range h.orders.Clips() {
+		need(name)
+	}
+	for _, s := range h.schedule.List() {
+		if s.Work.Clip != nil {
+			need(*s.Work.Clip)
+		}
+	}
+	return needed
+}
+
+// mediaTypes are the media types of the kinds of sound files.
+var mediaTypes = map[media.Kind]string{media.WAV: "audio/wav", media.MP3: "audio/mpeg", media.FLAC: "audio/flac", media.Vorbis: "audio/ogg"}
+
+// meter is what drivers/media knows of a sound file.
+type meter struct{}
+
+// Measure reads the whole file: only that tells how long it sounds, and that it
+// does to its end.
+func (meter) Measure(file io.ReadSeeker) (mediaType string, length time.Duration, err error) {
+	c, err := media.Decode(file, longestClip)
+	if err != nil {
+		return "", 0, err
+	}
+	return mediaTypes[c.Kind], c.Sound.Duration(), nil
+}
+
+// clipLength is how long a clip that an order names sounds. From now on it stays
+// until the order could be stored.
+func (h *Hub) clipLength(name string) (time.Duration, error) {
+	sum, err := clip.ParseSum(name)
+	if err != nil {
+		return 0, area.InvalidField("clip", "%s", err)
+	}
+	info, ok := h.clips.Use(sum)
+	if !ok {
+		return 0, area.InvalidField("clip", "no such clip is kept here: send it to %s/clips first", api.Prefix)
+	}
+	return info.Length, nil
+}
+
+// serveClip answers the bytes of a clip, which never change, to whoever may
+// read.
+func (h *Hub) serveClip(w http.ResponseWriter, r *http.Request) {
+	p, err := h.who.who(r)
+	if err == nil {
+		err = p.May(auth.Read, "")
+	}
+	if err != nil {
+		api.Fail(w, r, err)
+		return
+	}
+	sum, err := clip.ParseSum(r.PathValue("clip"))
+	if err != nil || p.Tenant != auth.DefaultTenant {
+		api.Fail(w, r, api.ClipError(clip.ErrNotFound))
+		return
+	}
+	f, info, err := h.clips.Open(sum)
+	if err != nil {
+		api.Fail(w, r, api.ClipError(err))
+		return
+	}
+	defer f.Close()
+	head := w.Header()
+	head.Set("ETag", `"`+sum.Hex()+`"`)
+	head.Set("Cache-Control", "private, max-age=31536000, immutable")
+	head.Set("Content-Type", info.Type)
+	http.ServeContent(w, r, "", info.Added, f)
+}
+
+// uploads takes in the clips that come over the hub.
+type uploads struct{ h *Hub }
+
+// Upload takes a clip in and answers its name, as orders use it.
+func (u uploads) Upload(ctx context.Context, name string, r io.Reader) (string, error) {
+	info, _, err := u.h.clips.Put(ctx, r, clip.About{Name: name})
+	if err != nil {
+		return "", api.ClipError(err)
+	}
+	return info.Sum.String(), nil
+}
