@@ -64,7 +64,7 @@ func TestClipsAreRefusedWithTheReason(t *testing.T) {
 	}{
 		{"no sound", "/clips", "hello", area.CodeMediaType, "no riff"},
 		{"nothing", "/clips", "", area.CodeMediaType, "no riff"},
-		{"too large", "/clips", "RIFF" + strings.Repeat("x", 512), area.CodeTooLarge, "64 MiB"},
+		{"too large", "/clips", "RIFF" + strings.Repeat("x", 512), area.CodeTooLarge, "512 bytes"},
 		{"a long name", "/clips?name=" + strings.Repeat("x", 129), "RIFF", area.CodeInvalid, "name"},
 		{"a name that is no text", "/clips?name=%ff", "RIFF", area.CodeInvalid, "name"},
 	} {

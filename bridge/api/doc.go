@@ -17,7 +17,8 @@
 //
 // # Limits
 //
-// A body has at most 1 MiB and is application/json. What is not kept here:
+// A body has at most 1 MiB and is application/json; that of a clip is the sound
+// file, which goes to the store as it comes. What is not kept here:
 // headers, slow readers, rates and origins are for the web server that this is
 // mounted in.
 //

@@ -20,6 +20,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
@@ -36,6 +37,7 @@ type site struct {
 	schedules map[string]area.Schedule
 	kept      map[string]area.Message
 	published []area.Message
+	needed    map[clip.Sum]bool // clips
 	fail      error
 }
 
@@ -277,7 +279,9 @@ type world struct {
 	spec *spec
 	log  bytes.Buffer
 	auth *auth.Authority
-	who  func(*http.Request) (auth.Principal, error) // nil: open mode
+
+	clips *clip.Store
+	who   func(*http.Request) (auth.Principal, error) // nil: open mode
 }
 
 // newWorld is a world in open mode.
@@ -289,6 +293,9 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	var err error
 	if w.auth, err = auth.New(cfg, nil, func() time.Time { return noon }, log); err != nil {
+		t.Fatal(err)
+	}
+	if w.clips, err = clip.Open(clip.Config{Dir: t.TempDir(), MaxBytes: 1 << 10, MaxClip: 512, Meter: ruler{}, Needed: func() map[clip.Sum]bool { return w.site.needed }}); err != nil {
 		t.Fatal(err)
 	}
 	orders, err := order.New(order.Config{MaxLive: 50}, order.NewMemory(0), roster{w.site}, w.desk, order.Speech{}, time.Now, log)
@@ -306,7 +313,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

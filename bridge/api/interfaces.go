@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
 )
 
@@ -105,6 +107,14 @@ type Groups interface {
 	Presence(who auth.Principal, scope string) ([]Member, error)
 	// Close ends a connection; its client is told not to come back: not_found.
 	Close(ctx context.Context, who auth.Principal, connection string) error
+}
+
+// Clips keeps sound files: what of [clip.Store] REST needs.
+type Clips interface {
+	Put(ctx context.Context, r io.Reader, about clip.About) (info clip.Info, known bool, err error)
+	Get(sum clip.Sum) (clip.Info, bool)
+	List() []clip.Info
+	Remove(sum clip.Sum) error
 }
 
 // Credentials are those of devices and programs: what of [auth.Authority] REST

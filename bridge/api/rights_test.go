@@ -10,6 +10,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
 )
 
 // person is who asks in these tests: the header X-Person names one.
@@ -34,6 +35,9 @@ func newGuardedWorld(t *testing.T) *world {
 	w.site.areas["south"] = south
 	w.site.schedules["hourly"] = area.Schedule{ID: "hourly", Cron: ptr("0 * * * *"), TimeZone: "UTC", Source: area.SourceAPI, Work: area.OrderRequest{To: area.To{Area: ptr("north")}, Message: ptr("x")}}
 	w.site.schedules["round"] = area.Schedule{ID: "round", Cron: ptr("0 * * * *"), TimeZone: "UTC", Source: area.SourceAPI, Work: area.OrderRequest{To: area.To{Each: ptr("locations")}, Message: ptr("x")}}
+	if _, _, err := w.clips.Put(t.Context(), strings.NewReader("RIFF kept"), clip.About{}); err != nil {
+		t.Fatal(err)
+	}
 	w.who = func(r *http.Request) (auth.Principal, error) {
 		p, ok := persons[r.Header.Get("X-Person")]
 		if !ok {
@@ -43,6 +47,9 @@ func newGuardedWorld(t *testing.T) *world {
 	}
 	return w
 }
+
+// keptClipName is a clip that every guarded world has.
+var keptClipName = clip.SumOf([]byte("RIFF kept")).Hex()
 
 // TestRights asks for everything as everybody. A case names, for each person,
 // the code that refuses him; who is not named is not refused.
@@ -99,6 +106,8 @@ func TestRights(t *testing.T) {
 		{"GET", "/groups/g/members", "", reads},
 		{"GET", "/presence", "", reads},
 		{"GET", "/topics", "", reads},
+		{"GET", "/clips", "", reads},
+		{"GET", "/clips/" + keptClipName, "", and(reads, refuse(gone, "stranger"))},
 		{"GET", "/openapi.yaml", "", reads},
 		{"GET", "/nothing", "", and(refuse(gone, "viewer", "announcer", "device", "operator", "admin", "north operator", "south operator", "stranger"), reads)},
 
@@ -117,6 +126,8 @@ func TestRights(t *testing.T) {
 		{"POST", "/areas", `{"id":"west"}`, runsAll},
 		{"DELETE", "/areas/south", "", and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"POST", "/schedules", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"POST", "/clips", "RIFF", refuse(out, "nobody", "viewer", "device", "stranger")},
+		{"DELETE", "/clips/" + keptClipName, "", and(refuse(out, low...), refuse(out, "north operator", "south operator"), refuse(gone, "stranger"))},
 		{"DELETE", "/schedules/hourly", "", runsNorth},
 		{"PUT", "/schedules/hourly", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, runsNorth},
 		{"PATCH", "/schedules/hourly", `{"enabled":false}`, runsNorth},

@@ -42,6 +42,7 @@ type Resources struct {
 	Topics      Topics
 	Groups      Groups
 	Credentials Credentials
+	Clips       Clips
 }
 
 // Validate reports all resources that are missing at once.
@@ -52,7 +53,7 @@ func (r Resources) Validate() error {
 		missing bool
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
-		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil},
+		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil},
 	} {
 		if c.missing {
 			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))
@@ -109,9 +110,9 @@ type route struct {
 }
 
 // verb is what serves the route. A write takes an idempotency key; the order
-// service remembers those of new orders.
+// service remembers those of new orders, and a clip sent again is the same.
 func (r route) verb() func(*API, *call) (answer, error) {
-	if r.method == http.MethodGet || r.path == "/orders" || secretive(r) {
+	if r.method == http.MethodGet || r.path == "/orders" || r.path == "/clips" || secretive(r) {
 		return r.serve
 	}
 	return func(a *API, c *call) (answer, error) { return a.once(c, r.serve) }
@@ -125,7 +126,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, clipRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.

@@ -3,7 +3,9 @@ package devicehub_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +73,29 @@ func TestUploadClip(t *testing.T) {
 		}
 		if len(s.clips) != 1 {
 			t.Errorf("kept %d clips", len(s.clips))
+		}
+	})
+}
+
+// TestUploadClipByRight: who may announce somewhere may send clips.
+func TestUploadClipByRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		for name := range persons {
+			up, err := s.as(name).Upload(t.Context(), "UploadClip", 1, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(up.Send(0, "UklGRg=="), up.End(0, "")); err != nil {
+				t.Fatal(err)
+			}
+			_, err = up.Result(t.Context())
+			switch may := slices.Contains([]string{"announcer", "operator", "northern"}, name); {
+			case may && err != nil:
+				t.Errorf("%s: %v", name, err)
+			case !may && (err == nil || !strings.Contains(err.Error(), "forbidden")):
+				t.Errorf("%s: %v, want a refusal", name, err)
+			}
 		}
 	})
 }

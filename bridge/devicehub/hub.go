@@ -3,6 +3,7 @@ package devicehub
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,13 @@ type View interface {
 	GroupAll() string
 }
 
+// Clips keeps sound files.
+type Clips interface {
+	// Upload takes a clip in and answers its name, as orders use it. Its errors are
+	// the reader's, and [area.Error]s: too_large, media_type, disk_full.
+	Upload(ctx context.Context, name string, r io.Reader) (string, error)
+}
+
 // Mirror carries what a client sends to a group over to the topics.
 type Mirror interface {
 	GroupSent(from string, group area.Group, event string, args []byte)
@@ -75,6 +83,7 @@ type Parts struct {
 	Orders  Orders
 	View    View
 	Mirror  Mirror
+	Clips   Clips
 	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
 	Clock   func() area.Instant
 	Now     func() time.Time
@@ -105,7 +114,7 @@ type Stats struct {
 // New makes the hub and registers its methods with the server, which must not
 // serve yet.
 func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
-	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Who == nil || p.Clock == nil || p.Now == nil {
+	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Clips == nil || p.Who == nil || p.Clock == nil || p.Now == nil {
 		return nil, errors.New("devicehub: a part is missing")
 	}
 	if cfg.Inbox == 0 {

@@ -31,6 +31,7 @@ type site struct {
 	orders  *order.Service
 	pipe    *signalrtest.Pipe
 	sent    []string // what went to the mirror
+	clips   []string // what was uploaded
 }
 
 type links struct{ b *brokertest.Broker }
@@ -108,7 +109,7 @@ func newSite(t *testing.T) *site {
 	must(err)
 	s.Hub, err = devicehub.New(devicehub.Config{Node: "hub-1"}, devicehub.Parts{
 		Server: server, Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s, Who: connected,
-		Clock: clock, Now: time.Now,
+		Clips: uploads{s}, Clock: clock, Now: time.Now,
 	}, log)
 	must(err)
 	s.pipe = signalrtest.NewPipe(server)

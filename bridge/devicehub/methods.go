@@ -51,6 +51,10 @@ func (h *Hub) methods() {
 			return v, outward(err)
 		})
 	}
+	h.Server.Method("UploadClip", signalr.Func2(func(ctx context.Context, c *signalr.Call, name string, bytes signalr.Upload[[]byte]) (string, error) {
+		sum, err := h.uploadClip(ctx, h.caller(c), name, bytes)
+		return sum, outward(err)
+	}))
 	h.Server.OnConnect(func(c *signalr.Conn) {
 		h.enter(c)
 		_ = c.Send("ConnectionAcknowledged", c.ID(), area.At(h.Now()))

@@ -108,6 +108,8 @@ type Limits struct {
 	RetainedBytes          int64 `yaml:"retained_bytes"`            // of all retained messages; default 268435456
 	SessionQueue           int   `yaml:"session_queue"`             // messages kept for one client that is away or slow, to 65535; default 1000
 	SessionQueueBytes      int64 `yaml:"session_queue_bytes"`       // of them, 65536 or more; default 8388608
+
+	ClipsBytes int64 `yaml:"clips_bytes"` // of all sound files kept in data, 1048576 or more; default 1073741824
 }
 
 // Hub is the WebSocket side.
@@ -194,7 +196,7 @@ func Default() Config {
 		Redis: Redis{Prefix: "tacet", Heartbeat: 5 * time.Second, NodeTimeout: 20 * time.Second},
 		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTSessions: 100_000, MQTTConnectBytes: 16384, MQTTPacketBytes: 262144,
 			MessagesPerSecond: 10_000, SubscriptionsPerDevice: 100, RetainedPerDevice: 1000, RetainedBytesPerDevice: 4 << 20, RetainedBytes: 256 << 20,
-			SessionQueue: 1000, SessionQueueBytes: 8 << 20},
+			SessionQueue: 1000, SessionQueueBytes: 8 << 20, ClipsBytes: 1 << 30},
 		Hub:     Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
 		Speech:  Speech{Engine: "espeak-ng", Voice: "en"},
 		Process: Process{LogFormat: "text", LogLevel: "info"},

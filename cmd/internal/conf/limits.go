@@ -31,6 +31,7 @@ func (k *check) limits() {
 		{key: "retained_bytes", n: l.RetainedBytes, least: 1},
 		{key: "session_queue", n: int64(l.SessionQueue), least: 1, most: math.MaxUint16},
 		{key: "session_queue_bytes", n: l.SessionQueueBytes, least: 64 << 10},
+		{key: "clips_bytes", n: l.ClipsBytes, least: 1 << 20},
 	} {
 		key := "limits." + n.key
 		switch {

@@ -44,21 +44,25 @@ type groups struct{ s *signalr.Server }
 
 func (g groups) Send(group, event string, args ...any) { g.s.Group(group).Send(event, args...) }
 
-// renderer knows how long an order will sound: what the chimes last, and what
-// speaking the text takes by estimate. The device that plays it measures.
-type renderer struct{}
+// renderer knows how long an order will sound: what the chimes and the clip
+// last, and what speaking the text takes by estimate. The device that plays it
+// measures.
+type renderer struct{ h *Hub }
 
-func (renderer) Duration(r area.OrderRequest) (time.Duration, error) {
-	if r.Clip != nil {
-		return 0, area.InvalidField("clip", "clips are not kept here yet")
-	}
+func (x renderer) Duration(r area.OrderRequest) (time.Duration, error) {
 	chime, err := media.ChimeLength(r.Chime)
 	if err != nil {
 		return 0, area.InvalidField("chime", "%.40q is none of %s", r.Chime, strings.Join(media.Chimes(), ", "))
 	}
 	var said time.Duration
-	if r.Message != nil {
-		said = speech.Estimate(*r.Message)
+	switch {
+	case r.Clip != nil:
+		if said, err = x.h.clipLength(*r.Clip); err != nil {
+			return 0, err
+		}
+	case r.Message != nil:
+		n := max(1, len(r.Languages))
+		said = time.Duration(n)*speech.Estimate(*r.Message) + time.Duration(n-1)*media.Pause
 	}
 	repeat := 1
 	if r.Repeat != nil {

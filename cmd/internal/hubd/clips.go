@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -20,7 +21,7 @@ const longestClip = 15 * time.Minute
 // openClips opens the sound files that the hub keeps.
 func (h *Hub) openClips() (err error) {
 	h.clips, err = clip.Open(clip.Config{
-		Dir: filepath.Join(h.cfg.Data, "clips"), MaxBytes: h.cfg.Limits.ClipsBytes, Meter: meter{}, Needed: h.neededClips, Log: h.log,
+		Dir: filepath.Join(h.cfg.Data, "clips"), MaxBytes: h.cfg.Limits.ClipsBytes, Meter: &meter{}, Needed: h.neededClips, Log: h.log,
 	})
 	return err
 }
@@ -48,12 +49,15 @@ func (h *Hub) neededClips() map[clip.Sum]bool {
 // mediaTypes are the media types of the kinds of sound files.
 var mediaTypes = map[media.Kind]string{media.WAV: "audio/wav", media.MP3: "audio/mpeg", media.FLAC: "audio/flac", media.Vorbis: "audio/ogg"}
 
-// meter is what drivers/media knows of a sound file.
-type meter struct{}
+// meter is what drivers/media knows of a sound file. It reads one at a time: each
+// takes as much memory as it sounds long.
+type meter struct{ mu sync.Mutex }
 
 // Measure reads the whole file: only that tells how long it sounds, and that it
 // does to its end.
-func (meter) Measure(file io.ReadSeeker) (mediaType string, length time.Duration, err error) {
+func (m *meter) Measure(file io.ReadSeeker) (mediaType string, length time.Duration, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c, err := media.Decode(file, longestClip)
 	if err != nil {
 		return "", 0, err

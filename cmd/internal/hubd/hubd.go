@@ -26,6 +26,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
@@ -55,6 +56,7 @@ type Hub struct {
 	start time.Time
 
 	store    *store.Store
+	clips    *clip.Store
 	auth     *auth.Authority
 	who      *identity
 	audit    *audit
@@ -104,6 +106,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.store.Close()
+	if err := h.openClips(); err != nil {
+		return err
+	}
 	if err := h.loadTLS(); err != nil {
 		return err
 	}
@@ -239,7 +244,7 @@ func (h *Hub) makeOrders() (err error) {
 	if err != nil {
 		return err
 	}
-	h.orders, err = order.New(order.Config{}, kept, h.roster, h.arbiter, renderer{}, time.Now, h.log)
+	h.orders, err = order.New(order.Config{}, kept, h.roster, h.arbiter, renderer{h}, time.Now, h.log)
 	return err
 }
 
@@ -302,7 +307,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
-		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected,
+		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err
@@ -327,7 +332,7 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth,
+		Credentials: h.auth, Clips: h.clips,
 	}, h.log)
 	return err
 }

@@ -38,6 +38,7 @@ func (h *Hub) routes() http.Handler {
 	mux.Handle("/api/", h.api)
 	mux.HandleFunc("GET /healthz", h.health.alive)
 	mux.HandleFunc("GET /readyz", h.known(h.health.report))
+	mux.HandleFunc("GET /clips/{clip}", h.serveClip)
 	h.signInRoutes(mux)
 	if h.cfg.MQTT.WebSocket {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)
