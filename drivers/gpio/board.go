@@ -1,0 +1,377 @@
+package gpio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+)
+
+// Config says what hangs on which pin. An empty pin: there is none.
+type Config struct {
+	AmpEnable  string // on while the device sounds
+	BusyLamp   string // on while the area sounds
+	StatusLED  string // shows how the device is; a pin, or pwmchip0/1 where a pulse-width output dims it
+	MuteButton string // to ground; reported as the input [MuteButton]
+	Inputs     []Input
+
+	Brightness int           // percent of the lamp and the light, of outputs that can; 0: 100
+	AmpMost    time.Duration // the amplifier is switched off when it was on for so long; 0: 20 min
+	Settle     time.Duration // an input has changed when it has stood still for so long; 0: 30 ms
+	ButtonMost time.Duration // the mute button is stuck when it was pressed for so long; 0: 30 s
+}
+
+// Input is a line that is watched.
+type Input struct {
+	Name   string        // in events; needed, unique
+	Pin    string        // needed
+	Active string        // low: active when it is connected to ground; high: to 3.3 V; empty: low
+	Pull   string        // up, down or none; empty: against Active
+	Stuck  time.Duration // it is stuck when it was active for so long; 0: it may be active for ever
+}
+
+// MuteButton is the name of the mute button in events.
+const MuteButton = "mute_button"
+
+const (
+	defaultAmpMost = 20 * time.Minute
+	defaultSettle  = 30 * time.Millisecond
+	defaultButton  = 30 * time.Second
+	retryLight     = 5 * time.Second // a light that cannot be had
+)
+
+// A Fault is what is wrong with one key of a [Config].
+type Fault struct {
+	Key  string // such as amp_enable or inputs[1].pin
+	Text string
+}
+
+// Error is key and text.
+func (f Fault) Error() string { return f.Key + ": " + f.Text }
+
+// Faults tells everything that is wrong with c, by key.
+func (c Config) Faults() (faults []Fault) {
+	fault := func(bad bool, key, format string, args ...any) {
+		if bad {
+			faults = append(faults, Fault{key, fmt.Sprintf(format, args...)})
+		}
+	}
+	used := map[string]string{}
+	pin := func(key, name string, output bool) {
+		if output && strings.HasPrefix(name, "pwmchip") {
+			_, _, err := parsePWM(name)
+			fault(err != nil, key, "%v", err)
+		} else if p, err := ParsePin(name); err != nil {
+			fault(true, key, "%v", err)
+			return
+		} else {
+			name = p.String()
+		}
+		fault(used[name] != "", key, "%s has %s already", used[name], name)
+		used[name] = key
+	}
+	for _, o := range c.outputs() {
+		if o.pin != "" {
+			pin(o.key, o.pin, true)
+		}
+	}
+	if c.MuteButton != "" {
+		pin("mute_button", c.MuteButton, false)
+	}
+	names := map[string]bool{MuteButton: true}
+	for i, in := range c.Inputs {
+		key := fmt.Sprintf("inputs[%d].", i)
+		fault(!isName(in.Name), key+"name", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", in.Name)
+		fault(names[in.Name], key+"name", "there is another %q", in.Name)
+		names[in.Name] = true
+		pin(key+"pin", in.Pin, false)
+		fault(!slices.Contains([]string{"", "low", "high"}, in.Active), key+"active", "%q is none of low, high", in.Active)
+		fault(!slices.Contains([]string{"", "up", "down", "none"}, in.Pull), key+"pull", "%q is none of up, down, none", in.Pull)
+		fault(in.Stuck < 0, key+"stuck", "%v is negative", in.Stuck)
+	}
+	fault(c.Brightness < 0 || c.Brightness > 100, "brightness", "%d is not 0 to 100", c.Brightness)
+	fault(c.AmpMost < 0, "amp_most", "%v is negative", c.AmpMost)
+	fault(c.Settle < 0 || c.Settle > time.Second, "settle", "%v is not 0 to 1 s", c.Settle)
+	fault(c.ButtonMost < 0, "button_most", "%v is negative", c.ButtonMost)
+	return faults
+}
+
+// Validate tells everything that is wrong with c at once.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range c.Faults() {
+		errs = append(errs, fmt.Errorf("gpio: %w", f))
+	}
+	return errors.Join(errs...)
+}
+
+func isName(s string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	return len(s) > 0 && len(s) <= 64 && strings.Trim(s, letters) == ""
+}
+
+type named struct{ key, pin string }
+
+func (c Config) outputs() []named {
+	return []named{{"amp_enable", c.AmpEnable}, {"busy_lamp", c.BusyLamp}, {"status_led", c.StatusLED}}
+}
+
+// Pins is where the lines of a board come from: a [Host], or fakes.
+type Pins interface {
+	// Out is the line for output; it is not driven yet.
+	Out(name string) (gpio.PinOut, error)
+	// In is the line for input, with a pull, reporting both edges.
+	In(name string, pull gpio.Pull) (gpio.PinIn, error)
+}
+
+// Board is the switches of a device. Make it with [New]; its methods are safe
+// for concurrent use and do not block.
+type Board struct {
+	amp, lamp, led *Output // nil: there is none
+	inputs         []*input
+	ampMost        time.Duration
+	count          counters
+
+	changed chan struct{} // state or amplifier; 1 is enough
+	mu      sync.Mutex
+	state   string
+	shown   time.Time // when it began to be shown
+	ampOn   time.Time // since when the amplifier is on; zero: it is off
+}
+
+type counters struct {
+	edges, lost, presses, stuck, gone, ampCut, failed atomic.Uint64
+}
+
+// Stats counts what a [Board] has done since it was made.
+type Stats struct {
+	Edges   uint64 // waits that ended with an edge
+	Lost    uint64 // edges for which the kernel's queue had no room
+	Presses uint64
+	Stuck   uint64 // inputs that were active, or restless, for too long
+	Gone    uint64 // lines of inputs that could not be had, or were lost
+	AmpCut  uint64 // the amplifier was on for too long, and was switched off
+	Failed  uint64 // switchings that failed
+}
+
+// New makes a board and takes its lines: each output is low. Lines that cannot
+// be had are not an error, [Board.Faults] tells of them. tell hears what happens
+// at the inputs, from several goroutines; it only enqueues. It may be nil where
+// there is no input. Nothing is started; a Board must be closed.
+func New(cfg Config, pins Pins, tell func(Event)) (*Board, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.fill()
+	b := &Board{ampMost: cfg.AmpMost, changed: make(chan struct{}, 1), state: "booting", shown: time.Now()}
+	out := func(name string, brightness int) *Output {
+		if name == "" {
+			return nil
+		}
+		return newOutput(name, brightness, func() (gpio.PinOut, error) { return pins.Out(name) })
+	}
+	b.amp, b.lamp, b.led = out(cfg.AmpEnable, 0), out(cfg.BusyLamp, cfg.Brightness), out(cfg.StatusLED, cfg.Brightness)
+	for _, i := range cfg.Inputs {
+		in := &input{name: i.Name, low: i.Active != "high", settle: cfg.Settle, stuck: i.Stuck, tell: tell, count: &b.count}
+		in.open = func() (gpio.PinIn, error) { return pins.In(i.Pin, i.pull()) }
+		b.inputs = append(b.inputs, in)
+	}
+	return b, nil
+}
+
+func (c *Config) fill() {
+	if c.AmpMost == 0 {
+		c.AmpMost = defaultAmpMost
+	}
+	if c.Settle == 0 {
+		c.Settle = defaultSettle
+	}
+	if c.ButtonMost == 0 {
+		c.ButtonMost = defaultButton
+	}
+	if c.MuteButton != "" {
+		c.Inputs = append([]Input{{Name: MuteButton, Pin: c.MuteButton, Stuck: c.ButtonMost}}, c.Inputs...)
+	}
+}
+
+func (i Input) pull() gpio.Pull {
+	switch {
+	case i.Pull == "none":
+		return gpio.Float
+	case i.Pull == "up", i.Pull == "" && i.Active != "high":
+		return gpio.PullUp
+	}
+	return gpio.PullDown
+}
+
+// Amp switches the amplifier; it has switched when Amp returns. Switching on what
+// is on begins [Config.AmpMost] anew.
+func (b *Board) Amp(on bool) error {
+	b.mu.Lock()
+	b.ampOn = time.Time{}
+	if on {
+		b.ampOn = time.Now()
+	}
+	b.mu.Unlock()
+	b.poke()
+	return b.set(b.amp, on)
+}
+
+// Lamp switches the busy lamp.
+func (b *Board) Lamp(on bool) error { return b.set(b.lamp, on) }
+
+// Light has the status light show a state of [Patterns] while Run runs.
+func (b *Board) Light(state string) error {
+	if patterns[state] == nil {
+		return fmt.Errorf("status light: there is no state %q", state)
+	}
+	b.mu.Lock()
+	if b.state != state {
+		b.state, b.shown = state, time.Now()
+	}
+	b.mu.Unlock()
+	b.poke()
+	return nil
+}
+
+func (b *Board) poke() {
+	select {
+	case b.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (b *Board) set(o *Output, on bool) error {
+	if o == nil {
+		return nil
+	}
+	err := o.Set(on)
+	if err != nil {
+		b.count.failed.Add(1)
+	}
+	return err
+}
+
+// Faults is the lines that are configured and cannot be had now, with the reason
+// of each; nil: all can.
+func (b *Board) Faults() (faults []Fault) {
+	for _, o := range []struct {
+		key string
+		*Output
+	}{{"amp_enable", b.amp}, {"busy_lamp", b.lamp}, {"status_led", b.led}} {
+		if o.Output == nil {
+			continue
+		}
+		if err := o.Err(); err != nil {
+			faults = append(faults, Fault{o.key, err.Error()})
+		}
+	}
+	return faults
+}
+
+// State is the inputs that are active now, by name.
+func (b *Board) State() map[string]bool {
+	state := map[string]bool{}
+	for _, in := range b.inputs {
+		state[in.name] = in.on.Load()
+	}
+	return state
+}
+
+// Stats is what was counted so far.
+func (b *Board) Stats() Stats {
+	c := &b.count
+	return Stats{Edges: c.edges.Load(), Lost: c.lost.Load(), Presses: c.presses.Load(), Stuck: c.stuck.Load(),
+		Gone: c.gone.Load(), AmpCut: c.ampCut.Load(), Failed: c.failed.Load()}
+}
+
+// Close drives every output low and gives its line back; what is switched after
+// it stays off. It may be called while Run runs, and more than once.
+func (b *Board) Close() error {
+	var errs []error
+	for _, o := range []*Output{b.amp, b.lamp, b.led} {
+		if o != nil {
+			errs = append(errs, o.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Run watches the inputs, has the light blink, and switches the amplifier off if
+// nobody else has done so in [Config.AmpMost]. It blocks until ctx ends, and
+// returns nil; the outputs are left to [Board.Close].
+func (b *Board) Run(ctx context.Context) error {
+	var work sync.WaitGroup
+	start := func(f func(context.Context)) {
+		work.Go(func() {
+			defer b.quietOnPanic()
+			f(ctx)
+		})
+	}
+	for _, in := range b.inputs {
+		start(in.run)
+	}
+	start(b.keep)
+	work.Wait()
+	return nil
+}
+
+// quietOnPanic switches everything off before the process dies of a panic here.
+func (b *Board) quietOnPanic() {
+	if v := recover(); v != nil {
+		_ = b.Close() // there is nobody left to tell
+		panic(v)
+	}
+}
+
+// keep is the goroutine of the light and of the amplifier's longest time.
+func (b *Board) keep(ctx context.Context) {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake.C:
+		case <-b.changed:
+		}
+		wake.Reset(min(b.blink(), b.guard()))
+	}
+}
+
+// blink has the light as it is to be now, and tells for how long.
+func (b *Board) blink() time.Duration {
+	if b.led == nil {
+		return time.Hour
+	}
+	b.mu.Lock()
+	on, left := patterns[b.state].At(time.Since(b.shown))
+	b.mu.Unlock()
+	if b.set(b.led, on) != nil { // counted, and told by Faults
+		return max(left, retryLight)
+	}
+	return left
+}
+
+// guard switches off an amplifier that was on for too long, and tells when to
+// look again.
+func (b *Board) guard() time.Duration {
+	b.mu.Lock()
+	since := b.ampOn
+	b.mu.Unlock()
+	if since.IsZero() {
+		return time.Hour
+	}
+	if left := b.ampMost - time.Since(since); left > 0 {
+		return left
+	}
+	b.count.ampCut.Add(1)
+	_ = b.Amp(false) // counted; where it fails the line is given back
+	return time.Hour
+}

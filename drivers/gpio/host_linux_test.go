@@ -1,0 +1,127 @@
+package gpio
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"periph.io/x/conn/v3/gpio"
+)
+
+// The sizes are the kernel's, on every architecture.
+func TestSizes(t *testing.T) {
+	for name, s := range map[string][2]uintptr{
+		"chip info": {unsafe.Sizeof(chipInfo{}), 68}, "line info": {unsafe.Sizeof(lineInfo{}), 256}, "line request": {unsafe.Sizeof(lineRequest{}), 592},
+		"line values": {unsafe.Sizeof(lineValues{}), 16}, "line event": {unsafe.Sizeof(lineEvent{}), 48},
+		"request number": {getLine, 0xc250b407},
+	} {
+		if s[0] != s[1] {
+			t.Errorf("%s: %#x, want %#x", name, s[0], s[1])
+		}
+	}
+}
+
+// The library closes descriptor 0 and takes it for no descriptor.
+func TestDescriptor0IsKeptOpen(t *testing.T) {
+	saved, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Dup3(saved, 0, 0); _ = unix.Close(saved) }()
+	keepDescriptor0() // it is open: nothing changes
+	if err := unix.Close(0); err != nil {
+		t.Fatal(err)
+	}
+	keepDescriptor0()
+	if _, err := unix.FcntlInt(0, unix.F_GETFD, 0); err != nil {
+		t.Errorf("descriptor 0: %v", err)
+	}
+}
+
+// pipe is edges that the test makes.
+func pipe(t *testing.T) (*edges, func(numbers ...uint32)) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return &edges{name: "GPIO5", f: r}, func(numbers ...uint32) {
+		var all bytes.Buffer
+		for _, n := range numbers {
+			event := make([]byte, 48)
+			binary.NativeEndian.PutUint32(event[20:], n)
+			all.Write(event)
+		}
+		if len(numbers) == 0 {
+			w.Close()
+		} else if _, err := w.Write(all.Bytes()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLostEdgesAreCounted(t *testing.T) {
+	e, send := pipe(t)
+	for _, c := range []struct {
+		numbers []uint32
+		lost    uint64
+	}{
+		{[]uint32{1, 2, 3}, 0}, {[]uint32{4}, 0}, {[]uint32{29, 30}, 24}, {[]uint32{32, 34}, 2},
+	} {
+		send(c.numbers...)
+		if !e.WaitForEdge(time.Minute) || e.Lost() != c.lost || e.Lost() != 0 {
+			t.Errorf("%v: %d lost", c.numbers, c.lost)
+		}
+	}
+	if n := missing(0xffffffff, 0); n != 0 {
+		t.Errorf("when the numbers go round %d are lost", n)
+	}
+}
+
+func TestWaitForEdgeEnds(t *testing.T) {
+	e, send := pipe(t)
+	if e.WaitForEdge(0) || e.WaitForEdge(time.Millisecond) || e.Err() != nil {
+		t.Errorf("there was an edge, or %v", e.Err())
+	}
+	ended := make(chan bool)
+	go func() { ended <- e.WaitForEdge(-1) }()
+	if err := e.Halt(); err != nil {
+		t.Fatal(err)
+	}
+	if <-ended || e.WaitForEdge(-1) || e.Err() != nil {
+		t.Errorf("halted: there was an edge, or %v", e.Err())
+	}
+	gone, send2 := pipe(t)
+	send2()
+	if gone.WaitForEdge(time.Minute) || gone.Err() == nil {
+		t.Error("the line is gone, and nothing was said")
+	}
+	send(1)
+	if e.Read(); e.Err() == nil {
+		t.Error("a pipe has a level")
+	}
+}
+
+func TestWhatIsNoChip(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gpiochip0")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenChip(file); err == nil || !strings.Contains(err.Error(), "no GPIO chip") {
+		t.Errorf("a file: %v", err)
+	}
+	if _, err := OpenChip(file + "0"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("nothing: %v", err)
+	}
+	if _, err := openEdges(file, 0, "GPIO5", gpio.PullUp); !errors.Is(err, unix.ENOTTY) {
+		t.Errorf("a line of a file: %v", err)
+	}
+}
