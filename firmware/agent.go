@@ -69,6 +69,7 @@ type Agent struct {
 	began    area.Instant // of Run
 	blinks   area.Instant // identify: until then
 	warned   map[string]bool
+	states   map[string]string // by metric, as last reported
 	wake     *time.Timer
 	renderer context.Context
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Rate     int           // samples a second; needed
 	Queue    int           // works that wait here while one plays; 0: 2
 	AmpHold  time.Duration // how long the amplifier stays on after a play; 0: 2 s
+	AmpLead  time.Duration // how long it is on before the first sample, where it was off; at most 1 s; 0: not at all
 	Audio    string        // what makes the sound, for the status: "sim", "aplay"
 	Version  string        // of the program, for the status
 }
@@ -27,6 +28,7 @@ type Config struct {
 const (
 	defaultQueue   = 2
 	defaultAmpHold = 2 * time.Second
+	mostLead       = time.Second // of a lease that may be 1 s
 
 	chunk      = 20 * time.Millisecond  // of sound written at once
 	ahead      = 50 * time.Millisecond  // of sound written and not heard: COORDINATION.md §3.3
@@ -57,6 +59,7 @@ func (c Config) Validate() error {
 	fault(c.Rate < 8000 || c.Rate > 192000, "rate %d is not 8000 to 192000", c.Rate)
 	fault(c.Queue < 0 || c.Queue > mostTaken/2, "queue %d is not 0 to %d", c.Queue, mostTaken/2)
 	fault(c.AmpHold < 0, "amplifier hold %v is negative", c.AmpHold)
+	fault(c.AmpLead < 0 || c.AmpLead > mostLead, "amplifier lead %v is not 0 to %v", c.AmpLead, mostLead)
 	return errors.Join(faults...)
 }
 

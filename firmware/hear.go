@@ -93,6 +93,7 @@ func (a *Agent) linked() {
 		a.busy = nil
 		a.status = area.Status{}
 		a.show()
+		a.reportStates()
 		a.step(turn.Up{})
 	}
 }

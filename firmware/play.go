@@ -18,6 +18,7 @@ type play struct {
 	sound  []byte
 	volume *int // of the order; nil: 100
 	prio   area.Priority
+	lead   time.Duration // to wait before the first sample
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -38,6 +39,9 @@ func (a *Agent) start(act turn.Start) {
 	p := &play{a: a, work: act.Work, token: act.Token, sound: a.current.sound, volume: a.current.body.Volume, prio: a.current.prio}
 	p.ctx, p.cancel = context.WithCancel(a.renderer)
 	a.play = p
+	if !a.ampOn {
+		p.lead = a.cfg.AmpLead
+	}
 	a.ampOff = area.Never
 	a.amp(true)
 	a.Log.Info("playing", "work", p.work, "lease", uint64(p.token), "dur", a.cfg.length(len(p.sound)).Round(time.Millisecond))
@@ -77,6 +81,9 @@ func (p *play) run() (area.Result, error) {
 	if rec != nil {
 		rec.Began(string(p.work), uint64(p.token))
 		defer rec.Ended(string(p.work), uint64(p.token))
+	}
+	if err := pause(p.ctx, p.lead); err != nil {
+		return p.silence(err)
 	}
 	size := p.a.cfg.bytes(chunk)
 	for rest := p.sound; len(rest) > 0; {

@@ -72,12 +72,13 @@ func (a *Agent) lamp(now area.Instant) {
 	}
 }
 
-// amp switches the amplifier.
+// amp switches the amplifier. Each play switches it on anew: so a driver can tell
+// one that nobody has switched off from one that is always in use.
 func (a *Agent) amp(on bool) {
 	if !on {
 		a.ampOff = area.Never
 	}
-	if on == a.ampOn {
+	if !on && !a.ampOn {
 		return
 	}
 	a.ampOn = on
