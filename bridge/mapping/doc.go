@@ -30,6 +30,6 @@
 // # What it does not do
 //
 // No I/O, no clock, no goroutine. It does not resolve areas: the text of a
-// capture goes on to the registry. It knows no sensor conventions but the two
-// built-in rules.
+// capture goes on to the registry. It knows no sensor conventions but those of
+// the built-in rules.
 package mapping

@@ -42,6 +42,7 @@ type Rule struct {
 func Builtin() []Rule {
 	return []Rule{
 		{Topic: area.Root + "/device/{device}/tele/{metric}", Format: Raw},
+		{Topic: area.Root + "/device/{device}/tele/{channel}/{metric}", Format: Raw}, // of several thermometers
 		{Topic: "home/{area}/{device}/{metric}", Format: Raw},
 	}
 }

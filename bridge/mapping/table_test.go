@@ -47,6 +47,8 @@ func TestApply(t *testing.T) {
 	for name, c := range map[string]struct{ topic, payload, want string }{
 		"built-in":                {"home/north/hall/temperature", "21.5", "hall@north temperature=21.5°C"},
 		"own tele":                {"tacet/device/gate-1/tele/noise", " 61\n", "gate-1@ noise=61dB"},
+		"own tele of a channel":   {"tacet/device/gate-1/tele/cpu/temperature", "61.5", "gate-1@ temperature/cpu=61.5°C"},
+		"own tele that failed":    {"tacet/device/gate-1/tele/temperature", "unmeasured", "gate-1@ temperature=<nil>°C bad; -text:1"},
 		"template":                {"hall/north/rh", "40", "hall-north@north humidity=40%"},
 		"operator over built-in":  {"home/north/special/co2", "400", "mine@north co2=400ppm"},
 		"event beside built-in":   {"home/north/siren/switch", "ON", "siren@north switch=true; sirens!Sirenmap[area:north metric:switch]"},
