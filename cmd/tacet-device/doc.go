@@ -3,6 +3,7 @@
 //
 //	tacet-device run --sim --device gate-1 --area north    run a simulated device
 //	tacet-device check --sim --device gate-1 --area north  try each part of it
+//	tacet-device quiet --config device.yaml                switch amplifier and lamps off, after it was killed
 //	tacet-device provision --hub URL --code CODE           trade a code for its credential
 //	tacet-device version                                   say which build this is
 //

@@ -36,7 +36,7 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 		SilenceUsage: true, SilenceErrors: true,
 		Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(runCommand(environ), checkCommand(environ), provisionCommand(), versionCommand())
+	root.AddCommand(runCommand(environ), checkCommand(environ), quietCommand(environ), provisionCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -87,6 +88,7 @@ func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Lo
 		log.Warn("environment variable is no key", "err", v)
 	}
 	if err != nil {
+		cfg.Sim = f.cfg.Sim // a fault of the file comes before the flags
 		return cfg, log, usage{err}
 	}
 	return cfg, log, nil
@@ -97,9 +99,38 @@ func runCommand(environ []string) *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Be a device until told to end", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		cfg, log, err := f.load(environ, c.ErrOrStderr())
 		if err != nil {
+			blink(c.Context(), cfg, err, c.ErrOrStderr())
 			return err
 		}
 		return run(c.Context(), cfg, log, c.OutOrStdout())
+	}}
+	f.register(c.Flags())
+	return c
+}
+
+// faultTime is how long the status light of a device that cannot start tells so:
+// whoever has edited its configuration stands before it now. Systemd then starts
+// it again, and the light goes on.
+const faultTime = time.Minute
+
+// blink tells of a fault of the configuration by the status light, where there
+// is one.
+func blink(ctx context.Context, cfg deviced.Config, fault error, errs io.Writer) {
+	if !cfg.CanShowFault() {
+		return
+	}
+	fmt.Fprintf(errs, "tacet-device: %v\n", fault) // now, and not when the light has told it
+	deviced.ShowFault(ctx, cfg, faultTime)
+}
+
+func quietCommand(environ []string) *cobra.Command {
+	var f flags
+	c := &cobra.Command{Use: "quiet", Short: "Switch amplifier and lamps off, after the device was killed", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		cfg, _, err := f.load(environ, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return deviced.Quiet(cfg)
 	}}
 	f.register(c.Flags())
 	return c

@@ -16,7 +16,7 @@ import (
 
 // Finding is what [Check] found out about one part.
 type Finding struct {
-	Part string // data, clock, audio, speech, hub
+	Part string // data, clock, audio, speech, gpio, hub
 	OK   bool
 	Text string // what was found, or what is wrong
 }
@@ -42,6 +42,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 		text, err := p.try(ctx, cfg)
 		add(p.name, text, err)
 	}
+	found = append(found, checkGPIO(cfg)...)
 	for _, h := range cfg.Hub {
 		text, err := checkHub(ctx, cfg, h)
 		add("hub", text, err)

@@ -42,20 +42,28 @@ type Audio struct {
 	Volume int    `yaml:"volume"` // percent
 }
 
-// GPIO is the pins of a board. With Sim relay, lamp and button are simulated and
-// have no pins.
+// GPIO is the pins of a board, named as in gpio.ParsePin; with Sim all of it is
+// simulated, and none is used. Empty: there is no such thing.
 type GPIO struct {
-	AmpEnable  string  `yaml:"amp_enable"`
-	BusyLamp   string  `yaml:"busy_lamp"`
-	StatusLED  string  `yaml:"status_led"`
-	MuteButton string  `yaml:"mute_button"`
-	Inputs     []Input `yaml:"inputs"` // refused: not in this version
+	AmpEnable  string        `yaml:"amp_enable"`  // active high: on while the device sounds
+	AmpLead    area.Duration `yaml:"amp_lead"`    // on for so long before the first sample; default 30 ms
+	AmpHold    area.Duration `yaml:"amp_hold"`    // and after the last; 0: 2 s
+	AmpMost    area.Duration `yaml:"amp_most"`    // off when it was on for so long and nothing new sounds; 0: 20 min
+	BusyLamp   string        `yaml:"busy_lamp"`   // active high: on while the area sounds
+	StatusLED  string        `yaml:"status_led"`  // blinks how the device is; here and for the lamp also pwmchip0/1
+	Brightness int           `yaml:"brightness"`  // percent, of lamp and light at a pulse-width output; 0: 100
+	MuteButton string        `yaml:"mute_button"` // to ground
+	ButtonMost area.Duration `yaml:"button_most"` // it is stuck when it was pressed for so long; 0: 30 s
+	Inputs     []Input       `yaml:"inputs"`
 }
 
-// Input is a pin that is reported.
+// Input is a pin whose presses are events and whose state is a reading.
 type Input struct {
-	Pin  string `yaml:"pin"`
-	Name string `yaml:"name"`
+	Pin    string        `yaml:"pin"`
+	Name   string        `yaml:"name"`
+	Active string        `yaml:"active"` // low: connected to ground; high: to 3.3 V; default low
+	Pull   string        `yaml:"pull"`   // up, down or none; default against active
+	Stuck  area.Duration `yaml:"stuck"`  // it is stuck when it was active for so long; 0: it may be
 }
 
 // Sensor is a sensor on a bus of the board.
@@ -88,7 +96,7 @@ const (
 
 // Default is the configuration with every default.
 func Default() Config {
-	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, Peers: Peers{Mode: "auto"}}
+	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Peers: Peers{Mode: "auto"}}
 }
 
 // Load reads the file at path (empty: what TACET_DEVICE_CONFIG names, else none),
@@ -146,7 +154,9 @@ func (c Config) check(o conf.Origins) error {
 	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
 	fault(c.WAV != "" && c.Audio.Output == OutputAplay, "audio.output", "aplay records no file; leave one of them out")
-	fault(len(c.GPIO.Inputs) > 0, "gpio.inputs", "inputs are not in this version")
+	for _, f := range c.GPIO.faults() {
+		fault(true, "gpio."+f.Key, "%s", f.Text)
+	}
 	fault(len(c.Sensors) > 0, "sensors", "sensors are not in this version")
 	fault(c.Peers.Mode != "" && c.Peers.Mode != "auto" && c.Peers.Mode != "off", "peers.mode", "%q is none of auto, off", c.Peers.Mode)
 	fault(c.Peers.KeyFile != "", "peers.key_file", "local leaders are not in this version")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/drivers/audio"
@@ -17,7 +18,8 @@ import (
 type Device struct {
 	agent  *firmware.Agent
 	memory *firmware.Memory
-	board  *sim.Board
+	board  *sim.Board // nil: it is a real one
+	pins   *board
 	close  sync.Once
 }
 
@@ -49,21 +51,29 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{board: &sim.Board{}}
+	d := &Device{}
+	if cfg.Sim {
+		d.board = &sim.Board{}
+	}
 	if d.memory, err = firmware.OpenMemory(cfg.dataDir()); err != nil {
+		return nil, err
+	}
+	if d.pins, err = d.newBoard(cfg, log); err != nil {
+		d.Close()
 		return nil, err
 	}
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
+		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold),
 		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version,
-	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.board, Clock: firmware.Boottime{},
+	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Memory: d.memory, Log: log, Network: cfg.network()})
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
-	d.board.Button.Watch(d.agent.ToggleMute)
+	d.pins.hear(d.agent)
 	return d, nil
 }
 
@@ -83,7 +93,7 @@ func (d *Device) Ready() <-chan struct{} { return d.agent.Ready() }
 // is not.
 func (d *Device) Hub() string { return d.agent.Hub() }
 
-// Board is the simulated relay, lamp and button.
+// Board is the simulated relay, lamp and button; nil where they are real.
 func (d *Device) Board() *sim.Board { return d.board }
 
 // Stats is what the agent has counted.
@@ -94,10 +104,15 @@ func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
 // cannot be opened. It can be called once.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.Close()
-	return d.agent.Run(ctx)
+	return d.pins.around(ctx, d.agent.Run)
 }
 
 // Close gives the memory back. It must not be called while Run does.
 func (d *Device) Close() {
-	d.close.Do(func() { _ = d.memory.Close() }) // everything in it was synced when it was written
+	d.close.Do(func() {
+		_ = d.memory.Close() // everything in it was synced when it was written
+		if d.pins != nil {
+			_ = d.pins.Close() // nothing is on that the agent has not switched off
+		}
+	})
 }

@@ -150,8 +150,10 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 		{"good", "device: gate-1\narea: north\n", nil, nil},
 		{"unknown key", "device: gate-1\nare: north\n", nil, []string{":2", "are", `"area"`}},
 		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: pulse}\n", nil, []string{":1: device", ":3: audio.volume", `"pulse"`}},
-		{"not in this version", "device: a\narea: b\nhub: [discover]\nsensors: [{driver: bme280, bus: '1', address: 0x76, every: 30s}]\ngpio: {inputs: [{pin: GPIO6, name: door}]}\npeers: {key_file: x}\n", nil,
-			[]string{"hub[0]", "sensors", "gpio.inputs", "peers.key_file"}},
+		{"not in this version", "device: a\narea: b\nhub: [discover]\nsensors: [{driver: bme280, bus: '1', address: 0x76, every: 30s}]\npeers: {key_file: x}\n", nil,
+			[]string{"hub[0]", "sensors", "peers.key_file"}},
+		{"pins", "device: a\narea: b\ngpio:\n  amp_enable: 22\n  amp_lead: 2s\n  mute_button: GPIO6\n  inputs: [{pin: PIN31, name: door}]\n", nil,
+			[]string{":4: gpio.amp_enable: \"22\" may be", ":5: gpio.amp_lead", ":7: gpio.inputs[0].pin: mute_button has GPIO6 already"}},
 		{"environment", "device: a\narea: b\n", []string{"TACET_DEVICE_AREA=???", "TACET_DEVICE_AUDIO_VOLUME=7"}, []string{"TACET_DEVICE_AREA"}},
 	}
 	for _, c := range cases {

@@ -1,0 +1,274 @@
+package deviced
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/drivers/gpio"
+	"github.com/tacet-hub/tacet/firmware"
+)
+
+// defaultAmpLead is more than a class D amplifier takes to leave its shutdown,
+// and less than a relay that bounces: both are heard as a cut beginning, not as
+// a loss.
+const defaultAmpLead = area.Duration(30 * time.Millisecond)
+
+const mostAmpLead = area.Duration(time.Second)
+
+// config is the board's own configuration.
+func (g GPIO) config() gpio.Config {
+	c := gpio.Config{AmpEnable: g.AmpEnable, BusyLamp: g.BusyLamp, StatusLED: g.StatusLED, MuteButton: g.MuteButton, Brightness: g.Brightness,
+		AmpMost: time.Duration(g.AmpMost), ButtonMost: time.Duration(g.ButtonMost)}
+	for _, i := range g.Inputs {
+		c.Inputs = append(c.Inputs, gpio.Input{Name: i.Name, Pin: i.Pin, Active: i.Active, Pull: i.Pull, Stuck: time.Duration(i.Stuck)})
+	}
+	return c
+}
+
+// faults tells everything that is wrong, by the key below gpio.
+func (g GPIO) faults() []gpio.Fault {
+	faults := g.config().Faults()
+	if g.AmpLead < 0 || g.AmpLead > mostAmpLead {
+		faults = append(faults, gpio.Fault{Key: "amp_lead", Text: fmt.Sprintf("%v is not 0 to %v", g.AmpLead, mostAmpLead)})
+	}
+	if g.AmpHold < 0 {
+		faults = append(faults, gpio.Fault{Key: "amp_hold", Text: fmt.Sprintf("%v is negative", g.AmpHold)})
+	}
+	return faults
+}
+
+// lead is how long the amplifier is on before the first sample; without one
+// there is nothing to wait for.
+func (g GPIO) lead() time.Duration {
+	if g.AmpEnable == "" {
+		return 0
+	}
+	return time.Duration(g.AmpLead)
+}
+
+// used tells whether anything hangs on a pin.
+func (g GPIO) used() bool {
+	return g.AmpEnable+g.BusyLamp+g.StatusLED+g.MuteButton != "" || len(g.Inputs) > 0
+}
+
+// pins is the lines of this machine, or a stand-in that says why there are none.
+func (g GPIO) pins() gpio.Pins {
+	h, err := gpio.NewHost("")
+	if err != nil {
+		return gpio.NoPins(err)
+	}
+	return h
+}
+
+// board is the switches of a device, real or simulated, and what it makes of the
+// inputs.
+type board struct {
+	firmware.Beacon
+	real *gpio.Board // nil: simulated
+	sim  interface{ Watch(func()) }
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	agent  *firmware.Agent   // nil: there is none yet
+	faults map[string]string // of inputs, by name
+}
+
+func (d *Device) newBoard(cfg Config, log *slog.Logger) (*board, error) {
+	b := &board{log: log, faults: map[string]string{}}
+	if d.board != nil {
+		b.Beacon, b.sim = d.board, &d.board.Button
+		return b, nil
+	}
+	return b, b.take(cfg.GPIO.config(), cfg.GPIO.pins())
+}
+
+// take takes the real lines; those that cannot be had are told, and the device
+// goes on without them.
+func (b *board) take(cfg gpio.Config, pins gpio.Pins) (err error) {
+	b.real, err = gpio.New(cfg, pins, b.heard)
+	if err != nil {
+		return err
+	}
+	b.Beacon = b.real
+	for _, f := range b.real.Faults() {
+		b.log.Error("pin cannot be used", "err", "gpio."+f.Error())
+	}
+	return nil
+}
+
+// hear has the agent told of what happens at the inputs.
+func (b *board) hear(a *firmware.Agent) {
+	b.mu.Lock()
+	b.agent = a
+	b.mu.Unlock()
+	if b.sim != nil {
+		b.sim.Watch(func() { b.heard(gpio.Event{Input: gpio.MuteButton, Kind: gpio.Pressed, On: true}) })
+		return
+	}
+	for name, on := range b.real.State() {
+		b.state(a, name, on)
+	}
+}
+
+// heard is called by the goroutines of the inputs; it only enqueues.
+func (b *board) heard(e gpio.Event) {
+	b.mu.Lock()
+	agent := b.agent
+	switch e.Kind {
+	case gpio.Stuck:
+		b.faults[e.Input] = "it is stuck"
+	case gpio.Gone:
+		b.faults[e.Input] = e.Err.Error()
+	case gpio.Free, gpio.Back:
+		delete(b.faults, e.Input)
+	}
+	b.mu.Unlock()
+	if agent == nil {
+		return
+	}
+	switch e.Kind {
+	case gpio.Pressed:
+		if e.Input == gpio.MuteButton {
+			agent.ToggleMute()
+		}
+		agent.Event(e.Input, true, "")
+		b.state(agent, e.Input, true)
+	case gpio.Released, gpio.Back:
+		b.state(agent, e.Input, e.On)
+	case gpio.Stuck:
+		b.log.Warn("input is stuck", "topic", "event/"+e.Input)
+		agent.Event(e.Input, e.On, "stuck")
+	case gpio.Free:
+		b.log.Info("input is no longer stuck", "topic", "event/"+e.Input)
+	case gpio.Gone:
+		b.log.Error("input cannot be used", "topic", "event/"+e.Input, "err", e.Err)
+		agent.Event(e.Input, false, "gone")
+	}
+}
+
+// state reports how an input is; a button has no state that anybody needs.
+func (b *board) state(a *firmware.Agent, name string, on bool) {
+	if name != gpio.MuteButton {
+		a.State(name, fmt.Sprint(on))
+	}
+}
+
+// around runs the board while run runs, and until it has ended: what switches
+// the outputs off is the last to go.
+func (b *board) around(ctx context.Context, run func(context.Context) error) error {
+	if b.real == nil {
+		return run(ctx)
+	}
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	var err error
+	work.Go(func() { err = b.real.Run(own) })
+	failed := run(ctx)
+	stop()
+	work.Wait()
+	return errors.Join(failed, err)
+}
+
+// Quiet drives the outputs of a device low, for after a process that was killed:
+// the kernels of the Raspberry Pi keep the level of a line whose owner has died.
+// The lines of a device that runs are left alone.
+func Quiet(cfg Config) error {
+	if cfg.Sim || !cfg.GPIO.used() {
+		return nil
+	}
+	return gpio.Quiet(cfg.GPIO.config(), cfg.GPIO.pins())
+}
+
+// CanShowFault tells whether a configuration, which may have faults, has a real
+// status light.
+func (c Config) CanShowFault() bool { return !c.Sim && c.GPIO.StatusLED != "" }
+
+// ShowFault blinks, by the status light of a configuration that has faults, that
+// it has, until ctx ends or the time is over. It returns at once where the light
+// cannot be had, which it tells.
+func ShowFault(ctx context.Context, cfg Config, d time.Duration) bool {
+	return showFault(ctx, cfg.GPIO, cfg.GPIO.pins(), d)
+}
+
+func showFault(ctx context.Context, cfg GPIO, pins gpio.Pins, d time.Duration) bool {
+	b, err := gpio.New(gpio.Config{StatusLED: cfg.StatusLED}, pins, nil)
+	if err != nil {
+		return false
+	}
+	defer b.Close() // a light that stays on does no harm
+	if len(b.Faults()) > 0 || b.Light(firmware.LightConfigError) != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return b.Run(ctx) == nil
+}
+
+// checkGPIO tells of the board, its chips, and who has the pins that are
+// configured. It drives none.
+func checkGPIO(cfg Config) []Finding {
+	if cfg.Sim || !cfg.GPIO.used() {
+		return nil
+	}
+	h, err := gpio.NewHost("")
+	if err != nil {
+		return []Finding{{Part: "gpio", Text: err.Error()}}
+	}
+	var chips []string
+	for _, c := range h.Chips() {
+		chips = append(chips, fmt.Sprintf("%s (%s, %d lines)", c.Name, c.Label, len(c.Lines)))
+	}
+	text := strings.Join(chips, ", ")
+	if m := h.Model(); m != "" {
+		text = m + ": " + text
+	}
+	found := append([]Finding{{Part: "gpio", OK: true, Text: text}}, checkPins(cfg.GPIO, h)...)
+	if keeps, _ := h.Keeps(); keeps && cfg.GPIO.AmpEnable != "" {
+		found = append(found, Finding{Part: "gpio", OK: true, Text: "amp_enable: this kernel leaves it on when the device is killed: dtparam=strict_gpiod in config.txt, or tacet-device quiet after it"})
+	}
+	return found
+}
+
+// checkPins tells of each pin that is configured.
+func checkPins(g GPIO, h *gpio.Host) (found []Finding) {
+	pins := [][2]string{{"amp_enable", g.AmpEnable}, {"busy_lamp", g.BusyLamp}, {"status_led", g.StatusLED}, {"mute_button", g.MuteButton}}
+	for i, in := range g.Inputs {
+		pins = append(pins, [2]string{fmt.Sprintf("inputs[%d]", i), in.Pin})
+	}
+	for _, p := range pins {
+		if p[1] != "" {
+			found = append(found, checkPin(p[0], p[1], h))
+		}
+	}
+	return found
+}
+
+func checkPin(key, name string, h *gpio.Host) Finding {
+	f := Finding{Part: "gpio", Text: "gpio." + key + ": "}
+	if strings.HasPrefix(name, "pwmchip") {
+		err := h.PWM(name)
+		if f.OK = err == nil; !f.OK {
+			f.Text += err.Error()
+		} else {
+			f.Text += name
+		}
+		return f
+	}
+	c, l, err := h.Line(name)
+	if err != nil {
+		f.Text += err.Error()
+		return f
+	}
+	f.OK = !l.Used || strings.HasPrefix(l.Consumer, "tacet-device") // the device itself, running
+	f.Text += fmt.Sprintf("%s, line %d of %s", name, l.Offset, c.Name)
+	if l.Used {
+		f.Text += fmt.Sprintf(", in use by %q", l.Consumer)
+	}
+	return f
+}
