@@ -72,6 +72,7 @@ var confined = map[string][]string{
 	"github.com/spf13":                    {"cmd"},
 	"go.yaml.in/yaml/v3":                  {"cmd/internal/conf"},
 	"golang.org/x/crypto":                 {"broker/auth"},
+	"golang.org/x/mod":                    {"firmware/update"}, // the order of versions
 	"golang.org/x/sync":                   {""},
 	"golang.org/x/sys":                    {""},
 	"golang.org/x/term":                   {"cmd/internal/cli"},
