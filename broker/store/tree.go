@@ -166,7 +166,7 @@ func (t *tree) node(p []byte, in span, level int, f func(key, value []byte, sub 
 	var last []byte
 	for i := range n {
 		key, value, flags := element(p, i, n, leaf)
-		if key == nil || i > 0 && bytes.Compare(last, key) >= 0 || (leaf || i > 0) && !in.has(key) {
+		if key == nil || i > 0 && bytes.Compare(last, key) >= 0 || !in.has(key) {
 			t.wrong("an element of a page is not in its place")
 			continue
 		}
@@ -179,20 +179,35 @@ func (t *tree) node(p []byte, in span, level int, f func(key, value []byte, sub 
 	}
 }
 
-// child goes on with what a branch points to.
+// child goes on with what a branch points to. The key of an element is the first
+// of its child: by it bbolt finds the element again when the child has moved, and
+// where it differs the branch would keep a pointer to a page that is given away.
 func (t *tree) child(p []byte, i, n int, key []byte, in span, level int, f func(key, value []byte, sub bool)) {
-	if i > 0 {
-		in.from = key
-	}
+	in.from = key
 	if i+1 < n {
 		if next, _, _ := element(p, i+1, n, false); next != nil {
 			in.to = next
 		}
 	}
 	id := native.Uint64(p[pageHead+i*elementSize+8:])
-	if child := t.get(id, branchPage|leafPage); child != nil {
-		t.node(child, in, level+1, f)
+	child := t.get(id, branchPage|leafPage)
+	if child == nil {
+		return
 	}
+	if !bytes.Equal(firstKey(child), key) {
+		t.wrong("page %d does not begin with the key of its branch", id)
+	}
+	t.node(child, in, level+1, f)
+}
+
+// firstKey is that of a page; nil: it has none that is well.
+func firstKey(p []byte) []byte {
+	n := int(native.Uint16(p[10:]))
+	if n == 0 || pageHead+n*elementSize > len(p) {
+		return nil
+	}
+	key, _, _ := element(p, 0, n, native.Uint16(p[8:]) == leafPage)
+	return key
 }
 
 // element is the i-th of n of a page; a nil key: it is not well.
