@@ -1,0 +1,75 @@
+//go:build !race
+
+package arbiter
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The model checker's searches are processes of their own: the race detector
+// would show nothing.
+
+// TestModel visits every order of events of a small area, as testdata/area.pml
+// has it: no two devices sound at once. Without one of the rules, they do.
+func TestModel(t *testing.T) {
+	for _, search := range []struct {
+		name, bounds string
+		overlaps     bool
+	}{
+		{"two starts", "BOOTS=2 CLAIMS=1 CRASHES=1 TOKENS=3", false},
+		{"two wishes", "BOOTS=1 CLAIMS=2 CRASHES=1 TOKENS=3", false},
+		{"two crashes", "BOOTS=1 CLAIMS=1 CRASHES=2 TOKENS=3", false},
+		{"no settling", "BOOTS=1 CRASHES=1 TOKENS=2 NOSETTLE", true},
+		{"a lost connection frees", "BOOTS=1 CRASHES=0 TOKENS=2 WILLFREES", true},
+		{"boots without order", "BOOTS=2 CRASHES=1 TOKENS=3 ANYBOOT", true},
+	} {
+		t.Run(search.name, func(t *testing.T) {
+			found, states := searchModel(t, strings.Fields(search.bounds))
+			t.Logf("%s states, overlap: %t", states, found)
+			if found != search.overlaps {
+				t.Errorf("an overlap was found: %t, want %t", found, search.overlaps)
+			}
+		})
+	}
+}
+
+var modelStates = regexp.MustCompile(`(\d+) states, stored`)
+
+// searchModel tells whether two devices can sound at once, and how many states
+// were visited.
+func searchModel(t *testing.T, bounds []string) (found bool, states string) {
+	t.Helper()
+	model, err := filepath.Abs("testdata/area.pml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	generate := []string{"-a"}
+	for _, b := range bounds {
+		generate = append(generate, "-D"+b)
+	}
+	runIn(t, dir, "spin", append(generate, model)...)
+	runIn(t, dir, "gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c")
+	out := runIn(t, dir, "./pan", "-m100000")
+	m := modelStates.FindStringSubmatch(out)
+	if m == nil || strings.Contains(out, "max search depth too small") || strings.Contains(out, "out of memory") {
+		t.Fatalf("the search did not come to its end:\n%s", out)
+	}
+	return strings.Contains(out, "assertion violated"), m[1]
+}
+
+func runIn(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v (make test installs what is missing)\n%s", cmd, err, out)
+	}
+	return string(out)
+}
