@@ -29,6 +29,11 @@ image: ## write the image of an SD card: make image ARGS="--hub http://hub:8080 
 	cd configs/image && go build -trimpath -o ../../bin/tacet-image .
 	bin/tacet-image $(ARGS)
 
+VERSION ?= 0.0.0
+.PHONY: deb
+deb: ## build the Debian packages into bin/: make deb VERSION=1.2.3
+	cd configs/deb && go run . --version $(VERSION) --out ../../bin
+
 .PHONY: demo
 demo: ## run the simulated site; prints the dashboard's address
 	go run ./cmd/tacet demo
