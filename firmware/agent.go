@@ -70,6 +70,9 @@ type Agent struct {
 	blinks   area.Instant // identify: until then
 	warned   map[string]bool
 	states   map[string]string // by metric, as last reported
+	noise    follower
+	loud     bool         // the area sounded when that was last looked at
+	sounded  area.Instant // until then the microphone hears the loudspeakers
 	wake     *time.Timer
 	renderer context.Context
 }
@@ -78,6 +81,7 @@ type Agent struct {
 type shared struct {
 	fence  atomic.Int64 // deadline of the play, on the clock; 0: silence
 	volume atomic.Int64
+	boost  atomic.Int64           // percent that the noise adds to it
 	alert  atomic.Pointer[string] // what the light shows in place of its own; nil: nothing
 	muted  atomic.Bool
 	boot   atomic.Uint64

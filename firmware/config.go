@@ -20,6 +20,7 @@ type Config struct {
 	Queue    int           // works that wait here while one plays; 0: 2
 	AmpHold  time.Duration // how long the amplifier stays on after a play; 0: 2 s
 	AmpLead  time.Duration // how long it is on before the first sample, where it was off; at most 1 s; 0: not at all
+	Noise    NoiseCurve    // how the volume follows the noise in the room; zero: not at all
 	Audio    string        // what makes the sound, for the status: "sim", "aplay"
 	Version  string        // of the program, for the status
 }
@@ -60,6 +61,9 @@ func (c Config) Validate() error {
 	fault(c.Queue < 0 || c.Queue > mostTaken/2, "queue %d is not 0 to %d", c.Queue, mostTaken/2)
 	fault(c.AmpHold < 0, "amplifier hold %v is negative", c.AmpHold)
 	fault(c.AmpLead < 0 || c.AmpLead > mostLead, "amplifier lead %v is not 0 to %v", c.AmpLead, mostLead)
+	if err := c.Noise.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("device: noise curve: %w", err))
+	}
 	return errors.Join(faults...)
 }
 

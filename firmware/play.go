@@ -146,9 +146,10 @@ func (p *play) silence(err error) (area.Result, error) {
 }
 
 // loud is the samples at the volume of this moment: the order's, which is the
-// area's where nothing else was asked for, at the device's own.
+// area's where nothing else was asked for, at the device's own, and what the noise
+// adds to that.
 func (p *play) loud(samples []byte) []byte {
-	percent := p.a.shared.volume.Load()
+	percent := min(p.a.shared.volume.Load()+p.a.shared.boost.Load(), 100)
 	if p.volume != nil {
 		percent = percent * int64(min(max(*p.volume, 0), 100)) / 100
 	}

@@ -10,6 +10,7 @@ func (a *Agent) show() {
 	now := a.now()
 	a.lamp(now)
 	a.lit(now)
+	a.noteSound(now)
 	s := a.statusOf(true, a.link.conn, a.doing())
 	if a.link.up && !sameStatus(s, a.status) {
 		a.status = s
@@ -59,7 +60,7 @@ func (a *Agent) farewell() {
 
 // lamp is lit while the area sounds; to identify the device it blinks.
 func (a *Agent) lamp(now area.Instant) {
-	on := a.play != nil || a.busy != nil && a.busy.Flag() == "1"
+	on := a.sounds()
 	if now < a.blinks {
 		on = a.blinks.Sub(now)/blink%2 == 0
 	}
