@@ -153,9 +153,17 @@ func (c *Core) sayAssigned(w *work) {
 	c.say(w.device, area.Answer{Op: area.OpAssigned, Boot: w.boot, MID: w.mid, Ack: w.seq, Work: w.ID, Att: w.att, Dur: w.Dur, Prio: w.Prio})
 }
 
-// decline gives an assigned work back.
+// decline gives an assigned work back. Of reasons a device knows those that are
+// about the clip; whatever else it says is its own error.
 func (c *Core) decline(d *device, m *area.Claim) {
-	if w := c.works[m.Work]; w != nil && w.is(d.id, m.MID, m.Boot, m.Att) && (c.holder == nil || c.workOf(c.holder) != w) {
+	w := c.works[m.Work]
+	if w == nil || !w.is(d.id, m.MID, m.Boot, m.Att) || c.holder != nil && c.workOf(c.holder) == w {
+		return
+	}
+	switch m.Reason {
+	case area.EndClipMissing, area.EndClipHash:
+		c.attemptOver(w, m.Reason)
+	default:
 		c.attemptOver(w, area.EndDeviceError)
 	}
 }

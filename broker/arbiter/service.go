@@ -17,6 +17,7 @@ type Config struct {
 	Node  string // name of this arbiter, as devices repeat it in "from"
 	Index uint64 // of this node among all that may arbitrate, 0 to 63
 	Addr  string // where the broker listens, shown on the leader topic
+	Web   string // scheme and port of the web listener, shown there too; empty: none
 	// Inbox bounds what devices have said to one area and it has not read yet.
 	// More is dropped and counted: every device says it again. 0: 1,024.
 	Inbox int

@@ -117,6 +117,15 @@ func TestEndsOfAWork(t *testing.T) {
 		d = assigned(t, once)
 		d.hear("a", decline, again(d, "device_error")+"offer(w1>,2) report(w1,offered,2,device_error)") // it was not granted
 	})
+	t.Run("without its clip", func(t *testing.T) {
+		d := assigned(t, nil)
+		missing := decline
+		missing.Reason = area.EndClipMissing
+		d.hear("a", missing, again(d, "clip_missing")+"offer(w1>,2) report(w1,offered,2,clip_missing)")
+		d.hear("b", take2, "b<assigned(w1,2) report(w1,assigned,2)")
+		missing.Att, missing.Reason = 2, "no idea"
+		d.hear("b", missing, "report(w1,failed,2,device_error)")
+	})
 	t.Run("gave way before the grant", func(t *testing.T) {
 		d := assigned(t, nil)
 		d.hear("a", doneWith(area.Preempted, 1), "report(w1,waiting,1,preempted) offer(w1>,1) report(w1,offered,1,preempted) a<released")

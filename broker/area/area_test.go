@@ -148,6 +148,7 @@ func TestClaimsOnTheWire(t *testing.T) {
 			`{"op":"done","boot":41,"mid":"9f","claim":19,"seq":83,"token":7000041,"work":"w-9","att":1,"result":"played"}`},
 		{Claim{Op: OpTake, Boot: 41, MID: "9f", Seq: 5, Work: "w-9", Att: 1, Prio: Normal}, `{"op":"take","boot":41,"mid":"9f","seq":5,"work":"w-9","att":1}`},
 		{Claim{Op: OpDecline, Boot: 41, MID: "9f", Seq: 6, Work: "w-9", Att: 2, Prio: Normal}, `{"op":"decline","boot":41,"mid":"9f","seq":6,"work":"w-9","att":2}`},
+		{Claim{Op: OpDecline, Boot: 41, MID: "9f", Seq: 6, Work: "w-9", Att: 2, Prio: Normal, Reason: EndClipHash}, `{"op":"decline","boot":41,"mid":"9f","seq":6,"work":"w-9","att":2,"reason":"clip_hash"}`},
 	}
 	for _, c := range cases {
 		if got := string(c.claim.Encode()); got != c.wire {

@@ -85,6 +85,7 @@ type Leader struct {
 	Term     uint64 `json:"term"`
 	Host     string `json:"host"`
 	Addr     string `json:"addr"`
+	Web      string `json:"web"`  // scheme and port of the web listener, such as "http://:8080"; its host is the one that the device reached; empty: none
 	Mode     string `json:"mode"` // "hub" or "local"
 	SettleMs int64  `json:"settle_ms"`
 }

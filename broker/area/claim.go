@@ -97,6 +97,7 @@ type Claim struct {
 	Work    WorkID // empty: sound without an order
 	Att     int    // attempt of the work, from 1
 	Result  Result
+	Reason  string // of a decline: why the device cannot do it, as an end's; empty: device_error
 }
 
 type claimWire struct {
@@ -115,6 +116,7 @@ type claimWire struct {
 	Work    *string `json:"work,omitempty"`
 	Att     *int64  `json:"att,omitempty"`
 	Result  *Result `json:"result,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
 }
 
 // Encode writes the claim with the fields that its op has.
@@ -136,8 +138,11 @@ func (c Claim) Encode() []byte {
 	case OpDone:
 		w.Claim, w.Token, w.Result = ptr(int64(c.Claim)), ptr(int64(c.Token)), ptr(c.Result)
 		work()
-	case OpTake, OpDecline:
+	case OpTake:
 		work()
+	case OpDecline:
+		work()
+		w.Reason = c.Reason
 	}
 	return encode(w)
 }
@@ -179,6 +184,9 @@ func ParseClaim(b []byte) (Claim, error) {
 	if w.Result != nil {
 		c.Result = *w.Result
 	}
+	if c.Op == OpDecline {
+		c.Reason = w.Reason
+	}
 	c.Prio = Normal
 	if w.Prio != nil {
 		c.Prio = Priority(*w.Prio)
@@ -200,6 +208,9 @@ func (c Claim) check() error {
 		return err
 	}
 	if err := shortText(what, "nonce", c.Nonce); err != nil {
+		return err
+	}
+	if err := shortText(what, "reason", c.Reason); err != nil {
 		return err
 	}
 	switch c.Op {

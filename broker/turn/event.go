@@ -29,7 +29,8 @@ type Lease struct {
 }
 
 // Take: the device would do the offered work. It is said every refresh until
-// [Assigned] or [Refused]. At most 16 works are taken at a time; more are not
+// [Assigned] or [Refused]. To take what is assigned already asks whether it still
+// is, and tells the arbiter that the device lives. At most 16 works are taken at a time; more are not
 // said at all, and are offered again.
 type Take struct {
 	Work area.WorkID
@@ -39,8 +40,9 @@ type Take struct {
 // Decline: the device cannot do the work after all. It is said once; where it
 // is lost the arbiter finds out by hearing no want.
 type Decline struct {
-	Work area.WorkID
-	Att  int
+	Work   area.WorkID
+	Att    int
+	Reason string // as an order's end has it; empty: device_error
 }
 
 // Known: the offered work was played to its end already, by this start or an

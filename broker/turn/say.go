@@ -176,7 +176,7 @@ func (t *Turn) take(k Take, now area.Instant) {
 func (t *Turn) decline(d Decline, now area.Instant) {
 	t.drop(d.Work)
 	if t.up && t.greeted {
-		t.say(area.Claim{Op: area.OpDecline, Work: d.Work, Att: d.Att}, now)
+		t.say(area.Claim{Op: area.OpDecline, Work: d.Work, Att: d.Att, Reason: d.Reason}, now)
 	}
 }
 

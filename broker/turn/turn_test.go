@@ -338,7 +338,7 @@ func TestTake(t *testing.T) {
 	b.hear(area.Answer{Op: area.OpAssigned, Work: "w1", Prio: area.Normal}, "ASSIGNED(w1)")
 	b.hear(area.Answer{Op: area.OpAssigned, Work: "w1", Prio: area.Normal}, "")
 	b.hear(area.Answer{Op: area.OpRefused, Work: "w2", Reason: area.ReasonTaken, Claim: 1 << 40}, "REFUSED(w2,taken)")
-	b.want(Decline{"w1", 1}, "decline(w1,1)")
+	b.want(Decline{Work: "w1", Att: 1}, "decline(w1,1)")
 	if b.turn.Next() != area.Never {
 		t.Error("there is nothing left to say, and yet a tick is due")
 	}

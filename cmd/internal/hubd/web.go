@@ -100,3 +100,16 @@ func (h *Hub) serve(ctx context.Context, l net.Listener, handler http.Handler, b
 	}
 	return err
 }
+
+// webPort is how the web listener is told to devices: they know by which host
+// they reach this machine.
+func (h *Hub) webPort() string {
+	_, port, err := net.SplitHostPort(h.web.Addr().String())
+	if err != nil {
+		return ""
+	}
+	if h.webTLS != nil {
+		return "https://:" + port
+	}
+	return "http://:" + port
+}
