@@ -14,7 +14,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
-// Parts is what an agent works with. All but Network are needed; they are the
+// Parts is what an agent works with. All but Clips and Network are needed; they are the
 // caller's to close, but for Player and Beacon.
 type Parts struct {
 	Uplink   Uplink
@@ -22,6 +22,7 @@ type Parts struct {
 	Beacon   Beacon
 	Clock    Clock
 	Renderer Renderer
+	Clips    Clips // nil: no clips are played, and texts are spoken here
 	Memory   *Memory
 	Log      *slog.Logger
 	// Network tells whether the machine has a network, so that the light can
@@ -37,12 +38,13 @@ type Agent struct {
 	Parts
 	count counters
 
-	inbox  chan func()   // what the owner is to do
-	links  chan struct{} // link has changed
-	over   chan playEnd  // of the play; one at a time
-	made   chan rendered // sounds of works
-	toMake chan *item    // works to be rendered
-	ready  chan struct{} // closed once the hub has answered
+	inbox   chan func()   // what the owner is to do
+	links   chan struct{} // link has changed
+	over    chan playEnd  // of the play; one at a time
+	made    chan rendered // sounds of works
+	toMake  chan job      // works to be rendered
+	toFetch chan *item    // works whose clip is to be brought
+	ready   chan struct{} // closed once the hub has answered
 
 	shared shared
 	work   sync.WaitGroup // renderers and the writer; Run starts and awaits them
@@ -54,11 +56,14 @@ type Agent struct {
 	todo     []turn.Event // to be stepped after the present one
 	play     *play        // what sounds; nil: nothing
 	offers   map[area.WorkID]*taking
-	queue    []*item    // assigned, in the order of their coming
-	current  *item      // of queue: the wish
-	busy     *area.Busy // newest seen on this connection
+	queue    []*item     // assigned, in the order of their coming
+	declined area.WorkID // newest that was given back: neighbours may have it first
+	current  *item       // of queue: the wish
+	busy     *area.Busy  // newest seen on this connection
 	link     link
-	status   area.Status // as last published
+	webPort  string       // of the hub, as it told it
+	keepAt   area.Instant // when works that are not made are taken again
+	status   area.Status  // as last published
 	greeted  bool
 	leaving  bool
 	leaveBy  area.Instant
@@ -85,6 +90,7 @@ type shared struct {
 	alert  atomic.Pointer[string] // what the light shows in place of its own; nil: nothing
 	muted  atomic.Bool
 	boot   atomic.Uint64
+	web    atomic.Pointer[string] // see Web
 
 	mu   sync.Mutex
 	link link // newest state of the connection
@@ -129,8 +135,8 @@ func New(cfg Config, p Parts) (*Agent, error) {
 	cfg.fill()
 	a := &Agent{cfg: cfg, Parts: p,
 		inbox: make(chan func(), inboxLen), links: make(chan struct{}, 1), over: make(chan playEnd, 1),
-		made: make(chan rendered, 2*mostTaken), toMake: make(chan *item, 2*mostTaken), ready: make(chan struct{}),
-		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never}
+		made: make(chan rendered, 2*mostTaken), toMake: make(chan job, 2*mostTaken), toFetch: make(chan *item, 2*mostTaken), ready: make(chan struct{}),
+		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never, keepAt: area.Never}
 	a.shared.volume.Store(int64(cfg.Volume))
 	a.shared.boot.Store(p.Memory.Boot())
 	a.area, a.turn = cfg.Area, a.newTurn(cfg.Area, p.Memory.Boot())
@@ -186,12 +192,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	if pause(ctx, a.Player.Tail()) != nil {
 		return nil
 	}
-	defer a.work.Wait()
+	defer func() { a.work.Wait(); a.dropJobs() }()
 	var end context.CancelFunc
 	a.renderer, end = context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	for range 2 {
 		a.work.Go(a.render)
+	}
+	for range fetchers {
+		a.work.Go(a.fetch)
 	}
 	cancel, err := a.listen()
 	if err != nil {
@@ -317,6 +326,7 @@ func (a *Agent) now() area.Instant { return area.Instant(a.Clock.Now()) }
 func (a *Agent) due() {
 	now := a.now()
 	a.takeDue(now)
+	a.keepTaken(now)
 	if now >= a.turn.Next() {
 		a.step(turn.Tick{})
 	}
@@ -328,7 +338,7 @@ func (a *Agent) due() {
 // sleep sets the timer to when something is due next.
 func (a *Agent) sleep() {
 	now := a.now()
-	next := min(a.turn.Next(), a.ampOff)
+	next := min(a.turn.Next(), a.ampOff, a.keepAt)
 	for _, o := range a.offers {
 		if !o.said {
 			next = min(next, o.due)
@@ -352,7 +362,7 @@ func (a *Agent) leave() {
 	clear(a.offers)
 	for _, i := range slices.Clone(a.queue) {
 		if i != a.current {
-			a.decline(i)
+			a.decline(i, "")
 		}
 	}
 	a.step(turn.Withdraw{Result: area.Stopped})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -34,7 +35,10 @@ func (s *stopwatch) Now() time.Duration { return time.Since(s.began) + time.Dura
 // voice renders a text as loud sound of so many seconds as it has words.
 type voice struct{}
 
-func (voice) Render(_ context.Context, b area.Body) ([]byte, error) {
+func (voice) Render(_ context.Context, b area.Body, clip io.ReadSeeker) ([]byte, error) {
+	if clip != nil {
+		return io.ReadAll(clip)
+	}
 	if *b.Message == "mumble" {
 		return nil, errors.New("cannot say it")
 	}
@@ -55,6 +59,7 @@ type dev struct {
 	board sim.Board
 	clock *stopwatch
 	audio Player
+	clips Clips // nil: none
 
 	network func() bool
 	early   bool // it is not waited for until the hub has answered
@@ -95,7 +100,7 @@ func newDev(t *testing.T, r *referee, id area.DeviceID, change ...func(*dev, *Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Memory: m, Log: log, Network: d.network})
+	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Clips: d.clips, Memory: m, Log: log, Network: d.network})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	Noise    NoiseCurve    // how the volume follows the noise in the room; zero: not at all
 	Audio    string        // what makes the sound, for the status: "sim", "aplay"
 	Version  string        // of the program, for the status
+	Web      string        // where the hub's web listener is; empty: the hub tells
 }
 
 // Defaults and fixed times.

@@ -7,9 +7,14 @@
 // The protocol is package turn's; the agent drives it with what comes from the
 // hub and from the clock, and does what it says. A work goes through the agent
 // like this: an offer is taken after a moment that grows with what is waiting
-// here already, so that an idle neighbour is faster; once it is assigned it is
-// rendered, so that its length is known; then the area is asked for; when it is
-// granted the sound is written to the [Player] in chunks of 20 ms.
+// here already, so that an idle neighbour is faster; once it is assigned its clip
+// is fetched and it is rendered, so that its length is known; then the area is
+// asked for; when it is granted the sound is written to the [Player] in chunks of
+// 20 ms. What is not rendered yet keeps nothing else from being played, unless it
+// is an emergency; every second the device says that it still means to do it, and
+// so learns when it is taken back. A clip that cannot be had gives the work back
+// with the reason, clip_missing or clip_hash; where the work has a text too the
+// device waits 3 s for the clip and then speaks itself.
 //
 // The writer is the fence. Before every chunk it reads the deadline and the
 // clock, which counts while the machine is suspended, and never has more than
@@ -34,9 +39,9 @@
 //
 // # Goroutines
 //
-// [Agent.Run] is the owner of all state. It starts the uplink, two renderers, and
-// one writer per play; it ends them and waits for them before it returns.
-// Subscriptions, the connection and the button only enqueue.
+// [Agent.Run] is the owner of all state. It starts the uplink, two renderers, four
+// fetchers of clips, and one writer per play; it ends them and waits for them
+// before it returns. Subscriptions, the connection and the button only enqueue.
 //
 // # Queues
 //
@@ -47,6 +52,5 @@
 //
 // # What it does not do
 //
-// It fetches no clips (a work without a text is not taken), elects no leader,
-// reads no sensors, and takes no update.
+// It elects no leader, reads no sensors, and takes no update.
 package firmware

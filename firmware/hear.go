@@ -37,6 +37,7 @@ func (a *Agent) listenIn(in area.Name) (cancel func(), err error) {
 	return a.subscribe(map[string]func(area.Message){
 		area.AreaWorkTopic(in): while(a.offered),
 		area.BusyTopic(in):     while(a.areaBusy),
+		area.LeaderTopic(in):   while(a.led),
 	})
 }
 
@@ -86,6 +87,7 @@ func (a *Agent) linked() {
 	a.shared.mu.Unlock()
 	before := a.link
 	a.link = now
+	a.findWeb()
 	if before.up && (!now.up || now.conn != before.conn) {
 		a.step(turn.Down{})
 	}

@@ -39,6 +39,9 @@ func (a *Agent) move(to area.Name) bool {
 	a.unlisten()
 	a.unlisten, a.area, a.busy = unlisten, to, nil
 	clear(a.offers)
+	for _, i := range a.queue {
+		i.giveUp()
+	}
 	a.queue, a.current = nil, nil
 	a.turn = a.newTurn(to, a.turn.Boot())
 	if a.link.up {

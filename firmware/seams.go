@@ -2,6 +2,7 @@ package firmware
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -55,9 +56,20 @@ type Beacon interface {
 type Clock interface{ Now() time.Duration }
 
 // Renderer makes a work into sound: mono, 16 bit little-endian, at the rate of
-// [Config]. It is called by two goroutines, may block, and must end with ctx.
+// [Config]. Clip is the sound file of the work, which takes the place of its
+// text; nil: it has none, or it could not be had. Render is called by two
+// goroutines, may block, and must end with ctx.
 type Renderer interface {
-	Render(ctx context.Context, b area.Body) ([]byte, error)
+	Render(ctx context.Context, b area.Body, clip io.ReadSeeker) ([]byte, error)
+}
+
+// Clips brings sound files from the hub onto the device; package fetch does.
+type Clips interface {
+	// Fetch blocks until the whole clip is there and has the bytes that its name
+	// ("sha256:…") says, until it is known that it cannot be had, or until ctx
+	// ends. hub tells where the hub's web listener is, empty while that is not
+	// known. It is called by several goroutines.
+	Fetch(ctx context.Context, hub func() string, clip string) (io.ReadSeekCloser, error)
 }
 
 // Uplink is the connection to the hub; package uplink has one.

@@ -1,7 +1,9 @@
 package firmware
 
 import (
+	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -25,13 +27,17 @@ type item struct {
 	body  area.Body
 	done  bool   // it was played already, says the journal
 	sound []byte // nil: not rendered yet
+
+	ctx    context.Context // of what is done for its sound
+	cancel context.CancelFunc
 }
 
 // rendered is the sound of a work, or why there is none.
 type rendered struct {
-	item  *item
-	sound []byte
-	err   error
+	item   *item
+	sound  []byte
+	err    error
+	reason string // of err, as an order's end has it; empty: device_error
 }
 
 // offered hears a work being held out.
@@ -47,9 +53,9 @@ func (a *Agent) offered(m area.Message) {
 	a.count.offers.Add(1)
 	switch {
 	case a.has(o):
-	case !able(o.Body):
+	case !a.able(o.Body):
 		a.count.unfit.Add(1)
-		a.warnOnce("unfit "+o.Body.Kind, "works without a text are not taken", "work", o.Work)
+		a.warnOnce("unfit "+o.Body.Kind, "a work has neither text nor clip that can be played here", "work", o.Work)
 	case a.full(o.Prio):
 		a.count.full.Add(1)
 	default:
@@ -58,6 +64,9 @@ func (a *Agent) offered(m area.Message) {
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
 			if a.shared.muted.Load() && o.Prio < area.Emergency {
 				t.due = t.due.Add(mutedWait)
+			}
+			if o.Work == a.declined {
+				t.due = t.due.Add(declinedWait)
 			}
 		}
 		a.offers[o.Work] = t
@@ -78,12 +87,9 @@ func (a *Agent) has(o area.Offer) bool {
 	if o.Att <= a.queue[i].att {
 		return true
 	}
-	a.queue = slices.Delete(a.queue, i, i+1)
+	a.forget(a.queue[i])
 	return false
 }
-
-// able tells whether the device can do a work: speak a text.
-func able(b area.Body) bool { return b.Message != nil && *b.Message != "" }
 
 // full tells whether there is no room for one more work.
 func (a *Agent) full(p area.Priority) bool {
@@ -109,6 +115,9 @@ func (a *Agent) takeDue(now area.Instant) {
 func (a *Agent) assigned(act turn.Assigned) {
 	o := a.offers[act.Work]
 	delete(a.offers, act.Work)
+	if o == nil && slices.ContainsFunc(a.queue, func(i *item) bool { return i.work == act.Work && i.att == act.Att }) {
+		return // it still is
+	}
 	if o == nil { // we are leaving
 		a.count.declined.Add(1)
 		a.step(turn.Decline{Work: act.Work, Att: act.Att})
@@ -120,27 +129,27 @@ func (a *Agent) assigned(act turn.Assigned) {
 	if i.done {
 		return
 	}
-	select {
-	case a.toMake <- i:
-	default: // older works that were given up are still being made
-		a.decline(i)
-	}
+	a.prepare(i, o.offer.TTL)
 }
 
 // refused forgets a take; where it was the present wish, free follows.
 func (a *Agent) refused(act turn.Refused) {
 	delete(a.offers, act.Work)
+	a.takenBack(act.Work)
 	a.Log.Debug("refused", "work", act.Work, "err", act.Reason)
 }
 
-// decline gives an assigned work back.
-func (a *Agent) decline(i *item) {
+// decline gives an assigned work back, for a reason of an order's end; empty:
+// device_error.
+func (a *Agent) decline(i *item, reason string) {
 	a.count.declined.Add(1)
+	a.declined = i.work
 	a.forget(i)
-	a.step(turn.Decline{Work: i.work, Att: i.att})
+	a.step(turn.Decline{Work: i.work, Att: i.att, Reason: reason})
 }
 
 func (a *Agent) forget(i *item) {
+	i.giveUp()
 	a.queue = slices.DeleteFunc(a.queue, func(q *item) bool { return q == i })
 }
 
@@ -148,20 +157,27 @@ func (a *Agent) forget(i *item) {
 func (a *Agent) render() {
 	for {
 		select {
-		case i := <-a.toMake:
-			s, err := a.Renderer.Render(a.renderer, i.body)
-			if err == nil && (len(s) < 2 || a.cfg.length(len(s)) > longest) {
-				err = errors.New("no sound, or too much of it")
-			}
-			select {
-			case a.made <- rendered{item: i, sound: s, err: err}:
-			case <-a.renderer.Done():
-				return
-			}
+		case j := <-a.toMake:
+			s, err := a.soundOf(j)
+			a.tell(rendered{item: j.item, sound: s, err: err})
 		case <-a.renderer.Done():
 			return
 		}
 	}
+}
+
+// soundOf makes the sound of a work.
+func (a *Agent) soundOf(j job) ([]byte, error) {
+	defer j.close()
+	var clip io.ReadSeeker
+	if j.clip != nil {
+		clip = j.clip
+	}
+	s, err := a.Renderer.Render(a.renderer, j.item.body, clip)
+	if err == nil && (len(s) < 2 || a.cfg.length(len(s)) > longest) {
+		err = errors.New("no sound, or too much of it")
+	}
+	return s, err
 }
 
 // soundMade takes the sound of a work, or gives the work back.
@@ -171,25 +187,21 @@ func (a *Agent) soundMade(r rendered) {
 	}
 	if r.err != nil {
 		a.Log.Error("sound not made", "work", r.item.work, "err", r.err)
-		a.decline(r.item)
+		a.decline(r.item, r.reason)
 		return
 	}
 	r.item.sound = r.sound
 }
 
-// next wishes for the first work of the queue, when there is no other wish and
-// its sound is there. It tells whether it did.
+// next wishes for the first work of the queue whose sound is there, when there
+// is no other wish; an emergency whose sound is still being made holds up the
+// others. It tells whether it did.
 func (a *Agent) next() bool {
 	if a.leaving || a.play != nil || a.current != nil || a.turn.Phase() != turn.Idle || len(a.queue) == 0 {
 		return false
 	}
-	first := a.queue[0]
-	for _, i := range a.queue {
-		if i.prio.Class() > first.prio.Class() {
-			first = i
-		}
-	}
-	if !first.done && first.sound == nil {
+	first := a.first()
+	if first == nil {
 		return false
 	}
 	a.current = first
@@ -198,6 +210,20 @@ func (a *Agent) next() bool {
 		a.step(turn.Withdraw{Result: area.Played})
 	}
 	return true
+}
+
+// first is the most urgent work of the queue that can be played; nil: none.
+func (a *Agent) first() (first *item) {
+	for _, i := range a.queue {
+		if i.made() && (first == nil || i.prio.Class() > first.prio.Class()) {
+			first = i
+		}
+	}
+	held := slices.ContainsFunc(a.queue, func(i *item) bool { return !i.made() && i.prio.Class() >= area.Emergency })
+	if held && first != nil && first.prio.Class() < area.Emergency {
+		return nil
+	}
+	return first
 }
 
 // free ends the present wish: the hub knows what became of it.

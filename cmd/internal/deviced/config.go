@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Device       string   `yaml:"device"`        // id; needed
 	Hub          []string `yaml:"hub"`           // mqtt://, mqtts://, ws:// or wss://, tried in turn
+	Web          string   `yaml:"web"`           // http:// or https:// of the hub's web listener; empty: the hub tells
 	Area         string   `yaml:"area"`          // id or name; needed
 	Location     string   `yaml:"location"`      // id or name; empty: not known
 	Name         string   `yaml:"name"`          // for people; empty: the id
@@ -29,6 +30,7 @@ type Config struct {
 	GPIO         GPIO     `yaml:"gpio"`
 	Sensors      []Sensor `yaml:"sensors"` // refused: not in this version
 	Peers        Peers    `yaml:"peers"`
+	Clips        Clips    `yaml:"clips"`
 	Data         string   `yaml:"data"` // empty: /var/lib/tacet, with Sim ./DEVICE-data
 
 	Sim bool   `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
@@ -96,7 +98,7 @@ const (
 
 // Default is the configuration with every default.
 func Default() Config {
-	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Peers: Peers{Mode: "auto"}}
+	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Peers: Peers{Mode: "auto"}, Clips: Clips{CacheBytes: defaultCache}}
 }
 
 // Load reads the file at path (empty: what TACET_DEVICE_CONFIG names, else none),
@@ -149,6 +151,9 @@ func (c Config) check(o conf.Origins) error {
 			fault(true, key, "%s", strings.TrimPrefix(err.Error(), "uplink: "))
 		}
 	}
+	web := c.checkWeb()
+	fault(web != "", "web", "%s", web)
+	fault(c.Clips.CacheBytes < leastCache, "clips.cache_bytes", "%d is not %d or more", c.Clips.CacheBytes, leastCache)
 	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
 	fault((c.CertFile == "") != (c.KeyFile == ""), "cert_file", "cert_file and key_file go together")
 	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)

@@ -11,6 +11,7 @@ import (
 	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/drivers/sim"
 	"github.com/tacet-hub/tacet/firmware"
+	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -18,6 +19,7 @@ import (
 type Device struct {
 	agent  *firmware.Agent
 	memory *firmware.Memory
+	clips  *fetch.Cache
 	board  *sim.Board // nil: it is a real one
 	pins   *board
 	close  sync.Once
@@ -58,6 +60,10 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	if d.memory, err = firmware.OpenMemory(cfg.dataDir()); err != nil {
 		return nil, err
 	}
+	if d.clips, err = cfg.fetcher(u, log); err != nil {
+		d.Close()
+		return nil, err
+	}
 	if d.pins, err = d.newBoard(cfg, log); err != nil {
 		d.Close()
 		return nil, err
@@ -66,9 +72,9 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
 		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold),
-		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version,
+		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version, Web: cfg.Web,
 	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
-		Renderer: render, Memory: d.memory, Log: log, Network: cfg.network()})
+		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network()})
 	if err != nil {
 		d.Close()
 		return nil, err
@@ -110,6 +116,9 @@ func (d *Device) Run(ctx context.Context) error {
 // Close gives the memory back. It must not be called while Run does.
 func (d *Device) Close() {
 	d.close.Do(func() {
+		if d.clips != nil {
+			d.clips.Close()
+		}
 		_ = d.memory.Close() // everything in it was synced when it was written
 		if d.pins != nil {
 			_ = d.pins.Close() // nothing is on that the agent has not switched off

@@ -196,7 +196,7 @@ func TestRender(t *testing.T) {
 	}
 	text, blank := "gate one", " "
 	length := func(b area.Body) time.Duration {
-		s, err := r.Render(t.Context(), b)
+		s, err := r.Render(t.Context(), b, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func TestRender(t *testing.T) {
 	near("in two languages", length(area.Body{Message: &text, Languages: []string{"en", "no"}}), 2*once+media.Pause)
 	near("after a gong", length(area.Body{Message: &text, Chime: "gong"}), chime+media.Pause+once)
 	for name, b := range map[string]area.Body{"no text": {}, "blank": {Message: &blank}, "chime": {Message: &text, Chime: "klaxon"}} {
-		if _, err := r.Render(t.Context(), b); err == nil {
+		if _, err := r.Render(t.Context(), b, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

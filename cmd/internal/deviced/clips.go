@@ -1,0 +1,59 @@
+package deviced
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/tacet-hub/tacet/firmware/fetch"
+	"github.com/tacet-hub/tacet/firmware/uplink"
+)
+
+// Clips is what is kept of sound files that came from the hub.
+type Clips struct {
+	CacheBytes int64 `yaml:"cache_bytes"` // 1048576 or more
+}
+
+const (
+	defaultCache = 256 << 20
+	leastCache   = 1 << 20
+)
+
+// checkWeb tells what is wrong with the address of the hub's web listener; empty:
+// nothing.
+func (c Config) checkWeb() string {
+	if c.Web == "" {
+		return ""
+	}
+	u, err := url.Parse(c.Web)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Sprintf("%q is not an address such as https://hub.local:8080", c.Web)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "it has more than a host, a port and a path"
+	}
+	return ""
+}
+
+// fetcher is the cache of clips, which signs in at the hub as the device does over
+// MQTT.
+func (c Config) fetcher(u uplink.Config, log *slog.Logger) (*fetch.Cache, error) {
+	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: c.plain()})
+	return fetch.Open(fetch.Config{Dir: filepath.Join(c.dataDir(), "clips"), MaxBytes: c.Clips.CacheBytes, Log: log}, web)
+}
+
+// plain tells whether the device's secret goes over the network in the clear
+// anyway: MQTT does, or the operator says where the web listener is.
+func (c Config) plain() bool {
+	if c.Web != "" {
+		return true
+	}
+	for _, h := range c.Hub {
+		if strings.HasPrefix(h, "mqtts:") || strings.HasPrefix(h, "wss:") {
+			return false
+		}
+	}
+	return true
+}

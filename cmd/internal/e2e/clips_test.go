@@ -1,0 +1,321 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/drivers/media"
+)
+
+// sweep is a sound that is like itself at one place alone: a tone that rises
+// from 300 to 3,000 Hz.
+func sweep(d time.Duration) media.Sound {
+	s := make(media.Sound, media.Samples(d))
+	for i := range s {
+		at := float64(i) / media.Rate
+		s[i] = int16(9000 * math.Sin(2*math.Pi*(300*at+2700*at*at/(2*d.Seconds()))))
+	}
+	return s
+}
+
+// likeness is the share of a sound that is in a recording from about a sample
+// on: of the pieces of 100 ms those that correlate by 0.98, at any volume. A device
+// on a busy machine is late at times, and then silent for a moment; what follows
+// is later by as much.
+func likeness(recorded []int16, near int, sound media.Sound) float64 {
+	const (
+		piece  = wavRate / 10
+		around = wavRate / 20
+		late   = wavRate / 5 // at most, for each piece
+	)
+	found, pieces := 0, 0
+	from, to := max(0, near-around), near+around
+	for at := 0; at+piece <= len(sound); at += piece {
+		if !slices.ContainsFunc(sound[at:at+piece], func(s int16) bool { return s > 300 || s < -300 }) {
+			continue // nothing to be known by
+		}
+		pieces++
+		if place, like := find(recorded, from+at, to+at, sound[at:at+piece]); like >= 0.98 {
+			found++
+			from, to = place-at-around/50, place-at+around
+		} else {
+			to += late
+		}
+	}
+	return float64(found) / float64(pieces)
+}
+
+// find is where between two samples a recording is most like a piece, and how
+// much: 1 is the same.
+func find(recorded []int16, from, to int, piece media.Sound) (place int, best float64) {
+	for at := max(0, from); at <= to && at+len(piece) <= len(recorded); at++ {
+		var ab, aa, bb float64
+		for i := 0; i < len(piece); i += 3 { // a third of the samples tells as much
+			a, b := float64(recorded[at+i]), float64(piece[i])
+			ab, aa, bb = ab+a*b, aa+a*a, bb+b*b
+		}
+		if aa > 0 && bb > 0 && ab/math.Sqrt(aa*bb) > best {
+			place, best = at, ab/math.Sqrt(aa*bb)
+		}
+	}
+	return place, best
+}
+
+// clip is a clip as the hub tells of it.
+type clip struct {
+	SHA256     string
+	Bytes      int
+	DurationMs int64 `json:"duration_ms"`
+	Type       string
+}
+
+// upload sends a sound file to the hub.
+func (h *hub) upload(b []byte, header ...string) (c clip) {
+	h.t.Helper()
+	h.call("POST", "/clips", b, append(header, "Content-Type", "audio/wav")...).want(h.t, http.StatusCreated, &c)
+	return c
+}
+
+// heard fails the test unless a device has played a work, and its recording has
+// the sound.
+func (g *gate) heard(work area.WorkID, sound media.Sound) {
+	g.t.Helper()
+	samples, list := g.recording()
+	for _, l := range list {
+		if l.Event == "start" && l.Work != nil && *l.Work == string(work) {
+			if like := likeness(samples, l.Sample, sound); like < 0.7 {
+				g.t.Errorf("%s: of %s no more than %.0f %% is in its recording", g.id, work, 100*like)
+			}
+			return
+		}
+	}
+	g.t.Errorf("%s has not played %s", g.id, work)
+}
+
+// gateWith is a device whose configuration has more lines.
+func (h *hub) gateWith(id, in, lines string) *gate {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	file := filepath.Join(dir, "device.yaml")
+	text := fmt.Sprintf("device: %s\narea: %s\nhub: [%q]\ndata: %s\n%s\n", id, in, "mqtt://127.0.0.1:"+port(h.t, h.ready.MQTT), filepath.Join(dir, "data"), lines)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	g := &gate{id: id, wav: filepath.Join(dir, id+".wav")}
+	g.program = run(h.t, tacetDevice(h.t), "run", "--sim", "--config", file, "--wav", g.wav)
+	g.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready device="+id+" hub=mqtt://") })
+	return g
+}
+
+// TestClip: a sound file is sent to the hub, announced, fetched by the device,
+// which knows the broker alone, and heard as it is.
+func TestClip(t *testing.T) {
+	t.Parallel()
+	h := startProcess(t, t.TempDir())
+	w := h.watch()
+	g := h.gate("gate-1", "north", "1")
+	sound := sweep(1500 * time.Millisecond)
+	c := h.upload(media.EncodeWAV(sound))
+	same(t, "the clip", c, clip{SHA256: c.SHA256, Bytes: 2*len(sound) + wavHeader, DurationMs: 1500, Type: "audio/wav"})
+	for _, chime := range []string{"none", "beep"} { // fetched, then from the cache
+		id := h.announce(`{"to":{"location":"1"},"clip":"sha256:` + c.SHA256 + `","chime":"` + chime + `"}`)
+		o := w.ended(id)
+		before, err := media.Chime(chime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := media.Announce(before, sound, 1)
+		if o.State != area.OrderPlayed || o.DurationMs != want.Duration().Milliseconds() {
+			t.Errorf("%s: %d ms, want %d", story(o), o.DurationMs, want.Duration().Milliseconds())
+		}
+		g.heard(id, want)
+	}
+	same(t, "clips given out", h.metric("tacet_clips_read"), 1)
+	oneVoice(t, nil, g)
+}
+
+// TestClipWithCredentials: where somebody has to sign in, a device fetches with
+// what it has for MQTT.
+func TestClipWithCredentials(t *testing.T) {
+	t.Parallel()
+	m := startManned(t)
+	ann := []string{"Authorization", "Bearer " + m.login("ann")}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(m.words["gate-1"]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := m.gateWith("gate-1", "north", "username: gate-1\npassword_file: "+secret)
+	sound := sweep(time.Second)
+	c := m.upload(media.EncodeWAV(sound), ann...)
+	same(t, "a clip for nobody", m.call("GET", m.ready.HTTP+"/clips/"+c.SHA256, nil).status, http.StatusUnauthorized)
+	var made area.Accepted
+	m.call("POST", "/orders", `{"to":{"area":"north"},"clip":"sha256:`+c.SHA256+`"}`, ann...).want(t, http.StatusAccepted, &made)
+	o := m.endedAs(made.ID, ann...)
+	if o.State != area.OrderPlayed {
+		t.Errorf("%s", story(o))
+	}
+	g.heard(made.ID, sound)
+}
+
+// endedAs waits until an order has ended, asking as somebody.
+func (h *hub) endedAs(id area.WorkID, who ...string) (o area.Order) {
+	h.t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(patience); ; <-again.C {
+		h.call("GET", "/orders/"+string(id), nil, who...).want(h.t, http.StatusOK, &o)
+		if o.State.Ended() {
+			return o
+		}
+		if time.Now().After(end) {
+			h.t.Fatalf("order %s has not ended: %s", id, story(o))
+		}
+	}
+}
+
+// meddler is a web listener between device and hub that may cut and change what
+// passes.
+type meddler struct {
+	*httptest.Server
+	mu     sync.Mutex
+	to     string
+	ranges []string
+	part   chan struct{} // closed when the first bytes of a clip have passed
+	cut    chan struct{} // then nothing passes, until it is closed
+	mangle bool
+}
+
+func newMeddler(t *testing.T, to string) *meddler {
+	m := &meddler{to: to, part: make(chan struct{}), cut: make(chan struct{})}
+	m.Server = httptest.NewServer(http.HandlerFunc(m.pass))
+	t.Cleanup(m.Close)
+	return m
+}
+
+func (m *meddler) pass(w http.ResponseWriter, r *http.Request) {
+	m.mu.Lock()
+	to, first := m.to, len(m.ranges) == 0 && m.part != nil
+	m.ranges = append(m.ranges, r.Header.Get("Range"))
+	m.mu.Unlock()
+	req, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.URL.Path, nil)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	req.Header = r.Header
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer res.Body.Close()
+	for _, k := range []string{"Content-Length", "Content-Range", "Content-Type", "ETag"} {
+		if v := res.Header.Get(k); v != "" {
+			w.Header().Set(k, v)
+		}
+	}
+	w.WriteHeader(res.StatusCode)
+	switch {
+	case m.mangle:
+		b, _ := io.ReadAll(res.Body)
+		if len(b) > 100 {
+			b[100] ^= 1
+		}
+		_, _ = w.Write(b)
+	case first:
+		_, _ = io.CopyN(w, res.Body, 60_000)
+		_ = http.NewResponseController(w).Flush()
+		close(m.part)
+		<-m.cut
+		panic(http.ErrAbortHandler)
+	default:
+		_, _ = io.Copy(w, res.Body)
+	}
+}
+
+// TestHubKilledInMidFetch: the hub dies while a device fetches a clip. When it is
+// back the device goes on where it was, and the order is played.
+func TestHubKilledInMidFetch(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	mqtt := newDoor(t)
+	first := startProcess(t, data)
+	mqtt.lead(t, first.ready.MQTT)
+	web := newMeddler(t, first.ready.HTTP)
+	var once sync.Once
+	letGo := func() { once.Do(func() { close(web.cut) }) }
+	defer letGo()
+	h := first.through(mqtt, mqtt)
+	g := h.gateWith("gate-1", "north", "web: "+web.URL)
+	sound := sweep(3 * time.Second)
+	c := first.upload(media.EncodeWAV(sound))
+	id := first.announce(`{"to":{"area":"north"},"clip":"sha256:` + c.SHA256 + `"}`)
+	select {
+	case <-web.part:
+	case <-time.After(patience):
+		t.Fatal("the device has not begun to fetch")
+	}
+	first.signal(syscall.SIGKILL)
+	first.wait()
+	letGo()
+
+	second := startProcess(t, data)
+	web.mu.Lock()
+	web.to = second.ready.HTTP
+	web.mu.Unlock()
+	mqtt.lead(t, second.ready.MQTT)
+	if o := second.watch().ended(id); o.State != area.OrderPlayed {
+		t.Errorf("the order ended %s", story(o))
+	}
+	g.heard(id, sound)
+	web.mu.Lock()
+	defer web.mu.Unlock()
+	if last := web.ranges[len(web.ranges)-1]; !strings.HasPrefix(last, "bytes=") {
+		t.Errorf("the device asked for %q: it has not resumed", web.ranges)
+	}
+}
+
+// TestBadClips: what is not the clip, or is gone, ends the order with the reason;
+// other orders go on.
+func TestBadClips(t *testing.T) {
+	t.Parallel()
+	h := startProcess(t, t.TempDir())
+	web := newMeddler(t, h.ready.HTTP)
+	web.part, web.mangle = nil, true
+	w := h.watch()
+	g := h.gateWith("gate-1", "north", "web: "+web.URL)
+	c := h.upload(media.EncodeWAV(sweep(time.Second)))
+	gone := h.upload(media.EncodeWAV(sweep(1100 * time.Millisecond)))
+	if err := os.Remove(filepath.Join(h.data, "clips", gone.SHA256)); err != nil {
+		t.Fatal(err)
+	}
+	wrong := h.announce(`{"to":{"area":"north"},"clip":"sha256:` + c.SHA256 + `"}`)
+	missing := h.announce(`{"to":{"area":"north"},"clip":"sha256:` + gone.SHA256 + `"}`)
+	good := h.announce(`{"to":{"area":"north"},"message":"Go"}`)
+	for _, want := range []struct {
+		id     area.WorkID
+		state  area.OrderState
+		reason string
+	}{{wrong, area.OrderFailed, area.EndClipHash}, {missing, area.OrderFailed, area.EndClipMissing}, {good, area.OrderPlayed, ""}} {
+		o := w.ended(want.id)
+		reason := ""
+		if o.Reason != nil {
+			reason = *o.Reason
+		}
+		if o.State != want.state || reason != want.reason {
+			t.Errorf("order %s ended %s, want %s %s", want.id, story(o), want.state, want.reason)
+		}
+	}
+	h.call("POST", "/orders", `{"to":{"area":"north"},"clip":"sha256:`+strings.Repeat("0", 64)+`"}`).refused(t, http.StatusUnprocessableEntity, area.CodeInvalid)
+	oneVoice(t, nil, g)
+}

@@ -1,0 +1,62 @@
+package firmware
+
+import (
+	"encoding/json"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Web is the address of the hub's web listener as the device reaches it, such as
+// http://hub.local:8080; empty while that is not known. It stays the last one
+// while the hub is away.
+func (a *Agent) Web() string {
+	if p := a.shared.web.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// led hears who arbitrates the area, and where its web listener is.
+func (a *Agent) led(m area.Message) {
+	var l area.Leader
+	if err := json.Unmarshal(m.Payload, &l); err != nil {
+		a.Log.Warn("leader not understood", "topic", m.Topic, "err", err)
+		return
+	}
+	a.webPort = l.Web
+	a.findWeb()
+}
+
+// findWeb works out where the web listener is, now that something is known anew.
+func (a *Agent) findWeb() {
+	if web := webOf(a.cfg.Web, a.link.hub, a.webPort); web != "" && web != a.Web() {
+		a.shared.web.Store(&web)
+		a.Log.Debug("the hub's web listener", "conn", a.link.conn, "node", web)
+	}
+}
+
+// webOf is where the web listener is: where the operator says; else where the
+// hub's MQTT over WebSocket is; else at the hub's host, by scheme and port as the
+// hub told them.
+func webOf(configured, hub, told string) string {
+	if configured != "" {
+		return configured
+	}
+	h, err := url.Parse(hub)
+	if err != nil || h.Host == "" {
+		return ""
+	}
+	switch h.Scheme {
+	case "ws", "wss":
+		web := url.URL{Scheme: strings.Replace(h.Scheme, "ws", "http", 1), Host: h.Host, Path: strings.TrimSuffix(h.Path, "/mqtt")}
+		return web.String()
+	}
+	t, err := url.Parse(told)
+	if err != nil || t.Scheme != "http" && t.Scheme != "https" || t.Port() == "" {
+		return ""
+	}
+	return t.Scheme + "://" + net.JoinHostPort(h.Hostname(), t.Port())
+}
