@@ -15,6 +15,7 @@ const (
 	maxAttempts = 8
 	firstWait   = time.Second
 	longestWait = 30 * time.Second
+	maxMoved    = 3 // times that the hub has another release in the middle of it
 )
 
 // refused is the reason of an order that was not begun.
@@ -32,6 +33,9 @@ func (u *Updater) carryOut(ctx context.Context, o order) {
 		u.show(st)
 	}
 	m, err := u.get(ctx, o)
+	for again := 0; again < maxMoved && errors.Is(err, ErrMoved); again++ {
+		m, err = u.get(ctx, o)
+	}
 	if m.Version != "" {
 		st.Version = m.Version
 	}

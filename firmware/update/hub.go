@@ -26,6 +26,9 @@ var (
 	ErrMoved     = errors.New("the hub has another release by now")
 )
 
+// errNoWeb is the error of a hub that is connected by MQTT alone.
+var errNoWeb = errors.New("the address of the hub's web listener is not known")
+
 // errGone is an answer that comes again however often one asks.
 var errGone = errors.New("the hub refuses")
 
@@ -35,13 +38,17 @@ func Path(arch string) string { return "/updates/" + arch }
 // stall is how long the hub may send nothing while something is awaited.
 const stall = 30 * time.Second
 
-// Hub is the [Source] that a hub is. It follows no redirection, since what it
-// shows to the hub is for the hub alone.
+// Web asks a hub's web listener at an address for a path, and shows who asks. It
+// follows no redirection.
+type Web interface {
+	Get(ctx context.Context, base, path string, head http.Header) (*http.Response, error)
+}
+
+// Hub is the [Source] that a hub is.
 type Hub struct {
-	Base      string              // http://hub:8080, without the path
-	Client    *http.Client        // its Transport is used; nil: the default one
-	Authorize func(*http.Request) // shows who asks; nil: nobody
-	Stall     time.Duration       // 0: 30 s
+	Web   Web
+	Base  func() string // http://hub:8080; empty while that is not known
+	Stall time.Duration // how long the hub may send nothing; 0: 30 s
 }
 
 // Release asks for the release.
@@ -113,22 +120,12 @@ func (h Hub) get(ctx context.Context, path string, head http.Header) (*http.Resp
 	}
 	timer := time.AfterFunc(patience, func() { cancel(fmt.Errorf("the hub sent nothing for %v", patience)) })
 	done := func() { timer.Stop(); cancel(nil) }
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.Base+path, nil)
-	if err != nil {
+	base := h.Base()
+	if base == "" {
 		done()
-		return nil, nil, err
+		return nil, nil, errNoWeb
 	}
-	for k, v := range head {
-		r.Header[k] = v
-	}
-	if h.Authorize != nil {
-		h.Authorize(r)
-	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if h.Client != nil {
-		client.Transport = h.Client.Transport
-	}
-	res, err := client.Do(r)
+	res, err := h.Web.Get(ctx, base, path, head)
 	if err != nil {
 		err = cause(ctx, err)
 		done()

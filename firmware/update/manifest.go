@@ -63,8 +63,8 @@ func (m Manifest) Validate() error {
 			faults = append(faults, fmt.Errorf("manifest: "+format, args...))
 		}
 	}
-	fault(!semver.IsValid(m.Version), "version %.40q is not semantic, such as v1.4.0", m.Version)
-	fault(m.MinVersion != "" && !semver.IsValid(m.MinVersion), "min_version %.40q is not semantic, such as v1.4.0", m.MinVersion)
+	fault(!IsVersion(m.Version), "version %.40q is not semantic, such as v1.4.0", m.Version)
+	fault(m.MinVersion != "" && !IsVersion(m.MinVersion), "min_version %.40q is not semantic, such as v1.4.0", m.MinVersion)
 	fault(!IsArch(m.Arch), "arch %.40q is not such as linux-arm64", m.Arch)
 	fault(m.Size < 1 || m.Size > MaxProgram, "size %d is not 1 to %d", m.Size, MaxProgram)
 	sum, err := hex.DecodeString(m.SHA256)
@@ -92,6 +92,9 @@ var (
 	ErrOnTrial   = errors.New("another version is on trial")
 )
 
+// IsVersion tells whether s is a semantic version, such as v1.4.0.
+func IsVersion(s string) bool { return semver.IsValid(s) }
+
 // Compare orders versions: negative where a is older than b. What is no semantic
 // version, such as that of a build from a working copy, is older than every one
 // that is.
@@ -104,7 +107,7 @@ func (m Manifest) Fits(arch, running string, allowDowngrade bool) error {
 		return fmt.Errorf("%w: %s, not %s", ErrArch, m.Arch, arch)
 	case !allowDowngrade && Compare(m.Version, running) < 0:
 		return fmt.Errorf("%w: %s after %s", ErrDowngrade, m.Version, running)
-	case m.MinVersion != "" && semver.IsValid(running) && Compare(running, m.MinVersion) < 0:
+	case m.MinVersion != "" && IsVersion(running) && Compare(running, m.MinVersion) < 0:
 		return fmt.Errorf("%w: %s needs %s first", ErrTooFar, m.Version, m.MinVersion)
 	}
 	return nil

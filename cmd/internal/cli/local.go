@@ -33,8 +33,17 @@ func version(env Env) *cobra.Command {
 	return c
 }
 
-// Version is what the build noted: a tag, else the commit, else "devel".
+// release is the version of a build that was given one:
+// -ldflags '-X github.com/tacet-hub/tacet/cmd/internal/cli.release=v1.4.0'. Only
+// the linker sets it.
+var release string
+
+// Version is what the build was given, else what it noted: a tag, else the
+// commit, else "devel".
 func Version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"path/filepath"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -21,6 +22,7 @@ type Config struct {
 	Mappings  []Mapping  `yaml:"mappings"`
 	Schedules []Schedule `yaml:"schedules"`
 	Speech    Speech     `yaml:"speech"`
+	Updates   Updates    `yaml:"updates"`
 	Process   `yaml:"-"` // what no file may say
 	Origins   `yaml:"-"` // where each key was written
 	Warnings  []string   `yaml:"-"` // what to look at though it is no fault
@@ -184,6 +186,19 @@ func (s Schedule) Words() area.Schedule {
 type Speech struct {
 	Engine string `yaml:"engine"` // espeak-ng or tone; default espeak-ng, tone where it is not installed
 	Voice  string `yaml:"voice"`  // of the engine; default en
+}
+
+// Updates is where the hub has the programs that its devices are updated to.
+type Updates struct {
+	Dir string `yaml:"dir"` // directory that `tacet update publish` fills; empty: updates below data
+}
+
+// In is the directory, for a hub with its data there.
+func (u Updates) In(data string) string {
+	if u.Dir != "" {
+		return u.Dir
+	}
+	return filepath.Join(data, "updates")
 }
 
 // Default is the configuration where nothing is configured.

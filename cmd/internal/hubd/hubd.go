@@ -75,6 +75,8 @@ type Hub struct {
 	figures  *bridge.Figures
 	alerts   *bridge.Alerts
 
+	updates *updates
+
 	certs           tlsCerts
 	webTLS, mqttTLS *certs // nil: not encrypted, none
 
@@ -89,7 +91,7 @@ func New(cfg conf.Config, opt Options, log *slog.Logger) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), ready: make(chan Ready, 1)}
+	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), updates: newUpdates(cfg.Updates.In(cfg.Data)), ready: make(chan Ready, 1)}
 	return h, nil
 }
 

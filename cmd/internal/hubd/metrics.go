@@ -38,6 +38,7 @@ func (h *Hub) metrics() http.Handler {
 			"alerts":    func() any { return h.alerts.Stats() },
 			"web":       func() any { return h.newcomers.stats() },
 			"tls":       func() any { return h.certs.stats() },
+			"updates":   func() any { return h.updates.stats() },
 		}},
 	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})

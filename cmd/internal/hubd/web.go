@@ -39,6 +39,7 @@ func (h *Hub) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", h.health.alive)
 	mux.HandleFunc("GET /readyz", h.known(h.health.report))
 	mux.HandleFunc("GET /clips/{clip}", h.serveClip)
+	h.updateRoutes(mux)
 	h.signInRoutes(mux)
 	if h.cfg.MQTT.WebSocket {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/firmware/update"
+)
+
+// updateHelp says how the three commands follow each other.
+const updateHelp = `A device takes a program only from who has the private key whose public half is
+in its configuration (updates.keys). Once: tacet update key FILE makes the pair.
+Keep the file where the hub is not: who has it can replace every device's program.
+For each version: tacet update sign PROGRAM --key FILE writes PROGRAM.update beside
+the program; tacet update publish PROGRAM, on the hub's machine, puts both where the
+hub serves them. Then tacet device update brings devices to it.`
+
+func updateGroup(env Env) *cobra.Command {
+	c := group("update", "Programs of devices: keys, signatures, what the hub serves", updateKey(), updateSign(), updatePublish(env), updateReleases(env))
+	c.Long = updateHelp
+	return c
+}
+
+// updateKey makes a key pair. The public half alone is on standard output.
+func updateKey() *cobra.Command {
+	return &cobra.Command{Use: "key FILE", Short: "Make a key that signs updates; print its public half, for updates.keys of devices", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		key, err := update.NewKey()
+		if err != nil {
+			return err
+		}
+		text, err := update.EncodeKey(key)
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return Usagef("%s is there already; a key is never overwritten", args[0])
+		}
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return errors.Join(err, os.Remove(args[0]))
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), update.PublicText(key))
+		return err
+	}}
+}
+
+// signedSuffix is what the release of a program is called beside it.
+const signedSuffix = ".update"
+
+func updateSign() *cobra.Command {
+	var keyFile string
+	var m update.Manifest
+	c := &cobra.Command{Use: "sign PROGRAM --key FILE", Short: "Sign a program: write PROGRAM.update beside it", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		if keyFile == "" {
+			return Usagef("sign needs --key; tacet update key makes one")
+		}
+		key, err := readKey(keyFile)
+		if err != nil {
+			return Usagef("--key: %v", err)
+		}
+		if err := describe(&m, args[0]); err != nil {
+			return err
+		}
+		r, err := update.Sign(key, m)
+		if err != nil {
+			return Usagef("%s: %v", args[0], err)
+		}
+		if err := os.WriteFile(args[0]+signedSuffix, r.Encode(), 0o644); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s %s %d bytes, sha256 %s, signed for %s\n", m.Version, m.Arch, m.Size, m.SHA256, update.PublicText(key))
+		return err
+	}}
+	c.Flags().StringVar(&keyFile, "key", "", "`FILE` of the private key")
+	c.Flags().StringVar(&m.Version, "version", "", "semantic `VERSION`, such as v1.4.0 (default what the program was built as)")
+	c.Flags().StringVar(&m.MinVersion, "min-version", "", "least `VERSION` that may go to this one in one step (default any)")
+	c.Flags().StringVar(&m.Arch, "arch", "", "system and processor, such as linux-arm64 (default what the program was built for)")
+	return c
+}
+
+func readKey(file string) (ed25519.PrivateKey, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	key, err := update.ParseKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return key, nil
+}
+
+// describe fills the manifest from the program, but for what was given.
+func describe(m *update.Manifest, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return Usagef("%v", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if m.Size, err = io.Copy(sum, f); err != nil {
+		return err
+	}
+	m.SHA256, m.Built = hex.EncodeToString(sum.Sum(nil)), time.Now().UTC().Truncate(time.Second)
+	info, err := buildinfo.Read(f)
+	if err != nil {
+		if m.Version == "" || m.Arch == "" {
+			return Usagef("%s is no program that says what it is; give --version and --arch", file)
+		}
+		return nil
+	}
+	var system, processor string
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "GOOS":
+			system = s.Value
+		case "GOARCH":
+			processor = s.Value
+		case "vcs.time":
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				m.Built = t.UTC()
+			}
+		}
+	}
+	if system == "" && m.Arch == "" {
+		return Usagef("%s does not say what it was built for; give --arch", file)
+	}
+	m.Arch = cmp.Or(m.Arch, system+"-"+processor)
+	m.Version = cmp.Or(m.Version, info.Main.Version)
+	if !update.IsVersion(m.Version) {
+		return Usagef("%s says that its version is %q, which is not semantic; give --version", file, m.Version)
+	}
+	return nil
+}
+
+func updatePublish(env Env) *cobra.Command {
+	var dir, data, public string
+	c := &cobra.Command{Use: "publish PROGRAM", Short: "Put a signed program where the hub on this machine serves it", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		b, err := os.ReadFile(args[0] + signedSuffix)
+		if err != nil {
+			return Usagef("%v; tacet update sign makes it", err)
+		}
+		r, err := update.ParseRelease(b)
+		if err != nil {
+			return Usagef("%s: %v", args[0]+signedSuffix, err)
+		}
+		if public != "" {
+			keys, err := update.ParseKeys([]string{public})
+			if err != nil {
+				return Usagef("--public-key: %v", err)
+			}
+			if _, err := keys.Verify(r); err != nil {
+				return &Error{Exit: ExitRefused, Code: "invalid", Detail: args[0] + signedSuffix + ": " + err.Error()}
+			}
+		}
+		f, err := os.Open(args[0])
+		if err != nil {
+			return Usagef("%v", err)
+		}
+		defer f.Close()
+		shelf := update.NewShelf(updatesDir(env, dir, data))
+		if err := shelf.Publish(r, f); err != nil {
+			return err
+		}
+		m, err := update.ParseManifest([]byte(r.Manifest))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s for %s is in %s\n", m.Version, m.Arch, shelf.Dir())
+		return err
+	}}
+	shelfFlags(c, &dir, &data)
+	c.Flags().StringVar(&public, "public-key", "", "`KEY` as devices have it: refuse what it did not sign")
+	return c
+}
+
+func shelfFlags(c *cobra.Command, dir, data *string) {
+	c.Flags().StringVar(dir, "dir", "", "`DIR` that the hub serves, updates.dir of its configuration (default updates below --data)")
+	c.Flags().StringVar(data, "data", "", "data directory of the hub on this machine (TACET_DATA, default ./tacet-data)")
+}
+
+// updatesDir is the directory from which the hub on this machine serves.
+func updatesDir(env Env, dir, data string) string {
+	dir = cmp.Or(dir, env.Getenv("TACET_UPDATES_DIR"))
+	return filepath.Clean(conf.Updates{Dir: dir}.In(cmp.Or(data, env.Getenv("TACET_DATA"), conf.Default().Data)))
+}
+
+// updateReleases shows what is published.
+func updateReleases(env Env) *cobra.Command {
+	var dir, data string
+	c := &cobra.Command{Use: "list", Short: "Show what the hub on this machine serves", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		t := table{{"ARCH", "VERSION", "SIZE", "BUILT", "MIN_VERSION", "SHA256"}}
+		for _, m := range update.NewShelf(updatesDir(env, dir, data)).Releases() {
+			t.row(m.Arch, m.Version, fmt.Sprint(m.Size), m.Built.Format(time.RFC3339), m.MinVersion, strings.ToLower(m.SHA256))
+		}
+		return t.print(c.OutOrStdout())
+	}}
+	shelfFlags(c, &dir, &data)
+	return c
+}
