@@ -16,7 +16,7 @@ import (
 
 // Finding is what [Check] found out about one part.
 type Finding struct {
-	Part string // data, clock, audio, speech, gpio, hub
+	Part string // data, clock, audio, speech, gpio, sensor, hub
 	OK   bool
 	Text string // what was found, or what is wrong
 }
@@ -43,6 +43,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 		add(p.name, text, err)
 	}
 	found = append(found, checkGPIO(cfg)...)
+	found = append(found, checkSensors(ctx, cfg)...)
 	for _, h := range cfg.Hub {
 		text, err := checkHub(ctx, cfg, h)
 		add("hub", text, err)

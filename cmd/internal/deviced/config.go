@@ -28,7 +28,7 @@ type Config struct {
 	KeyFile      string   `yaml:"key_file"`      // and its key
 	Audio        Audio    `yaml:"audio"`
 	GPIO         GPIO     `yaml:"gpio"`
-	Sensors      []Sensor `yaml:"sensors"` // refused: not in this version
+	Sensors      []Sensor `yaml:"sensors"`
 	Peers        Peers    `yaml:"peers"`
 	Clips        Clips    `yaml:"clips"`
 	Data         string   `yaml:"data"` // empty: /var/lib/tacet, with Sim ./DEVICE-data
@@ -42,6 +42,15 @@ type Audio struct {
 	Output string `yaml:"output"` // auto, sim or aplay
 	Card   string `yaml:"card"`   // ALSA name for aplay; empty: the default card
 	Volume int    `yaml:"volume"` // percent
+
+	FollowNoise FollowNoise `yaml:"follow_noise"` // with a sensor of driver noise: how the volume follows it
+}
+
+// FollowNoise adds to the volume what the noise in the room asks for.
+type FollowNoise struct {
+	Quiet float64 `yaml:"quiet"` // dB, as the sensor tells them: nothing is added
+	Loud  float64 `yaml:"loud"`  // dB: boost is added
+	Boost int     `yaml:"boost"` // percent; 0: off
 }
 
 // GPIO is the pins of a board, named as in gpio.ParsePin; with Sim all of it is
@@ -68,12 +77,17 @@ type Input struct {
 	Stuck  area.Duration `yaml:"stuck"`  // it is stuck when it was active for so long; 0: it may be
 }
 
-// Sensor is a sensor on a bus of the board.
+// Sensor is a sensor of the device; its readings are on
+// tacet/device/{device}/tele/{metric}, or with a name on …/tele/{name}/{metric}.
 type Sensor struct {
-	Driver  string        `yaml:"driver"`
-	Bus     string        `yaml:"bus"`
-	Address int           `yaml:"address"`
-	Every   area.Duration `yaml:"every"`
+	Driver      string        `yaml:"driver"`      // bme280, ds18b20, noise, cpu or supply
+	Name        string        `yaml:"name"`        // empty: none, for cpu and supply their own
+	Bus         string        `yaml:"bus"`         // bme280: number of the I²C bus; empty: 1
+	Address     int           `yaml:"address"`     // bme280: 0x76 or 0x77; 0: 0x76
+	ID          string        `yaml:"id"`          // ds18b20: such as 28-0316a2b1c2ff; empty: the only one
+	Card        string        `yaml:"card"`        // noise: the microphone's card; empty: the first that records
+	Calibration float64       `yaml:"calibration"` // noise: dB that full scale is; 0: readings are dBFS
+	Every       area.Duration `yaml:"every"`       // 0: 30 s, of noise 10 s
 }
 
 // Peers is what an area does without its hub.
@@ -162,7 +176,9 @@ func (c Config) check(o conf.Origins) error {
 	for _, f := range c.GPIO.faults() {
 		fault(true, "gpio."+f.Key, "%s", f.Text)
 	}
-	fault(len(c.Sensors) > 0, "sensors", "sensors are not in this version")
+	for _, f := range c.sensorFaults() {
+		fault(true, f.Key, "%s", f.Text)
+	}
 	fault(c.Peers.Mode != "" && c.Peers.Mode != "auto" && c.Peers.Mode != "off", "peers.mode", "%q is none of auto, off", c.Peers.Mode)
 	fault(c.Peers.KeyFile != "", "peers.key_file", "local leaders are not in this version")
 	return faults.Err()

@@ -22,6 +22,7 @@ type Device struct {
 	clips  *fetch.Cache
 	board  *sim.Board // nil: it is a real one
 	pins   *board
+	senses *senses
 	close  sync.Once
 }
 
@@ -71,7 +72,7 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
-		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold),
+		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold), Noise: cfg.Audio.FollowNoise.curve(),
 		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version, Web: cfg.Web,
 	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network()})
@@ -80,6 +81,10 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 		return nil, err
 	}
 	d.pins.hear(d.agent)
+	if d.senses, err = newSenses(cfg, d.agent, log); err != nil {
+		d.Close()
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -110,7 +115,7 @@ func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
 // cannot be opened. It can be called once.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.Close()
-	return d.pins.around(ctx, d.agent.Run)
+	return d.pins.around(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
 }
 
 // Close gives the memory back. It must not be called while Run does.
