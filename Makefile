@@ -5,11 +5,16 @@ commands := $(wildcard cmd/tacet*)
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## install what the tests need and run all of them (under 20 minutes)
 	@.ci/test
+
+RUNG ?=
+.PHONY: test-hardware
+test-hardware: ## climb the hardware ladder without hardware, or RUNG=3 alone
+	@go run ./cmd/internal/rungs/climb $(RUNG)
 
 .PHONY: quick
 quick: ## format, vet and the tests of Go, with what is installed

@@ -1,0 +1,51 @@
+//go:build linux
+
+package rungs
+
+import (
+	"context"
+	"time"
+
+	"github.com/tacet-hub/tacet/cmd/internal/rungs/proof"
+)
+
+// devicePackages is what runs on a device; the arm64 tests are theirs too.
+var devicePackages = []string{"./drivers/...", "./firmware/...", "./broker/area", "./broker/turn", "./cmd/internal/deviced"}
+
+// deviceLines are the packages of which a line has to come.
+var deviceLines = []string{"drivers/audio", "drivers/gpio", "drivers/media", "drivers/sensor", "drivers/sim", "drivers/speech", "firmware", "firmware/uplink", "broker/area", "broker/turn", "cmd/internal/deviced"}
+
+// rung0 is the tests of what runs on a device, with simulated pins, buses and
+// loudspeakers.
+var rung0 = Rung{
+	Number: 0, Title: "tests with simulated pins, buses and sound", Limit: 10 * time.Minute, Lines: deviceLines,
+	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+		t := tests{args: devicePackages}
+		return t.run(ctx, s.Tree, sheet)
+	},
+}
+
+// startsItself are tests that start their own program again. The emulator runs
+// one program; the kernel does not know what to do with a second of another
+// architecture. Rung 0 has them.
+const startsItself = "^TestKilledProcess$"
+
+// rung1 is the same tests as the Pi runs them: built for its processor, which is
+// emulated.
+var rung1 = Rung{
+	Number: 1, Title: "the tests built for arm64, under qemu-aarch64", Limit: 10 * time.Minute, Lines: deviceLines,
+	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", startsItself}, devicePackages...)}
+		return t.run(ctx, s.Tree, sheet)
+	},
+}
+
+// rung2 is the tests of drivers/audio that start a PulseAudio of their own,
+// whose loudspeaker is recorded.
+var rung2 = Rung{
+	Number: 2, Title: "PulseAudio, its null sink recorded by its monitor", Limit: 3 * time.Minute,
+	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+		t := tests{each: true, args: []string{"-count=1", "-run", "Pulse", "./drivers/audio"}}
+		return t.run(ctx, s.Tree, sheet)
+	},
+}

@@ -1,0 +1,73 @@
+//go:build linux
+
+package rungs
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/cmd/internal/rungs/proof"
+)
+
+// rung3 is a kernel with simulated pins and a sound card that loops back, in a
+// process: User-Mode Linux.
+var rung3 = Rung{
+	Number: 3, Title: "User-Mode Linux: real pins, real sound", Limit: 5 * time.Minute,
+	Lines: append([]string{"device.nobcm283x"}, append(kernelLines, gpioLines...)...),
+	fetch: func(ctx context.Context, s *Site) error {
+		_, err := s.Cache.UML(ctx)
+		return err
+	},
+	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+		detail, err := noBCM283x(ctx, s.Tree)
+		sheet.Check("device.nobcm283x", detail, err)
+		return suites(ctx, s, sheet)
+	},
+}
+
+// The lines of the suites of the probe.
+var (
+	kernelLines = []string{"kernel.version", "kernel.sound", "kernel.soundclock"}
+	gpioLines   = []string{"gpio.descriptor0", "gpio.chip", "gpio.kill", "gpio.noglitch", "gpio.out", "gpio.busy", "gpio.idle", "gpio.press", "gpio.pulls", "gpio.close"}
+)
+
+// suites has the probe try the drivers, in a guest that travels in time.
+func suites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+	kernel, err := s.Cache.UML(ctx)
+	if err != nil {
+		return err
+	}
+	probe, err := s.program(ctx, "cmd/internal/rungs/probe", runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	dir, err := s.dir("suites")
+	if err != nil {
+		return err
+	}
+	m, err := StartUML(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Travel: true, Env: map[string]string{"HW_SUITES": "kernel,gpio"}})
+	if err != nil {
+		return err
+	}
+	defer m.Kill()
+	return m.Follow(ctx, sheet)
+}
+
+// noBCM283x looks whether the device is built without the library's package that
+// writes to the registers of the wrong chip on a Raspberry Pi 5, and does not
+// know the names of lines of a 3B.
+func noBCM283x(ctx context.Context, tree string) (string, error) {
+	list, err := output(ctx, tree, "go", "list", "-deps", "./cmd/tacet-device")
+	if err != nil {
+		return "", err
+	}
+	for _, bad := range []string{"periph.io/x/host/v3/bcm283x", "periph.io/x/host/v3/rpi"} {
+		if strings.Contains(list, bad+"\n") {
+			return "", fmt.Errorf("tacet-device is built with %s", bad)
+		}
+	}
+	return "tacet-device is built without periph's bcm283x", nil
+}
