@@ -14,7 +14,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
-// Parts is what an agent works with. All but Clips and Network are needed; they are the
+// Parts is what an agent works with. All down to Log are needed, but for Clips; they are the
 // caller's to close, but for Player and Beacon.
 type Parts struct {
 	Uplink   Uplink
@@ -29,6 +29,22 @@ type Parts struct {
 	// tell a pulled cable from a hub that is down. It must not block; it is
 	// asked every second while there is no connection. Nil: there always is one.
 	Network func() bool
+	// Calendar is the wall clock, for the status, and what is kept of it on the
+	// disk; nil: nothing is.
+	Calendar *Calendar
+	// Watchdog ends a run that makes no progress; nil: nothing does.
+	Watchdog Watchdog
+	// Ring is the lines that [Agent] sends when it is asked for its log; nil:
+	// there are none.
+	Ring *Ring
+	// Gauges fill in what the parts of the device have to say in its status. They
+	// are asked every 10 s at most, by one goroutine, and must not block. Faults
+	// and Pins are made.
+	Gauges []func(*area.Health)
+	// Commands are what an operator may ask for beside the agent's own, by name.
+	// They are called with the payload, by the owner, must not block, and are not
+	// called for what is retained: that is old news.
+	Commands map[string]func(payload []byte) error
 }
 
 // Agent is one device. Make it with [New]; all methods but Run are safe for
@@ -41,13 +57,16 @@ type Agent struct {
 	inbox   chan func()   // what the owner is to do
 	links   chan struct{} // link has changed
 	over    chan playEnd  // of the play; one at a time
+	ends    chan error    // Run is to end, and to answer this; nil: in order
+	died    chan error    // a goroutine has panicked
 	made    chan rendered // sounds of works
 	toMake  chan job      // works to be rendered
 	toFetch chan *item    // works whose clip is to be brought
 	ready   chan struct{} // closed once the hub has answered
 
 	shared shared
-	work   sync.WaitGroup // renderers and the writer; Run starts and awaits them
+	work   sync.WaitGroup // renderers, the writer and the guard; Run starts and awaits them
+	quiet  sync.Once      // the hardware is switched off
 
 	// All below belongs to Run's goroutine.
 	area     area.Name // in which it claims
@@ -80,6 +99,12 @@ type Agent struct {
 	sounded  area.Instant // until then the microphone hears the loudspeakers
 	wake     *time.Timer
 	renderer context.Context
+	verdict  error        // what Run answers
+	health   *area.Health // as last read from the gauges
+	looked   area.Instant // when that was
+	told     *area.Health // as last published
+	toldAt   area.Instant
+	logged   area.Instant // when the log was last sent; 0: never
 }
 
 // shared is what other goroutines read or set.
@@ -92,8 +117,12 @@ type shared struct {
 	boot   atomic.Uint64
 	web    atomic.Pointer[string] // see Web
 
-	mu   sync.Mutex
-	link link // newest state of the connection
+	rounds, steps atomic.Uint64 // of the owner, of the writers
+	writing       atomic.Bool   // a writer is at work
+
+	mu     sync.Mutex
+	link   link              // newest state of the connection
+	faults map[string]string // what does not work now, by part
 }
 
 // link is the connection to the hub.
@@ -104,7 +133,7 @@ type link struct {
 }
 
 type counters struct {
-	offers, unfit, full, takes, declined, played, stopped, preempted, failed, repeated, deaf, dropped atomic.Uint64
+	offers, unfit, full, takes, declined, played, stopped, preempted, failed, repeated, deaf, dropped, feeds, hangs, panics atomic.Uint64
 }
 
 // Stats counts what an [Agent] has done since it was made.
@@ -121,6 +150,9 @@ type Stats struct {
 	Repeated  uint64 // answered from the journal
 	Deaf      uint64 // connections made again because nobody answered
 	Dropped   uint64 // messages for which the inbox had no room
+	Feeds     uint64 // of the watchdog
+	Hangs     uint64 // times that it was no longer fed
+	Panics    uint64
 }
 
 // New makes an agent. It fails if cfg is not valid or a part is missing; it
@@ -134,9 +166,13 @@ func New(cfg Config, p Parts) (*Agent, error) {
 	}
 	cfg.fill()
 	a := &Agent{cfg: cfg, Parts: p,
-		inbox: make(chan func(), inboxLen), links: make(chan struct{}, 1), over: make(chan playEnd, 1),
+		inbox: make(chan func(), inboxLen), links: make(chan struct{}, 1), over: make(chan playEnd, 1), ends: make(chan error, 1), died: make(chan error, 1),
 		made: make(chan rendered, 2*mostTaken), toMake: make(chan job, 2*mostTaken), toFetch: make(chan *item, 2*mostTaken), ready: make(chan struct{}),
 		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never, keepAt: area.Never}
+	a.shared.faults = map[string]string{}
+	if cfg.Start.Safe {
+		a.Alert(LightSafeMode)
+	}
 	a.shared.volume.Store(int64(cfg.Volume))
 	a.shared.boot.Store(p.Memory.Boot())
 	a.area, a.turn = cfg.Area, a.newTurn(cfg.Area, p.Memory.Boot())
@@ -176,31 +212,34 @@ func (a *Agent) Stats() Stats {
 	c := &a.count
 	return Stats{Offers: c.offers.Load(), Unfit: c.unfit.Load(), Full: c.full.Load(), Takes: c.takes.Load(), Declined: c.declined.Load(),
 		Played: c.played.Load(), Stopped: c.stopped.Load(), Preempted: c.preempted.Load(), Failed: c.failed.Load(),
-		Repeated: c.repeated.Load(), Deaf: c.deaf.Load(), Dropped: c.dropped.Load()}
+		Repeated: c.repeated.Load(), Deaf: c.deaf.Load(), Dropped: c.dropped.Load(),
+		Feeds: c.feeds.Load(), Hangs: c.hangs.Load(), Panics: c.panics.Load()}
 }
 
-// Run is the device until ctx ends: then it stops sounding, gives back what it
-// was to do, says that it is offline, and returns nil, within 3 s. It fails
-// only where the loudspeaker cannot be opened. It runs the uplink, after the
-// tail of the loudspeaker: a new start tells the hub that the one before is
-// dead, and what that one had written may sound for so long.
+// Run is the device until ctx ends, or [Agent.End] is called: then it stops
+// sounding, gives back what it was to do, says that it is offline, and returns
+// nil, or what End was given, within 3 s. It fails where the loudspeaker cannot
+// be opened, and with [ErrPanic]. It runs the uplink, after the tail of the
+// loudspeaker: a new start tells the hub that the one before is dead, and what
+// that one had written may sound for so long.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.off()
-	if err := a.Player.Open(a.cfg.Rate, 1); err != nil {
-		return err
-	}
-	if pause(ctx, a.Player.Tail()) != nil {
-		return nil
-	}
 	defer func() { a.work.Wait(); a.dropJobs() }()
 	var end context.CancelFunc
 	a.renderer, end = context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	a.spawn(func() { a.guard(a.renderer) })
+	if err := a.open(); err != nil {
+		return err
+	}
+	if pause(ctx, a.Player.Tail()) != nil {
+		return a.Memory.Ended(area.BootOrderly)
+	}
 	for range 2 {
-		a.work.Go(a.render)
+		a.spawn(a.render)
 	}
 	for range fetchers {
-		a.work.Go(a.fetch)
+		a.spawn(a.fetch)
 	}
 	cancel, err := a.listen()
 	if err != nil {
@@ -217,20 +256,59 @@ func (a *Agent) Run(ctx context.Context) error {
 	return a.linkedUp(ctx)
 }
 
+// open opens the loudspeaker; in safe mode nothing is to sound.
+func (a *Agent) open() error {
+	if a.cfg.Start.Safe {
+		return nil
+	}
+	return a.Player.Open(a.cfg.Rate, 1)
+}
+
+// End ends Run as the end of its context does; it answers err then. The first
+// call counts. It does not block.
+func (a *Agent) End(err error) {
+	select {
+	case a.ends <- err:
+	default:
+	}
+}
+
 // linkedUp is the owner with its uplink, which ends after it, when the last
 // words are sent.
 func (a *Agent) linkedUp(ctx context.Context) error {
 	link, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	failed := make(chan error, 1)
-	a.work.Go(func() { failed <- a.Uplink.Run(link) })
+	a.spawn(func() {
+		defer close(failed)
+		failed <- a.Uplink.Run(link)
+	})
 	a.own(ctx)
+	select {
+	case a.verdict = <-a.died: // it was the owner, or the last one out
+	case a.verdict = <-a.ends: // said at the last moment
+	default:
+	}
+	a.farewell()
 	end()
-	return <-failed
+	return errors.Join(a.verdict, a.kept(), <-failed)
+}
+
+// kept keeps on the disk how the run has ended.
+func (a *Agent) kept() error {
+	a.keepTime()
+	switch {
+	case errors.Is(a.verdict, ErrPanic):
+		return nil // the next start is to see a crash
+	case errors.Is(a.verdict, ErrRestart):
+		return a.Memory.Ended(endRestart)
+	}
+	return a.Memory.Ended(area.BootOrderly)
 }
 
 // own is the loop of the owner.
 func (a *Agent) own(ctx context.Context) {
+	defer a.caught()
 	stop := ctx.Done()
 	for !a.gone() {
 		select {
@@ -244,13 +322,19 @@ func (a *Agent) own(ctx context.Context) {
 			a.soundMade(r)
 		case <-a.wake.C:
 			a.due()
+		case err := <-a.died:
+			a.verdict = err
+			return
+		case err := <-a.ends:
+			a.verdict = err
+			a.leave()
 		case <-stop:
 			stop = nil
 			a.leave()
 		}
 		a.settle()
+		a.shared.rounds.Add(1)
 	}
-	a.farewell()
 	if a.play != nil {
 		a.play.cancel()
 	}
@@ -265,7 +349,9 @@ func (a *Agent) settle() {
 	if !a.greeted && a.turn.Greeted() {
 		a.greeted = true
 		close(a.ready)
+		a.sendCrash()
 	}
+	a.look(a.now())
 	a.show()
 	a.sleep()
 }
@@ -327,6 +413,7 @@ func (a *Agent) due() {
 	now := a.now()
 	a.takeDue(now)
 	a.keepTaken(now)
+	a.expire(now)
 	if now >= a.turn.Next() {
 		a.step(turn.Tick{})
 	}
@@ -338,7 +425,10 @@ func (a *Agent) due() {
 // sleep sets the timer to when something is due next.
 func (a *Agent) sleep() {
 	now := a.now()
-	next := min(a.turn.Next(), a.ampOff, a.keepAt)
+	next := min(a.turn.Next(), a.ampOff, a.keepAt, a.looked.Add(lookEvery))
+	for _, i := range a.queue {
+		next = min(next, i.due())
+	}
 	for _, o := range a.offers {
 		if !o.said {
 			next = min(next, o.due)
@@ -358,6 +448,9 @@ func (a *Agent) sleep() {
 
 // leave begins the end: silence, and back with what was not played.
 func (a *Agent) leave() {
+	if a.leaving {
+		return
+	}
 	a.leaving, a.leaveBy = true, a.now().Add(leaveTime)
 	clear(a.offers)
 	for _, i := range slices.Clone(a.queue) {
@@ -379,9 +472,11 @@ func (a *Agent) gone() bool {
 
 // off is the way out: silence, everything switched off.
 func (a *Agent) off() {
-	if err := errors.Join(a.Player.Close(), a.Beacon.Close()); err != nil {
-		a.Log.Error("hardware not switched off", "err", err)
-	}
+	a.quiet.Do(func() {
+		if err := errors.Join(a.Beacon.Close(), a.Player.Close()); err != nil {
+			a.Log.Error("hardware not switched off", "err", err)
+		}
+	})
 }
 
 func (a *Agent) warnOnce(key, message string, args ...any) {

@@ -24,6 +24,9 @@ type Config struct {
 	Audio    string        // what makes the sound, for the status: "sim", "aplay"
 	Version  string        // of the program, for the status
 	Web      string        // where the hub's web listener is; empty: the hub tells
+
+	Start     Start         // how this start came about; Safe: nothing sounds, and no work is taken
+	FeedEvery time.Duration // how often the watchdog is fed while there is progress, and a third of what it takes without; 0: 5 s
 }
 
 // Defaults and fixed times.
@@ -44,6 +47,8 @@ const (
 	inboxLen   = 256
 	mostTaken  = 16 // works that package turn takes at a time
 	longest    = 15 * time.Minute
+
+	defaultFeedEvery = 5 * time.Second
 )
 
 // Validate tells everything that is wrong with c at once.
@@ -65,6 +70,7 @@ func (c Config) Validate() error {
 	if err := c.Noise.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("device: noise curve: %w", err))
 	}
+	fault(c.FeedEvery < 0, "interval of the watchdog %v is negative", c.FeedEvery)
 	return errors.Join(faults...)
 }
 
@@ -80,6 +86,9 @@ func (c *Config) fill() {
 	}
 	if c.AmpHold == 0 {
 		c.AmpHold = defaultAmpHold
+	}
+	if c.FeedEvery == 0 {
+		c.FeedEvery = defaultFeedEvery
 	}
 }
 

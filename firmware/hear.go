@@ -88,6 +88,7 @@ func (a *Agent) linked() {
 	before := a.link
 	a.link = now
 	a.findWeb()
+	a.read(a.now()) // the health, since it may have changed with it
 	if before.up && (!now.up || now.conn != before.conn) {
 		a.step(turn.Down{})
 	}

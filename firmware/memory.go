@@ -30,6 +30,8 @@ type Memory struct {
 	mu      sync.Mutex
 	boot    uint64
 	journal *journal
+	run     run  // as it is on the disk
+	begun   bool // run is noted
 }
 
 // OpenMemory opens the memory in a directory, which is made if it is not there,

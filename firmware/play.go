@@ -45,8 +45,10 @@ func (a *Agent) start(act turn.Start) {
 	a.ampOff = area.Never
 	a.amp(true)
 	a.Log.Info("playing", "work", p.work, "lease", uint64(p.token), "dur", a.cfg.length(len(p.sound)).Round(time.Millisecond))
-	a.work.Go(func() {
+	a.shared.writing.Store(true)
+	a.spawn(func() {
 		result, err := p.run()
+		a.shared.writing.Store(false)
 		a.over <- playEnd{play: p, result: result, err: err}
 	})
 }
@@ -65,6 +67,9 @@ func (a *Agent) ended(e playEnd) {
 	e.play.cancel()
 	a.play = nil
 	a.ampOff = a.now().Add(a.cfg.AmpHold)
+	if e.err != nil || e.result == area.Played {
+		a.fault("sound", e.err)
+	}
 	if e.err != nil {
 		a.Log.Error("sound failed", "work", e.play.work, "err", e.err)
 	}
@@ -97,6 +102,7 @@ func (p *play) run() (area.Result, error) {
 		if _, err := p.a.Player.Write(p.loud(rest[:n])); err != nil {
 			return p.silence(err)
 		}
+		p.a.shared.steps.Add(1)
 		rest = rest[n:]
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, drainTime)

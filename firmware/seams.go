@@ -51,6 +51,10 @@ type Beacon interface {
 	Close() error
 }
 
+// Watchdog ends the run, or resets the machine, when it is not fed for a while.
+// Its method must not block.
+type Watchdog interface{ Feed() error }
+
 // Clock says how much time has passed since some moment. It never goes back, and
 // goes on while the machine is suspended: leases are counted on it.
 type Clock interface{ Now() time.Duration }

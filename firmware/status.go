@@ -12,8 +12,10 @@ func (a *Agent) show() {
 	a.lit(now)
 	a.noteSound(now)
 	s := a.statusOf(true, a.link.conn, a.doing())
-	if a.link.up && !sameStatus(s, a.status) {
+	if a.link.up && (!sameStatus(s, a.status) || a.worthTelling(now)) {
 		a.status = s
+		s.Health = a.health
+		a.told, a.toldAt = a.health, now
 		a.publish(area.Message{Topic: area.StatusTopic(a.cfg.Device), Payload: s.Encode(), QoS: 1, Retain: true})
 	}
 }
@@ -68,7 +70,8 @@ func (a *Agent) lamp(now area.Instant) {
 		return
 	}
 	a.lampOn = on
-	if err := a.Beacon.Lamp(on); err != nil {
+	err := a.Beacon.Lamp(on)
+	if a.fault("lamp", err); err != nil {
 		a.warnOnce("lamp", "lamp not switched", "err", err)
 	}
 }
@@ -83,7 +86,8 @@ func (a *Agent) amp(on bool) {
 		return
 	}
 	a.ampOn = on
-	if err := a.Beacon.Amp(on); err != nil {
+	err := a.Beacon.Amp(on)
+	if a.fault("amplifier", err); err != nil {
 		a.warnOnce("amp", "amplifier not switched", "err", err)
 	}
 }

@@ -25,8 +25,9 @@ type item struct {
 	att   int
 	prio  area.Priority
 	body  area.Body
-	done  bool   // it was played already, says the journal
-	sound []byte // nil: not rendered yet
+	done  bool         // it was played already, says the journal
+	sound []byte       // nil: not rendered yet
+	until area.Instant // given up if it has to wait for longer; 0: never
 
 	ctx    context.Context // of what is done for its sound
 	cancel context.CancelFunc
@@ -53,6 +54,9 @@ func (a *Agent) offered(m area.Message) {
 	a.count.offers.Add(1)
 	switch {
 	case a.has(o):
+	case a.cfg.Start.Safe:
+		a.count.unfit.Add(1)
+		a.warnOnce("safe", "works are not taken in safe mode", "work", o.Work)
 	case !a.able(o.Body):
 		a.count.unfit.Add(1)
 		a.warnOnce("unfit "+o.Body.Kind, "a work has neither text nor clip that can be played here", "work", o.Work)
@@ -145,7 +149,9 @@ func (a *Agent) decline(i *item, reason string) {
 	a.count.declined.Add(1)
 	a.declined = i.work
 	a.forget(i)
-	a.step(turn.Decline{Work: i.work, Att: i.att, Reason: reason})
+	if i.work != "" {
+		a.step(turn.Decline{Work: i.work, Att: i.att, Reason: reason})
+	}
 }
 
 func (a *Agent) forget(i *item) {
@@ -186,10 +192,12 @@ func (a *Agent) soundMade(r rendered) {
 		return
 	}
 	if r.err != nil {
+		a.fault("render", r.err)
 		a.Log.Error("sound not made", "work", r.item.work, "err", r.err)
 		a.decline(r.item, r.reason)
 		return
 	}
+	a.fault("render", nil)
 	r.item.sound = r.sound
 }
 

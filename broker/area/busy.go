@@ -109,6 +109,8 @@ type Status struct {
 	Muted    bool   `json:"muted"`
 	Audio    string `json:"audio"`
 	Version  string `json:"version"`
+
+	Health *Health `json:"health,omitempty"` // nil: it does not tell, as its Will
 }
 
 // Encode writes s.

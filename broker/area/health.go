@@ -1,0 +1,34 @@
+package area
+
+// Health is how a device is, as it says in its [Status]. What it cannot tell is
+// null. Its texts are for people: no program may read more than whether there is
+// one.
+type Health struct {
+	BootReason   string            `json:"boot_reason"`   // why it was started: one of the Boot reasons
+	SafeMode     bool              `json:"safe_mode"`     // it does nothing but wait to be repaired
+	Clock        string            `json:"clock"`         // what it knows of the time: one of the clock states
+	UptimeS      int64             `json:"uptime_s"`      // since it was started, when it said this
+	AudioDevice  string            `json:"audio_device"`  // what sounds, and why nothing better does
+	Xruns        uint64            `json:"xruns"`         // gaps in its sound since it was started
+	Pins         map[string]string `json:"pins"`          // by key of the configuration: the pin, and who else holds it
+	TemperatureC *float64          `json:"temperature_c"` // of the processor
+	UnderVoltage *bool             `json:"under_voltage"` // the supply is too weak
+	Faults       map[string]string `json:"faults"`        // what does not work now, by part
+	LastError    *string           `json:"last_error"`    // the newest error of its log
+}
+
+// Reasons for which a device was started.
+const (
+	BootPowerOn  = "power_on" // its machine was
+	BootWatchdog = "watchdog" // it made no progress, and was reset
+	BootCrash    = "crash"    // it ended without a word
+	BootUpdate   = "update"   // into another version
+	BootOrderly  = "orderly"  // it had been told to end
+)
+
+// What a device knows of the time.
+const (
+	ClockSynced  = "synced"  // the kernel says that a time server keeps it
+	ClockSet     = "set"     // it is not known to be wrong
+	ClockUnknown = "unknown" // it is before what must have passed: nobody has set it
+)
