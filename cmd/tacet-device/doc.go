@@ -10,7 +10,8 @@
 // A configuration file is named by --config or TACET_DEVICE_CONFIG; the
 // environment (TACET_DEVICE_ and the key in capitals, such as
 // TACET_DEVICE_AUDIO_VOLUME) overrides it, and flags override both. Exit codes: 0
-// ok, 1 failed, 2 usage or configuration.
+// ok, 1 failed, 2 usage or configuration, 75 an operator has asked for another
+// start: whoever supervises it starts it again.
 //
 // It prints "ready device=ID hub=URL" on standard output when the hub has
 // answered it; everything else goes to standard error. SIGTERM and SIGINT end

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+	"github.com/tacet-hub/tacet/firmware"
 )
 
 func main() {
@@ -27,6 +28,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitAgain  = 75 // EX_TEMPFAIL: an operator asked for another start
 )
 
 // execute is the program; it answers its exit code.
@@ -46,6 +48,9 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 		return exitOK
 	}
 	fmt.Fprintf(errs, "tacet-device: %v\n", err)
+	if errors.Is(err, firmware.ErrRestart) || errors.Is(err, firmware.ErrReboot) {
+		return exitAgain
+	}
 	if _, ok := errors.AsType[usage](err); ok || errors.Is(err, deviced.ErrHardware) {
 		return exitUsage
 	}

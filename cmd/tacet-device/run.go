@@ -15,6 +15,7 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+	"github.com/tacet-hub/tacet/firmware"
 )
 
 // flags are those of run and check.
@@ -137,6 +138,7 @@ func quietCommand(environ []string) *cobra.Command {
 }
 
 func run(ctx context.Context, cfg deviced.Config, log *slog.Logger, out io.Writer) error {
+	cfg.Alone = true
 	d, err := deviced.New(cfg, cli.Version(), log)
 	if err != nil {
 		return err
@@ -147,9 +149,17 @@ func run(ctx context.Context, cfg deviced.Config, log *slog.Logger, out io.Write
 	case <-d.Ready():
 		fmt.Fprintf(out, "ready device=%s hub=%s\n", cfg.Device, d.Hub())
 	case err := <-ended:
-		return err
+		return again(ctx, err)
 	}
-	return <-ended
+	return again(ctx, <-ended)
+}
+
+// again starts the machine again where that is why the run has ended.
+func again(ctx context.Context, err error) error {
+	if errors.Is(err, firmware.ErrReboot) {
+		return errors.Join(err, deviced.Reboot(ctx))
+	}
+	return err
 }
 
 func checkCommand(environ []string) *cobra.Command {

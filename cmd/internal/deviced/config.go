@@ -33,8 +33,12 @@ type Config struct {
 	Clips        Clips    `yaml:"clips"`
 	Data         string   `yaml:"data"` // empty: /var/lib/tacet, with Sim ./DEVICE-data
 
-	Sim bool   `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
-	WAV string `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
+	Watchdog string `yaml:"watchdog"`  // of the machine, such as /dev/watchdog; empty: none. That of systemd is found by itself
+	SafeMode string `yaml:"safe_mode"` // after five failed starts: auto, on (always, whatever happened) or off; empty: auto, with Sim off
+
+	Sim   bool   `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
+	Alone bool   `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
+	WAV   string `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
 }
 
 // Audio is the loudspeaker.
@@ -95,6 +99,13 @@ type Peers struct {
 	Mode    string `yaml:"mode"`     // auto or off; without local leaders the same
 	KeyFile string `yaml:"key_file"` // refused: not in this version
 }
+
+// The values of [Config.SafeMode].
+const (
+	SafeModeAuto = "auto"
+	SafeModeOn   = "on"
+	SafeModeOff  = "off"
+)
 
 // The values of [Audio.Output].
 const (
@@ -171,6 +182,7 @@ func (c Config) check(o conf.Origins) error {
 	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
 	fault((c.CertFile == "") != (c.KeyFile == ""), "cert_file", "cert_file and key_file go together")
 	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)
+	fault(!slices.Contains([]string{"", SafeModeAuto, SafeModeOn, SafeModeOff}, c.SafeMode), "safe_mode", "%q is none of auto, on, off", c.SafeMode)
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
 	fault(c.WAV != "" && c.Audio.Output == OutputAplay, "audio.output", "aplay records no file; leave one of them out")
 	for _, f := range c.GPIO.faults() {

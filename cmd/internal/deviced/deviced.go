@@ -2,6 +2,7 @@ package deviced
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type Device struct {
 	board  *sim.Board // nil: it is a real one
 	pins   *board
 	senses *senses
+	care   *care
+	died   bool // Run has ended by a panic
 	close  sync.Once
 }
 
@@ -37,55 +40,78 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	if !cfg.Sim {
 		return nil, ErrHardware
 	}
-	player, output, err := cfg.player()
+	memory, err := firmware.OpenMemory(cfg.dataDir())
 	if err != nil {
 		return nil, err
+	}
+	d := &Device{memory: memory}
+	if err := d.build(cfg, version, log); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// build makes the agent and its parts.
+func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error) {
+	if d.care, err = cfg.care(d.memory); err != nil {
+		return err
+	}
+	log = d.care.logTo(log, cfg)
+	player, output, err := cfg.player()
+	if err != nil {
+		return err
 	}
 	render, err := newRenderer()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	log = log.With("device", cfg.Device)
 	u, err := cfg.uplink(cfg.Device)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	d.care.ring.Hide(u.Password)
+	u.TLS.Time = d.care.calendar.Now
 	up, err := uplink.New(u, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d := &Device{}
 	if cfg.Sim {
 		d.board = &sim.Board{}
 	}
-	if d.memory, err = firmware.OpenMemory(cfg.dataDir()); err != nil {
-		return nil, err
-	}
 	if d.clips, err = cfg.fetcher(u, log); err != nil {
-		d.Close()
-		return nil, err
+		return err
 	}
 	if d.pins, err = d.newBoard(cfg, log); err != nil {
-		d.Close()
-		return nil, err
+		return err
 	}
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
 		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold), Noise: cfg.Audio.FollowNoise.curve(),
 		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version, Web: cfg.Web,
+		Start: d.care.start, FeedEvery: d.care.every(),
 	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
-		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network()})
+		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
+		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
+		Gauges: []func(*area.Health){d.care.says(d.Hub)}, Commands: d.commands(cfg)})
 	if err != nil {
-		d.Close()
-		return nil, err
+		return err
 	}
 	d.pins.hear(d.agent)
-	if d.senses, err = newSenses(cfg, d.agent, log); err != nil {
-		d.Close()
-		return nil, err
+	d.senses, err = newSenses(cfg, d.agent, log)
+	return err
+}
+
+// commands are what operators may ask for beside what the agent knows. The
+// machine of a simulated device is not its own.
+func (d *Device) commands(cfg Config) map[string]func([]byte) error {
+	if cfg.Sim {
+		return nil
 	}
-	return d, nil
+	return map[string]func([]byte) error{
+		"reboot": func([]byte) error { d.agent.End(firmware.ErrReboot); return nil },
+	}
 }
 
 // player is the loudspeaker, and its name for the status.
@@ -112,17 +138,28 @@ func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
 
 // Run is the device until ctx ends; then it stops sounding, says goodbye to the
 // hub, closes itself and returns nil, within 3 s. It fails where the loudspeaker
-// cannot be opened. It can be called once.
+// cannot be opened, with firmware.ErrPanic, and with firmware.ErrRestart or
+// ErrReboot where an operator asked for that. It can be called once.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.Close()
-	return d.pins.around(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
+	if err := d.care.systemd.Ready(); err != nil {
+		return err
+	}
+	defer func() { _ = d.care.systemd.Stopping() }() // it sees the end itself
+	err := d.pins.around(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
+	d.died = errors.Is(err, firmware.ErrPanic)
+	return err
 }
 
-// Close gives the memory back. It must not be called while Run does.
+// Close gives the memory back, and stops the watchdog. It must not be called
+// while Run does.
 func (d *Device) Close() {
 	d.close.Do(func() {
 		if d.clips != nil {
 			d.clips.Close()
+		}
+		if d.care != nil {
+			_ = d.care.close(!d.died) // there is nobody left to tell
 		}
 		_ = d.memory.Close() // everything in it was synced when it was written
 		if d.pins != nil {

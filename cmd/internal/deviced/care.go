@@ -1,0 +1,173 @@
+package deviced
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/drivers/watchdog"
+	"github.com/tacet-hub/tacet/firmware"
+)
+
+// care is what looks after the run of a device: its log, its clock, and what
+// ends it when it hangs.
+type care struct {
+	ring     *firmware.Ring
+	calendar *firmware.Calendar
+	start    firmware.Start
+	hardware *watchdog.Device   // nil: none
+	systemd  *watchdog.Notifier // nil: none
+}
+
+// feedLeast is how often a watchdog can be fed at the most.
+const feedLeast = time.Second
+
+// care begins the run: it finds out how it came about, and has its log kept.
+func (c Config) care(m *firmware.Memory) (*care, error) {
+	k := &care{ring: firmware.NewRing()}
+	k.calendar = firmware.NewCalendar(built(), m.Time(), time.Now, firmware.Synced)
+	var err error
+	if err = c.watch(k); err != nil {
+		return k, err
+	}
+	k.start, err = m.Begin(firmware.Machine{
+		Kernel: firmware.KernelRun(), Reset: k.hardware != nil && k.hardware.WasReset(),
+		Now: k.calendar.Now(), Clock: k.calendar.State(), Settings: c.digest(),
+	}, c.linesFile())
+	if err != nil {
+		return k, err
+	}
+	if c.SafeMode == SafeModeOn {
+		k.start.Safe = true
+	} else if c.SafeMode == SafeModeOff || c.SafeMode != SafeModeAuto && c.Sim {
+		k.start.Safe = false
+	}
+	return k, errors.Join(c.keepLines(k.ring), c.keepPanics(m))
+}
+
+// watch opens the watchdogs that the device has.
+func (c Config) watch(k *care) (err error) {
+	if c.Watchdog != "" && !c.Sim {
+		if k.hardware, err = watchdog.Open(c.Watchdog, watchdogTime); err != nil {
+			return fmt.Errorf("watchdog: %w", err)
+		}
+	}
+	if c.Alone {
+		k.systemd, err = watchdog.Systemd(os.Getenv)
+	}
+	return err
+}
+
+// watchdogTime is what a watchdog of the machine is asked for: that of a
+// Raspberry Pi has 15 s at most.
+const watchdogTime = 15 * time.Second
+
+// every is how often the watchdogs are fed: three times in the shortest timeout,
+// and each 5 s at least.
+func (k *care) every() time.Duration {
+	every := 5 * time.Second
+	if k.hardware != nil {
+		every = min(every, k.hardware.Timeout()/3)
+	}
+	if t := k.systemd.Timeout(); t > 0 {
+		every = min(every, t/3)
+	}
+	return max(every, feedLeast)
+}
+
+// Feed is firmware.Watchdog.
+func (k *care) Feed() error {
+	err := k.systemd.Feed()
+	if k.hardware != nil {
+		err = errors.Join(err, k.hardware.Feed())
+	}
+	return err
+}
+
+// says tells systemd what the device does, whenever its health is looked at.
+func (k *care) says(hub func() string) func(*area.Health) {
+	return func(h *area.Health) {
+		text := "no hub"
+		if at := hub(); at != "" {
+			text = "connected to " + at
+		}
+		if k.start.Safe {
+			text = "safe mode, " + text
+		}
+		_ = k.systemd.Status(text) // it is for people, and the next one comes
+	}
+}
+
+// close ends it. After a run that did not end in order the watchdog of the
+// machine goes on: the next start feeds it in time, or the machine is reset.
+func (k *care) close(inOrder bool) error {
+	err := errors.Join(k.ring.Close(), k.systemd.Close())
+	if k.hardware != nil && inOrder {
+		err = errors.Join(err, k.hardware.Close())
+	}
+	return err
+}
+
+// digest stands for the configuration: another one is a new beginning for a
+// device in safe mode.
+func (c Config) digest() string {
+	c.Alone = false // it is not of the configuration
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c))
+	return hex.EncodeToString(sum[:8])
+}
+
+// linesFile is where the log is kept for the next start: in memory that outlives
+// the process, so that an SD card is spared. Empty: nowhere.
+func (c Config) linesFile() string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" && c.Alone { // of systemd
+		return filepath.Join(dir, c.Device+".log")
+	}
+	if c.Sim {
+		return filepath.Join(c.dataDir(), "lines")
+	}
+	return ""
+}
+
+func (c Config) keepLines(r *firmware.Ring) error {
+	if path := c.linesFile(); path != "" {
+		return r.Keep(path)
+	}
+	return nil
+}
+
+// keepPanics has the runtime write down what it says when it dies, where the
+// device is all that this process runs.
+func (c Config) keepPanics(m *firmware.Memory) error {
+	if !c.Alone {
+		return nil
+	}
+	f, err := os.OpenFile(m.CrashFile(), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(debug.SetCrashOutput(f, debug.CrashOptions{}), f.Close())
+}
+
+// built is when this program was built, or could not have been before.
+func built() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return t
+			}
+		}
+	}
+	return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// logTo is log with the ring beside it.
+func (k *care) logTo(log *slog.Logger, c Config) *slog.Logger {
+	return slog.New(k.ring.Handler(log.Handler())).With("device", c.Device)
+}
