@@ -32,8 +32,10 @@ dtparam=watchdog=on
 `
 
 // cmdlineTxt is the kernel's command line; the last console is where the programs
-// write.
-const cmdlineTxt = "console=serial0,115200 console=tty1 rdinit=/init panic=10 oops=panic quiet"
+// write. Without the last two this kernel keeps the level of a pin whose owner has
+// died, and an amplifier would stay on.
+const cmdlineTxt = "console=serial0,115200 console=tty1 rdinit=/init panic=10 oops=panic quiet" +
+	" pinctrl_bcm2835.persist_gpio_outputs=n pinctrl_rp1.persist_gpio_outputs=n"
 
 // firmware are the files of the firmware module that the boards need: start4 and
 // fixup4 for the Pi 4, start, fixup and bootcode for the older ones; a Pi 5 has
