@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -122,6 +123,20 @@ func (c Config) outputs() []named {
 	return []named{{"amp_enable", c.AmpEnable}, {"busy_lamp", c.BusyLamp}, {"status_led", c.StatusLED}}
 }
 
+// pins is the pin of each key, of inputs by their names.
+func (c Config) pins() map[string]string {
+	pins := map[string]string{}
+	for _, o := range c.outputs() {
+		if o.pin != "" {
+			pins[o.key] = o.pin
+		}
+	}
+	for _, i := range c.Inputs {
+		pins[i.Name] = i.Pin
+	}
+	return pins
+}
+
 // Pins is where the lines of a board come from: a [Host], or fakes.
 type Pins interface {
 	// Out is the line for output; it is not driven yet.
@@ -135,6 +150,7 @@ type Pins interface {
 type Board struct {
 	amp, lamp, led *Output // nil: there is none
 	inputs         []*input
+	pins           map[string]string
 	ampMost        time.Duration
 	count          counters
 
@@ -170,6 +186,7 @@ func New(cfg Config, pins Pins, tell func(Event)) (*Board, error) {
 	}
 	cfg.fill()
 	b := &Board{ampMost: cfg.AmpMost, changed: make(chan struct{}, 1), state: "booting", shown: time.Now()}
+	b.pins = cfg.pins()
 	out := func(name string, brightness int) *Output {
 		if name == "" {
 			return nil
@@ -274,6 +291,9 @@ func (b *Board) Faults() (faults []Fault) {
 	}
 	return faults
 }
+
+// Pins is what is configured: the pin of each key, of inputs by their names.
+func (b *Board) Pins() map[string]string { return maps.Clone(b.pins) }
 
 // State is the inputs that are active now, by name.
 func (b *Board) State() map[string]bool {

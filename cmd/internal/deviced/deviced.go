@@ -94,11 +94,11 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub)}, Commands: d.commands(cfg)})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg)})
 	if err != nil {
 		return err
 	}
-	d.pins.hear(d.agent)
+	d.pins.hear(d.agent, !d.care.start.Safe)
 	d.senses, err = newSenses(cfg, d.agent, log)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -76,11 +77,18 @@ type board struct {
 
 	mu     sync.Mutex
 	agent  *firmware.Agent   // nil: there is none yet
-	faults map[string]string // of inputs, by name
+	lights bool              // the status light tells of pins that cannot be had
+	alert  string            // as last told to the agent
+	stuck  map[string]bool   // inputs, by name
+	gone   map[string]string // inputs whose lines cannot be had, and why
+}
+
+func newPins(log *slog.Logger) *board {
+	return &board{log: log, stuck: map[string]bool{}, gone: map[string]string{}}
 }
 
 func (d *Device) newBoard(cfg Config, log *slog.Logger) (*board, error) {
-	b := &board{log: log, faults: map[string]string{}}
+	b := newPins(log)
 	if d.board != nil {
 		b.Beacon, b.sim = d.board, &d.board.Button
 		return b, nil
@@ -102,10 +110,11 @@ func (b *board) take(cfg gpio.Config, pins gpio.Pins) (err error) {
 	return nil
 }
 
-// hear has the agent told of what happens at the inputs.
-func (b *board) hear(a *firmware.Agent) {
+// hear has the agent told of what happens at the inputs, and with lights its
+// status light of pins that cannot be had.
+func (b *board) hear(a *firmware.Agent, lights bool) {
 	b.mu.Lock()
-	b.agent = a
+	b.agent, b.lights = a, lights
 	b.mu.Unlock()
 	if b.sim != nil {
 		b.sim.Watch(func() { b.heard(gpio.Event{Input: gpio.MuteButton, Kind: gpio.Pressed, On: true}) })
@@ -122,11 +131,14 @@ func (b *board) heard(e gpio.Event) {
 	agent := b.agent
 	switch e.Kind {
 	case gpio.Stuck:
-		b.faults[e.Input] = "it is stuck"
+		b.stuck[e.Input] = true
 	case gpio.Gone:
-		b.faults[e.Input] = e.Err.Error()
-	case gpio.Free, gpio.Back:
-		delete(b.faults, e.Input)
+		b.gone[e.Input] = e.Err.Error()
+	case gpio.Free:
+		delete(b.stuck, e.Input)
+	case gpio.Back:
+		delete(b.stuck, e.Input)
+		delete(b.gone, e.Input)
 	}
 	b.mu.Unlock()
 	if agent == nil {
@@ -156,6 +168,33 @@ func (b *board) heard(e gpio.Event) {
 func (b *board) state(a *firmware.Agent, name string, on bool) {
 	if name != gpio.MuteButton {
 		a.State(name, fmt.Sprint(on))
+	}
+}
+
+// gauge tells of the pins in the status, and has the light tell of those that
+// cannot be had: everything else goes on, so that nobody would look.
+func (b *board) gauge(h *area.Health) {
+	if b.real == nil {
+		return
+	}
+	maps.Copy(h.Pins, b.real.Pins())
+	alert := ""
+	for _, f := range b.real.Faults() {
+		h.Faults["gpio."+f.Key] = f.Text
+		alert = firmware.LightConfigError
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name := range b.stuck {
+		h.Faults["input "+name] = "it is stuck"
+	}
+	for name, text := range b.gone {
+		h.Faults["input "+name] = text
+		alert = firmware.LightConfigError
+	}
+	if b.agent != nil && b.lights && alert != b.alert {
+		b.alert = alert
+		b.agent.Alert(alert)
 	}
 }
 

@@ -87,6 +87,9 @@ func TestPinsOfADevice(t *testing.T) {
 			line := strings.TrimPrefix(m.Topic, "tacet/device/gate-1/")
 			if s, err := area.ParseStatus(m.Payload); line == "status" && err == nil {
 				line += fmt.Sprint(" online ", s.Online, " muted ", s.Muted)
+				if s.Health != nil && s.Online && s.Health.Faults["gpio.busy_lamp"] == `pin GPIO17 is in use by "relayd"` && s.Health.Pins["amp_enable"] == "GPIO22" {
+					heard <- "the status tells of the pins"
+				}
 			} else {
 				line += " " + strings.Split(string(m.Payload), `,"ts"`)[0]
 			}
@@ -100,7 +103,7 @@ func TestPinsOfADevice(t *testing.T) {
 	var log bytes.Buffer
 	pins := &bench{busy: "GPIO17"}
 	g := GPIO{AmpEnable: "GPIO22", BusyLamp: "GPIO17", StatusLED: "GPIO27", MuteButton: "GPIO5", Inputs: []Input{{Pin: "GPIO6", Name: "door"}}}
-	sw := &board{log: slog.New(slog.NewTextHandler(&log, nil)), faults: map[string]string{}}
+	sw := newPins(slog.New(slog.NewTextHandler(&log, nil)))
 	if err := sw.take(g.config(), pins); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +111,7 @@ func TestPinsOfADevice(t *testing.T) {
 		t.Errorf("the log does not say %q: %s", want, log.String())
 	}
 	a := agentOf(t, url, sw)
-	sw.hear(a)
+	sw.hear(a, true)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- sw.around(ctx, a.Run) }()
@@ -123,7 +126,12 @@ func TestPinsOfADevice(t *testing.T) {
 			}
 		}
 	}
-	until("status online true muted false", "tele/door false")
+	until("status online true muted false", "tele/door false", "the status tells of the pins")
+	sw.mu.Lock()
+	if sw.alert != firmware.LightConfigError {
+		t.Errorf("a pin cannot be had, and the light is to show %q", sw.alert)
+	}
+	sw.mu.Unlock()
 	pins.at("GPIO5").EdgesChan <- pin.Low
 	until("event/mute_button {\"on\":true", "status online true muted true")
 	pins.at("GPIO6").EdgesChan <- pin.Low
@@ -160,7 +168,7 @@ func agentOf(t *testing.T, url string, sw *board) *firmware.Agent {
 		t.Fatal(err)
 	}
 	a, err := firmware.New(firmware.Config{Device: "gate-1", Area: "north", Rate: media.Rate, Volume: 70},
-		firmware.Parts{Uplink: up, Player: sim.NewAudio(sim.Config{}), Beacon: sw, Clock: firmware.Boottime{}, Renderer: r, Memory: m, Log: log})
+		firmware.Parts{Uplink: up, Player: sim.NewAudio(sim.Config{}), Beacon: sw, Clock: firmware.Boottime{}, Renderer: r, Memory: m, Log: log, Gauges: []func(*area.Health){sw.gauge}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +206,7 @@ func TestFaultIsShown(t *testing.T) {
 // A machine without GPIO says so for each pin, and goes on.
 func TestNoGPIO(t *testing.T) {
 	var log bytes.Buffer
-	sw := &board{log: slog.New(slog.NewTextHandler(&log, nil)), faults: map[string]string{}}
+	sw := newPins(slog.New(slog.NewTextHandler(&log, nil)))
 	if err := sw.take(GPIO{AmpEnable: "GPIO22", StatusLED: "GPIO27"}.config(), gpio.NoPins(gpio.ErrNoChip)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/drivers/audio"
 	"github.com/tacet-hub/tacet/drivers/sensor"
 	"github.com/tacet-hub/tacet/firmware"
@@ -94,6 +95,26 @@ func (s *senses) heard(r sensor.Report) {
 			s.agent.Noise(v.Number, firmware.Boottime{}.Now()-sensor.NoiseTime)
 		}
 		s.agent.Measured(topic(v.Metric), v.String())
+	}
+}
+
+// gaugeSenses tells of the machine, and of the sensors that do not work. The
+// machine of a simulated device is not its own.
+func (d *Device) gaugeSenses(h *area.Health) {
+	if d.board != nil {
+		return
+	}
+	if t, ok := sensor.CPUTemperature(""); ok {
+		h.TemperatureC = &t
+	}
+	if weak, ok := sensor.UnderVoltage(""); ok {
+		h.UnderVoltage = &weak
+	}
+	if d.senses == nil {
+		return
+	}
+	for name, text := range d.senses.all.Faults() {
+		h.Faults["sensor "+name] = text
 	}
 }
 
