@@ -16,11 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	stall = 100 * time.Millisecond // in which a card takes nothing: what it has is dropped, so that old sound does not come late
-	nap   = 5 * time.Millisecond   // between two looks at a card that ends
-)
-
 // ALSA plays on a sound card by the kernel's own interface, without alsa-lib.
 // Its methods are those of firmware.Player; Xruns may be called by anybody.
 type ALSA struct {
@@ -95,8 +90,8 @@ func (a *ALSA) stop() error {
 
 // Write hands samples to the card, which is opened with the first of a play. It
 // blocks while 100 ms are waiting to be heard. A card that stands still for
-// 100 ms loses what it has, which counts as an xrun, and for 2 s is an error, as
-// is one that was unplugged.
+// 100 ms loses what it has, which counts as an xrun, and for 900 ms is an error,
+// as is one that was unplugged.
 func (a *ALSA) Write(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

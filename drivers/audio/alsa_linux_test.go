@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tacet-hub/tacet/drivers/audio/audiotest"
 )
 
 // What include/uapi/sound/asound.h says on a 64 bit machine, by a compiler of C.
@@ -62,32 +64,7 @@ func onFake(t *testing.T, c *fakeCard) *ALSA {
 }
 
 func tone(hz float64, rate, n int) []byte {
-	var b []byte
-	for i := range n {
-		b = binary.LittleEndian.AppendUint16(b, uint16(int16(10000*math.Sin(2*math.Pi*hz*float64(i)/float64(rate)))))
-	}
-	return b
-}
-
-// play writes sound in chunks of 20 ms, never with more than 50 ms ahead, as the
-// agent does.
-func play(t *testing.T, a *ALSA, sound []byte) {
-	t.Helper()
-	for len(sound) > 0 {
-		d, err := a.Delay()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d > 30*time.Millisecond {
-			time.Sleep(d - 30*time.Millisecond)
-			continue
-		}
-		n, err := a.Write(sound[:min(882, len(sound))])
-		if err != nil {
-			t.Fatal(err)
-		}
-		sound = sound[n:]
-	}
+	return audiotest.Tone(hz, time.Duration(n)*time.Second/time.Duration(rate), rate)
 }
 
 func TestALSAPlaysAndConverts(t *testing.T) {
@@ -115,7 +92,7 @@ func TestALSAPlaysAndConverts(t *testing.T) {
 				}
 				left = append(left, l)
 			}
-			if hz, height := pitch(left, 48000); math.Abs(hz-587) > 0.5 || height < 9900 {
+			if hz, height := audiotest.Pitch(left, 48000); math.Abs(hz-587) > 0.5 || height < 9900 {
 				t.Errorf("%.2f Hz, amplitude %.0f", hz, height)
 			}
 			if c.open {

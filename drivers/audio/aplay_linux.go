@@ -1,6 +1,7 @@
 package audio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,13 +21,14 @@ const (
 	pipeSize   = 4096                  // the least that Linux grants
 	cardBuffer = 50 * time.Millisecond // asked of ALSA
 	cardPeriod = 12500 * time.Microsecond
-	stuck      = 2 * time.Second // a card that takes nothing for so long is broken
+	aplayStart = 2 * time.Second // for the program to begin, on a slow disk
 )
 
 // Aplay plays through the program aplay. Its methods are those of
-// firmware.Player; they belong to one goroutine, but for Close.
+// firmware.Player; they belong to one goroutine, but for Close and Xruns.
 type Aplay struct {
 	program, card string
+	xruns         atomic.Uint64
 
 	mu             sync.Mutex
 	rate, channels int
@@ -58,7 +61,8 @@ func (a *Aplay) Open(rate, channels int) error {
 }
 
 // Write hands samples to the card. It blocks while pipe and card are full, at
-// most 2 s: then the card is broken, which is an error.
+// most 900 ms, and while the program starts 2 s: then the card is broken, which is
+// an error.
 func (a *Aplay) Write(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,7 +71,7 @@ func (a *Aplay) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if err := a.pipe.SetWriteDeadline(time.Now().Add(stuck)); err != nil {
+	if err := a.pipe.SetWriteDeadline(a.patience()); err != nil {
 		return 0, fmt.Errorf("sound: %w", err)
 	}
 	n, err := a.pipe.Write(b)
@@ -76,6 +80,15 @@ func (a *Aplay) Write(b []byte) (int, error) {
 		return n, a.broken(err)
 	}
 	return n, nil
+}
+
+// patience is until when a write may block.
+func (a *Aplay) patience() time.Time {
+	now, begun := time.Now().Add(stuck), a.since.Add(aplayStart)
+	if begun.After(now) {
+		return begun
+	}
+	return now
 }
 
 func (a *Aplay) start() error {
@@ -98,7 +111,7 @@ func (a *Aplay) start() error {
 	if a.card != "" {
 		args = append(args, "-D", a.card)
 	}
-	a.said = tail{}
+	a.said = tail{xruns: &a.xruns}
 	cmd := exec.Command(a.program, args...)
 	cmd.Stdin, cmd.Stderr = r, &a.said
 	cmd.WaitDelay = time.Second
@@ -187,11 +200,26 @@ func (a *Aplay) complaint(err error) error {
 	return fmt.Errorf("sound: aplay: %w: %s", err, strings.TrimSpace(string(a.said.text)))
 }
 
-// tail keeps the end of what a program complains.
-type tail struct{ text []byte }
+// Xruns counts the gaps that the program has told of.
+func (a *Aplay) Xruns() uint64 { return a.xruns.Load() }
+
+// Where is the name of the card.
+func (a *Aplay) Where() string {
+	if a.card == "" {
+		return "default"
+	}
+	return a.card
+}
+
+// tail keeps the end of what a program complains, and counts the gaps in it.
+type tail struct {
+	text  []byte
+	xruns *atomic.Uint64
+}
 
 func (t *tail) Write(p []byte) (int, error) {
 	const most = 200
+	t.xruns.Add(uint64(bytes.Count(p, []byte("underrun!!!")))) // a message is one write
 	t.text = append(t.text, p...)
 	t.text = t.text[max(0, len(t.text)-most):]
 	return len(p), nil

@@ -37,3 +37,9 @@ func (*Aplay) Close() error { return nil }
 
 // Tail is 0.
 func (*Aplay) Tail() time.Duration { return 0 }
+
+// Xruns is 0.
+func (*Aplay) Xruns() uint64 { return 0 }
+
+// Where is empty.
+func (*Aplay) Where() string { return "" }

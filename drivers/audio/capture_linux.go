@@ -76,7 +76,7 @@ func (c *Capture) begin() error {
 }
 
 // Read reads 16 bit little-endian samples as they come, at least one. It blocks
-// for at most 2 s: a microphone that gives nothing for so long is broken.
+// for at most 900 ms: a microphone that gives nothing for so long is broken.
 func (c *Capture) Read(b []byte) (int, error) {
 	deadline := time.Now().Add(stuck)
 	for len(c.have) == 0 {

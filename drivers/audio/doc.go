@@ -18,14 +18,26 @@
 // (Pdeathsig). It is for what only alsa-lib can open, such as HDMI on a Raspberry
 // Pi.
 //
+// [Pulse] plays through a PulseAudio or PipeWire server, which holds the card on a
+// desktop, by the protocol of both. It renders ahead what cannot be taken back:
+// that is its tail. Gaps that it tells are counted, and a play is over when what
+// was rendered has been heard.
+//
+// [Output] plays through the first of several ways that works, falls to the next
+// where a play cannot begin, and tries again those that do not work. A loudspeaker
+// that is missing costs a play, not the device.
+//
 // [Capture] records by the kernel's interface, for a microphone's level.
 //
 // # Goroutines
 //
 // One per play of Aplay, inside os/exec, which collects what the program
-// complains; it ends with the program, and Drain, Drop and Close wait for it.
+// complains; it ends with the program, and Drain, Drop and Close wait for it. One
+// per play of Pulse, inside the library, which reads the connection and ends when
+// that is closed. [Output.Run] is its caller's.
 //
 // # What it does not do
 //
-// No mixing, no volume; Linux only, ALSA with 64 bits only.
+// No mixing, no volume. ALSA and Aplay are for Linux, ALSA for 64 bits. WAV files
+// and silence are package sim's.
 package audio

@@ -2,40 +2,8 @@ package audio
 
 import (
 	"bytes"
-	"math"
 	"testing"
 )
-
-// pitch is the dominant frequency of s between 200 and 2,000 Hz, to 0.1 Hz, and
-// its amplitude: sought in a twentieth of a second, then in ever more.
-func pitch(s []int16, rate int) (hz, height float64) {
-	n := rate / 20
-	hz, height = loudest(s[:min(n, len(s))], rate, 200, 2000, 10)
-	for step := 5.0; step >= 0.05; step /= 2 {
-		n *= 2
-		hz, height = loudest(s[:min(n, len(s))], rate, hz-3*step, hz+3*step, step)
-	}
-	return hz, height
-}
-
-func loudest(s []int16, rate int, from, to, step float64) (hz, height float64) {
-	for f := from; f <= to; f += step {
-		if a := strength(s, f, rate); a > height {
-			hz, height = f, a
-		}
-	}
-	return hz, height
-}
-
-// strength is the amplitude of one frequency (Goertzel).
-func strength(s []int16, hz float64, rate int) float64 {
-	w := 2 * math.Pi * hz / float64(rate)
-	var a, b float64
-	for _, v := range s {
-		a, b = float64(v)+2*math.Cos(w)*a-b, a
-	}
-	return 2 * math.Hypot(a-b*math.Cos(w), b*math.Sin(w)) / float64(len(s))
-}
 
 func TestFormatsReadBackWhatTheyWrote(t *testing.T) {
 	for _, f := range formats {

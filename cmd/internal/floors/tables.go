@@ -47,7 +47,7 @@ var bans = []ban{
 	{"firmware", "drivers", nil, "a driver fits an interface of firmware"},
 	{"broker", "bridge", nil, "the broker is below"},
 	{"broker", "drivers", nil, "the broker is below"},
-	{"drivers", "", []string{"drivers/media"}, "drivers import none of our packages"},
+	{"drivers", "", []string{"drivers/media", "drivers/audio/audiotest"}, "drivers import none of our packages"},
 	{"scheduler/rule", "", nil, "it is pure"},
 	{"bridge/signalr", "", []string{"bridge/signalr"}, "a library that knows nothing of MQTT or areas"},
 }
@@ -63,7 +63,8 @@ var confined = map[string][]string{
 	"github.com/redis/rueidis":            {"bridge/redis"},
 	"go.etcd.io/bbolt":                    {"broker/store"},
 	"periph.io/x":                         {"drivers"},
-	"github.com/gopxl/beep":               {"drivers"},
+	"github.com/gopxl/beep":               {"drivers/media"},
+	"github.com/jfreymuth/pulse":          {"drivers/audio"},
 	"github.com/hashicorp/memberlist":     {"firmware/leader"},
 	"github.com/hashicorp/mdns":           {"firmware/leader"},
 	"github.com/prometheus/client_golang": {"cmd/internal/hubd"},
