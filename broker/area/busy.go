@@ -111,6 +111,7 @@ type Status struct {
 	Version  string `json:"version"`
 
 	Health *Health `json:"health,omitempty"` // nil: it does not tell, as its Will
+	Update *Update `json:"update,omitempty"` // nil: it takes none, or does not tell
 }
 
 // Encode writes s.

@@ -1,0 +1,169 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// look is how often patience is looked at while a rollout runs.
+const look = time.Second
+
+// Run orders devices until ctx ends; it then returns nil. Its error is that of
+// the subscription.
+func (s *Service) Run(ctx context.Context) error {
+	cancel, err := s.Bus.Subscribe(area.StatusTopic("+"), s.note)
+	if err != nil {
+		return fmt.Errorf("subscribe to the devices' statuses: %w", err)
+	}
+	defer cancel()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		s.step(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		case <-tick.C:
+			if !s.busy() {
+				tick.Stop()
+			}
+		}
+		if s.busy() {
+			tick.Reset(look)
+		}
+	}
+}
+
+func (s *Service) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.book.busy()
+}
+
+// note keeps what a device says of its update, where that is about a rollout.
+func (s *Service) note(m area.Message) {
+	st, err := area.ParseStatus(m.Payload)
+	if err != nil || st.Update == nil || st.Update.Order == "" || !st.Online {
+		return
+	}
+	id := area.ParseTopic(m.Topic).Device
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(st.Update.Order) == nil {
+		return
+	}
+	s.heard[id] = *st.Update
+	s.poke()
+}
+
+// step does what is to be done now.
+func (s *Service) step(ctx context.Context) {
+	orders, changed := s.plan()
+	for _, r := range changed {
+		s.save(r)
+	}
+	for _, o := range orders {
+		s.order(ctx, o)
+	}
+	s.forget(ctx)
+}
+
+// plan takes in what devices have said, and answers who is to be ordered, and
+// what has changed.
+func (s *Service) plan() (orders []sending, changed []Rollout) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	for id, u := range s.heard {
+		s.book.heard(id, u, now)
+	}
+	clear(s.heard)
+	for _, p := range s.book.late(now) {
+		orders = append(orders, s.send(p))
+	}
+	for turns := s.book.turns(); len(turns) > 0; turns = s.book.turns() { // one that is skipped lets the next one come
+		for _, p := range turns {
+			if d, known := s.Devices.Device(p.device.Device); !known || d.Presence != area.Online {
+				s.book.set(p.of, p.device, Skipped, "it is not there", now)
+				continue
+			}
+			s.book.set(p.of, p.device, Ordered, "", now)
+			orders = append(orders, s.send(p))
+		}
+	}
+	return orders, s.took()
+}
+
+// took is what has changed; what has ended is counted and logged.
+func (s *Service) took() (changed []Rollout) {
+	rollouts, ended := s.book.take()
+	for _, p := range ended {
+		s.tell(p.of, *p.device)
+	}
+	for _, r := range rollouts {
+		changed = append(changed, r.clone())
+	}
+	return changed
+}
+
+// tell logs and counts how a device has ended.
+func (s *Service) tell(r *Rollout, d Device) {
+	switch d.State {
+	case Skipped:
+		s.count.skipped.Add(1)
+		s.log.Info("device skipped", "device", d.Device, "area", d.Area, "rule", r.ID, "err", d.Reason)
+	case area.UpdateConfirmed:
+		s.count.confirmed.Add(1)
+		s.log.Info("device updated", "device", d.Device, "area", d.Area, "rule", r.ID)
+	case area.UpdateFailed:
+		s.count.failed.Add(1)
+		s.log.Error("device not updated, the rollout ends", "device", d.Device, "area", d.Area, "rule", r.ID, "err", d.Reason)
+	case area.UpdateRefused:
+		s.count.refused.Add(1)
+		s.log.Warn("device refuses the update", "device", d.Device, "area", d.Area, "rule", r.ID, "err", d.Reason)
+	}
+}
+
+// sending is an order as it goes out.
+type sending struct {
+	to area.DeviceID
+	area.UpdateOrder
+}
+
+func (s *Service) send(p part) sending {
+	p.device.sent++
+	return sending{p.device.Device, area.UpdateOrder{Order: p.of.ID, Version: p.of.Version, AllowDowngrade: p.of.AllowDowngrade}}
+}
+
+func (s *Service) order(ctx context.Context, o sending) {
+	s.count.orders.Add(1)
+	err := s.Bus.Publish(ctx, area.Message{Topic: area.CommandTopic(o.to, "update"), Payload: o.Encode(), QoS: 1})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("update not ordered", "device", o.to, "rule", o.Order, "err", err)
+	}
+}
+
+// forget removes the rollouts that ended longest ago, where there are too many.
+func (s *Service) forget(ctx context.Context) {
+	s.mu.Lock()
+	var gone []string
+	for i := 0; len(s.book.list) > mostKept && i < len(s.book.list); {
+		if r := s.book.list[i]; r.EndedAt != nil {
+			gone = append(gone, r.ID)
+			s.book.list = slices.Delete(s.book.list, i, i+1)
+			continue
+		}
+		i++
+	}
+	s.mu.Unlock()
+	for _, id := range gone {
+		if err := s.Table.Delete(ctx, id); err != nil && ctx.Err() == nil {
+			s.log.Error("rollout not forgotten", "rule", id, "err", err)
+		}
+	}
+}
