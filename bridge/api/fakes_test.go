@@ -18,6 +18,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
@@ -280,8 +281,9 @@ type world struct {
 	log  bytes.Buffer
 	auth *auth.Authority
 
-	clips *clip.Store
-	who   func(*http.Request) (auth.Principal, error) // nil: open mode
+	clips    *clip.Store
+	rollouts shelf
+	who      func(*http.Request) (auth.Principal, error) // nil: open mode
 }
 
 // newWorld is a world in open mode.
@@ -296,6 +298,9 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		t.Fatal(err)
 	}
 	if w.clips, err = clip.Open(clip.Config{Dir: t.TempDir(), MaxBytes: 1 << 10, MaxClip: 512, Meter: ruler{}, Needed: func() map[clip.Sum]bool { return w.site.needed }}); err != nil {
+		t.Fatal(err)
+	}
+	if w.rollouts.Service, err = rollout.New(rollout.Parts{Bus: deaf{}, Devices: w.site, Table: nowhere{}, Now: func() time.Time { return noon }}, log); err != nil {
 		t.Fatal(err)
 	}
 	orders, err := order.New(order.Config{MaxLive: 50}, order.NewMemory(0), roster{w.site}, w.desk, order.Speech{}, time.Now, log)
@@ -313,7 +318,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,3 +370,26 @@ func (w *world) want(want any, method, path, body string, headers ...string) (*h
 }
 
 var errOurs = errors.New("a secret of the house")
+
+// shelf is a real rollout service and a release.
+type shelf struct{ *rollout.Service }
+
+func (shelf) Releases() []Release {
+	return []Release{{Arch: "linux-arm64", Version: "v1.4.0", Bytes: 9 << 20, SHA256: strings.Repeat("0", 64), BuiltAt: area.At(noon)}}
+}
+
+// deaf is a bus on which nobody is.
+type deaf struct{}
+
+func (deaf) Publish(context.Context, ...area.Message) error { return nil }
+
+func (deaf) Subscribe(string, func(area.Message)) (func(), error) { return func() {}, nil }
+
+// nowhere keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Load(func(string, []byte) error) error { return nil }
+
+func (nowhere) Put(context.Context, string, []byte) error { return nil }
+
+func (nowhere) Delete(context.Context, string) error { return nil }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
@@ -107,6 +108,9 @@ func TestRights(t *testing.T) {
 		{"GET", "/presence", "", reads},
 		{"GET", "/topics", "", reads},
 		{"GET", "/clips", "", reads},
+		{"GET", "/releases", "", reads},
+		{"GET", "/rollouts", "", reads},
+		{"GET", "/rollouts/u-1", "", readsNorth},
 		{"GET", "/clips/" + keptClipName, "", and(reads, refuse(gone, "stranger"))},
 		{"GET", "/openapi.yaml", "", reads},
 		{"GET", "/nothing", "", and(refuse(gone, "viewer", "announcer", "device", "operator", "admin", "north operator", "south operator", "stranger"), reads)},
@@ -126,6 +130,9 @@ func TestRights(t *testing.T) {
 		{"POST", "/areas", `{"id":"west"}`, runsAll},
 		{"DELETE", "/areas/south", "", and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"POST", "/schedules", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"POST", "/rollouts", `{"to":{"device":"gate-1"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"POST", "/rollouts", `{"to":{"area":"north"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"DELETE", "/rollouts/u-1", "", runsNorth},
 		{"POST", "/clips", "RIFF", refuse(out, "nobody", "viewer", "device", "stranger")},
 		{"DELETE", "/clips/" + keptClipName, "", and(refuse(out, low...), refuse(out, "north operator", "south operator"), refuse(gone, "stranger"))},
 		{"DELETE", "/schedules/hourly", "", runsNorth},
@@ -154,7 +161,7 @@ func TestRights(t *testing.T) {
 				w := newGuardedWorld(t) // as nobody has changed it
 				order := w.order(t)
 				plain := strings.ReplaceAll(name, " ", "-")
-				path, body := strings.ReplaceAll(c.path, "o-1", order), strings.ReplaceAll(c.body, "PERSON", plain)
+				path, body := strings.NewReplacer("o-1", order, "u-1", w.rollout(t)).Replace(c.path), strings.ReplaceAll(c.body, "PERSON", plain)
 				if strings.Contains(path, "PERSON") { // what this person made
 					path = strings.ReplaceAll(path, "PERSON", plain)
 					w.made(t, plain, persons[name].Tenant)
@@ -173,6 +180,17 @@ func TestRights(t *testing.T) {
 			t.Errorf("nobody asks for %s here", route)
 		}
 	}
+}
+
+// rollout makes a rollout for the north and answers its id.
+func (w *world) rollout(t *testing.T) string {
+	t.Helper()
+	north := area.Name("north")
+	r, err := w.rollouts.Start(t.Context(), rollout.Request{To: rollout.To{Area: &north}}, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.ID
 }
 
 // order makes an order for the north and answers its id.

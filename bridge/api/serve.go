@@ -43,6 +43,7 @@ type Resources struct {
 	Groups      Groups
 	Credentials Credentials
 	Clips       Clips
+	Rollouts    Rollouts
 }
 
 // Validate reports all resources that are missing at once.
@@ -54,6 +55,7 @@ func (r Resources) Validate() error {
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
 		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil},
+		{"Rollouts", r.Rollouts == nil},
 	} {
 		if c.missing {
 			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))
@@ -126,7 +128,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, clipRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.

@@ -30,7 +30,7 @@ the program; tacet update publish PROGRAM, on the hub's machine, puts both where
 hub serves them. Then tacet device update brings devices to it.`
 
 func updateGroup(env Env) *cobra.Command {
-	c := group("update", "Programs of devices: keys, signatures, what the hub serves", updateKey(), updateSign(), updatePublish(env), updateReleases(env))
+	c := group("update", "Programs of devices: keys, signatures, what the hub serves", updateKey(), updateSign(), updatePublish(env), updateReleases(env), updateRollouts(env), updateCancel(env))
 	c.Long = updateHelp
 	return c
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -75,7 +76,8 @@ type Hub struct {
 	figures  *bridge.Figures
 	alerts   *bridge.Alerts
 
-	updates *updates
+	updates  *updates
+	rollouts *rollout.Service
 
 	certs           tlsCerts
 	webTLS, mqttTLS *certs // nil: not encrypted, none
@@ -199,7 +201,7 @@ func (h *Hub) listen() (err error) {
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeAPI} {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeAPI} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -331,10 +333,15 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 	return out
 }
 
+func (h *Hub) makeRollouts() (err error) {
+	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.broker, Devices: devices{h}, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
+	return err
+}
+
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth, Clips: h.clips,
+		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates},
 	}, h.log)
 	return err
 }
@@ -347,7 +354,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
-		{{"devices", h.devices.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
+		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
 		{{"broker", h.broker.Run}},
 	}

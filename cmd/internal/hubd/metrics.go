@@ -39,6 +39,7 @@ func (h *Hub) metrics() http.Handler {
 			"web":       func() any { return h.newcomers.stats() },
 			"tls":       func() any { return h.certs.stats() },
 			"updates":   func() any { return h.updates.stats() },
+			"rollouts":  func() any { return h.rollouts.Stats() },
 		}},
 	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})

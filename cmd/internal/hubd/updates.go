@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/api"
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/firmware/update"
@@ -156,3 +157,20 @@ func (c counting) ReadFrom(r io.Reader) (int64, error) {
 
 // Unwrap is for http.ResponseController.
 func (c counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// rollouts are the rollouts of REST, and what there is to roll out.
+type rollouts struct {
+	*rollout.Service
+	updates *updates
+}
+
+func (r rollouts) Releases() (list []api.Release) {
+	for _, m := range r.updates.shelf.Releases() {
+		out := api.Release{Arch: m.Arch, Version: m.Version, Bytes: m.Size, SHA256: m.SHA256, BuiltAt: area.At(m.Built)}
+		if m.MinVersion != "" {
+			out.MinVersion = &m.MinVersion
+		}
+		list = append(list, out)
+	}
+	return list
+}
