@@ -104,6 +104,7 @@ type Agent struct {
 	looked   area.Instant // when that was
 	told     *area.Health // as last published
 	toldAt   area.Instant
+	once     func()       // see Once
 	logged   area.Instant // when the log was last sent; 0: never
 }
 
@@ -197,6 +198,10 @@ func (a *Agent) Hub() string {
 	}
 	return a.shared.link.hub
 }
+
+// Once has f called when the hub has answered for the first time, by the owner: f
+// must not block. It must be called before Run.
+func (a *Agent) Once(f func()) { a.once = f }
 
 // ToggleMute is the mute button: it acts on the next chunk of sound. A muted
 // device goes on with its turn, silent, and what is left of it is heard if the
@@ -350,6 +355,9 @@ func (a *Agent) settle() {
 		a.greeted = true
 		close(a.ready)
 		a.sendCrash()
+		if a.once != nil {
+			a.once()
+		}
 	}
 	a.look(a.now())
 	a.show()

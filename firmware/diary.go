@@ -136,8 +136,11 @@ func (m *Memory) SetTime(t time.Time) error {
 }
 
 // Time is the time that was last kept; the zero time where there is none.
-func (m *Memory) Time() time.Time {
-	t, err := time.Parse(time.RFC3339, oneLine(m.path("time")))
+func (m *Memory) Time() time.Time { return KeptTime(m.dir) }
+
+// KeptTime is [Memory.Time] of the memory in a directory, whoever has it open.
+func KeptTime(dir string) time.Time {
+	t, err := time.Parse(time.RFC3339, oneLine(filepath.Join(dir, "time")))
 	if err != nil {
 		return time.Time{}
 	}

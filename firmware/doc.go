@@ -33,6 +33,14 @@
 // emergency; the turn goes on, and the status tells of the mute. The status light
 // shows one of [Lights]; what somebody else has to say is shown by [Agent.Alert].
 //
+// A run looks after itself. The watchdog is fed while the owner and the writer
+// make progress ([Pulse]); what hangs is noted before it bites. [Memory.Begin]
+// tells a start how it came about and, after five that failed, that it should be
+// in safe mode: connected, silent, answering for its log ([Ring]) and to commands.
+// A panic in a goroutine of the agent switches the hardware off at once. The status
+// tells how the device is, when that changes. [Calendar] is the wall clock of a
+// machine that has none when it starts.
+//
 // The hardware is behind [Player], [Beacon] and [Clock], whose methods have
 // types of the standard library alone, so that a driver fits without knowing
 // this package.
@@ -40,8 +48,8 @@
 // # Goroutines
 //
 // [Agent.Run] is the owner of all state. It starts the uplink, two renderers, four
-// fetchers of clips, and one writer per play; it ends them and waits for them
-// before it returns. Subscriptions, the connection and the button only enqueue.
+// fetchers of clips, one guard that feeds the watchdog, and one writer per play; it
+// ends them and waits for them before it returns. Subscriptions, the connection and the button only enqueue.
 //
 // # Queues
 //
@@ -52,5 +60,6 @@
 //
 // # What it does not do
 //
-// It elects no leader, reads no sensors, and takes no update.
+// It elects no leader, reads no sensors, and takes no update. It plays nothing by
+// the wall clock.
 package firmware

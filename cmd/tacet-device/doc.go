@@ -9,7 +9,9 @@
 //
 // A configuration file is named by --config or TACET_DEVICE_CONFIG; the
 // environment (TACET_DEVICE_ and the key in capitals, such as
-// TACET_DEVICE_AUDIO_VOLUME) overrides it, and flags override both. Exit codes: 0
+// TACET_DEVICE_AUDIO_VOLUME) overrides it, and flags override both. Where the boot
+// partition has a tacet.yaml (--boot) that lies over the file. An enrol_code in
+// either is traded for the device's credential before anything else. Exit codes: 0
 // ok, 1 failed, 2 usage or configuration, 75 an operator has asked for another
 // start: whoever supervises it starts it again.
 //

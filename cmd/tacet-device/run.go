@@ -22,6 +22,7 @@ import (
 type flags struct {
 	set    *pflag.FlagSet
 	file   string
+	boot   string
 	cfg    deviced.Config
 	sound  bool
 	format string
@@ -31,6 +32,7 @@ type flags struct {
 func (f *flags) register(set *pflag.FlagSet) {
 	f.set = set
 	set.StringVar(&f.file, "config", "", "configuration `FILE` (device.yaml)")
+	set.StringVar(&f.boot, "boot", "", "`DIR` of the boot partition, whose tacet.yaml is read over the file (default /boot/firmware or /boot, with --sim none)")
 	set.StringVar(&f.cfg.Device, "device", "", "`ID` of this device")
 	set.StringSliceVar(&f.cfg.Hub, "hub", nil, "`URL` of the hub, mqtt://, mqtts://, ws:// or wss://; several are tried in turn")
 	set.StringVar(&f.cfg.Area, "area", "", "`AREA` in which it can be heard")
@@ -84,7 +86,11 @@ func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Lo
 	default:
 		return deviced.Config{}, nil, usage{fmt.Errorf("--log-format %q is neither text nor json", f.format)}
 	}
-	cfg, unknown, err := deviced.Load(f.file, environ, f.over)
+	boot := f.boot
+	if boot == "" && !f.cfg.Sim {
+		boot = deviced.Boot()
+	}
+	cfg, unknown, err := deviced.LoadBoot(f.file, boot, environ, f.over)
 	for _, v := range unknown {
 		log.Warn("environment variable is no key", "err", v)
 	}
@@ -99,7 +105,13 @@ func runCommand(environ []string) *cobra.Command {
 	var f flags
 	c := &cobra.Command{Use: "run", Short: "Be a device until told to end", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		cfg, log, err := f.load(environ, c.ErrOrStderr())
-		if err != nil {
+		if err == nil && cfg.EnrolCode != "" {
+			cfg, log, err = f.enrol(c.Context(), cfg, log, environ, c.ErrOrStderr())
+		}
+		switch {
+		case c.Context().Err() != nil:
+			return nil
+		case err != nil:
 			blink(c.Context(), cfg, err, c.ErrOrStderr())
 			return err
 		}
@@ -107,6 +119,19 @@ func runCommand(environ []string) *cobra.Command {
 	}}
 	f.register(c.Flags())
 	return c
+}
+
+// enrol trades the code of the configuration, which is another one with what the
+// hub has answered.
+func (f *flags) enrol(ctx context.Context, cfg deviced.Config, log *slog.Logger, environ []string, errs io.Writer) (deviced.Config, *slog.Logger, error) {
+	cfg.Alone = true
+	fresh := cfg.Enrols()
+	if err := deviced.Enrol(ctx, cfg, log); err != nil {
+		return cfg, log, usage{err}
+	}
+	cfg, log, err := f.load(environ, errs)
+	cfg.Fresh = fresh
+	return cfg, log, err
 }
 
 // faultTime is how long the status light of a device that cannot start tells so:

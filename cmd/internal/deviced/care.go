@@ -118,7 +118,7 @@ func (k *care) close(inOrder bool) error {
 // digest stands for the configuration: another one is a new beginning for a
 // device in safe mode.
 func (c Config) digest() string {
-	c.Alone = false // it is not of the configuration
+	c.Alone, c.Fresh, c.EnrolCode, c.codeAt = false, false, "", "" // they are not of the configuration
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c))
 	return hex.EncodeToString(sum[:8])
 }

@@ -31,14 +31,21 @@ type Config struct {
 	Sensors      []Sensor `yaml:"sensors"`
 	Peers        Peers    `yaml:"peers"`
 	Clips        Clips    `yaml:"clips"`
-	Data         string   `yaml:"data"` // empty: /var/lib/tacet, with Sim ./DEVICE-data
+	EnrolHub     string   `yaml:"enrol_hub"`  // http:// or https:// where the code is traded
+	EnrolCode    string   `yaml:"enrol_code"` // of "tacet device enrol", good once: the device trades it for its credential, which stays in data; empty: none
+	Data         string   `yaml:"data"`       // empty: /var/lib/tacet, with Sim ./DEVICE-data
 
 	Watchdog string `yaml:"watchdog"`  // of the machine, such as /dev/watchdog; empty: none. That of systemd is found by itself
 	SafeMode string `yaml:"safe_mode"` // after five failed starts: auto, on (always, whatever happened) or off; empty: auto, with Sim off
 
-	Sim   bool   `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
-	Alone bool   `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
-	WAV   string `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
+	Sim   bool `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
+	Fresh bool `yaml:"-"` // it was enrolled just now: the hub is told by the event "enrolled"
+	Alone bool `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
+
+	enrolled credential // what a code was traded for; zero: nothing was
+	coded    string     // file that has the code; empty: none has
+	codeAt   string     // where the code was written
+	WAV      string     `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
 }
 
 // Audio is the loudspeaker.
@@ -126,18 +133,25 @@ func Default() Config {
 	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Peers: Peers{Mode: "auto"}, Clips: Clips{CacheBytes: defaultCache}}
 }
 
-// Load reads the file at path (empty: what TACET_DEVICE_CONFIG names, else none),
-// lays the environment over it and then the flags, and checks the whole. environ
-// is as os.Environ gives it. Unknown variables with our prefix are answered, for
-// a warning. Its error tells all faults at once, each with where it was written.
+// Load is [LoadBoot] of a machine without a boot partition.
 func Load(path string, environ []string, flags func(*Config, conf.Origins)) (c Config, unknown []string, err error) {
+	return LoadBoot(path, "", environ, flags)
+}
+
+// LoadBoot reads the file at path (empty: what TACET_DEVICE_CONFIG names, else
+// none), lays tacet.yaml of the boot partition over it, which is in the directory
+// boot (empty: there is none), then the environment and then the flags, fills in
+// what an enrolment code was traded for, and checks the whole. environ is as
+// os.Environ gives it. Unknown variables with our prefix are answered, for
+// a warning. Its error tells all faults at once, each with where it was written.
+func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Origins)) (c Config, unknown []string, err error) {
 	for _, pair := range environ {
 		if file, ok := strings.CutPrefix(pair, envFile+"="); ok && path == "" {
 			path = file
 		}
 	}
 	c = Default()
-	origins, err := conf.LoadYAML(path, &c)
+	origins, err := c.readFiles(path, boot)
 	if err != nil {
 		return c, nil, err
 	}
@@ -147,6 +161,9 @@ func Load(path string, environ []string, flags func(*Config, conf.Origins)) (c C
 	unknown = slices.DeleteFunc(unknown, func(v string) bool { return v == envFile })
 	if flags != nil {
 		flags(&c, origins)
+	}
+	if err := c.adopt(origins); err != nil {
+		return c, unknown, err
 	}
 	return c, unknown, c.check(origins)
 }
@@ -160,6 +177,12 @@ func (c Config) check(o conf.Origins) error {
 		if bad {
 			faults = append(faults, o.Faultf(key, format, args...))
 		}
+	}
+	for _, f := range c.enrolFaults() {
+		fault(true, f.Key, "%s", f.Text)
+	}
+	if c.Enrols() { // the hub says who it is
+		return faults.Err()
 	}
 	fault(!area.IsID(c.Device), "device", "%q is not 1 to 64 of A-Z a-z 0-9 _ -", c.Device)
 	_, areaOK := c.areaID()
@@ -223,8 +246,12 @@ func (c Config) dataDir() string {
 func (c Config) uplink(clientID string) (uplink.Config, error) {
 	u := uplink.Config{Hubs: c.Hub, ClientID: clientID, Username: c.Username}
 	var err error
-	if u.TLS, err = c.tls(); err != nil || c.PasswordFile == "" {
+	if u.TLS, err = c.tls(); err != nil {
 		return u, err
+	}
+	if c.PasswordFile == "" {
+		u.Password = c.enrolled.Secret
+		return u, nil
 	}
 	password, err := conf.Secret(c.PasswordFile)
 	if errors.Is(err, os.ErrNotExist) {

@@ -25,6 +25,7 @@ type Device struct {
 	pins   *board
 	senses *senses
 	care   *care
+	fresh  bool // it was enrolled just now
 	died   bool // Run has ended by a panic
 	close  sync.Once
 }
@@ -44,7 +45,7 @@ func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{memory: memory}
+	d := &Device{memory: memory, fresh: cfg.Fresh}
 	if err := d.build(cfg, version, log); err != nil {
 		d.Close()
 		return nil, err
@@ -146,6 +147,9 @@ func (d *Device) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = d.care.systemd.Stopping() }() // it sees the end itself
+	if d.fresh {
+		d.agent.Once(func() { d.agent.Event("enrolled", true, "") })
+	}
 	err := d.pins.around(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
 	d.died = errors.Is(err, firmware.ErrPanic)
 	return err

@@ -8,6 +8,9 @@
 // [New] opens the device's memory and builds its parts, [Device.Run] is the
 // device. [Check] tries each part without being the device.
 //
+// A device can also be told who it is by a code, in device.yaml or in tacet.yaml on
+// the boot partition, which any PC can edit: [Enrol] trades it for a credential.
+//
 // What device.yaml can name and this version cannot do is refused by name: real
 // hardware other than aplay, sensors, inputs, local leaders, search for a hub.
 //

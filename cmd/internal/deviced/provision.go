@@ -104,11 +104,25 @@ func redeem(ctx context.Context, url string, roots *tls.Config) (c Credential, s
 	}
 	switch {
 	case res.StatusCode != http.StatusOK:
-		return c, "", fmt.Errorf("the hub refused: %s: %s", answer.Code, answer.Detail)
+		return c, "", &refusal{status: res.StatusCode, code: answer.Code, detail: answer.Detail}
 	case answer.Secret == "" || answer.Device == "":
 		return c, "", errors.New("the hub's answer has no secret")
 	}
 	return answer.Credential, answer.Secret, nil
+}
+
+// refusal is the word of a hub that trades no code.
+type refusal struct {
+	status       int
+	code, detail string
+}
+
+func (r *refusal) Error() string { return "the hub refused: " + r.code + ": " + r.detail }
+
+// final tells whether asking again is of no use: the code is used, unknown or too
+// old, or the hub has no devices that sign in.
+func (r *refusal) final() bool {
+	return r.status >= 400 && r.status < 500 && r.status != http.StatusTooManyRequests && r.status != http.StatusRequestTimeout
 }
 
 // unnamed is an error without the address, which has the code in it.
