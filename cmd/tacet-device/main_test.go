@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +17,10 @@ import (
 
 func TestCommandLine(t *testing.T) {
 	data := t.TempDir()
+	faulty := filepath.Join(data, "faulty.yaml")
+	if err := os.WriteFile(faulty, []byte("device: gate-1\narea: north\ngpio: {status_led: GPIO27, amp_enabel: GPIO22}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name, args string
 		code       int
@@ -32,6 +37,8 @@ func TestCommandLine(t *testing.T) {
 		{"log format", "run --log-format xml", exitUsage, "xml"},
 		{"log level", "run --log-level loud", exitUsage, "loud"},
 		{"no file", "run --sim --config " + data + "/none.yaml", exitUsage, "none.yaml"},
+		{"fault of the file, and a light that is not there", "run --config " + faulty, exitUsage, "amp_enabel"},
+		{"quiet without hardware", "quiet --sim --device gate-1 --area north", exitOK, ""},
 		{"no data", "run --sim --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
 		{"check fails", "check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
 		{"two outputs", "run --sim --sound --wav x.wav --device gate-1 --area north", exitUsage, "--sound"},
@@ -39,7 +46,7 @@ func TestCommandLine(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := t.Context()
-			if strings.HasPrefix(c.args, "check") { // a hub that is not there takes its time
+			if strings.HasPrefix(c.args, "check") || strings.Contains(c.args, faulty) { // a hub that is not there takes its time, a light that is there too
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithCancel(ctx)
 				cancel()

@@ -100,7 +100,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		return err
 	}
 	d.pins.hear(d.agent, !d.care.start.Safe)
-	d.senses, err = newSenses(cfg, d.agent, log)
+	d.senses, err = newSenses(cfg, d.care.start.Safe, d.agent, log)
 	return err
 }
 

@@ -79,6 +79,7 @@ type board struct {
 	agent  *firmware.Agent   // nil: there is none yet
 	lights bool              // the status light tells of pins that cannot be had
 	alert  string            // as last told to the agent
+	told   gpio.Stats        // as last told in the log
 	stuck  map[string]bool   // inputs, by name
 	gone   map[string]string // inputs whose lines cannot be had, and why
 }
@@ -89,6 +90,9 @@ func newPins(log *slog.Logger) *board {
 
 func (d *Device) newBoard(cfg Config, log *slog.Logger) (*board, error) {
 	b := newPins(log)
+	if d.care.start.Safe { // what hangs on the other pins may be the reason
+		cfg.GPIO = GPIO{AmpEnable: cfg.GPIO.AmpEnable, StatusLED: cfg.GPIO.StatusLED, Brightness: cfg.GPIO.Brightness}
+	}
 	if d.board != nil {
 		b.Beacon, b.sim = d.board, &d.board.Button
 		return b, nil
@@ -178,6 +182,7 @@ func (b *board) gauge(h *area.Health) {
 		return
 	}
 	maps.Copy(h.Pins, b.real.Pins())
+	b.tell(b.real.Stats())
 	alert := ""
 	for _, f := range b.real.Faults() {
 		h.Faults["gpio."+f.Key] = f.Text
@@ -196,6 +201,17 @@ func (b *board) gauge(h *area.Health) {
 		b.alert = alert
 		b.agent.Alert(alert)
 	}
+}
+
+// tell tells in the log of what should not have happened since it was last asked.
+func (b *board) tell(s gpio.Stats) {
+	if n := s.Lost - b.told.Lost; n > 0 {
+		b.log.Warn("edges of inputs were lost", "n", n)
+	}
+	if n := s.AmpCut - b.told.AmpCut; n > 0 {
+		b.log.Error("amplifier was on for too long, it was switched off", "n", n)
+	}
+	b.told = s
 }
 
 // around runs the board while run runs, and until it has ended: what switches
@@ -274,8 +290,14 @@ func checkGPIO(cfg Config) []Finding {
 	return found
 }
 
+// lines is where pins are looked up: a gpio.Host.
+type lines interface {
+	Line(name string) (gpio.Chip, gpio.Line, error)
+	PWM(name string) error
+}
+
 // checkPins tells of each pin that is configured.
-func checkPins(g GPIO, h *gpio.Host) (found []Finding) {
+func checkPins(g GPIO, h lines) (found []Finding) {
 	pins := [][2]string{{"amp_enable", g.AmpEnable}, {"busy_lamp", g.BusyLamp}, {"status_led", g.StatusLED}, {"mute_button", g.MuteButton}}
 	for i, in := range g.Inputs {
 		pins = append(pins, [2]string{fmt.Sprintf("inputs[%d]", i), in.Pin})
@@ -288,7 +310,7 @@ func checkPins(g GPIO, h *gpio.Host) (found []Finding) {
 	return found
 }
 
-func checkPin(key, name string, h *gpio.Host) Finding {
+func checkPin(key, name string, h lines) Finding {
 	f := Finding{Part: "gpio", Text: "gpio." + key + ": "}
 	if strings.HasPrefix(name, "pwmchip") {
 		err := h.PWM(name)

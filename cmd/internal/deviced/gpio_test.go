@@ -223,3 +223,48 @@ func TestNoGPIO(t *testing.T) {
 		t.Errorf("Quiet of a simulated device: %v", err)
 	}
 }
+
+// table is lines as a kernel tells of them.
+type table map[string]gpio.Line
+
+func (t table) Line(name string) (gpio.Chip, gpio.Line, error) {
+	l, ok := t[name]
+	if !ok {
+		return gpio.Chip{}, l, errors.New("there is no pin " + name)
+	}
+	return gpio.Chip{Name: "gpiochip0"}, l, nil
+}
+
+func (t table) PWM(name string) error { _, _, err := t.Line(name); return err }
+
+func TestCheckPins(t *testing.T) {
+	has := table{"GPIO22": {Offset: 22}, "GPIO17": {Offset: 17, Used: true, Consumer: "relayd"}, "GPIO5": {Offset: 5, Used: true, Consumer: "tacet-device@71"}, "pwmchip0/1": {}}
+	g := GPIO{AmpEnable: "GPIO22", BusyLamp: "GPIO17", StatusLED: "pwmchip0/1", MuteButton: "GPIO5", Inputs: []Input{{Name: "door", Pin: "GPIO6"}}}
+	want := []Finding{
+		{"gpio", true, "gpio.amp_enable: GPIO22, line 22 of gpiochip0"},
+		{"gpio", false, `gpio.busy_lamp: GPIO17, line 17 of gpiochip0, in use by "relayd"`},
+		{"gpio", true, "gpio.status_led: pwmchip0/1"},
+		{"gpio", true, `gpio.mute_button: GPIO5, line 5 of gpiochip0, in use by "tacet-device@71"`},
+		{"gpio", false, "gpio.inputs[0]: there is no pin GPIO6"},
+	}
+	if got := checkPins(g, has); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if f := checkPin("busy_lamp", "pwmchip1/0", has); f.OK {
+		t.Errorf("a pulse-width output that is not there: %v", f)
+	}
+}
+
+// What should not have happened is in the log, once.
+func TestPinsThatWentWrongAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	b := newPins(slog.New(slog.NewTextHandler(&log, nil)))
+	for _, s := range []gpio.Stats{{}, {Lost: 3}, {Lost: 3, AmpCut: 1}, {Lost: 5, AmpCut: 1}} {
+		b.tell(s)
+	}
+	for text, want := range map[string]int{"were lost": 2, "n=3": 1, "n=2": 1, "on for too long": 1} {
+		if n := strings.Count(log.String(), text); n != want {
+			t.Errorf("%q is %d times in %s", text, n, log.String())
+		}
+	}
+}

@@ -60,11 +60,12 @@ type senses struct {
 	log   *slog.Logger
 }
 
-// newSenses makes the sensors, for agent; a simulated device has none.
-func newSenses(cfg Config, agent *firmware.Agent, log *slog.Logger) (*senses, error) {
+// newSenses makes the sensors, for agent; a simulated device has none, nor one in
+// safe mode.
+func newSenses(cfg Config, safe bool, agent *firmware.Agent, log *slog.Logger) (*senses, error) {
 	s := &senses{agent: agent, log: log}
 	list := cfg.sensors()
-	if cfg.Sim {
+	if cfg.Sim || safe {
 		list = nil
 	}
 	return s, s.take(list, sensor.Parts{Microphone: microphone})
