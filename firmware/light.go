@@ -53,6 +53,8 @@ func (a *Agent) lit(now area.Instant) {
 func (a *Agent) lightNow(now area.Instant) string {
 	alert := a.shared.alert.Load()
 	switch {
+	case now < a.blinks: // somebody looks for it
+		return LightPlaying
 	case alert != nil && *alert != "":
 		return *alert
 	case a.play != nil && !a.play.quiet():

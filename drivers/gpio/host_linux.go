@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -153,20 +152,27 @@ func (h *Host) In(name string, pull gpio.Pull) (gpio.PinIn, error) {
 // dies, which is what the kernels of the Raspberry Pi do. known is false where
 // the kernel does not say.
 func (h *Host) Keeps() (keeps, known bool) {
-	for _, driver := range []string{"pinctrl_bcm2835", "pinctrl_rp1"} {
-		label := strings.ReplaceAll(driver, "_", "-")
-		if driver == "pinctrl_bcm2835" {
-			label = "pinctrl-bcm2"
-		}
-		if !slices.ContainsFunc(h.chips, func(c *gpioioctl.GPIOChip) bool { return strings.HasPrefix(c.Label(), label) }) {
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(h.sysfs, "module", driver, "parameters", "persist_gpio_outputs"))
-		if err == nil {
-			return strings.HasPrefix(string(b), "Y"), true
+	for _, c := range h.chips {
+		if keeps, known = keepsLevels(c.Label(), h.sysfs); known {
+			break
 		}
 	}
-	return false, false
+	return keeps, known
+}
+
+// keepsLevels is what the driver of a chip of a Raspberry Pi was told to do.
+func keepsLevels(label, sysfs string) (keeps, known bool) {
+	driver := ""
+	switch {
+	case strings.HasPrefix(label, "pinctrl-bcm2"):
+		driver = "pinctrl_bcm2835" // of the Pi 4 too
+	case label == "pinctrl-rp1":
+		driver = "pinctrl_rp1"
+	default:
+		return false, false
+	}
+	b, err := os.ReadFile(filepath.Join(sysfs, "module", driver, "parameters", "persist_gpio_outputs"))
+	return strings.HasPrefix(string(b), "Y"), err == nil
 }
 
 // Model is the board, such as "Raspberry Pi 4 Model B Rev 1.4"; empty where the

@@ -125,3 +125,45 @@ func TestWhatIsNoChip(t *testing.T) {
 		t.Errorf("a line of a file: %v", err)
 	}
 }
+
+func TestKeepsLevels(t *testing.T) {
+	sys := t.TempDir()
+	for driver, v := range map[string]string{"pinctrl_bcm2835": "Y\n", "pinctrl_rp1": "N\n"} {
+		dir := filepath.Join(sys, "module", driver, "parameters")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "persist_gpio_outputs"), []byte(v), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for label, want := range map[string][2]bool{
+		"pinctrl-bcm2835": {true, true}, "pinctrl-bcm2711": {true, true}, "pinctrl-rp1": {false, true}, "raspberrypi-exp-gpio": {false, false}, "gpio-sim": {false, false},
+	} {
+		if keeps, known := keepsLevels(label, sys); keeps != want[0] || known != want[1] {
+			t.Errorf("%s: keeps %v, known %v, want %v", label, keeps, known, want)
+		}
+	}
+	if _, known := keepsLevels("pinctrl-bcm2711", t.TempDir()); known {
+		t.Error("an older kernel, which does not say, is known")
+	}
+}
+
+// A machine has chips that can be asked, or says that it has none.
+func TestHostOfThisMachine(t *testing.T) {
+	h, err := NewHost("")
+	if err != nil {
+		if !errors.Is(err, ErrNoChip) {
+			t.Errorf("NewHost: %v", err)
+		}
+		return
+	}
+	for _, c := range h.Chips() {
+		if c.Name == "" || len(c.Lines) == 0 || c.Has() == "" {
+			t.Errorf("chip %+v", c)
+		}
+	}
+	if _, _, err := h.Line("no-such-line"); err == nil {
+		t.Error("a line that there is not was found")
+	}
+}
