@@ -107,11 +107,11 @@ func runCommand(environ []string) *cobra.Command {
 		cfg, log, err := f.load(environ, c.ErrOrStderr())
 		if err == nil && cfg.EnrolCode != "" {
 			cfg, log, err = f.enrol(c.Context(), cfg, log, environ, c.ErrOrStderr())
+			if c.Context().Err() != nil {
+				return nil
+			}
 		}
-		switch {
-		case c.Context().Err() != nil:
-			return nil
-		case err != nil:
+		if err != nil {
 			blink(c.Context(), cfg, err, c.ErrOrStderr())
 			return err
 		}
