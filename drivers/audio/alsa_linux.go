@@ -285,7 +285,10 @@ func (p *pcm) delay() (time.Duration, int, error) {
 	return time.Duration(n) * time.Second / time.Duration(p.setup.rate), int(n), err
 }
 
-// drain waits until the last sample has left the card.
+// drain waits until the last sample has left the card: until the kernel has
+// stopped it. What DELAY said before is no measure, since a card knows its place
+// by steps of some milliseconds (a period, a USB frame), and while it drains it
+// answers EBADFD.
 func (p *pcm) drain(ctx context.Context) error {
 	if err := p.write(p.conv.flush()); err != nil {
 		return err
@@ -294,28 +297,22 @@ func (p *pcm) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	heard := time.Now().Add(left)
+	late := time.Now().Add(left + stuck)
 	if err := p.k.ioctl(ioDrain, nil); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	for {
-		left, _, err := p.delay() // of a card that has ended EBADFD
-		if over := err != nil || left == 0; over && time.Until(heard) <= 0 {
-			return p.ended(err)
+		var s status
+		if err := p.k.ioctl(ioStatus, unsafe.Pointer(&s)); err != nil || s.state != stateDraining {
+			return err
+		}
+		if time.Now().After(late) {
+			return fmt.Errorf("%s does not end in %v", p.name, stuck)
 		}
 		select {
-		case <-time.After(max(nap/5, min(nap, left))):
+		case <-time.After(nap / 5):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-}
-
-// ended tells how a drain went: a card that has played everything is stopped by
-// the kernel.
-func (p *pcm) ended(err error) error {
-	if err == nil || errors.Is(err, unix.EBADFD) {
-		return nil
-	}
-	return err
 }

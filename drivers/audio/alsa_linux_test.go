@@ -36,6 +36,8 @@ func TestLayoutOfTheKernel(t *testing.T) {
 		"HW_REFINE":            {uintptr(ioRefine), 0xc2604110},
 		"HW_PARAMS":            {uintptr(ioParams), 0xc2604111},
 		"SW_PARAMS":            {uintptr(ioSoft), 0xc0884113},
+		"status":               {unsafe.Sizeof(status{}), 152},
+		"STATUS":               {uintptr(ioStatus), 0x80984120},
 		"DELAY":                {uintptr(ioDelay), 0x80084121},
 		"PREPARE, START, DROP": {uintptr(ioPrepare | ioStart | ioDrop), 0x4140 | 0x4142 | 0x4143},
 		"DRAIN, RESUME":        {uintptr(ioDrain | ioResume), 0x4144 | 0x4147},
@@ -257,4 +259,40 @@ func TestNoCards(t *testing.T) {
 	if _, err := Cards(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a kernel without sound: %v", err)
 	}
+}
+
+// A card that takes samples by steps has the last of them when the step is over,
+// not when they would have been heard.
+func TestALSADrainWaitsForTheCard(t *testing.T) {
+	for _, tick := range []time.Duration{0, time.Millisecond, 4 * time.Millisecond, 10 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newFakeCard()
+			c.tick = tick
+			a := onFake(t, c)
+			for n := 100; n < 2000; n += 77 {
+				play(t, a, tone(587, 22050, n))
+				if err := a.Drain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.cut > 0 {
+				t.Errorf("steps of %v: %d frames were cut off", tick, c.cut)
+			}
+		})
+	}
+}
+
+// A card that stands still while it ends is an error, not a wait for ever.
+func TestALSADrainOfACardThatStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCard()
+		a := onFake(t, c)
+		play(t, a, tone(587, 22050, 500))
+		c.mu.Lock()
+		c.stands = true
+		c.mu.Unlock()
+		if err := a.Drain(context.Background()); err == nil || c.open {
+			t.Errorf("Drain: %v, open %v", err, c.open)
+		}
+	})
 }

@@ -53,6 +53,14 @@ type swParams struct {
 	_                                [56]byte
 }
 
+// status is struct snd_pcm_status, of which the state alone is looked at.
+type status struct {
+	state int32
+	_     [148]byte
+}
+
+const stateDraining = 5 // SNDRV_PCM_STATE_DRAINING
+
 // transfer is struct snd_xferi.
 type transfer struct {
 	result int64
@@ -67,6 +75,7 @@ const (
 	ioRefine  = (ioRead|ioWrite)<<30 | uint32(unsafe.Sizeof(hwParams{}))<<16 | 'A'<<8 | 0x10
 	ioParams  = (ioRead|ioWrite)<<30 | uint32(unsafe.Sizeof(hwParams{}))<<16 | 'A'<<8 | 0x11
 	ioSoft    = (ioRead|ioWrite)<<30 | uint32(unsafe.Sizeof(swParams{}))<<16 | 'A'<<8 | 0x13
+	ioStatus  = ioRead<<30 | uint32(unsafe.Sizeof(status{}))<<16 | 'A'<<8 | 0x20
 	ioDelay   = ioRead<<30 | 8<<16 | 'A'<<8 | 0x21
 	ioPrepare = ioNone<<30 | 'A'<<8 | 0x40
 	ioStart   = ioNone<<30 | 'A'<<8 | 0x42

@@ -34,6 +34,8 @@ type fakeCard struct {
 	sleeps  bool  // the machine has been suspended
 	rouses  error // the answer to resuming
 	xruns   int
+	tick    time.Duration // it knows its place by such steps; 0: exactly
+	cut     int           // frames that were not heard when it was closed while it drained
 }
 
 func newFakeCard() *fakeCard {
@@ -57,6 +59,9 @@ func (c *fakeCard) openFile(path string, capture bool) (kernel, error) {
 func (c *fakeCard) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.step(); c.state == "draining" {
+		c.cut += c.written - c.played()
+	}
 	c.open = false
 	return nil
 }
@@ -91,6 +96,11 @@ func (c *fakeCard) ioctl(request uint32, arg unsafe.Pointer) error {
 			c.state = "prepared"
 		}
 		return c.rouses
+	case ioStatus:
+		if c.step(); c.state == "draining" {
+			(*status)(arg).state = stateDraining
+		}
+		return nil
 	case ioDelay:
 		return c.delay((*int64)(arg))
 	case ioWriteI:
@@ -116,7 +126,11 @@ func (c *fakeCard) played() int {
 	if c.state != "running" && c.state != "draining" || c.stands {
 		return c.base
 	}
-	return frames(time.Since(c.began), c.set.rate)
+	since := time.Since(c.began)
+	if c.tick > 0 {
+		since = since.Truncate(c.tick)
+	}
+	return frames(since, c.set.rate)
 }
 
 // step notices that the card has run out.
@@ -140,7 +154,7 @@ func (c *fakeCard) delay(n *int64) error {
 		return unix.ESTRPIPE
 	case c.state == "xrun":
 		return unix.EPIPE
-	case c.state == "setup" || c.state == "open":
+	case c.state == "setup" || c.state == "open" || c.state == "draining":
 		return unix.EBADFD
 	}
 	*n = int64(c.written - c.played())
