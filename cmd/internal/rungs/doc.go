@@ -10,7 +10,8 @@
 //	rung  what it has                                        wall time, two busy cores
 //	0     simulated pins, buses and loudspeakers             8 s
 //	1     the same tests built for arm64, under qemu-user    90 s
-//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         5 s, and once
+//	2     PulseAudio: a null sink, recorded by its monitor   12 s
+//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         15 s, and once
 //	      process, without any rights                        4 min for its kernel
 //	4     arm64, Debian's kernel as it is, QEMU's virt       20 s, and once 30 s to fetch it
 //

@@ -5,6 +5,7 @@ package rungs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,33 +13,45 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 )
 
-// Hub is a real tacet serve, which is killed and started again on the same
-// ports.
+// Hub is a real tacet serve with an operator and devices that have to sign in,
+// which is killed and started again on the same ports.
 type Hub struct {
-	program string
-	dir     string
-	web     string // host:port, once known
-	mqtt    string
-	m       *Machine
+	program  string
+	dir      string
+	web      string // host:port, once known
+	mqtt     string
+	password string // of the operator
+	token    string // of his session, which ends with the process
+	m        *Machine
 }
 
-// hubSite is an area of two gates with the shortest lease that is handy.
+// hubSite is an area of two gates with a short lease.
 const hubSite = `
 areas:
   - {id: north, name: North Wing, lease: 2s, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
 http: {admin_addr: "127.0.0.1:0"}
+auth:
+  users: [{name: operator, password_hash: %q, roles: [admin], areas: ["*"]}]
 `
 
 // StartHub starts the program tacet with an empty directory of its own, dir, and
 // waits until it is ready.
 func StartHub(ctx context.Context, program, dir string) (*Hub, error) {
-	h := &Hub{program: program, dir: dir, web: "127.0.0.1:0", mqtt: "127.0.0.1:0"}
-	if err := os.WriteFile(filepath.Join(dir, "tacet.yaml"), []byte(hubSite), 0o600); err != nil {
+	h := &Hub{program: program, dir: dir, web: "127.0.0.1:0", mqtt: "127.0.0.1:0", password: rand.Text()}
+	hash := exec.CommandContext(ctx, program, "user", "hash", "--stdin")
+	hash.Stdin = strings.NewReader(h.password + "\n")
+	out, err := hash.Output()
+	if err != nil {
+		return nil, fmt.Errorf("tacet user hash: %w", err)
+	}
+	site := fmt.Sprintf(hubSite, strings.TrimSpace(string(out)))
+	if err := os.WriteFile(filepath.Join(dir, "tacet.yaml"), []byte(site), 0o600); err != nil {
 		return nil, err
 	}
 	return h, h.Start(ctx)
@@ -67,6 +80,18 @@ func (h *Hub) Start(ctx context.Context) error {
 			h.mqtt = u.Host
 		}
 	}
+	return h.signIn(ctx)
+}
+
+func (h *Hub) signIn(ctx context.Context) error {
+	var in struct {
+		Token string `json:"token"`
+	}
+	body := fmt.Sprintf(`{"name": "operator", "password": %q, "token": true}`, h.password)
+	if err := h.call(ctx, http.MethodPost, "/auth/login", "application/json", strings.NewReader(body), &in); err != nil {
+		return err
+	}
+	h.token = in.Token
 	return nil
 }
 
@@ -75,6 +100,45 @@ func (h *Hub) Kill() { h.m.Kill() }
 
 // Guest is the address of the MQTT listener as a guest sees it.
 func (h *Hub) Guest() string { return "mqtt://10.0.2.2" + h.mqtt[strings.LastIndexByte(h.mqtt, ':'):] }
+
+// Web is the address of the web listener as a guest sees it.
+func (h *Hub) Web() string { return "http://10.0.2.2" + h.web[strings.LastIndexByte(h.web, ':'):] }
+
+// Code is a code that a device trades for its credential, once.
+func (h *Hub) Code(ctx context.Context, device string) (string, error) {
+	var e struct {
+		Code string `json:"code"`
+	}
+	body := fmt.Sprintf(`{"device": %q, "area": "north"}`, device)
+	return e.Code, h.call(ctx, http.MethodPost, "enrolments", "application/json", strings.NewReader(body), &e)
+}
+
+// Secret enrols a device and answers its password.
+func (h *Hub) Secret(ctx context.Context, device string) (string, error) {
+	code, err := h.Code(ctx, device)
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		Secret string `json:"secret"`
+	}
+	err = h.call(ctx, http.MethodPost, "enrolments/"+code, "", nil, &c)
+	if err == nil && c.Secret == "" {
+		err = errors.New("the hub told no secret")
+	}
+	return c.Secret, err
+}
+
+// Clip uploads a sound file and answers the word by which an order names it.
+func (h *Hub) Clip(ctx context.Context, file []byte) (string, error) {
+	var c struct {
+		SHA256 string `json:"sha256"`
+	}
+	if err := h.call(ctx, http.MethodPost, "clips", "audio/wav", bytes.NewReader(file), &c); err != nil {
+		return "", err
+	}
+	return "sha256:" + c.SHA256, nil
+}
 
 // Said is the end of its log.
 func (h *Hub) Said() string { return h.m.Said() }
@@ -142,17 +206,23 @@ func (h *Hub) Device(ctx context.Context, id string, wanted func(map[string]any)
 
 // Online waits until the hub sees a device.
 func (h *Hub) Online(ctx context.Context, id string) error {
-	_, err := h.Device(ctx, id, func(d map[string]any) bool { return d["online"] == true })
+	_, err := h.Device(ctx, id, func(d map[string]any) bool { return d["presence"] == "online" })
 	return err
 }
 
 func (h *Hub) call(ctx context.Context, method, path, kind string, body io.Reader, into any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+h.web+"/api/v1/"+path, body)
+	if !strings.HasPrefix(path, "/") {
+		path = "/api/v1/" + path
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+h.web+path, body)
 	if err != nil {
 		return err
 	}
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
+	}
+	if h.token != "" {
+		r.Header.Set("Authorization", "Bearer "+h.token)
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -44,6 +44,7 @@ var rung1 = Rung{
 // whose loudspeaker is recorded.
 var rung2 = Rung{
 	Number: 2, Title: "PulseAudio, its null sink recorded by its monitor", Limit: 3 * time.Minute,
+	Lines: []string{"audio.TestRung2PulseTone", "audio.TestPulseDropsAndComesBack", "audio.TestPulseLeavesNothingBehind"},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		t := tests{each: true, args: []string{"-count=1", "-run", "Pulse", "./drivers/audio"}}
 		return t.run(ctx, s.Tree, sheet)

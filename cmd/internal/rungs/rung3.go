@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // process: User-Mode Linux.
 var rung3 = Rung{
 	Number: 3, Title: "User-Mode Linux: real pins, real sound", Limit: 5 * time.Minute,
-	Lines: append([]string{"device.nobcm283x"}, append(kernelLines, gpioLines...)...),
+	Lines: append([]string{"device.nobcm283x"}, slices.Concat(kernelLines, gpioLines, soundLines)...),
 	fetch: func(ctx context.Context, s *Site) error {
 		_, err := s.Cache.UML(ctx)
 		return err
@@ -32,6 +33,7 @@ var rung3 = Rung{
 var (
 	kernelLines = []string{"kernel.version", "kernel.sound", "kernel.soundclock"}
 	gpioLines   = []string{"gpio.descriptor0", "gpio.chip", "gpio.kill", "gpio.noglitch", "gpio.out", "gpio.busy", "gpio.idle", "gpio.press", "gpio.pulls", "gpio.close"}
+	soundLines  = []string{"sound.play", "sound.frequency", "sound.gaps", "sound.length", "sound.delay", "sound.drain", "sound.xrun", "sound.drop", "sound.busy", "sound.thousand"}
 )
 
 // suites has the probe try the drivers, in a guest that travels in time.
@@ -48,7 +50,7 @@ func suites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 	if err != nil {
 		return err
 	}
-	m, err := StartUML(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Travel: true, Env: map[string]string{"HW_SUITES": "kernel,gpio"}})
+	m, err := StartUML(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Travel: true, Env: map[string]string{"HW_SUITES": "kernel,gpio,sound"}})
 	if err != nil {
 		return err
 	}

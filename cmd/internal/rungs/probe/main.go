@@ -42,6 +42,7 @@ func main() {
 var suites = map[string]func(*proof.Sheet){
 	"kernel": tryKernel,
 	"gpio":   tryGPIO,
+	"sound":  trySound,
 }
 
 func try(sheet *proof.Sheet, names string) {
