@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -256,6 +257,10 @@ func (c *Client) Run(ctx context.Context) error {
 			c.log.Error("the hub does not take this device's credential, or took it back: enrol the device again", "conn", n, "node", hub.Host, "err", err)
 		}
 		pause := c.pause(&wait)
+		if early(err, c.now()) {
+			pause = min(pause, clockWait)
+			c.log.Warn("the hub's certificate is not valid yet by this machine's clock, which may not be set: trying again", "conn", n, "node", hub.Host)
+		}
 		c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
 		sleep(ctx, pause)
 	}
@@ -265,9 +270,27 @@ func (c *Client) Run(ctx context.Context) error {
 const (
 	dropWait = 200 * time.Millisecond // COORDINATION.md §3.3
 	minWait  = 500 * time.Millisecond
-	maxWait  = 15 * time.Second
-	steady   = 5 * time.Second
+	// clockWait is between attempts at a hub whose certificate begins in the future:
+	// once the clock is set the device is to be there within 5 s.
+	clockWait = 2 * time.Second
+	maxWait   = 15 * time.Second
+	steady    = 5 * time.Second
 )
+
+// early tells whether a connection failed because the hub's certificate begins
+// after now.
+func early(err error, now time.Time) bool {
+	bad, is := errors.AsType[x509.CertificateInvalidError](err)
+	return is && bad.Reason == x509.Expired && bad.Cert != nil && now.Before(bad.Cert.NotBefore)
+}
+
+// now is the time by which certificates are judged.
+func (c *Client) now() time.Time {
+	if c.cfg.TLS != nil && c.cfg.TLS.Time != nil {
+		return c.cfg.TLS.Time()
+	}
+	return time.Now()
+}
 
 // pause is how long to wait before the next connection; it lengthens wait for
 // the one after it.

@@ -31,7 +31,9 @@
 // After 200 ms and up to as much again when the connection was dropped by us;
 // else after a wait that doubles from 0.5 s to 15 s, of which a random half is
 // taken off, over the hubs' addresses in turn. A connection that stood for 5 s
-// begins again at the shortest wait.
+// begins again at the shortest wait. Where the hub's certificate is not valid yet
+// the wait is at most 2 s, since it is the clock of this machine that may not be
+// set; the certificate is judged by tls.Config.Time, and never passed over.
 //
 // # What it does not do
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,3 +127,83 @@ func TestVerificationIsNotSwitchedOff(t *testing.T) {
 		t.Errorf("%v; the oldest version is not 1.2", err)
 	}
 }
+
+// A device whose clock is not set tries again, without saying who it is, until the
+// clock is: then it is connected, soon.
+func TestClockThatIsNotSet(t *testing.T) {
+	ca := brokertest.NewCA(t)
+	mqtts, wss := hubWith(t, ca.Certificate(t, "hub", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(-time.Hour) }))
+	for _, hub := range []string{mqtts, wss} {
+		var set atomic.Bool
+		clock := func() time.Time {
+			if set.Load() {
+				return time.Now()
+			}
+			return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+		}
+		tried := make(chan bool, 100)
+		log := slog.New(tries{tried})
+		client, err := New(Config{Hubs: []string{hub}, ClientID: "gate-1", TLS: &tls.Config{RootCAs: ca.Pool, Time: clock}}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up := make(chan bool, 10)
+		client.Watch(func(is bool, _ uint64, _ string) { up <- is })
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- client.Run(ctx) }()
+		for range 2 {
+			<-tried
+		}
+		select {
+		case <-up:
+			t.Errorf("%s: connected before the clock was set", hub)
+		default:
+		}
+		set.Store(true)
+		select {
+		case <-up:
+		case <-time.After(time.Minute):
+			t.Errorf("%s: not connected after the clock was set", hub)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// However often it was tried, the wait for a clock stays short; that for a hub
+// does not.
+func TestWaitForTheClock(t *testing.T) {
+	now := time.Now()
+	cert := &x509.Certificate{NotBefore: now.Add(time.Hour), NotAfter: now.Add(2 * time.Hour)}
+	wrap := func(err error) error { return fmt.Errorf("connect: %w", &tls.CertificateVerificationError{Err: err}) }
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"not yet valid": {wrap(x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired}), true},
+		"expired":       {wrap(x509.CertificateInvalidError{Cert: &x509.Certificate{NotAfter: now.Add(-time.Hour)}, Reason: x509.Expired}), false},
+		"wrong host":    {wrap(x509.HostnameError{Certificate: cert, Host: "x"}), false},
+		"no hub":        {net.ErrClosed, false},
+		"nothing":       {nil, false},
+	} {
+		if got := early(c.err, now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// tries is a log that tells of each attempt before the clock was set.
+type tries struct{ tried chan bool }
+
+func (t tries) Enabled(context.Context, slog.Level) bool { return true }
+func (t tries) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "not valid yet") {
+		t.tried <- true
+	}
+	return nil
+}
+func (t tries) WithAttrs([]slog.Attr) slog.Handler { return t }
+func (t tries) WithGroup(string) slog.Handler      { return t }
