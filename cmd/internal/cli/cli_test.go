@@ -65,6 +65,17 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"stopped":["o-1"],"cancelled":["o-2"]}`)
 	case "GET /devices":
 		fmt.Fprint(w, `{"items":[{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","last_seen":"2026-11-21T10:00:00.000Z"}],"next":null}`)
+	case "GET /devices/gate-1":
+		fmt.Fprint(w, `{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","boot":41,"volume":70,"muted":false}`)
+	case "GET /devices/gate-2":
+		fmt.Fprint(w, `{"id":"gate-2","name":"Gate 2","kind":"player","via":"mqtt","area":"north","presence":"offline","state":null}`)
+	case "GET /devices/hall":
+		fmt.Fprint(w, `{"id":"hall","name":"hall","kind":"sensor","via":"mqtt","area":"north","presence":"online","state":null}`)
+	case "GET /topics":
+		fmt.Fprint(w, `{"items":[{"topic":"tacet/device/gate-1/status","payload":`+gateStatus+`,"retained":true,"qos":1,"ts":1}],"next":null}`)
+	case "POST /topics":
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, `{"topic":"tacet/device/gate-1/cmd/identify"}`)
 	case "GET /schedules":
 		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
 	case "GET /credentials":
@@ -85,6 +96,9 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, 404, "not_found", "no "+r.URL.Path)
 	}
 }
+
+const gateStatus = `{"v":1,"online":true,"boot":41,"conn":1,"mid":"m","area":"north","location":"1","name":"Gate 1","state":"idle","volume":70,"muted":false,"audio":"alsa","version":"v1",` +
+	`"health":{"boot_reason":"crash","safe_mode":false,"clock":"synced","uptime_s":3700,"audio_device":"hw:0","xruns":2,"pins":{"amp_enable":"GPIO22"},"temperature_c":51.5,"under_voltage":null,"faults":{"lamp":"busy\nheld"},"last_error":"x"}}`
 
 func (h *hub) order(w http.ResponseWriter, body []byte) {
 	var o struct {
@@ -161,6 +175,37 @@ func TestCommands(t *testing.T) {
 			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 failed 2026-11-21T10:00:35.000Z\n", stderr: "tacet: failed: order o-7: no_device\n"},
 		"say as JSON": {args: []string{"say", "--area", "north", "--wait", "--json", "hello"}, end: "expired", exit: 1, stderr: "tacet: expired: order o-7: no_device\n",
 			stdout: `{"id":"o-7","state":"expired","reason":"no_device","priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}` + "\n"},
+		"device show": {args: []string{"device", "show", "gate-1"}, stdout: "" +
+			"KEY             VALUE\n" +
+			"id              gate-1\n" +
+			"name            Gate 1\n" +
+			"area            north\n" +
+			"location        1\n" +
+			"presence        online\n" +
+			"state           idle\n" +
+			"volume          70\n" +
+			"muted           false\n" +
+			"start           41\n" +
+			"version         v1\n" +
+			"audio           alsa\n" +
+			"started by      crash\n" +
+			"safe mode       false\n" +
+			"clock           synced\n" +
+			"up              1h1m40s\n" +
+			"audio device    hw:0\n" +
+			"xruns           2\n" +
+			"temperature     51.5\n" +
+			"under-voltage   -\n" +
+			"last error      x\n" +
+			"pin amp_enable  GPIO22\n" +
+			"fault lamp      busy; held\n", seen: "GET /api/v1/topics?filter=tacet%2Fdevice%2Fgate-1%2Fstatus"},
+		"device show as JSON": {args: []string{"device", "show", "gate-1", "--json"}, stdout: gateStatus + "\n"},
+		"device show nobody":  {args: []string{"device", "show", "gate-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/devices/gate-9; to.area: is not there\n"},
+		"identify":            {args: []string{"device", "identify", "gate-1"}, seen: `POST /api/v1/topics  {"payload":null,"qos":1,"topic":"tacet/device/gate-1/cmd/identify"}`},
+		"restart":             {args: []string{"device", "restart", "gate-1"}, seen: `POST /api/v1/topics  {"payload":null,"qos":1,"topic":"tacet/device/gate-1/cmd/restart"}`},
+		"identify offline":    {args: []string{"device", "identify", "gate-2"}, exit: 1, stderr: "tacet: offline: gate-2 is offline\n"},
+		"identify a sensor":   {args: []string{"device", "identify", "hall"}, exit: 1, stderr: "tacet: no_commands: hall is no device that takes commands\n"},
+		"identify nobody":     {args: []string{"device", "identify", "gate-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/devices/gate-9; to.area: is not there\n"},
 		"enrol as JSON": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--json"}, seen: `POST /api/v1/enrolments  {"device":"gate-12","area":"north"}`,
 			stdout: `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}` + "\n"},
 		"enrol with rules": {args: []string{"device", "enrol", "gate-12", "--area", "north", "--publish", "home/a,b/#", "--publish", "!x", "--subscribe", "y", "--json"},
