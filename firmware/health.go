@@ -28,6 +28,12 @@ func (a *Agent) fault(part string, err error) {
 	a.shared.faults[part] = err.Error()
 }
 
+// Look has the agent read its gauges and tell its state anew, because something
+// has changed.
+func (a *Agent) Look() {
+	a.enqueue(func() { a.read(a.now()) })
+}
+
 // look reads the gauges, where they were not read for a while.
 func (a *Agent) look(now area.Instant) {
 	if a.health != nil && now < a.looked.Add(lookEvery) {

@@ -12,6 +12,7 @@ const (
 	LightBooting     = "booting"      // started, and the hub has not answered yet
 	LightNoNetwork   = "no_network"   // the machine has no network
 	LightNoHub       = "no_hub"       // no hub answers
+	LightNoSound     = "no_sound"     // connected, and nothing that it could sound by works
 	LightOK          = "ok"           // connected, idle
 	LightPlaying     = "playing"      // it sounds
 	LightMuted       = "muted"        // connected or not, somebody has muted it
@@ -21,7 +22,7 @@ const (
 
 // Lights is every state of a status light.
 func Lights() []string {
-	return []string{LightBooting, LightNoNetwork, LightNoHub, LightOK, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
+	return []string{LightBooting, LightNoNetwork, LightNoHub, LightNoSound, LightOK, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
 }
 
 const (
@@ -61,6 +62,8 @@ func (a *Agent) lightNow(now area.Instant) string {
 		return LightPlaying
 	case a.shared.muted.Load():
 		return LightMuted
+	case a.link.up && a.greeted && a.output() == noOutput:
+		return LightNoSound
 	case a.link.up && a.greeted:
 		return LightOK
 	case !a.greeted && now < a.began.Add(bootTime):

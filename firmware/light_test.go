@@ -132,3 +132,39 @@ func TestMutedDeviceIsTheLastToTake(t *testing.T) {
 		})
 	}
 }
+
+// silent is a player that has no way to sound, while it says so.
+type silent struct {
+	Player
+	mute atomic.Bool
+}
+
+func (s *silent) Using() string {
+	if s.mute.Load() {
+		return ""
+	}
+	return "alsa"
+}
+
+// A device that is connected and cannot sound says so, by its light and in its
+// status.
+func TestLightWithoutSound(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		var s *silent
+		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) {
+			s = &silent{Player: d.audio}
+			d.audio = s
+		})
+		for _, c := range []struct {
+			mute         bool
+			light, audio string
+		}{{false, LightOK, "alsa"}, {true, LightNoSound, "none"}, {false, LightOK, "alsa"}} {
+			s.mute.Store(c.mute)
+			d.Look()
+			synctest.Wait()
+			if light, using := d.board.Status.State(), d.status(r).Audio; light != c.light || using != c.audio {
+				t.Errorf("mute %v: light %q, audio %q, want %q, %q", c.mute, light, using, c.light, c.audio)
+			}
+		}
+	})
+}

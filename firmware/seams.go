@@ -37,6 +37,13 @@ type Recorder interface {
 	Ended(work string, token uint64)
 }
 
+// Chooser is a [Player] that has several ways to sound. The agent tells of it in
+// its status where a player is one. Its method must not block.
+type Chooser interface {
+	// Using names the way in use; it is empty where none works.
+	Using() string
+}
+
 // Beacon is the switches of a device. The methods must not block.
 type Beacon interface {
 	// Amp switches the amplifier: on before the first sample, off a while after

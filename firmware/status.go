@@ -50,7 +50,19 @@ func (a *Agent) statusOf(online bool, conn uint64, state string) area.Status {
 	volume := int(a.shared.volume.Load())
 	return area.Status{V: 1, Online: online, Boot: a.shared.boot.Load(), Conn: conn, MID: a.Memory.MID(),
 		Area: a.cfg.AreaText, Location: a.cfg.Location, Name: a.cfg.Name, State: state,
-		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.cfg.Audio, Version: a.cfg.Version}
+		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.output(), Version: a.cfg.Version}
+}
+
+// output is what makes the sound.
+func (a *Agent) output() string {
+	c, ok := a.Player.(Chooser)
+	if !ok {
+		return a.cfg.Audio
+	}
+	if using := c.Using(); using != "" {
+		return using
+	}
+	return noOutput
 }
 
 // farewell says that the device is gone, as its Will would have.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
-	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 	"github.com/tacet-hub/tacet/firmware"
 )
 
@@ -51,7 +50,7 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 	if errors.Is(err, firmware.ErrRestart) || errors.Is(err, firmware.ErrReboot) {
 		return exitAgain
 	}
-	if _, ok := errors.AsType[usage](err); ok || errors.Is(err, deviced.ErrHardware) {
+	if _, ok := errors.AsType[usage](err); ok {
 		return exitUsage
 	}
 	return exitFailed

@@ -33,7 +33,7 @@ func TestCommandLine(t *testing.T) {
 		{"argument", "run gate-1", exitUsage, "gate-1"},
 		{"not configured", "run --sim", exitUsage, "area"},
 		{"fault of a flag", "run --sim --device gate-1 --area north --hub http://x", exitUsage, "--hub"},
-		{"real hardware", "run --device gate-1 --area north", exitUsage, "--sim"},
+		{"real hardware without a place", "run --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
 		{"log format", "run --log-format xml", exitUsage, "xml"},
 		{"log level", "run --log-level loud", exitUsage, "loud"},
 		{"no file", "run --sim --config " + data + "/none.yaml", exitUsage, "none.yaml"},

@@ -17,17 +17,17 @@ import (
 )
 
 // ALSA plays on a sound card by the kernel's own interface, without alsa-lib.
-// Its methods are those of firmware.Player; Xruns may be called by anybody.
+// Its methods are those of firmware.Player; Xruns and Where may be called by anybody, and do not block.
 type ALSA struct {
 	card  string
 	cards func() ([]Card, error)
 	open  func(path string, capture bool) (kernel, error)
 	xruns atomic.Uint64
+	found atomic.Value // string: see Where
 
 	mu     sync.Mutex
 	source layout // what is written; rate 0: not open
 	pcm    *pcm   // of the play; nil: the card is free
-	found  string
 }
 
 // NewALSA makes a player; card is empty for the likeliest one that can be
@@ -70,7 +70,8 @@ func (a *ALSA) start() error {
 	for _, at := range list {
 		p, err := openPCM(a.open, at, a.source, &a.xruns)
 		if err == nil {
-			a.pcm, a.found = p, at.name+" ("+p.setup.layout.String()+")"
+			a.pcm = p
+			a.found.Store(at.name + " (" + p.setup.layout.String() + ")")
 			return nil
 		}
 		faults = append(faults, fmt.Errorf("alsa: %s: %w", at.name, err))
@@ -167,9 +168,8 @@ func (a *ALSA) Xruns() uint64 { return a.xruns.Load() }
 
 // Where names the card of the last play, and how it was run.
 func (a *ALSA) Where() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.found
+	text, _ := a.found.Load().(string)
+	return text
 }
 
 // pcm is one play on an open card.

@@ -27,10 +27,11 @@ const (
 // Aplay plays through the program aplay. Its methods are those of
 // firmware.Player; they belong to one goroutine, but for Close and Xruns.
 type Aplay struct {
-	program, card string
-	xruns         atomic.Uint64
+	card  string
+	xruns atomic.Uint64
 
 	mu             sync.Mutex
+	program        string // path, as found by Open
 	rate, channels int
 	run            *exec.Cmd
 	pipe           *os.File
@@ -39,24 +40,23 @@ type Aplay struct {
 	written        time.Duration // length of what was written since then
 }
 
-// NewAplay finds the program; card is an ALSA name such as "plughw:1,0", empty
-// for the default one. It fails where aplay is not installed.
-func NewAplay(card string) (*Aplay, error) {
-	path, err := exec.LookPath("aplay")
-	if err != nil {
-		return nil, fmt.Errorf("sound: %w (package alsa-utils)", err)
-	}
-	return &Aplay{program: path, card: card}, nil
-}
+// NewAplay makes a player; card is an ALSA name such as "plughw:1,0", empty for
+// the default one.
+func NewAplay(card string) *Aplay { return &Aplay{card: card} }
 
-// Open says what will be written: 16 bit little-endian samples.
+// Open says what will be written, 16 bit little-endian samples, and finds the
+// program: it fails where aplay is not installed.
 func (a *Aplay) Open(rate, channels int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if rate <= 0 || channels <= 0 {
 		return fmt.Errorf("sound: %d Hz and %d channels", rate, channels)
 	}
-	a.rate, a.channels = rate, channels
+	path, err := exec.LookPath("aplay")
+	if err != nil {
+		return fmt.Errorf("sound: %w (package alsa-utils)", err)
+	}
+	a.program, a.rate, a.channels = path, rate, channels
 	return nil
 }
 

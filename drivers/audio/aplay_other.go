@@ -13,9 +13,9 @@ var errLinux = errors.New("sound: only on Linux")
 // Aplay cannot be had here.
 type Aplay struct{}
 
-// NewAplay answers an error: without Pdeathsig and a small pipe sound could
-// outlive its right by seconds.
-func NewAplay(string) (*Aplay, error) { return nil, errLinux }
+// NewAplay makes a player that cannot be opened: without Pdeathsig and a small
+// pipe sound could outlive its right by seconds.
+func NewAplay(string) *Aplay { return &Aplay{} }
 
 // Open answers an error.
 func (*Aplay) Open(int, int) error { return errLinux }

@@ -143,6 +143,18 @@ func at(c Card, dev int, capture bool) address {
 	return address{card: c.Number, device: dev, capture: capture, name: fmt.Sprintf("hw:%s,%d", c.ID, dev)}
 }
 
+// CheckCard tells what is wrong with the name of a card for [NewALSA]; whether
+// there is such a card is another question.
+func CheckCard(name string) error {
+	if name == "" {
+		return nil
+	}
+	if _, _, err := parseName(name); err != nil {
+		return fmt.Errorf("%q %w", name, err)
+	}
+	return nil
+}
+
 // parseName takes a name apart; a device of -1 was not said.
 func parseName(name string) (id string, dev int, err error) {
 	if m := devicePath.FindStringSubmatch(name); m != nil {

@@ -49,7 +49,8 @@ type way struct {
 // Output plays through the first of several ways that works, and falls to the
 // next where a play cannot begin. Its methods are those of firmware.Player, of
 // which Open does not fail for a way that does not work: there may be one later.
-// State may be called by anybody; Run looks after ways that do not work.
+// State and Using may be called by anybody and do not block; Run looks after ways
+// that do not work.
 type Output struct {
 	changed func(State)
 
@@ -326,6 +327,16 @@ func (o *Output) Tail() time.Duration {
 		most = max(most, w.Player.Tail())
 	}
 	return most
+}
+
+// Using is the name of the way in use, empty where none works.
+func (o *Output) Using() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.using == nil {
+		return ""
+	}
+	return o.using.Name
 }
 
 // State is how it is now.

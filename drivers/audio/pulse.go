@@ -24,16 +24,16 @@ const (
 )
 
 // Pulse plays through a PulseAudio server, or PipeWire, which speaks the same
-// protocol. Its methods are those of firmware.Player; Xruns may be called by
-// anybody. Each play has a connection of its own.
+// protocol. Its methods are those of firmware.Player; Xruns and Where may be
+// called by anybody, and do not block. Each play has a connection of its own.
 type Pulse struct {
 	sink  string
 	xruns atomic.Uint64
+	found atomic.Value // string: see Where
 
 	mu     sync.Mutex
 	source layout // what is written; rate 0: not open
 	play   *pulsePlay
-	found  string
 }
 
 // NewPulse makes a player; sink is the name of one, empty for the server's
@@ -65,7 +65,7 @@ func (p *Pulse) Open(rate, channels int) error {
 	if sink.SinkName == pulseDummy {
 		return fmt.Errorf("pulse: %s has no loudspeaker but its dummy", l.where)
 	}
-	p.found = sink.SinkName + " of " + l.where
+	p.found.Store(sink.SinkName + " of " + l.where)
 	return nil
 }
 
@@ -91,7 +91,8 @@ func (p *Pulse) Write(b []byte) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("pulse: %w", err)
 		}
-		p.play, p.found = play, play.sink+" of "+play.link.where
+		p.play = play
+		p.found.Store(play.sink + " of " + play.link.where)
 	}
 	if err := p.play.write(b); err != nil {
 		p.stop()
@@ -164,9 +165,8 @@ func (p *Pulse) Xruns() uint64 { return p.xruns.Load() }
 
 // Where names the sink and the server.
 func (p *Pulse) Where() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.found
+	text, _ := p.found.Load().(string)
+	return text
 }
 
 // pulsePlay is one play.

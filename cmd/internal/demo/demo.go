@@ -17,6 +17,7 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
 	"github.com/tacet-hub/tacet/drivers/audio"
+	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/drivers/sim"
 	"github.com/tacet-hub/tacet/drivers/speech"
 	"github.com/tacet-hub/tacet/firmware/uplink"
@@ -123,7 +124,8 @@ func (s site) start(ctx context.Context, group *errgroup.Group) error {
 // speakerOf is the loudspeaker of a classic gate.
 func (s site) speakerOf(name string) (player, error) {
 	if s.opt.Sound {
-		return audio.NewAplay("")
+		p := audio.NewAplay("")
+		return p, p.Open(media.Rate, 1) // now, while somebody looks
 	}
 	return sim.NewAudio(sim.Config{WAV: s.wav(name)}), nil
 }

@@ -83,14 +83,6 @@ func checkClock(context.Context, Config) (string, error) {
 	return wall.UTC().Format(time.RFC3339), nil
 }
 
-func checkAudio(_ context.Context, cfg Config) (string, error) {
-	if !cfg.Sim {
-		return "", ErrHardware
-	}
-	_, output, err := cfg.player()
-	return output, err
-}
-
 func checkSpeech(ctx context.Context, _ Config) (string, error) {
 	s, err := speech.New(speech.Config{Timeout: checkTime})
 	if err != nil {

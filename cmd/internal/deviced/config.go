@@ -38,7 +38,7 @@ type Config struct {
 	Watchdog string `yaml:"watchdog"`  // of the machine, such as /dev/watchdog; empty: none. That of systemd is found by itself
 	SafeMode string `yaml:"safe_mode"` // after five failed starts: auto, on (always, whatever happened) or off; empty: auto, with Sim off
 
-	Sim   bool `yaml:"-"` // simulated relay, lamp and button, and loudspeaker unless Output is aplay
+	Sim   bool `yaml:"-"` // simulated relay, lamp and button, and loudspeaker where Output is auto
 	Fresh bool `yaml:"-"` // it was enrolled just now: the hub is told by the event "enrolled"
 	Alone bool `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
 
@@ -50,8 +50,9 @@ type Config struct {
 
 // Audio is the loudspeaker.
 type Audio struct {
-	Output string `yaml:"output"` // auto, sim or aplay
-	Card   string `yaml:"card"`   // ALSA name for aplay; empty: the default card
+	Output string `yaml:"output"` // one of the Outputs; empty: auto
+	Card   string `yaml:"card"`   // of alsa: number, id, hw:CARD,DEVICE or a path in /dev/snd; of aplay: any ALSA name; of pulse: a sink; empty: the likeliest
+	File   string `yaml:"file"`   // of wav
 	Volume int    `yaml:"volume"` // percent
 
 	FollowNoise FollowNoise `yaml:"follow_noise"` // with a sensor of driver noise: how the volume follows it
@@ -112,13 +113,6 @@ const (
 	SafeModeAuto = "auto"
 	SafeModeOn   = "on"
 	SafeModeOff  = "off"
-)
-
-// The values of [Audio.Output].
-const (
-	OutputAuto  = "auto" // the simulated loudspeaker
-	OutputSim   = "sim"
-	OutputAplay = "aplay"
 )
 
 const (
@@ -204,10 +198,12 @@ func (c Config) check(o conf.Origins) error {
 	fault(c.Clips.CacheBytes < leastCache, "clips.cache_bytes", "%d is not %d or more", c.Clips.CacheBytes, leastCache)
 	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
 	fault((c.CertFile == "") != (c.KeyFile == ""), "cert_file", "cert_file and key_file go together")
-	fault(!slices.Contains([]string{"", OutputAuto, OutputSim, OutputAplay}, c.Audio.Output), "audio.output", "%q is none of auto, sim, aplay", c.Audio.Output)
+	for _, f := range c.Audio.faults() {
+		fault(true, "audio."+f[0], "%s", f[1])
+	}
 	fault(!slices.Contains([]string{"", SafeModeAuto, SafeModeOn, SafeModeOff}, c.SafeMode), "safe_mode", "%q is none of auto, on, off", c.SafeMode)
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
-	fault(c.WAV != "" && c.Audio.Output == OutputAplay, "audio.output", "aplay records no file; leave one of them out")
+	fault(c.WAV != "" && !slices.Contains([]string{"", OutputAuto, OutputSim}, c.Audio.Output), "audio.output", "%s does not record to the file of --wav; leave one of them out", c.Audio.Output)
 	for _, f := range c.GPIO.faults() {
 		fault(true, "gpio."+f.Key, "%s", f.Text)
 	}
@@ -218,9 +214,6 @@ func (c Config) check(o conf.Origins) error {
 	fault(c.Peers.KeyFile != "", "peers.key_file", "local leaders are not in this version")
 	return faults.Err()
 }
-
-// ErrHardware is the error of running a device that is not simulated.
-var ErrHardware = errors.New("real hardware is not in this version: run it with --sim (sound through aplay: --sim --sound)")
 
 // areaID is the id whose topics the device speaks on: the text itself, or what
 // the hub would make of it.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/drivers/audio"
 	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/drivers/sim"
 	"github.com/tacet-hub/tacet/firmware"
@@ -23,6 +22,7 @@ type Device struct {
 	clips  *fetch.Cache
 	board  *sim.Board // nil: it is a real one
 	pins   *board
+	sound  loudspeaker
 	senses *senses
 	care   *care
 	fresh  bool // it was enrolled just now
@@ -32,14 +32,11 @@ type Device struct {
 
 // New opens the device's memory, which counts a start, and builds its parts;
 // version is that of the program, for the status. It fails if cfg is not valid,
-// if another process runs the device, and with [ErrHardware] without Sim. It
-// starts nothing; a Device that is not run must be closed.
+// or if another process runs the device; what is wrong with its hardware it says in
+// its status. It starts nothing; a Device that is not run must be closed.
 func New(cfg Config, version string, log *slog.Logger) (*Device, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
-	}
-	if !cfg.Sim {
-		return nil, ErrHardware
 	}
 	memory, err := firmware.OpenMemory(cfg.dataDir())
 	if err != nil {
@@ -59,8 +56,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		return err
 	}
 	log = d.care.logTo(log, cfg)
-	player, output, err := cfg.player()
-	if err != nil {
+	if d.sound, err = cfg.loudspeaker(log, func() { d.agent.Look() }); err != nil {
 		return err
 	}
 	render, err := newRenderer()
@@ -90,12 +86,12 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
 		AmpLead: cfg.GPIO.lead(), AmpHold: time.Duration(cfg.GPIO.AmpHold), Noise: cfg.Audio.FollowNoise.curve(),
-		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: output, Version: version, Web: cfg.Web,
+		Volume: cfg.Audio.Volume, Rate: media.Rate, Audio: d.sound.name, Version: version, Web: cfg.Web,
 		Start: d.care.start, FeedEvery: d.care.every(),
-	}, firmware.Parts{Uplink: up, Player: player, Beacon: d.pins, Clock: firmware.Boottime{},
+	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg)})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg)})
 	if err != nil {
 		return err
 	}
@@ -113,15 +109,6 @@ func (d *Device) commands(cfg Config) map[string]func([]byte) error {
 	return map[string]func([]byte) error{
 		"reboot": func([]byte) error { d.agent.End(firmware.ErrReboot); return nil },
 	}
-}
-
-// player is the loudspeaker, and its name for the status.
-func (c Config) player() (firmware.Player, string, error) {
-	if c.Audio.Output == OutputAplay {
-		p, err := audio.NewAplay(c.Audio.Card)
-		return p, OutputAplay, err
-	}
-	return sim.NewAudio(sim.Config{WAV: c.WAV}), OutputSim, nil
 }
 
 // Ready is closed when the hub has answered for the first time.
@@ -150,7 +137,9 @@ func (d *Device) Run(ctx context.Context) error {
 	if d.fresh {
 		d.agent.Once(func() { d.agent.Event("enrolled", true, "") })
 	}
-	err := d.pins.around(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
+	err := d.pins.around(ctx, func(ctx context.Context) error {
+		return d.sound.beside(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
+	})
 	d.died = errors.Is(err, firmware.ErrPanic)
 	return err
 }

@@ -109,7 +109,6 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"real hardware", func(c *Config) { c.Sim = false }, "--sim"},
 		{"not valid", func(c *Config) { c.Area = "???" }, "area"},
 		{"no password", func(c *Config) { c.Username, c.PasswordFile = "gate-1", filepath.Join(dir, "none") }, "none"},
 		{"no authority", func(c *Config) { c.CAFile = filepath.Join(dir, "none") }, "ca_file: "},
@@ -149,7 +148,7 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 	}{
 		{"good", "device: gate-1\narea: north\n", nil, nil},
 		{"unknown key", "device: gate-1\nare: north\n", nil, []string{":2", "are", `"area"`}},
-		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: pulse}\n", nil, []string{":1: device", ":3: audio.volume", `"pulse"`}},
+		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: tape}\n", nil, []string{":1: device", ":3: audio.volume", `"tape"`}},
 		{"not in this version", "device: a\narea: b\nhub: [discover]\npeers: {key_file: x}\n", nil, []string{"hub[0]", "peers.key_file"}},
 		{"sensors", "device: a\narea: b\nsensors:\n- {driver: bme280, bus: '1', address: 0x76, every: 30s}\n- {driver: bme280, address: 0x78}\n- {driver: barometer}\naudio:\n  follow_noise: {quiet: 50, loud: 40, boost: 10}\n", nil,
 			[]string{":5: sensors[1].address: 0x78", ":5: sensors[1].name: sensors[0] measures", `:6: sensors[2].driver: "barometer" is none of`, ":8: audio.follow_noise"}},
@@ -237,6 +236,7 @@ func TestCheck(t *testing.T) {
 	if _, err := os.Stat(cfg.Data); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the check has made the data directory")
 	}
+	cfg.Audio.Output, cfg.Audio.Card = OutputALSA, "nosuch"
 	cfg.Sim, cfg.Data, cfg.Username, cfg.PasswordFile = false, "/dev/null/x", "gate-1", "/dev/null"
 	for _, f := range Check(t.Context(), cfg) {
 		if want := f.Part == "clock" || f.Part == "speech"; f.OK != want {

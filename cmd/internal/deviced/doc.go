@@ -11,8 +11,9 @@
 // A device can also be told who it is by a code, in device.yaml or in tacet.yaml on
 // the boot partition, which any PC can edit: [Enrol] trades it for a credential.
 //
-// What device.yaml can name and this version cannot do is refused by name: real
-// hardware other than aplay, sensors, inputs, local leaders, search for a hub.
+// What device.yaml can name and this version cannot do is refused by name:
+// local leaders, search for a hub. A loudspeaker, a pin or a sensor that is missing
+// is told in the status: the rest goes on.
 //
 // # Goroutines
 //
