@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"periph.io/x/conn/v3/gpio"
 )
@@ -90,13 +92,60 @@ func find(chips []Chip, p Pin) (chip, offset int, err error) {
 	return 0, 0, fmt.Errorf("there is no pin %s: there are %s", p, strings.Join(has, ", "))
 }
 
-// NoPins is a board without lines, for err.
-func NoPins(err error) Pins { return none{err} }
+// Machine is the lines of this machine, which are looked for when one is needed,
+// until they are there: while a machine boots its chips come, and may be used,
+// one after the other, and the library looks only once.
+type Machine struct {
+	open func() (*Host, error)
+	wait func() bool // for chips that may not be used yet
 
-type none struct{ err error }
+	mu   sync.Mutex
+	host *Host
+}
 
-func (n none) Out(string) (gpio.PinOut, error)          { return nil, n.err }
-func (n none) In(string, gpio.Pull) (gpio.PinIn, error) { return nil, n.err }
+// chipsTime is how long a machine may take from the first chip to the last.
+const chipsTime = 10 * time.Second
+
+// NewMachine makes a Machine; it looks for nothing yet.
+func NewMachine() *Machine {
+	began := time.Now()
+	return &Machine{open: func() (*Host, error) { return NewHost("") },
+		wait: func() bool { return chipsRefused() && time.Since(began) < chipsTime }}
+}
+
+func (m *Machine) have() (*Host, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.host != nil {
+		return m.host, nil
+	}
+	if m.wait() {
+		return nil, ErrNoChip
+	}
+	h, err := m.open()
+	if err == nil {
+		m.host = h
+	}
+	return h, err
+}
+
+// Out is [Host.Out]; it fails with [ErrNoChip] while there is no chip.
+func (m *Machine) Out(name string) (gpio.PinOut, error) {
+	h, err := m.have()
+	if err != nil {
+		return nil, err
+	}
+	return h.Out(name)
+}
+
+// In is [Host.In]; it fails with [ErrNoChip] while there is no chip.
+func (m *Machine) In(name string, pull gpio.Pull) (gpio.PinIn, error) {
+	h, err := m.have()
+	if err != nil {
+		return nil, err
+	}
+	return h.In(name, pull)
+}
 
 // Quiet drives the outputs of cfg low and gives them back, for after a process
 // that has ended without doing so. What another process has is left to it, which

@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -20,16 +21,31 @@ type Host struct {
 
 // NewHost looks for the chips of this machine; pwm outputs are looked for below
 // sysfs, which is /sys where it is empty. Chips that come later are not seen. It
-// fails with [ErrNoChip].
+// fails with [ErrNoChip] where there is none, or none that may be used.
 func NewHost(sysfs string) (*Host, error) {
-	if sysfs == "" {
-		sysfs = "/sys"
+	if usable, _ := devices("/dev"); usable == 0 {
+		return nil, ErrNoChip // the library looks once: not now
 	}
 	found := chips()
 	if len(found) == 0 {
 		return nil, ErrNoChip
 	}
-	return &Host{chips: found, sysfs: sysfs}, nil
+	return &Host{chips: found, sysfs: cmp.Or(sysfs, "/sys")}, nil
+}
+
+// devices counts the chips below dir that may be opened, and those that may not.
+func devices(dir string) (usable, refused int) {
+	paths, _ := filepath.Glob(filepath.Join(dir, "gpiochip*"))
+	for _, p := range paths {
+		f, err := os.Open(p)
+		if err != nil {
+			refused++
+			continue
+		}
+		usable++
+		_ = f.Close() // it was not written
+	}
+	return usable, refused
 }
 
 // chips is what the library finds, once per process. It closes descriptor 0 when
@@ -71,6 +87,12 @@ func (h *Host) Chips() []Chip {
 		all = append(all, chip)
 	}
 	return all
+}
+
+// chipsRefused tells whether there is a chip that may not be used.
+func chipsRefused() bool {
+	_, refused := devices("/dev")
+	return refused > 0
 }
 
 // OpenChip tells of the chip at a path, such as /dev/gpiochip0, without the

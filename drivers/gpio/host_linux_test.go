@@ -167,3 +167,41 @@ func TestHostOfThisMachine(t *testing.T) {
 		t.Error("a line that there is not was found")
 	}
 }
+
+// While a machine boots its chips come one after the other; what is there is
+// taken in the end.
+func TestMachineWaitsForItsChips(t *testing.T) {
+	dir := t.TempDir()
+	if usable, refused := devices(dir); usable+refused != 0 {
+		t.Errorf("nothing: %d, %d", usable, refused)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "gpiochip0"), nil, 0o600), os.Symlink("gone", filepath.Join(dir, "gpiochip4"))); err != nil {
+		t.Fatal(err)
+	}
+	if usable, refused := devices(dir); usable != 1 || refused != 1 {
+		t.Errorf("one of two: %d, %d", usable, refused)
+	}
+	waits, opens := 2, 0
+	m := &Machine{wait: func() bool { waits--; return waits >= 0 }, open: func() (*Host, error) {
+		if opens++; opens < 3 {
+			return nil, ErrNoChip
+		}
+		return &Host{}, nil
+	}}
+	for range 4 {
+		if _, err := m.Out("GPIO1"); !errors.Is(err, ErrNoChip) {
+			t.Errorf("not there yet: %v", err)
+		}
+	}
+	for range 2 {
+		if _, err := m.In("GPIO1", gpio.PullUp); err == nil || !strings.Contains(err.Error(), "there is no pin GPIO1") {
+			t.Errorf("there: %v", err)
+		}
+	}
+	if opens != 3 {
+		t.Errorf("it was looked %d times", opens)
+	}
+	if NewMachine() == nil || chipsRefused() && os.Getuid() == 0 {
+		t.Error("root may not use a chip")
+	}
+}

@@ -10,6 +10,8 @@ type Host struct{}
 // NewHost fails with [ErrNoChip].
 func NewHost(string) (*Host, error) { return nil, ErrNoChip }
 
+func chipsRefused() bool { return false }
+
 // OpenChip fails with [ErrNoChip].
 func OpenChip(string) (Chip, error) { return Chip{}, ErrNoChip }
 

@@ -17,7 +17,7 @@
 //
 // # Goroutines
 //
-// Those of firmware.Agent, all inside Run.
+// Those of firmware.Agent, gpio.Board and sensor.Sensors, all inside Run.
 //
 // # What it does not do
 //

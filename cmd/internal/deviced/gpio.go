@@ -57,15 +57,6 @@ func (g GPIO) used() bool {
 	return g.AmpEnable+g.BusyLamp+g.StatusLED+g.MuteButton != "" || len(g.Inputs) > 0
 }
 
-// pins is the lines of this machine, or a stand-in that says why there are none.
-func (g GPIO) pins() gpio.Pins {
-	h, err := gpio.NewHost("")
-	if err != nil {
-		return gpio.NoPins(err)
-	}
-	return h
-}
-
 // board is the switches of a device, real or simulated, and what it makes of the
 // inputs.
 type board struct {
@@ -96,7 +87,7 @@ func (d *Device) newBoard(cfg Config, log *slog.Logger) (*board, error) {
 		b.Beacon, b.sim = d.board, &d.board.Button
 		return b, nil
 	}
-	return b, b.take(cfg.GPIO.config(), cfg.GPIO.pins())
+	return b, b.take(cfg.GPIO.config(), gpio.NewMachine())
 }
 
 // take takes the real lines; those that cannot be had are told, and the device
@@ -236,7 +227,7 @@ func Quiet(cfg Config) error {
 	if cfg.Sim || !cfg.GPIO.used() {
 		return nil
 	}
-	return gpio.Quiet(cfg.GPIO.config(), cfg.GPIO.pins())
+	return gpio.Quiet(cfg.GPIO.config(), gpio.NewMachine())
 }
 
 // CanShowFault tells whether a configuration, which may have faults, has a real
@@ -247,7 +238,7 @@ func (c Config) CanShowFault() bool { return !c.Sim && c.GPIO.StatusLED != "" }
 // it has, until ctx ends or the time is over. It returns at once where the light
 // cannot be had, which it tells.
 func ShowFault(ctx context.Context, cfg Config, d time.Duration) bool {
-	return showFault(ctx, cfg.GPIO, cfg.GPIO.pins(), d)
+	return showFault(ctx, cfg.GPIO, gpio.NewMachine(), d)
 }
 
 func showFault(ctx context.Context, cfg GPIO, pins gpio.Pins, d time.Duration) bool {

@@ -203,11 +203,17 @@ func TestFaultIsShown(t *testing.T) {
 	})
 }
 
+// noPins is a machine without GPIO.
+type noPins struct{}
+
+func (noPins) Out(string) (pin.PinOut, error)         { return nil, gpio.ErrNoChip }
+func (noPins) In(string, pin.Pull) (pin.PinIn, error) { return nil, gpio.ErrNoChip }
+
 // A machine without GPIO says so for each pin, and goes on.
 func TestNoGPIO(t *testing.T) {
 	var log bytes.Buffer
 	sw := newPins(slog.New(slog.NewTextHandler(&log, nil)))
-	if err := sw.take(GPIO{AmpEnable: "GPIO22", StatusLED: "GPIO27"}.config(), gpio.NoPins(gpio.ErrNoChip)); err != nil {
+	if err := sw.take(GPIO{AmpEnable: "GPIO22", StatusLED: "GPIO27"}.config(), noPins{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(log.String(), "no GPIO chip can be used"); n != 2 {
