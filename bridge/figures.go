@@ -10,7 +10,7 @@ import (
 // Sources is where the hub's figures come from; one that is nil is 0. They
 // must not block.
 type Sources struct {
-	Overlaps func() uint64        // of two voices in one area, since the start
+	Overlaps func() int           // of two voices in one area, in the last 24 hours
 	Speaking func() int           // areas that are held now
 	Waiting  func() int           // orders that do not sound yet
 	Online   func() int           // players and sensors
@@ -26,13 +26,8 @@ type Metric struct {
 	Timestamp area.Time `json:"timestamp"`
 }
 
-// How often the figures are sent, and how finely the 24 hours of overlaps are
-// counted.
-const (
-	figuresEvery = 5 * time.Second
-	overlapsKept = 24 * time.Hour
-	overlapsStep = 5 * time.Minute
-)
+// figuresEvery is how often the figures are sent.
+const figuresEvery = 5 * time.Second
 
 // Figures sends the hub's own figures to group "metrics".
 type Figures struct {
@@ -41,10 +36,8 @@ type Figures struct {
 	now func() time.Time
 
 	began    time.Time
-	messages uint64   // at the last sending
-	dropped  uint64   // same
-	overlaps []uint64 // since the start, at the begin of each step of the last 24 h
-	step     time.Time
+	messages uint64 // at the last sending
+	dropped  uint64 // same
 }
 
 // NewFigures makes figures; they are sent while Run does.
@@ -68,9 +61,8 @@ func (f *Figures) Run(ctx context.Context) error {
 }
 
 func (f *Figures) begin() {
-	f.began, f.step = f.now(), f.now()
+	f.began = f.now()
 	f.messages, f.dropped = read(f.src.Messages), read(f.src.Dropped)
-	f.overlaps = []uint64{0}
 }
 
 func (f *Figures) send() {
@@ -84,7 +76,7 @@ func (f *Figures) send() {
 		return per
 	}
 	for _, m := range []Metric{
-		{Name: "overlaps_24h", Value: f.overlapsOfDay(now)},
+		{Name: "overlaps_24h", Value: float64(read(f.src.Overlaps))},
 		{Name: "speaking", Value: float64(read(f.src.Speaking))},
 		{Name: "waiting", Value: float64(read(f.src.Waiting))},
 		{Name: "online", Value: float64(read(f.src.Online))},
@@ -95,18 +87,6 @@ func (f *Figures) send() {
 		m.Timestamp = area.At(now)
 		f.hub.Send(GroupMetrics, eventMetric, m)
 	}
-}
-
-// overlapsOfDay is the overlaps of the last 24 hours, to the step.
-func (f *Figures) overlapsOfDay(now time.Time) float64 {
-	n := read(f.src.Overlaps)
-	for ; now.Sub(f.step) >= overlapsStep; f.step = f.step.Add(overlapsStep) {
-		f.overlaps = append(f.overlaps, n)
-		if len(f.overlaps) > int(overlapsKept/overlapsStep)+1 {
-			f.overlaps = f.overlaps[1:]
-		}
-	}
-	return float64(n - f.overlaps[0])
 }
 
 func read[T any](source func() T) (value T) {

@@ -18,7 +18,7 @@ func TestFigures(t *testing.T) {
 		hub := newWatcher()
 		messages := uint64(100)
 		f := NewFigures(Sources{
-			Overlaps: func() uint64 { return 1 },
+			Overlaps: func() int { return 1 },
 			Speaking: func() int { return 2 },
 			Waiting:  func() int { return 3 },
 			SoundP95: func() time.Duration { return 250 * time.Millisecond },
@@ -57,28 +57,4 @@ func TestFigures(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
-}
-
-func TestOverlapsOfADay(t *testing.T) {
-	start := time.Unix(1_795_255_200, 0)
-	now, overlaps := start, uint64(1)
-	f := NewFigures(Sources{Overlaps: func() uint64 { return overlaps }}, newWatcher(), func() time.Time { return now })
-	f.begin()
-	after := func(hours time.Duration) (got float64) {
-		for now.Before(start.Add(hours * time.Hour)) {
-			now = now.Add(time.Minute)
-			got = f.overlapsOfDay(now)
-		}
-		return got
-	}
-	for _, c := range []struct {
-		hours      time.Duration
-		want       float64
-		thereafter uint64 // overlaps since the start
-	}{{1, 1, 1}, {12, 1, 3}, {23, 3, 3}, {25, 2, 3}, {35, 2, 3}, {37, 0, 3}} {
-		if got := after(c.hours); got != c.want {
-			t.Errorf("after %d hours %v overlaps, want %v", c.hours, got, c.want)
-		}
-		overlaps = c.thereafter
-	}
 }

@@ -21,6 +21,8 @@ type play struct {
 	lead   time.Duration // to wait before the first sample
 	ctx    context.Context
 	cancel context.CancelFunc
+	first  area.Instant // when it began to sound; 0: it has not
+	last   area.Instant // when it was silent again
 }
 
 // playEnd is what became of a play.
@@ -49,6 +51,9 @@ func (a *Agent) start(act turn.Start) {
 	a.spawn(func() {
 		result, err := p.run()
 		a.shared.writing.Store(false)
+		if p.first != 0 {
+			p.last = a.now()
+		}
 		a.over <- playEnd{play: p, result: result, err: err}
 	})
 }
@@ -76,7 +81,7 @@ func (a *Agent) ended(e playEnd) {
 	if !a.link.up { // what the turn says of it comes with the hub's answer, if ever
 		a.Log.Info("sound over, the hub cannot be told now", "work", e.play.work, "err", string(e.result))
 	}
-	a.step(turn.Over{Result: e.result})
+	a.step(turn.Over{Result: e.result, First: e.play.first, Last: e.play.last})
 }
 
 // run is the writer: it sounds until the sound is over, the deadline has come,
@@ -98,6 +103,9 @@ func (p *play) run() (area.Result, error) {
 		}
 		if !p.may() {
 			return p.silence(nil)
+		}
+		if p.first == 0 {
+			p.first = p.a.now() // it may be heard from here on
 		}
 		if _, err := p.a.Player.Write(p.loud(rest[:n])); err != nil {
 			return p.silence(err)

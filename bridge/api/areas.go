@@ -21,6 +21,7 @@ var areaRoutes = []route{
 	{http.MethodPatch, "/areas/{area}", auth.Operate, (*API).patchArea},
 	{http.MethodDelete, "/areas/{area}", auth.Operate, (*API).removeArea},
 	{http.MethodPost, "/areas/{area}/stop", auth.Operate, (*API).stopArea},
+	{http.MethodGet, "/areas/{area}/proof", auth.Read, (*API).getProof},
 	{http.MethodPost, "/stop", auth.Operate, (*API).stopAll},
 }
 
@@ -72,6 +73,27 @@ func (a *API) stopArea(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return ok(out)
+}
+
+// mostProof is how far back a proof can be asked for; the record itself may be
+// shorter.
+const mostProof = 366 * 24 * time.Hour
+
+func (a *API) getProof(c *call) (answer, error) {
+	x, err := a.area(c, auth.Read)
+	if err != nil {
+		return answer{}, err
+	}
+	q := c.query()
+	since := q.duration("since", time.Second, mostProof, 24*time.Hour)
+	if err := q.err(); err != nil {
+		return answer{}, err
+	}
+	v, err := a.Proofs.Check(x.ID, a.cfg.Now().Add(-since))
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(v)
 }
 
 func (a *API) stopAll(c *call) (answer, error) {

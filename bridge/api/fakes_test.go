@@ -318,7 +318,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

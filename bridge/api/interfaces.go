@@ -11,6 +11,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/broker/proof"
 )
 
 // Areas knows and keeps areas. Its lists may have any order.
@@ -115,6 +116,12 @@ type Clips interface {
 	Get(sum clip.Sum) (clip.Info, bool)
 	List() []clip.Info
 	Remove(sum clip.Sum) error
+}
+
+// Proofs judges the record of what sounded: what of [proof.Book] REST needs.
+type Proofs interface {
+	// Check reads the record of an area since then: not_found where there is none.
+	Check(a area.Name, since time.Time) (proof.Verdict, error)
 }
 
 // Credentials are those of devices and programs: what of [auth.Authority] REST

@@ -122,6 +122,7 @@ func TestRights(t *testing.T) {
 
 		{"PATCH", "/areas/south", `{"volume":3}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"PUT", "/areas/south", `{"name":"South Wing"}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
+		{"GET", "/areas/north/proof", "", readsNorth},
 		{"POST", "/areas/north/stop", "", runsNorth},
 		{"POST", "/stop", "", and(refuse(out, low...), refuse(out, "north operator", "south operator"))},
 		{"PUT", "/devices/gate-1", `{"area":"north"}`, runsNorth},

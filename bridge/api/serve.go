@@ -44,6 +44,7 @@ type Resources struct {
 	Credentials Credentials
 	Clips       Clips
 	Rollouts    Rollouts
+	Proofs      Proofs
 }
 
 // Validate reports all resources that are missing at once.
@@ -55,7 +56,7 @@ func (r Resources) Validate() error {
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
 		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil},
-		{"Rollouts", r.Rollouts == nil},
+		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil},
 	} {
 		if c.missing {
 			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))

@@ -24,6 +24,9 @@ type Config struct {
 	// ColdStart declares that no device can hold a lease yet: see
 	// [CoreConfig.ColdStart].
 	ColdStart bool
+	// Witness keeps the record of what was granted and what sounded. nil: nobody
+	// does.
+	Witness Witness
 }
 
 // Ledger keeps one small record for each area, durably.

@@ -23,6 +23,7 @@ type desk struct {
 	written uint64 // newest commit that was answered
 	term    uint64 // shown on the leader topic
 	stale   bool   // the roster has not been told of the newest busy
+	watcher watcher
 
 	mu     sync.Mutex
 	busy   area.Busy
@@ -56,7 +57,7 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 	if a, _ := s.roster.Settings(name); a.Source == area.SourceSeen {
 		s.log.Warn("area made by a device that named it", "area", name)
 	}
-	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg}, nil
+	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg, watcher: watcher{to: s.cfg.Witness, name: name}}, nil
 }
 
 func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
@@ -121,14 +122,18 @@ func (d *desk) wait() time.Duration {
 // step moves the core by one event and does what it asks for; messages are
 // gathered for flush.
 func (d *desk) step(ev Event, reporter Reporter) {
-	if c, ok := ev.(Committed); ok {
-		d.committed(c)
+	switch ev := ev.(type) {
+	case Committed:
+		d.committed(ev)
+	case Heard:
+		d.watcher.heard(ev)
 	}
 	for _, a := range d.core.Step(ev, d.s.clock()) {
 		switch a := a.(type) {
 		case ShowBusy:
 			d.show(a.Busy)
 		case Say:
+			d.watcher.said(a)
 			d.say(a.Device, a.Answer)
 		case HoldOut:
 			d.holdOut(a)
@@ -181,6 +186,7 @@ func (d *desk) commit(a Commit) {
 
 // show publishes the area's state, retained: before the answers that follow.
 func (d *desk) show(b area.Busy) {
+	d.watcher.shown(b)
 	if b.Term != d.term {
 		d.term = b.Term
 		d.put(area.LeaderTopic(d.name), d.leader(b).Encode(), true)

@@ -98,6 +98,15 @@ type Claim struct {
 	Att     int    // attempt of the work, from 1
 	Result  Result
 	Reason  string // of a decline: why the device cannot do it, as an end's; empty: device_error
+	Sound   *Sound // of a done: when it sounded; nil: it does not say
+}
+
+// Sound is when a device sounded, in its own monotonic clock, in ms. A report is
+// told anew each time it is said: AtMs is the moment of the saying.
+type Sound struct {
+	AtMs    int64 `json:"at_ms"`
+	FirstMs int64 `json:"first_ms"` // the first sample, or just before
+	LastMs  int64 `json:"last_ms"`  // the last sample, or just after
 }
 
 type claimWire struct {
@@ -117,6 +126,7 @@ type claimWire struct {
 	Att     *int64  `json:"att,omitempty"`
 	Result  *Result `json:"result,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
+	Sound   *Sound  `json:"sound,omitempty"`
 }
 
 // Encode writes the claim with the fields that its op has.
@@ -136,7 +146,7 @@ func (c Claim) Encode() []byte {
 		w.Prio, w.DurMs, w.Playing, w.Token = ptr(int64(c.Prio)), ptr(milliseconds(c.Dur)), ptr(c.Playing), ptr(int64(c.Token))
 		work()
 	case OpDone:
-		w.Claim, w.Token, w.Result = ptr(int64(c.Claim)), ptr(int64(c.Token)), ptr(c.Result)
+		w.Claim, w.Token, w.Result, w.Sound = ptr(int64(c.Claim)), ptr(int64(c.Token)), ptr(c.Result), c.Sound
 		work()
 	case OpTake:
 		work()
@@ -156,7 +166,7 @@ func ParseClaim(b []byte) (Claim, error) {
 	if err := decodeLoose(what, b, MaxControl, &w); err != nil {
 		return Claim{}, err
 	}
-	c := Claim{Op: w.Op, MID: w.MID, Nonce: w.Nonce, From: w.From}
+	c := Claim{Op: w.Op, MID: w.MID, Nonce: w.Nonce, From: w.From, Sound: w.Sound}
 	var err error
 	number := func(field string, p *int64) (n uint64) {
 		if p != nil && err == nil {
@@ -203,6 +213,9 @@ func (c Claim) check() error {
 		if c.From.AgoMs < 0 || len(c.From.Arbiter) > maxSensor {
 			return Errorf(CodeInvalid, "%s: from is out of range", what)
 		}
+	}
+	if s := c.Sound; s != nil && (s.FirstMs < 0 || s.LastMs < s.FirstMs || s.AtMs < s.LastMs || s.AtMs > MaxCounter) {
+		return Errorf(CodeInvalid, "%s: sound is out of range: first_ms to last_ms to at_ms is not in order", what)
 	}
 	if err := shortText(what, "mid", c.MID); err != nil {
 		return err

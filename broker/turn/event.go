@@ -67,8 +67,13 @@ type Wish struct {
 type Withdraw struct{ Result area.Result }
 
 // Over: nothing sounds any more. Result is Played where the last sample was
-// heard; after a [Stop] any other result is taken for the Stop's own.
-type Over struct{ Result area.Result }
+// heard; after a [Stop] any other result is taken for the Stop's own. First and
+// Last are when the first and the last sample sounded, as far as the caller can
+// tell; both 0: none did.
+type Over struct {
+	Result      area.Result
+	First, Last area.Instant
+}
 
 // Tick: time has passed; see [Turn.Next].
 type Tick struct{}

@@ -2,6 +2,7 @@ package turn
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -67,7 +68,7 @@ func (t *Turn) state(now area.Instant) {
 	}
 	c := area.Claim{Op: area.OpWant, Claim: t.claim, Token: t.token, Work: t.wish.Work, Att: t.wish.Att}
 	if t.phase == Done {
-		c.Op, c.Result = area.OpDone, t.result
+		c.Op, c.Result, c.Sound = area.OpDone, t.result, t.heardAt(now)
 	} else {
 		if !t.claimed {
 			t.claim, t.claimed = t.claim+1, true
@@ -129,14 +130,25 @@ func (t *Turn) withdraw(r area.Result, now area.Instant) {
 	}
 }
 
-func (t *Turn) over(r area.Result, now area.Instant) {
+func (t *Turn) over(o Over, now area.Instant) {
 	if t.phase != Playing {
 		return
 	}
+	r := o.Result
 	if t.stopping && r != area.Played {
 		r = t.result
 	}
+	t.first, t.last = o.First, o.Last
 	t.end(r, now)
+}
+
+// heardAt is when the sound of the claim was heard; nil: it was not.
+func (t *Turn) heardAt(now area.Instant) *area.Sound {
+	if t.last == 0 {
+		return nil
+	}
+	ms := func(i area.Instant) int64 { return int64(i) / int64(time.Millisecond) }
+	return &area.Sound{AtMs: ms(now), FirstMs: ms(t.first), LastMs: ms(t.last)}
 }
 
 // end goes from Waiting or Playing to Done; where nobody would listen to the
@@ -159,7 +171,7 @@ func (t *Turn) free() {
 	if !t.claimed {
 		f.Claim = 0
 	}
-	t.phase, t.wish, t.claimed, t.token, t.deadline = Idle, Wish{}, false, 0, 0
+	t.phase, t.wish, t.claimed, t.token, t.deadline, t.first, t.last = Idle, Wish{}, false, 0, 0, 0, 0
 	t.do(f)
 }
 

@@ -108,6 +108,8 @@ type Turn struct {
 	stopping bool
 	result   area.Result  // of the Stop, or of the done
 	silent   area.Instant // while stopping: the sound is over by then even if nobody says so
+	first    area.Instant // of a done: when the sound began; as last
+	last     area.Instant // same: when it ended; 0: it is not known, or nothing sounded
 
 	takes []take
 	out   []Action
@@ -200,7 +202,7 @@ func (t *Turn) Step(ev Event, now area.Instant) []Action {
 	case Withdraw:
 		t.withdraw(ev.Result, now)
 	case Over:
-		t.over(ev.Result, now)
+		t.over(ev, now)
 	case Tick:
 	}
 	t.again(now)
@@ -217,7 +219,7 @@ func (t *Turn) fence(now area.Instant) {
 		t.halt(0, area.Stopped, now)
 	}
 	if t.stopping && now >= t.silent {
-		t.over(t.result, now)
+		t.over(Over{Result: t.result}, now)
 	}
 }
 

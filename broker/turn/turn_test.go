@@ -135,7 +135,7 @@ func TestPlayedToTheEnd(t *testing.T) {
 		t.Errorf("extended to %v, want %v: it counts from sending", got, want)
 	}
 	b.now = 1500 * ms
-	b.want(Over{area.Played}, "done(1,played)")
+	b.want(Over{Result: area.Played}, "done(1,played)")
 	b.at(2500*ms, "done(1,played)")
 	b.hear(area.Answer{Op: area.OpReleased, Claim: 9}, "")
 	b.hear(area.Answer{Op: area.OpReleased}, "FREE(1,played)")
@@ -197,7 +197,7 @@ func TestDeadline(t *testing.T) {
 	// A grant that is read after the deadline does not revive the play.
 	b.now = 3780 * ms
 	b.hear(area.Answer{Op: area.OpGrant, Ack: b.seq, Token: 3000001, Lease: 4 * time.Second}, "STOP(0s,stopped)")
-	b.want(Over{area.Failed}, "done(1,stopped)")
+	b.want(Over{Result: area.Failed}, "done(1,stopped)")
 
 	b = newBench(t, nil).playing()
 	b.want(Down{}, "")
@@ -221,13 +221,13 @@ func TestRevoked(t *testing.T) {
 	}
 	b.hear(area.Answer{Op: area.OpGrant, Ack: b.seq, Token: 3000001, Lease: 4 * time.Second}, "")
 	b.now = 200 * ms
-	b.want(Over{area.Preempted}, "done(1,preempted)")
+	b.want(Over{Result: area.Preempted}, "done(1,preempted)")
 }
 
 func TestRevokedAtTheLastSample(t *testing.T) {
 	b := newBench(t, nil).playing()
 	b.hear(area.Answer{Op: area.OpRevoke, Token: 3000001, Stop: 150 * time.Millisecond, Reason: area.ReasonAdmin}, "STOP(150ms,cancelled)")
-	b.want(Over{area.Played}, "done(1,played)")
+	b.want(Over{Result: area.Played}, "done(1,played)")
 }
 
 func TestRevokedBeforeTheGrantWasHeard(t *testing.T) {
@@ -241,7 +241,7 @@ func TestDeafAfterFourRefreshes(t *testing.T) {
 	for name, start := range map[string]func(*bench){
 		"hello":   func(b *bench) { b.step(Up{}) },
 		"waiting": func(b *bench) { b.greeted().step(Wish{}) },
-		"done":    func(b *bench) { b.playing().step(Over{area.Played}) },
+		"done":    func(b *bench) { b.playing().step(Over{Result: area.Played}) },
 		"take":    func(b *bench) { b.greeted().step(Take{"w", 1}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestBootIsAdoptedOnlyWhileSilent(t *testing.T) {
 	b.hear(area.Answer{Op: area.OpHello, Boot: 6, Nonce: "n2"}, "")
 	b.at(1000*ms, "")
 	b.now = 2000 * ms
-	b.want(Over{area.Played}, "FREE(1,played) hello(5,n3)")
+	b.want(Over{Result: area.Played}, "FREE(1,played) hello(5,n3)")
 	b.hear(area.Answer{Op: area.OpHello, Boot: 6, Nonce: "n3"}, "BOOTED(6)")
 }
 
@@ -307,7 +307,7 @@ func TestStale(t *testing.T) {
 	b.want(Up{}, "") // still sounding: hello comes after the end
 	b.at(1000*ms, "")
 	b.at(3780*ms, "STOP(0s,stopped)")
-	b.want(Over{area.Stopped}, "FREE(1,stopped) hello(5,n2)")
+	b.want(Over{Result: area.Stopped}, "FREE(1,stopped) hello(5,n2)")
 
 	b = newBench(t, nil).greeted()
 	b.want(Wish{}, "want(1,false,0)")
@@ -320,7 +320,7 @@ func TestReplaced(t *testing.T) {
 	b := newBench(t, nil).playing()
 	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED")
 	b.at(3780*ms, "STOP(0s,stopped)")
-	b.want(Over{area.Stopped}, "FREE(1,stopped)")
+	b.want(Over{Result: area.Stopped}, "FREE(1,stopped)")
 	b.want(Wish{}, "")
 	b.at(29999*ms, "")
 	b.at(30000*ms, "hello(5,n2)")
@@ -362,7 +362,7 @@ func TestEmergencyEndsOwnPlay(t *testing.T) {
 	b := newBench(t, nil).playing()
 	b.want(Take{"e", 1}, "take(e,1)")
 	b.hear(area.Answer{Op: area.OpAssigned, Work: "e", Prio: area.Emergency}, "ASSIGNED(e) STOP(150ms,preempted)")
-	b.want(Over{area.Preempted}, "done(1,preempted)")
+	b.want(Over{Result: area.Preempted}, "done(1,preempted)")
 	b.hear(area.Answer{Op: area.OpReleased}, "FREE(1,preempted)")
 	b.want(Wish{Work: "e", Att: 1, Prio: area.Emergency}, "want(2,false,0)")
 
@@ -393,7 +393,7 @@ func TestWithdraw(t *testing.T) {
 	b = newBench(t, nil).playing()
 	b.want(Withdraw{area.Cancelled}, "STOP(0s,cancelled)")
 	b.want(Wish{}, "") // one at a time
-	b.want(Over{area.Cancelled}, "done(1,cancelled)")
+	b.want(Over{Result: area.Cancelled}, "done(1,cancelled)")
 }
 
 func TestHold(t *testing.T) {
@@ -406,7 +406,7 @@ func TestHold(t *testing.T) {
 	}
 	b.want(Down{}, "")
 	b.at(500_000*ms, "")
-	b.want(Over{area.Played}, "")
+	b.want(Over{Result: area.Played}, "")
 	b.want(Up{}, "hello(5,n2) done(1,played)")
 }
 

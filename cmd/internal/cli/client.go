@@ -96,20 +96,18 @@ func (f *hubFlags) find(env Env) string {
 	if u := env.Getenv("TACET_URL"); u != "" {
 		return u
 	}
-	data := f.data
-	if data == "" {
-		data = env.Getenv("TACET_DATA")
-	}
-	if data == "" {
-		data = conf.Default().Data
-	}
 	var ready struct {
 		HTTP string `json:"http"`
 	}
-	if b, err := os.ReadFile(filepath.Join(data, "ready.json")); err == nil && json.Unmarshal(b, &ready) == nil && ready.HTTP != "" {
+	if b, err := os.ReadFile(filepath.Join(f.directory(env), "ready.json")); err == nil && json.Unmarshal(b, &ready) == nil && ready.HTTP != "" {
 		return ready.HTTP
 	}
 	return defaultURL
+}
+
+// directory is the data directory of the hub on this machine.
+func (f *hubFlags) directory(env Env) string {
+	return cmp.Or(f.data, env.Getenv("TACET_DATA"), conf.Default().Data)
 }
 
 // do sends one request below /api/v1 and answers the body. Its error is an

@@ -29,6 +29,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/scheduler"
@@ -64,6 +65,7 @@ type Hub struct {
 	broker   *broker.Broker
 	roster   *arbiter.Roster
 	arbiter  *arbiter.Service
+	proof    *proof.Book
 	orders   *order.Service
 	schedule *scheduler.Service
 	signalr  *signalr.Server
@@ -111,6 +113,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	defer h.store.Close()
 	if err := h.openClips(); err != nil {
+		return err
+	}
+	if err := h.openProof(); err != nil {
 		return err
 	}
 	if err := h.loadTLS(); err != nil {
@@ -225,6 +230,7 @@ func (h *Hub) makeAreas() (err error) {
 	cold := h.opt.ColdStart && len(known) == 0 // a record of an earlier start: a lease of it may be alive
 	h.arbiter, err = arbiter.New(arbiter.Config{
 		Node: h.cfg.Node, Addr: h.broker.Addr().String(), Web: h.webPort(), ColdStart: cold,
+		Witness: h.proof,
 	}, h.broker, h.store.Ledger(), links{h.broker}, h.roster, h.clock, time.Now, h.log)
 	return err
 }
@@ -285,7 +291,7 @@ func (h *Hub) makeBridge() error {
 	}
 	h.alerts = bridge.NewAlerts(groups{h.signalr}, time.Now)
 	h.figures = bridge.NewFigures(bridge.Sources{
-		Overlaps: func() uint64 { c := h.arbiter.Stats(); return c.Conflicts + c.Intruders },
+		Overlaps: h.proof.Overlaps,
 		Speaking: h.view.Speaking, Online: h.view.Online,
 		Waiting:  func() int { return h.orders.Stats().Waiting },
 		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
@@ -341,7 +347,7 @@ func (h *Hub) makeRollouts() (err error) {
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates},
+		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof,
 	}, h.log)
 	return err
 }
@@ -356,7 +362,7 @@ func (h *Hub) parts() [][]part {
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
-		{{"broker", h.broker.Run}},
+		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},
 	}
 }
 

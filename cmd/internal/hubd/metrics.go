@@ -23,6 +23,7 @@ func (h *Hub) metrics() http.Handler {
 			"broker":    func() any { return h.broker.Stats() },
 			"store":     func() any { return h.store.Stats() },
 			"arbiter":   func() any { return h.arbiter.Stats() },
+			"proof":     func() any { return h.proof.Stats() },
 			"clips":     func() any { return h.clips.Stats() },
 			"orders":    func() any { return h.orders.Stats() },
 			"scheduler": func() any { return h.schedule.Stats() },

@@ -1,0 +1,297 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Config of a [Book].
+type Config struct {
+	Dir  string // one directory per area below it
+	Node string // of the hub, in its records
+	// Queue bounds the records that wait to be written, over all areas. What finds
+	// it full is counted, and recorded as missing. 0: 4,096.
+	Queue int
+}
+
+const (
+	syncEvery = 5 * time.Second
+	watched   = 24 * time.Hour
+)
+
+// Book writes the records of all areas. Make it with [Open]; Run writes. Its
+// methods are safe for concurrent use.
+type Book struct {
+	cfg   Config
+	clock func() int64
+	log   *slog.Logger
+	queue chan entry
+	count struct{ written, dropped, failed, overlaps, intruders, conflicts atomic.Uint64 }
+
+	areas map[area.Name]*volume // Run's own
+
+	mu     sync.Mutex
+	recent []int64 // when findings of the last 24 h were
+}
+
+type entry struct {
+	area area.Name
+	r    Record
+}
+
+// volume is the record of one area.
+type volume struct {
+	files   *files
+	audit   *Audit
+	missing uint64 // records that could not be written
+	sick    bool   // the last one could not, and that was logged
+}
+
+// Open makes a book. now is the wall's clock: what it says at the start is counted
+// on evenly.
+func Open(cfg Config, now func() time.Time, log *slog.Logger) (*Book, error) {
+	if cfg.Dir == "" || now == nil || log == nil {
+		return nil, errors.New("proof: a part is missing")
+	}
+	if cfg.Queue == 0 {
+		cfg.Queue = 4096
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("proof: %w", err)
+	}
+	began := now()
+	clock := func() int64 { return began.UnixMilli() + now().Sub(began).Milliseconds() } // Sub is by the monotonic clock
+	return &Book{cfg: cfg, clock: clock, log: log, queue: make(chan entry, cfg.Queue), areas: map[area.Name]*volume{}}, nil
+}
+
+// Note takes one record of an area, with the time of this moment. It does not
+// block.
+func (b *Book) Note(a area.Name, r Record) {
+	r.T = b.clock()
+	select {
+	case b.queue <- entry{a, r}:
+	default:
+		b.count.dropped.Add(1)
+	}
+}
+
+// Run writes until ctx ends, then what still waits, and closes the files. It
+// returns nil: what cannot be written is counted, recorded when it can be again,
+// and logged.
+func (b *Book) Run(ctx context.Context) error {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	b.begin()
+	var dropped uint64
+	for {
+		select {
+		case e := <-b.queue:
+			b.write(e)
+		case <-tick.C:
+			b.sync()
+			b.forget()
+		case <-ctx.Done():
+			b.finish()
+			return nil
+		}
+		if n := b.count.dropped.Load(); n > dropped {
+			b.lost(n - dropped)
+			dropped = n
+		}
+	}
+}
+
+// begin goes on with the records that there are, so that each says when the hub was
+// there again.
+func (b *Book) begin() {
+	list, err := os.ReadDir(b.cfg.Dir)
+	if err != nil {
+		b.log.Error("records cannot be read", "err", err)
+	}
+	for _, e := range list {
+		a, err := area.ParseName(e.Name())
+		if err != nil || !e.IsDir() {
+			continue
+		}
+		if _, err := b.volume(a); err != nil {
+			b.count.failed.Add(1)
+			b.log.Error("record of an area cannot be kept", "area", a, "err", err)
+		}
+	}
+}
+
+// lost has every area's record say that some are missing: whose they were is not
+// known.
+func (b *Book) lost(n uint64) {
+	for _, v := range b.areas {
+		v.missing += n
+	}
+}
+
+func (b *Book) write(e entry) {
+	v, err := b.volume(e.area)
+	if err != nil {
+		b.count.failed.Add(1)
+		b.log.Error("record of an area cannot be kept", "area", e.area, "err", err)
+		return
+	}
+	if v.missing > 0 {
+		if b.put(e.area, v, Record{T: e.r.T, Is: Missing, Count: v.missing}) {
+			v.missing = 0
+		}
+	}
+	if !b.put(e.area, v, e.r) {
+		v.missing++
+	}
+}
+
+func (b *Book) put(a area.Name, v *volume, r Record) bool {
+	if err := v.files.append(r); err != nil {
+		b.count.failed.Add(1)
+		if !v.sick {
+			b.log.Error("record of an area cannot be written", "area", a, "err", err)
+		}
+		v.sick = true
+		return false
+	}
+	v.sick = false
+	b.count.written.Add(1)
+	b.judge(a, v.audit.Take(r))
+	return true
+}
+
+// judge tells of what is against the promise.
+func (b *Book) judge(a area.Name, list []Finding) {
+	for _, f := range list {
+		switch f.Is {
+		case Overlap:
+			b.count.overlaps.Add(1)
+			b.log.Error("two devices sounded at once", "area", a, "device", f.Device, "dur", time.Duration(f.Ms)*time.Millisecond)
+		case Intruder:
+			b.count.intruders.Add(1)
+		case Conflict:
+			b.count.conflicts.Add(1)
+		}
+		b.remember(f)
+	}
+}
+
+// remember counts a finding for a day. A conflict is none yet: what the device says
+// may have been underway for long, and its report will tell.
+func (b *Book) remember(f Finding) {
+	if f.Is == Conflict {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recent = append(b.recent, f.At.UnixMilli())
+}
+
+// volume is the record of an area, begun or gone on with; what it says of the last
+// 24 hours is read.
+func (b *Book) volume(a area.Name) (*volume, error) {
+	if v := b.areas[a]; v != nil {
+		return v, nil
+	}
+	dir := filepath.Join(b.cfg.Dir, string(a))
+	files, err := openFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	v := &volume{files: files, audit: &Audit{}}
+	since := b.clock() - watched.Milliseconds()
+	_, broken, err := readAll(dir, func(r Record) {
+		if r.T >= since {
+			for _, f := range v.audit.Take(r) {
+				b.remember(f)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if broken != "" {
+		b.log.Error("the record of an area was changed or damaged", "area", a, "err", broken)
+	}
+	b.areas[a] = v
+	b.put(a, v, Record{T: b.clock(), Is: Started, Node: b.cfg.Node})
+	return v, nil
+}
+
+func (b *Book) sync() {
+	for a, v := range b.areas {
+		if err := v.files.sync(); err != nil {
+			b.count.failed.Add(1)
+			b.log.Error("record of an area cannot be written", "area", a, "err", err)
+		}
+	}
+}
+
+// forget drops findings that are older than a day.
+func (b *Book) forget() {
+	since := b.clock() - watched.Milliseconds()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recent = slices.DeleteFunc(b.recent, func(f int64) bool { return f < since })
+}
+
+func (b *Book) finish() {
+	for {
+		select {
+		case e := <-b.queue:
+			b.write(e)
+			continue
+		default:
+		}
+		break
+	}
+	for a, v := range b.areas {
+		b.put(a, v, Record{T: b.clock(), Is: Ended, Node: b.cfg.Node})
+		if err := v.files.close(); err != nil {
+			b.log.Error("record of an area cannot be written", "area", a, "err", err)
+		}
+	}
+}
+
+// Overlaps counts what was against the promise of one voice in the last 24 hours,
+// in all areas: overlaps and intruders.
+func (b *Book) Overlaps() int {
+	since := b.clock() - watched.Milliseconds()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, f := range b.recent {
+		if f >= since {
+			n++
+		}
+	}
+	return n
+}
+
+// Stats counts since the start, over all areas.
+type Stats struct {
+	Records   uint64 // written
+	Dropped   uint64 // that found the queue full
+	Failed    uint64 // writes that failed
+	Overlaps  uint64
+	Intruders uint64
+	Conflicts uint64
+}
+
+// Stats is a snapshot of the counters.
+func (b *Book) Stats() Stats {
+	return Stats{
+		Records: b.count.written.Load(), Dropped: b.count.dropped.Load(), Failed: b.count.failed.Load(),
+		Overlaps: b.count.overlaps.Load(), Intruders: b.count.intruders.Load(), Conflicts: b.count.conflicts.Load(),
+	}
+}

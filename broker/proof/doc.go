@@ -1,0 +1,41 @@
+// Package proof keeps, for each area, the record of who held the voice and what
+// sounded, and judges it: the proof that nothing overlapped.
+//
+// # Concepts
+//
+// A [Record] says one thing: the hub began to write, an area was granted or became
+// free, a device told when its first and its last sample sounded, somebody sounded
+// without a right. A [Book] appends the records of all areas to files, one record a
+// line, JSON; each line carries the SHA-256 of the line before it and of itself, so
+// that a record which was changed, taken out or put in later is found, as long as
+// somebody knows the newest sum ([Verdict.Chain]).
+//
+// # Whose clock
+//
+// What sounded is told by the device that made the sound, in its own monotonic
+// clock. An [Audit] turns it into the hub's: the smallest difference between the
+// hub's clock at the arrival and the device's at the sending, over all reports of
+// one start of the device, is off by no more than the quickest message was
+// underway. A play cannot have begun before its grant, nor ended after its report,
+// and is cut to that. So two plays that were handed over properly never seem to
+// overlap, and two that did overlap do, but for milliseconds of transport.
+//
+// The hub's clock is the wall's at the start and counts evenly from there: a step
+// of the wall's clock moves nothing within one run.
+//
+// # The check
+//
+// The same Audit reads the files ([Book.Check], [CheckFiles]) and follows what is
+// written live ([Book.Overlaps]). A grant without a report counts as unmeasured, not
+// as proof: its device died, never heard of it, or does not report (classic
+// programs and devices that only set busy).
+//
+// # Limits
+//
+// A file ends at 4 MiB; of an area the newest 16 are kept, and the first line of
+// each says with which sum the one before it ended. Records wait in a queue of
+// 4,096; what finds it full is counted, and the record says itself how many are
+// missing. Writing is not waited for by those who grant: a power cut can take the
+// newest seconds, which the next start shows as a gap; kill -9 takes nothing that
+// was written.
+package proof

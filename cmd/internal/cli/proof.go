@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/proof"
+)
+
+// areaProof prints what the record of an area says. Its exit code is 1 where that
+// is not one voice.
+func areaProof(env Env) *cobra.Command {
+	var f hubFlags
+	var since time.Duration
+	var offline bool
+	c := &cobra.Command{
+		Use:   "proof AREA",
+		Short: "Judge the record of an area: did ever two devices sound at once?",
+		Long: "Judge the record of an area: did ever two devices sound at once?\n\n" +
+			"The devices tell when they sounded, in their own clocks; the hub keeps that and its grants in a chained log.\n" +
+			"With --offline the files below --data are read where they lie, and no hub is asked. Exit code 1: not one voice.",
+		Args: exactly(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			name, err := area.ParseName(args[0])
+			if err != nil {
+				return Usagef("%v", err)
+			}
+			if since < time.Second {
+				return Usagef("--since %s is less than 1s", since)
+			}
+			v, body, err := proofOf(c, env, &f, name, since, offline)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				err = printJSON(c, body)
+			} else {
+				err = printVerdict(c.OutOrStdout(), v)
+			}
+			if err == nil && !v.OneVoice {
+				err = &Error{Exit: ExitFailed, Code: "not_one_voice", Detail: fmt.Sprintf("%d overlaps, %d intruders in area %s", v.Overlaps, v.Intruders, name)}
+			}
+			return err
+		},
+	}
+	f.register(c)
+	c.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
+	c.Flags().BoolVar(&offline, "offline", false, "read the files below --data where they lie; no hub is asked")
+	return c
+}
+
+// proofOf asks the hub, or reads the files.
+func proofOf(c *cobra.Command, env Env, f *hubFlags, name area.Name, since time.Duration, offline bool) (v proof.Verdict, body []byte, err error) {
+	if offline {
+		data := f.directory(env)
+		if v, err = proof.CheckFiles(filepath.Join(data, "proof", string(name)), name, time.Now().Add(-since)); err != nil {
+			return v, nil, err
+		}
+		if v.Records == 0 {
+			return v, nil, &Error{Exit: ExitFailed, Code: string(area.CodeNotFound), Detail: fmt.Sprintf("no record of area %s in %s since then", name, data)}
+		}
+		body, err = json.Marshal(v)
+		return v, body, err
+	}
+	hub, err := f.client(env)
+	if err != nil {
+		return v, nil, err
+	}
+	path := "/areas/" + url.PathEscape(string(name)) + "/proof?since=" + url.QueryEscape(since.String())
+	if body, err = hub.do(c.Context(), "GET", path, nil); err != nil {
+		return v, nil, err
+	}
+	return v, body, decode(body, &v)
+}
+
+func printVerdict(out io.Writer, v proof.Verdict) error {
+	var b strings.Builder
+	head := "one voice"
+	switch {
+	case v.Broken != "":
+		head = "NOT PROVED: the record was changed or damaged"
+	case !v.OneVoice:
+		head = "NOT ONE VOICE"
+	case v.Records == 0:
+		head = "nothing was recorded"
+	}
+	fmt.Fprintf(&b, "%s: %s\n", v.Area, head)
+	if v.From != nil && v.To != nil {
+		fmt.Fprintf(&b, "record    %s to %s, %d lines\n", v.From, v.To, v.Records)
+	}
+	fmt.Fprintf(&b, "plays     %d, of which %d measured by the device, %d not\n", v.Plays, v.Measured, v.Unmeasured)
+	fmt.Fprintf(&b, "overlaps  %d\nintruders %d\n", v.Overlaps, v.Intruders)
+	if v.Conflicts > 0 {
+		fmt.Fprintf(&b, "conflicts %d (a device said that it plays without a right)\n", v.Conflicts)
+	}
+	if v.Gaps > 0 {
+		fmt.Fprintf(&b, "gaps      %d, %s in all, in which no hub wrote\n", v.Gaps, time.Duration(v.GapMs)*time.Millisecond)
+	}
+	if v.Missing > 0 {
+		fmt.Fprintf(&b, "missing   %d records could not be written\n", v.Missing)
+	}
+	if v.Broken != "" {
+		fmt.Fprintf(&b, "broken    %s\n", printable(v.Broken))
+	}
+	fmt.Fprintf(&b, "chain     %s\n", printable(v.Chain))
+	for _, f := range v.Findings {
+		fmt.Fprintf(&b, "%s  %s  %s", f.At, f.Is, f.Device)
+		if len(f.Plays) == 2 {
+			fmt.Fprintf(&b, " over %s for %d ms", f.Plays[0].Device, f.Ms)
+		}
+		b.WriteString("\n")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
