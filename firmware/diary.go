@@ -70,6 +70,13 @@ func (m *Memory) Crash() []string {
 	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 }
 
+// LastCrash is the last line of [Memory.Crash] of the memory in a directory,
+// whoever has it open; empty: there is none.
+func LastCrash(dir string) string {
+	lines := strings.Split(oneLine(filepath.Join(dir, "crash")), "\n")
+	return lines[len(lines)-1]
+}
+
 // Sent notes that the last lines of a crash were sent, and forgets them.
 func (m *Memory) Sent() error {
 	err := os.Remove(m.path("crash"))

@@ -38,6 +38,9 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 		Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(runCommand(environ), checkCommand(environ), quietCommand(environ), provisionCommand(), versionCommand())
+	if len(args) > 0 && args[0] == "--check" { // as check, for who knows it from other programs
+		args = append([]string{"check"}, args[1:]...)
+	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)

@@ -41,12 +41,13 @@ func TestCommandLine(t *testing.T) {
 		{"quiet without hardware", "quiet --sim --device gate-1 --area north", exitOK, ""},
 		{"no data", "run --sim --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
 		{"check fails", "check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
+		{"check by a flag", "--check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
 		{"two outputs", "run --sim --sound --wav x.wav --device gate-1 --area north", exitUsage, "--sound"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := t.Context()
-			if strings.HasPrefix(c.args, "check") || strings.Contains(c.args, faulty) { // a hub that is not there takes its time, a light that is there too
+			if strings.HasPrefix(strings.TrimPrefix(c.args, "--"), "check") || strings.Contains(c.args, faulty) { // a hub that is not there takes its time, a light that is there too
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithCancel(ctx)
 				cancel()

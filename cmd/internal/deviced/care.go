@@ -26,13 +26,18 @@ type care struct {
 	systemd  *watchdog.Notifier // nil: none
 }
 
+// calendar is the wall clock, which is not before what was kept of it.
+func (c Config) calendar(kept time.Time) *firmware.Calendar {
+	return firmware.NewCalendar(built(), kept, time.Now, firmware.Synced)
+}
+
 // feedLeast is how often a watchdog can be fed at the most.
 const feedLeast = time.Second
 
 // care begins the run: it finds out how it came about, and has its log kept.
 func (c Config) care(m *firmware.Memory) (*care, error) {
 	k := &care{ring: firmware.NewRing()}
-	k.calendar = firmware.NewCalendar(built(), m.Time(), time.Now, firmware.Synced)
+	k.calendar = c.calendar(m.Time())
 	var err error
 	if err = c.watch(k); err != nil {
 		return k, err
@@ -113,6 +118,34 @@ func (k *care) close(inOrder bool) error {
 		err = errors.Join(err, k.hardware.Close())
 	}
 	return err
+}
+
+// checkCare tells of the watchdog, the last crash and the credential, where there
+// is something to tell.
+func checkCare(cfg Config) (found []Finding) {
+	add := func(part string, ok bool, format string, args ...any) {
+		found = append(found, Finding{Part: part, OK: ok, Text: fmt.Sprintf(format, args...)})
+	}
+	if info, err := os.Stat(cfg.Watchdog); cfg.Watchdog != "" && !cfg.Sim {
+		switch {
+		case err != nil:
+			add("watch", false, "watchdog: %v", err)
+		case info.Mode()&os.ModeCharDevice == 0:
+			add("watch", false, "watchdog: %s is no device", cfg.Watchdog)
+		default: // to open it is to start it
+			add("watch", true, "%s, fed every %v", cfg.Watchdog, watchdogTime/3)
+		}
+	}
+	if text := firmware.LastCrash(cfg.dataDir()); text != "" {
+		add("crash", true, "the last lines of a crash wait to be sent: %s", text)
+	}
+	switch {
+	case cfg.Enrols():
+		add("enrol", true, "a code waits to be traded at %s", cfg.EnrolHub)
+	case cfg.enrolled.Secret != "":
+		add("enrol", true, "enrolled as %s", cfg.enrolled.Device)
+	}
+	return found
 }
 
 // digest stands for the configuration: another one is a new beginning for a

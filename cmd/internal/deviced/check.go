@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/drivers/speech"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/uplink"
@@ -42,6 +43,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 		text, err := p.try(ctx, cfg)
 		add(p.name, text, err)
 	}
+	found = append(found, checkCare(cfg)...)
 	found = append(found, checkGPIO(cfg)...)
 	found = append(found, checkSensors(ctx, cfg)...)
 	for _, h := range cfg.Hub {
@@ -69,18 +71,18 @@ func checkData(_ context.Context, cfg Config) (string, error) {
 	return dir, err
 }
 
-// checkClock looks whether the clock of the leases runs, and whether the wall
-// clock was ever set.
-func checkClock(context.Context, Config) (string, error) {
-	began, wall := firmware.Boottime{}.Now(), time.Now()
+// checkClock looks whether the clock of the leases runs, and what is known of the
+// wall clock.
+func checkClock(_ context.Context, cfg Config) (string, error) {
+	began, wall := firmware.Boottime{}.Now(), cfg.calendar(firmware.KeptTime(cfg.dataDir()))
 	time.Sleep(10 * time.Millisecond)
 	if d := (firmware.Boottime{}).Now() - began; d < 5*time.Millisecond {
 		return "", fmt.Errorf("the monotonic clock went on by %v in 10 ms", d)
 	}
-	if wall.Year() < 2025 {
-		return "", fmt.Errorf("the wall clock says %s: it was not set", wall.Format(time.DateOnly))
+	if wall.State() == area.ClockUnknown {
+		return "", fmt.Errorf("the wall clock says %s, and it is %s at least: it was not set", time.Now().UTC().Format(time.RFC3339), wall.Now().UTC().Format(time.RFC3339))
 	}
-	return wall.UTC().Format(time.RFC3339), nil
+	return wall.Now().UTC().Format(time.RFC3339) + ", " + wall.State(), nil
 }
 
 func checkSpeech(ctx context.Context, _ Config) (string, error) {

@@ -230,7 +230,7 @@ func (c Config) tradeOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errKeep, err)
 	}
-	roots.Time = firmware.NewCalendar(built(), firmware.KeptTime(c.dataDir()), time.Now, firmware.Synced).Now
+	roots.Time = c.calendar(firmware.KeptTime(c.dataDir())).Now
 	at, err := url.Parse(c.EnrolHub)
 	if err != nil {
 		return err
