@@ -16,7 +16,7 @@ func TestEveryLimitReachesTheBroker(t *testing.T) {
 	limits := reflect.ValueOf(&cfg.Limits).Elem()
 	for f, v := range limits.Fields() {
 		switch f.Name {
-		case "ConnectionsPerUser", "HubMessageBytes": // the hub's
+		case "ConnectionsPerUser", "HubMessageBytes", "ClipsBytes": // the hub's, and the clips'
 		case "SessionQueue":
 			v.SetInt(7)
 			seen[7] = f.Name
