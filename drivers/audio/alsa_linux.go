@@ -297,22 +297,24 @@ func (p *pcm) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	late := time.Now().Add(left + stuck)
+	heard := time.Now().Add(left) // what is on its way behind the buffer included
+	late := heard.Add(stuck)
 	if err := p.k.ioctl(ioDrain, nil); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	for {
 		var s status
-		if err := p.k.ioctl(ioStatus, unsafe.Pointer(&s)); err != nil || s.state != stateDraining {
+		if err := p.k.ioctl(ioStatus, unsafe.Pointer(&s)); err != nil {
 			return err
+		}
+		if s.state != stateDraining {
+			return pause(ctx, time.Until(heard))
 		}
 		if time.Now().After(late) {
 			return fmt.Errorf("%s does not end in %v", p.name, stuck)
 		}
-		select {
-		case <-time.After(nap / 5):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause(ctx, nap/5); err != nil {
+			return err
 		}
 	}
 }

@@ -3,11 +3,16 @@ package audio
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tacet-hub/tacet/drivers/audio/audiotest"
 )
 
 // fake installs a program called aplay that behaves as the script says; it runs
@@ -124,5 +129,59 @@ func TestComplaintsAreErrors(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if err := NewAplay("").Open(22050, 1); err == nil {
 		t.Error("not installed: no error")
+	}
+}
+
+// The program itself, into the file plugin of alsa-lib, which takes sound as fast
+// as it comes: the content is right.
+func TestAplayIntoAFile(t *testing.T) {
+	dir := t.TempDir()
+	conf, out := filepath.Join(dir, "alsa.conf"), filepath.Join(dir, "out.raw")
+	text := fmt.Sprintf(`</usr/share/alsa/alsa.conf>
+pcm.!default { type plug slave { pcm "cap" rate 48000 format S16_LE channels 2 } }
+pcm.cap { type file slave.pcm "n" file %q format "raw" }
+pcm.n { type null }
+`, out)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ALSA_CONFIG_PATH", conf)
+	a := opened(t, "")
+	play(t, a, audiotest.Tone(587, time.Second, 22050))
+	if err := a.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make([]int16, len(raw)/4)
+	for i := range left {
+		left[i] = int16(binary.LittleEndian.Uint16(raw[4*i:]))
+	}
+	span := audiotest.Spans(left, 48000)
+	if len(span) != 1 {
+		t.Fatalf("%d stretches of sound in %d bytes", len(span), len(raw))
+	}
+	sound := left[span[0].Start:span[0].End]
+	hz, height := audiotest.Pitch(sound, 48000)
+	// Its rate conversion works on whole samples of a period: 0.2 % off.
+	if d := len(sound) - 48000; math.Abs(hz-587) > 2 || height < 9500 || d < -200 || d > 200 || audiotest.Gaps(sound, 48000) > 0 {
+		t.Errorf("%.2f Hz, amplitude %.0f, %d samples", hz, height, len(sound))
+	}
+	if a.Xruns() != 0 {
+		t.Errorf("%d xruns", a.Xruns())
+	}
+}
+
+// What the program says of gaps is counted.
+func TestAplayTellsOfGaps(t *testing.T) {
+	fake(t, "cat > /dev/null\necho 'underrun!!! (at least 1.2 ms long)' >&2\necho 'underrun!!! (at least 3 ms long)' >&2\n")
+	a := opened(t, "")
+	if _, err := a.Write(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Drain(t.Context()); err != nil || a.Xruns() != 2 {
+		t.Errorf("%d xruns, %v", a.Xruns(), err)
 	}
 }
