@@ -7,7 +7,7 @@ import (
 
 // play writes sound in chunks of 20 ms, never with more than 50 ms ahead, as the
 // agent does.
-func play(t *testing.T, a player, sound []byte) {
+func play(t testing.TB, a player, sound []byte) {
 	t.Helper()
 	for len(sound) > 0 {
 		d, err := a.Delay()

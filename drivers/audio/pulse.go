@@ -175,7 +175,7 @@ type pulsePlay struct {
 	source layout
 	stream uint32
 	sink   string
-	sent   int // bytes
+	sent   int64 // bytes
 	xruns  *atomic.Uint64
 }
 
@@ -219,13 +219,13 @@ func (p *pulsePlay) write(b []byte) error {
 		if err := p.link.err(); err != nil {
 			return err
 		}
-		p.xruns.Add(p.link.gaps.Swap(0))
+		p.xruns.Add(p.link.gaps(p.sent))
 		if n := int(min(p.link.credit.Load(), int64(len(b)))) / p.source.frame() * p.source.frame(); n > 0 {
 			if err := p.link.c.Send(p.stream, b[:n]); err != nil {
 				return err
 			}
 			p.link.credit.Add(-int64(n))
-			p.sent += n
+			p.sent += int64(n)
 			b, moved = b[n:], time.Now()
 			quiet = moved
 			continue
@@ -262,8 +262,6 @@ func (p *pulsePlay) delay() (queue, ahead time.Duration, err error) {
 // then for what it had ahead by that time. It is not asked to say when it is done,
 // because it says so when it has rendered.
 func (p *pulsePlay) drain(ctx context.Context) error {
-	p.xruns.Add(p.link.gaps.Swap(0))
-	p.link.draining.Store(true) // it runs out now
 	if err := p.link.c.Request(&proto.TriggerPlaybackStream{StreamIndex: p.stream}, nil); err != nil {
 		return err // a sound that is too short to begin by itself begins now
 	}
@@ -272,6 +270,7 @@ func (p *pulsePlay) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.xruns.Add(p.link.gaps(p.sent)) // what it has said before it answered
 		left := min(queue, nap)
 		if queue == 0 {
 			left = ahead

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,13 +27,12 @@ type pulseLink struct {
 	conn  net.Conn
 	where string
 
-	credit   atomic.Int64 // bytes that the server has asked for
-	gaps     atomic.Uint64
-	draining atomic.Bool
-	asked    chan struct{} // it has said something
+	credit atomic.Int64  // bytes that the server has asked for
+	asked  chan struct{} // it has said something
 
 	mu   sync.Mutex
 	lost error
+	ran  []int64 // bytes after which it ran out, since somebody asked
 }
 
 // dialPulse connects to the first server that answers.
@@ -127,9 +127,7 @@ func (l *pulseLink) hear(m any) {
 	case *proto.Request:
 		l.credit.Add(int64(m.Length))
 	case *proto.Underflow:
-		if !l.draining.Load() {
-			l.gaps.Add(1)
-		}
+		l.ranOut(m.Offset)
 	case *proto.PlaybackStreamKilled:
 		l.lose(errors.New("the server has ended the stream: its sink is gone"))
 	case *proto.ConnectionClosed:
@@ -147,6 +145,31 @@ func (l *pulseLink) lose(err error) {
 	if l.lost == nil {
 		l.lost = fmt.Errorf("%s: %w", l.where, err)
 	}
+}
+
+// mostRan bounds what is kept of a server that runs out and is given nothing.
+const mostRan = 100
+
+func (l *pulseLink) ranOut(at int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ran) < mostRan {
+		l.ran = append(l.ran, at)
+	}
+}
+
+// gaps counts, once each, how often the server has run out before it had been
+// sent so many bytes: what it says of the end of a sound is none.
+func (l *pulseLink) gaps(sent int64) (n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ran = slices.DeleteFunc(l.ran, func(at int64) bool {
+		if at < sent {
+			n++
+		}
+		return at < sent
+	})
+	return n
 }
 
 // err is why the connection can be used no more.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,14 @@ type Recording struct {
 
 	mu    sync.Mutex
 	bytes []byte
+	came  []arrival
 	first chan struct{} // closed with the first byte
+}
+
+// arrival is when so many bytes had come.
+type arrival struct {
+	bytes int
+	at    time.Time
 }
 
 // Record begins to record what the sink plays, silence included: when it returns
@@ -124,6 +132,7 @@ func (r *Recording) Write(b []byte) (int, error) {
 		close(r.first)
 	}
 	r.bytes = append(r.bytes, b...)
+	r.came = append(r.came, arrival{len(r.bytes), time.Now()})
 	return len(b), nil
 }
 
@@ -136,6 +145,15 @@ func (r *Recording) Samples() []int16 {
 		s[i] = int16(binary.LittleEndian.Uint16(r.bytes[2*i:]))
 	}
 	return s
+}
+
+// Arrived is when a sample that was recorded had come: a little later than it
+// sounded.
+func (r *Recording) Arrived(sample int) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := sort.Search(len(r.came), func(i int) bool { return r.came[i].bytes >= 2*sample+2 })
+	return r.came[i].at
 }
 
 // Until waits until silence has followed the last sound for as long as given, and
