@@ -145,11 +145,13 @@ func (b *Board) Faults() (faults []Fault) {
 // Pins is what is configured: the pin of each key, of inputs by their names.
 func (b *Board) Pins() map[string]string { return maps.Clone(b.pins) }
 
-// State is the inputs that are active now, by name.
+// State tells of each input whose line can be had whether it is active, by name.
 func (b *Board) State() map[string]bool {
 	state := map[string]bool{}
 	for _, in := range b.inputs {
-		state[in.name] = in.on.Load()
+		if in.had.Load() {
+			state[in.name] = in.on.Load()
+		}
 	}
 	return state
 }

@@ -19,7 +19,7 @@ const (
 	Stuck                // it has been active, or restless, for too long
 	Free                 // and no longer is
 	Gone                 // the line cannot be had, or no more; Err says why
-	Back                 // the line can be had, after it could not; On says how it is
+	Back                 // the line can be had, at first or again; On says how it is
 )
 
 // Event is something that happened at an input.
@@ -40,7 +40,7 @@ type input struct {
 	tell   func(Event)
 	count  *counters
 
-	on atomic.Bool // for State
+	had, on atomic.Bool // for State
 }
 
 const (
@@ -51,12 +51,12 @@ const (
 // run watches the line until ctx ends. A line that cannot be had, or is lost, is
 // told once, and tried again after 1 s, 2 s and so on up to a minute.
 func (in *input) run(ctx context.Context) {
-	gone := false
+	told := false // that it cannot be had
 	for retry := retryFirst; ctx.Err() == nil; retry = min(2*retry, retryMost) {
 		pin, err := in.open()
 		if err == nil {
 			began := time.Now()
-			err = errors.Join(in.watch(ctx, pin, &gone), give(pin))
+			err = errors.Join(in.watch(ctx, pin), give(pin))
 			if time.Since(began) > retryMost {
 				retry = retryFirst
 			}
@@ -64,8 +64,8 @@ func (in *input) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !gone {
-			gone = true
+		if in.had.Swap(false) || !told {
+			told = true
 			in.count.gone.Add(1)
 			in.tell(Event{Input: in.name, Kind: Gone, Err: err})
 		}
@@ -74,8 +74,8 @@ func (in *input) run(ctx context.Context) {
 }
 
 // watch debounces until ctx ends, which answers nil, or the line is lost.
-// One that was gone is back when a wait for it has not failed.
-func (in *input) watch(ctx context.Context, pin gpio.PinIn, gone *bool) error {
+// It can be used when a wait for it has not failed.
+func (in *input) watch(ctx context.Context, pin gpio.PinIn) error {
 	defer context.AfterFunc(ctx, func() { _ = pin.Halt() })()
 	d := debounce{settle: in.settle, stuck: in.stuck}
 	d.start(in.active(pin), time.Now())
@@ -91,8 +91,7 @@ func (in *input) watch(ctx context.Context, pin gpio.PinIn, gone *bool) error {
 		if fails != nil && fails.Err() != nil {
 			return fails.Err()
 		}
-		if *gone {
-			*gone = false
+		if !in.had.Swap(true) {
 			in.tell(Event{Input: in.name, Kind: Back, On: d.on})
 		}
 		if edge {

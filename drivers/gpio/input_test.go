@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,10 @@ func TestOneEventPerPress(t *testing.T) {
 		s := newSite(t, Config{MuteButton: "GPIO5", Inputs: []Input{{Name: "door", Pin: "GPIO6"}, {Name: "tamper", Pin: "PIN33", Active: "high"}}}, b)
 		defer s.stop()
 		equal(t, "pulls", []gpio.Pull{b.pins["GPIO5"].Pull(), b.pins["GPIO6"].Pull(), b.pins["GPIO13"].Pull()}, []gpio.Pull{gpio.PullUp, gpio.PullUp, gpio.PullDown})
+		time.Sleep(waitMost)
+		if told := s.heard(); len(told) != 3 || !slices.Contains(told, "door back false") {
+			t.Errorf("at first: %v", told)
+		}
 		for range 3 {
 			b.pins["GPIO5"].bounce(gpio.Low)
 			time.Sleep(time.Second)

@@ -7,8 +7,8 @@
 // A [Sensor] is measured at an interval, by a driver that is opened when it is
 // needed: after an error it is closed and opened again, since a chip that was
 // without power has forgotten its settings. Values outside what the datasheet
-// promises are errors; a driver's file tells the traps of its chip. An error is
-// told once, and the next try waits longer each time, up to 5 minutes.
+// promises are errors; a driver's file tells the traps of its chip. After an error
+// the next try waits longer each time, up to 5 minutes.
 //
 // # Goroutines
 //

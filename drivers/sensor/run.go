@@ -14,10 +14,10 @@ type Report struct {
 	Sensor string // for people: driver, and name where it has one
 	Name   string // channel; may be empty
 	Values []Value
-	// Err is why nothing was measured; it is told once, until it is over, with the
-	// metrics that there is no value of.
+	// Err is why nothing was measured, with the metrics that there is no value of.
 	Err     error
 	Metrics []string
+	Again   bool // it was so the last time too
 }
 
 // Sensors is all sensors of a device. Make it with [New].
@@ -144,9 +144,7 @@ func (s *Sensors) fails(c Config, err error, first bool) {
 	s.mu.Lock()
 	s.faults[c.label()] = err.Error()
 	s.mu.Unlock()
-	if first {
-		s.tell(Report{Sensor: c.label(), Name: c.Name, Err: err, Metrics: kinds[c.Driver].metrics})
-	}
+	s.tell(Report{Sensor: c.label(), Name: c.Name, Err: err, Metrics: kinds[c.Driver].metrics, Again: !first})
 }
 
 // label is what a sensor is called where it is told of.

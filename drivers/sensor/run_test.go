@@ -21,6 +21,9 @@ func TestDeadSensorIsTriedAgain(t *testing.T) {
 		told := make(chan string, 1000)
 		s, err := New([]Config{{Driver: "bme280", Every: 10 * time.Second}, {Driver: "cpu", Every: time.Minute}}, parts, func(r Report) {
 			line := fmt.Sprint(r.Name, r.Values)
+			if r.Again {
+				return
+			}
 			if r.Err != nil {
 				line = fmt.Sprintf("%s %v %v", r.Sensor, r.Err, r.Metrics)
 			}

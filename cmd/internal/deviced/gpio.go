@@ -114,9 +114,6 @@ func (b *board) hear(a *firmware.Agent, lights bool) {
 		b.sim.Watch(func() { b.heard(gpio.Event{Input: gpio.MuteButton, Kind: gpio.Pressed, On: true}) })
 		return
 	}
-	for name, on := range b.real.State() {
-		b.state(a, name, on)
-	}
 }
 
 // heard is called by the goroutines of the inputs; it only enqueues.
@@ -144,9 +141,9 @@ func (b *board) heard(e gpio.Event) {
 			agent.ToggleMute()
 		}
 		agent.Event(e.Input, true, "")
-		b.state(agent, e.Input, true)
+		b.state(agent, e.Input, "true")
 	case gpio.Released, gpio.Back:
-		b.state(agent, e.Input, e.On)
+		b.state(agent, e.Input, fmt.Sprint(e.On))
 	case gpio.Stuck:
 		b.log.Warn("input is stuck", "topic", "event/"+e.Input)
 		agent.Event(e.Input, e.On, "stuck")
@@ -155,13 +152,14 @@ func (b *board) heard(e gpio.Event) {
 	case gpio.Gone:
 		b.log.Error("input cannot be used", "topic", "event/"+e.Input, "err", e.Err)
 		agent.Event(e.Input, false, "gone")
+		b.state(agent, e.Input, firmware.Unmeasured)
 	}
 }
 
 // state reports how an input is; a button has no state that anybody needs.
-func (b *board) state(a *firmware.Agent, name string, on bool) {
+func (b *board) state(a *firmware.Agent, name, value string) {
 	if name != gpio.MuteButton {
-		a.State(name, fmt.Sprint(on))
+		a.State(name, value)
 	}
 }
 

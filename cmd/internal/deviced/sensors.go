@@ -85,7 +85,9 @@ func (s *senses) heard(r sensor.Report) {
 		return r.Name + "/" + metric
 	}
 	if r.Err != nil {
-		s.log.Error("sensor cannot be used", "topic", "tele/"+topic(""), "err", r.Sensor+": "+r.Err.Error())
+		if !r.Again {
+			s.log.Error("sensor cannot be used", "who", r.Sensor, "err", r.Err)
+		}
 		for _, m := range r.Metrics {
 			s.agent.Measured(topic(m), firmware.Unmeasured)
 		}

@@ -76,7 +76,7 @@ func TestSensorsOfADevice(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := strings.Count(log.String(), "ds18b20 cellar: there is none"); n != 1 {
+	if n := strings.Count(log.String(), `who="ds18b20 cellar" err="there is none`); n != 1 {
 		t.Errorf("%d lines of the log: %s", n, log.String())
 	}
 }

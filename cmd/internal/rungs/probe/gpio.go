@@ -299,6 +299,9 @@ type events struct {
 }
 
 func (e *events) add(v gpio.Event) {
+	if v.Kind == gpio.Back { // it tells that a line is had, when the board begins
+		return
+	}
 	kind := map[gpio.Kind]string{gpio.Pressed: "pressed", gpio.Released: "released", gpio.Stuck: "stuck", gpio.Free: "free", gpio.Gone: "gone", gpio.Back: "back"}[v.Kind]
 	e.mu.Lock()
 	defer e.mu.Unlock()
