@@ -45,6 +45,9 @@ type Parts struct {
 	// They are called with the payload, by the owner, must not block, and are not
 	// called for what is retained: that is old news.
 	Commands map[string]func(payload []byte) error
+	// Update is where the newest update of the program is, for the status; it is
+	// called by several goroutines and must not block. Nil: there are none.
+	Update func() area.Update
 }
 
 // Agent is one device. Make it with [New]; all methods but Run are safe for
@@ -120,6 +123,7 @@ type shared struct {
 
 	rounds, steps atomic.Uint64 // of the owner, of the writers
 	writing       atomic.Bool   // a writer is at work
+	idle          atomic.Bool   // see Idle
 
 	mu     sync.Mutex
 	link   link              // newest state of the connection
@@ -307,6 +311,8 @@ func (a *Agent) kept() error {
 		return nil // the next start is to see a crash
 	case errors.Is(a.verdict, ErrRestart):
 		return a.Memory.Ended(endRestart)
+	case errors.Is(a.verdict, ErrUpdate):
+		return a.Memory.Ended(area.BootUpdate)
 	}
 	return a.Memory.Ended(area.BootOrderly)
 }

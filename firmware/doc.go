@@ -60,6 +60,6 @@
 //
 // # What it does not do
 //
-// It elects no leader, reads no sensors, and takes no update. It plays nothing by
-// the wall clock.
+// It elects no leader and reads no sensors. It plays nothing by the wall clock. It
+// tells of updates of its own program and ends for them; package update takes them.
 package firmware

@@ -11,7 +11,9 @@ func (a *Agent) show() {
 	a.lamp(now)
 	a.lit(now)
 	a.noteSound(now)
-	s := a.statusOf(true, a.link.conn, a.doing())
+	doing := a.doing()
+	a.shared.idle.Store(doing == "idle" && a.play == nil)
+	s := a.statusOf(true, a.link.conn, doing)
 	if a.link.up && (!sameStatus(s, a.status) || a.worthTelling(now)) {
 		a.status = s
 		s.Health = a.health
@@ -21,10 +23,10 @@ func (a *Agent) show() {
 }
 
 func sameStatus(a, b area.Status) bool {
-	if (a.Volume == nil) != (b.Volume == nil) || a.Volume != nil && *a.Volume != *b.Volume {
+	if !same(a.Volume, b.Volume) || !same(a.Update, b.Update) {
 		return false
 	}
-	a.Volume, b.Volume = nil, nil
+	a.Volume, b.Volume, a.Update, b.Update = nil, nil, nil, nil
 	return a == b
 }
 
@@ -50,7 +52,7 @@ func (a *Agent) statusOf(online bool, conn uint64, state string) area.Status {
 	volume := int(a.shared.volume.Load())
 	return area.Status{V: 1, Online: online, Boot: a.shared.boot.Load(), Conn: conn, MID: a.Memory.MID(),
 		Area: a.cfg.AreaText, Location: a.cfg.Location, Name: a.cfg.Name, State: state,
-		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.output(), Version: a.cfg.Version}
+		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.output(), Version: a.cfg.Version, Update: a.updated()}
 }
 
 // output is what makes the sound.

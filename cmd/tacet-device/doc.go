@@ -15,6 +15,12 @@
 // ok, 1 failed, 2 usage or configuration, 75 an operator has asked for another
 // start: whoever supervises it starts it again.
 //
+// Where updates.keys names whose programs are believed, run first looks into the
+// update slots of the data directory, and becomes the program that is confirmed or
+// on trial there; see package update. After an update it becomes the installed
+// program again, which looks anew; under a supervisor that hears of its life
+// (NOTIFY_SOCKET) it ends with 75 instead, to be started by that.
+//
 // It prints "ready device=ID hub=URL" on standard output when the hub has
 // answered it; everything else goes to standard error. SIGTERM and SIGINT end
 // it: it stops sounding, gives back what it was to do, says goodbye, and exits 0.

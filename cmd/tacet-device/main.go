@@ -50,7 +50,7 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 		return exitOK
 	}
 	fmt.Fprintf(errs, "tacet-device: %v\n", err)
-	if errors.Is(err, firmware.ErrRestart) || errors.Is(err, firmware.ErrReboot) {
+	if errors.Is(err, firmware.ErrRestart) || errors.Is(err, firmware.ErrReboot) || errors.Is(err, firmware.ErrUpdate) {
 		return exitAgain
 	}
 	if _, ok := errors.AsType[usage](err); ok {

@@ -74,6 +74,14 @@ func (f *flags) over(c *deviced.Config, o conf.Origins) {
 	c.Sim = f.cfg.Sim
 }
 
+// bootDir is the directory of the boot partition; empty: there is none.
+func (f *flags) bootDir() string {
+	if f.boot == "" && !f.cfg.Sim {
+		return deviced.Boot()
+	}
+	return f.boot
+}
+
 // load reads the configuration and makes the log.
 func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: f.level}
@@ -86,11 +94,7 @@ func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Lo
 	default:
 		return deviced.Config{}, nil, usage{fmt.Errorf("--log-format %q is neither text nor json", f.format)}
 	}
-	boot := f.boot
-	if boot == "" && !f.cfg.Sim {
-		boot = deviced.Boot()
-	}
-	cfg, unknown, err := deviced.LoadBoot(f.file, boot, environ, f.over)
+	cfg, unknown, err := deviced.LoadBoot(f.file, f.bootDir(), environ, f.over)
 	for _, v := range unknown {
 		log.Warn("environment variable is no key", "err", v)
 	}
@@ -104,6 +108,7 @@ func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Lo
 func runCommand(environ []string) *cobra.Command {
 	var f flags
 	c := &cobra.Command{Use: "run", Short: "Be a device until told to end", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		launched := f.launch(environ, c.ErrOrStderr())
 		cfg, log, err := f.load(environ, c.ErrOrStderr())
 		if err == nil && cfg.EnrolCode != "" {
 			cfg, log, err = f.enrol(c.Context(), cfg, log, environ, c.ErrOrStderr())
@@ -115,7 +120,8 @@ func runCommand(environ []string) *cobra.Command {
 			blink(c.Context(), cfg, err, c.ErrOrStderr())
 			return err
 		}
-		return run(c.Context(), cfg, log, c.OutOrStdout())
+		cfg.Launched = launched
+		return relaunch(launched, environ, run(c.Context(), cfg, log, c.OutOrStdout()))
 	}}
 	f.register(c.Flags())
 	return c

@@ -42,6 +42,13 @@ func OpenSlots(dir string) (*Slots, error) {
 	return openSlots(dir, directory(dir)), nil
 }
 
+// LookAtSlots is what the slots in a directory are used for, which need not be
+// there. It writes nothing. Its error is that of a state that cannot be read.
+func LookAtSlots(dir string) (State, error) {
+	s := openSlots(dir, directory(dir))
+	return s.state, s.damaged
+}
+
 func openSlots(dir string, d disk) *Slots {
 	s := &Slots{dir: dir, disk: d}
 	text, err := read(d, stateFile, maxState)

@@ -14,6 +14,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/drivers/watchdog"
 	"github.com/tacet-hub/tacet/firmware"
+	"github.com/tacet-hub/tacet/firmware/update"
 )
 
 // care is what looks after the run of a device: its log, its clock, and what
@@ -151,7 +152,7 @@ func checkCare(cfg Config) (found []Finding) {
 // digest stands for the configuration: another one is a new beginning for a
 // device in safe mode.
 func (c Config) digest() string {
-	c.Alone, c.Fresh, c.EnrolCode, c.codeAt = false, false, "", "" // they are not of the configuration
+	c.Alone, c.Fresh, c.EnrolCode, c.codeAt, c.Launched = false, false, "", "", update.Launched{} // they are not of the configuration
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c))
 	return hex.EncodeToString(sum[:8])
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/firmware/update"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Sensors      []Sensor `yaml:"sensors"`
 	Peers        Peers    `yaml:"peers"`
 	Clips        Clips    `yaml:"clips"`
+	Updates      Updates  `yaml:"updates"`
 	EnrolHub     string   `yaml:"enrol_hub"`  // http:// or https:// where the code is traded
 	EnrolCode    string   `yaml:"enrol_code"` // of "tacet device enrol", good once: the device trades it for its credential, which stays in data; empty: none
 	Data         string   `yaml:"data"`       // empty: /var/lib/tacet, with Sim ./DEVICE-data
@@ -41,6 +43,9 @@ type Config struct {
 	Sim   bool `yaml:"-"` // simulated relay, lamp and button, and loudspeaker where Output is auto
 	Fresh bool `yaml:"-"` // it was enrolled just now: the hub is told by the event "enrolled"
 	Alone bool `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
+
+	// Launched is how the process was started; its zero value takes no updates.
+	Launched update.Launched `yaml:"-"`
 
 	enrolled credential // what a code was traded for; zero: nothing was
 	coded    string     // file that has the code; empty: none has
@@ -193,6 +198,8 @@ func (c Config) check(o conf.Origins) error {
 			fault(true, key, "%s", strings.TrimPrefix(err.Error(), "uplink: "))
 		}
 	}
+	_, err := c.Updates.keys()
+	fault(err != nil, "updates.keys", "%v", err)
 	web := c.checkWeb()
 	fault(web != "", "web", "%s", web)
 	fault(c.Clips.CacheBytes < leastCache, "clips.cache_bytes", "%d is not %d or more", c.Clips.CacheBytes, leastCache)

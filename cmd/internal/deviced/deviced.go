@@ -25,6 +25,7 @@ type Device struct {
 	sound  loudspeaker
 	senses *senses
 	care   *care
+	update *updates
 	fresh  bool // it was enrolled just now
 	died   bool // Run has ended by a panic
 	close  sync.Once
@@ -82,6 +83,9 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if d.pins, err = d.newBoard(cfg, log); err != nil {
 		return err
 	}
+	if d.update, err = d.newUpdates(cfg, u, version, log); err != nil {
+		return err
+	}
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
@@ -91,7 +95,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg)})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg), Update: d.update.state})
 	if err != nil {
 		return err
 	}
@@ -103,12 +107,11 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 // commands are what operators may ask for beside what the agent knows. The
 // machine of a simulated device is not its own.
 func (d *Device) commands(cfg Config) map[string]func([]byte) error {
-	if cfg.Sim {
-		return nil
+	more := map[string]func([]byte) error{"update": d.update.order}
+	if !cfg.Sim {
+		more["reboot"] = func([]byte) error { d.agent.End(firmware.ErrReboot); return nil }
 	}
-	return map[string]func([]byte) error{
-		"reboot": func([]byte) error { d.agent.End(firmware.ErrReboot); return nil },
-	}
+	return more
 }
 
 // Ready is closed when the hub has answered for the first time.
@@ -126,8 +129,9 @@ func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
 
 // Run is the device until ctx ends; then it stops sounding, says goodbye to the
 // hub, closes itself and returns nil, within 3 s. It fails where the loudspeaker
-// cannot be opened, with firmware.ErrPanic, and with firmware.ErrRestart or
-// ErrReboot where an operator asked for that. It can be called once.
+// cannot be opened, with firmware.ErrPanic, with firmware.ErrRestart or ErrReboot
+// where an operator asked for that, and with firmware.ErrUpdate where it is to
+// start with another version. It can be called once.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.Close()
 	if err := d.care.systemd.Ready(); err != nil {
@@ -138,7 +142,9 @@ func (d *Device) Run(ctx context.Context) error {
 		d.agent.Once(func() { d.agent.Event("enrolled", true, "") })
 	}
 	err := d.pins.around(ctx, func(ctx context.Context) error {
-		return d.sound.beside(ctx, func(ctx context.Context) error { return d.senses.beside(ctx, d.agent.Run) })
+		return d.sound.beside(ctx, func(ctx context.Context) error {
+			return d.senses.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+		})
 	})
 	d.died = errors.Is(err, firmware.ErrPanic)
 	return err

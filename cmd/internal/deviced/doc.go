@@ -11,6 +11,11 @@
 // A device can also be told who it is by a code, in device.yaml or in tacet.yaml on
 // the boot partition, which any PC can edit: [Enrol] trades it for a credential.
 //
+// A device that has keys for it (updates.keys) takes updates: the program on
+// trial is vouched for once the hub has answered it and its sound is as good as
+// before, and the run ends for a new one when nothing sounds. [Launching] reads
+// for the launcher what it needs, whatever else the configuration says.
+//
 // What device.yaml can name and this version cannot do is refused by name:
 // local leaders, search for a hub. A loudspeaker, a pin or a sensor that is missing
 // is told in the status: the rest goes on.
