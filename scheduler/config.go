@@ -17,6 +17,11 @@ type Config struct {
 	// Grace is how late a firing may be and still be made; default 1 minute.
 	Grace time.Duration
 
+	// NotBefore is a time that has passed, such as when the program was built: while
+	// the wall clock is before it nobody has set it, and nothing comes due. Zero: the
+	// clock is believed.
+	NotBefore time.Time
+
 	// Most is how many schedules there may be; default 10,000.
 	Most int
 }

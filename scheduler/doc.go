@@ -19,6 +19,9 @@
 // counted. Where the clock is set back by more than ten minutes, rules are
 // reckoned anew from the new time; after a smaller step nothing is said twice.
 //
+// A clock that nobody has set yet ([Config.NotBefore]) makes nothing due: a machine
+// that has no clock of its own starts in the past.
+//
 // Orders are made with a key of schedule and instant, so that the order service
 // takes each once even if it is handed over twice.
 //

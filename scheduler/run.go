@@ -35,7 +35,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.reportMissed()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	latest := s.now()
+	latest, unset := s.now(), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,10 +44,15 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.wake:
 		}
 		now := s.now()
-		if now.Before(latest.Add(-setBack)) {
-			s.log.Warn("clock was set back", "dur", latest.Sub(now))
+		if now.Before(s.cfg.NotBefore) {
+			unset = s.waits(unset)
+			timer.Reset(look)
+			continue
+		}
+		if unset || now.Before(latest.Add(-setBack)) {
+			s.log.Warn("clock was set", "dur", now.Sub(latest))
 			s.reckon(now)
-			latest = now
+			latest, unset = now, false
 		}
 		if now.After(latest) {
 			latest = now
@@ -57,6 +62,14 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		timer.Reset(s.untilNext())
 	}
+}
+
+// waits says, once, that nothing comes due before the clock is set.
+func (s *Service) waits(told bool) bool {
+	if !told {
+		s.log.Warn("the clock is not set, and no schedule comes due before it is")
+	}
+	return true
 }
 
 // poke wakes Run; a poke that is waiting already stands for this one.

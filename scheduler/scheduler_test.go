@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -402,4 +403,34 @@ func TestNext(t *testing.T) {
 	if err != nil || fmt.Sprint(got) != "[2026-10-25T00:30:00.000Z 2026-10-26T01:30:00.000Z]" {
 		t.Errorf("got %v, %v", got, err)
 	}
+}
+
+// Before the clock is set nothing comes due; from then on everything does.
+func TestClockThatIsNotSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var set atomic.Bool
+		began := time.Now()
+		now := func() time.Time {
+			if set.Load() {
+				return time.Now()
+			}
+			return time.Unix(0, 0).UTC().Add(time.Since(began))
+		}
+		b := &book{}
+		s := build(t, Config{Schedules: []area.Schedule{cronOf("c", "* * * * *", "UTC"), everyOf("e", time.Minute)}, NotBefore: began}, &Memory{}, b, now)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = s.Run(ctx) })
+		pass(30 * time.Minute)
+		if got := s.Stats(); got.Fired != 0 {
+			t.Errorf("before it is set: got %+v, %s", got, b.text())
+		}
+		set.Store(true)
+		pass(5*time.Minute + look)
+		if got := s.Stats(); got.Fired < 9 || got.Fired > 11 || got.Missed > 2 {
+			t.Errorf("5 minutes after it was set: got %+v, %s", got, b.text())
+		}
+		cancel()
+		wg.Wait()
+	})
 }

@@ -328,7 +328,7 @@ func (h *Hub) makeSchedule() (err error) {
 	if err != nil {
 		return err
 	}
-	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules)}, kept, h.orders, h.roster, time.Now, h.log)
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: conf.Built()}, kept, h.orders, h.roster, time.Now, h.log)
 	return err
 }
 
