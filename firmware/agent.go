@@ -120,6 +120,7 @@ type shared struct {
 	muted  atomic.Bool
 	boot   atomic.Uint64
 	web    atomic.Pointer[string] // see Web
+	cutOff atomic.Int64           // until then clips of texts are hardly waited for
 
 	rounds, steps atomic.Uint64 // of the owner, of the writers
 	writing       atomic.Bool   // a writer is at work

@@ -17,7 +17,11 @@ const (
 	ownVoice  = 3 * time.Second  // then the device speaks the text itself
 	inDanger  = 10 * time.Second // an emergency: then a neighbour may try
 	fetchTime = 10 * time.Minute
-	keepEvery = time.Second // a device that waits for a clip says that it is there
+
+	// Who has just waited in vain speaks the next texts at once.
+	cutOffTime = time.Minute
+	lookTime   = 200 * time.Millisecond
+	keepEvery  = time.Second // a device that waits for a clip says that it is there
 
 	declinedWait = 500 * time.Millisecond // for neighbours, who may be able to do what this device was not
 )
@@ -95,16 +99,24 @@ func (a *Agent) fetch() {
 }
 
 // bring hands a work on with its clip. A text is spoken here where its clip
-// cannot be had.
+// cannot be had; that is found out by waiting once a minute.
 func (a *Agent) bring(i *item) {
-	clip, err := a.Clips.Fetch(i.ctx, a.Web, *i.body.Clip)
+	text := i.body.Message != nil && *i.body.Message != ""
+	ctx := i.ctx
+	if text && a.now() < area.Instant(a.shared.cutOff.Load()) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookTime)
+		defer cancel()
+	}
+	clip, err := a.Clips.Fetch(ctx, a.Web, *i.body.Clip)
 	j := job{item: i, clip: clip}
 	if err != nil {
 		j.clip = nil
-		if i.body.Message == nil || *i.body.Message == "" {
+		if !text {
 			a.tell(rendered{item: i, err: err, reason: reasonOf(err)})
 			return
 		}
+		a.shared.cutOff.Store(int64(a.now().Add(cutOffTime)))
 		a.Log.Warn("clip not fetched, the text is spoken here", "work", i.work, "err", err)
 	}
 	select {

@@ -56,8 +56,11 @@ func keptClipOf(i clip.Info) keptClip {
 func (a *API) listClips(c *call) (answer, error) {
 	var all []keptClip
 	if !c.foreign() {
+		everywhere := c.sees(anyArea)
 		for _, i := range a.Clips.List() {
-			all = append(all, keptClipOf(i))
+			if len(i.Keys) == 0 || everywhere { // speech tells what is said in an area
+				all = append(all, keptClipOf(i))
+			}
 		}
 	}
 	return page(c, all, func(k *keptClip) string { return k.SHA256 })

@@ -76,3 +76,18 @@ func TestClipsAreRefusedWithTheReason(t *testing.T) {
 	w.want(201, "POST", "/clips", "RIFF"+strings.Repeat("b", 508))
 	w.want(area.CodeDiskFull, "POST", "/clips", "RIFF"+strings.Repeat("c", 508)) // both were used just now
 }
+
+// TestSpeechIsForThoseWhoReadAllAreas: what was said in an area is not told to who
+// reads another.
+func TestSpeechIsForThoseWhoReadAllAreas(t *testing.T) {
+	w := newGuardedWorld(t)
+	info, _, err := w.clips.Put(t.Context(), strings.NewReader("RIFF said"), clip.About{Key: "speech:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for person, sees := range map[string]bool{"viewer": true, "admin": true, "device": false, "north operator": false, "stranger": false} {
+		if _, out := w.want(200, "GET", "/clips", "", "X-Person: "+person); strings.Contains(out, info.Sum.Hex()) != sees {
+			t.Errorf("%s: %s", person, out)
+		}
+	}
+}

@@ -208,6 +208,20 @@ func TestTheLeastUsedGoesFirstAndNothingThatIsNeeded(t *testing.T) {
 	}
 }
 
+func TestWhatWasMadeGoesBeforeWhatWasSent(t *testing.T) {
+	b := newBench(t, Config{MaxClips: 3})
+	for _, c := range []struct{ text, key string }{{"sent", ""}, {"made", "k1"}, {"made too", "k2"}, {"more", "k3"}, {"and more", ""}} {
+		b.put(c.text, c.key)
+		b.now = b.now.Add(time.Minute)
+	}
+	if !b.has("sent") || b.has("made") || b.has("made too") || !b.has("more") || !b.has("and more") {
+		t.Errorf("there are %v", b.List())
+	}
+	if _, ok := b.Find("k1"); ok {
+		t.Error("a key of a clip that is gone is found")
+	}
+}
+
 func TestThereIsABoundOnHowMany(t *testing.T) {
 	b := newBench(t, Config{MaxClips: 2})
 	for _, text := range []string{"a", "b", "c", "d"} {

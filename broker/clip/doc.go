@@ -17,8 +17,9 @@
 // # Bounds
 //
 // A store has [Config.MaxBytes] and [Config.MaxClips]. For one more the clip
-// that was used longest ago goes, but none that [Config.Needed] names, and none
-// that was used in the last ten seconds; [Stats.Evicted] counts them. Where
+// that was used longest ago goes, those with a key before those that somebody
+// sent, but none that [Config.Needed] names, and none that was used in the last
+// ten seconds; [Stats.Evicted] counts them. Where
 // nothing may go the newcomer is refused with [ErrFull]. At most four newcomers
 // are written at a time, the others wait. Of damaged files the newest eight are
 // kept.

@@ -37,7 +37,15 @@ func (s *Store) victims(size int64, needed map[Sum]bool) (out []*entry, enough b
 			all = append(all, e)
 		}
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return a.Used.Compare(b.Used) })
+	slices.SortFunc(all, func(a, b *entry) int {
+		if made := len(a.Keys) > 0; made != (len(b.Keys) > 0) { // what was made can be made again
+			if made {
+				return -1
+			}
+			return 1
+		}
+		return a.Used.Compare(b.Used)
+	})
 	for _, e := range all {
 		if bytes <= 0 && clips <= 0 {
 			break

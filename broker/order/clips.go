@@ -1,5 +1,11 @@
 package order
 
+import (
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
 // Clips is the clips that orders without an end name, as the orders do, each
 // once. They must stay where they are kept.
 func (s *Service) Clips() []string {
@@ -16,4 +22,20 @@ func (s *Service) Clips() []string {
 		all = append(all, c)
 	}
 	return all
+}
+
+// Measured tells how long an order without an end sounds, once that is known. An
+// order that is not known is none of ours. It does not block.
+func (s *Service) Measured(id area.WorkID, d time.Duration) {
+	s.mu.Lock()
+	e := s.live[id]
+	changed := e != nil && !e.order.State.Ended() && e.order.DurationMs != d.Milliseconds()
+	if changed {
+		e.order.DurationMs = d.Milliseconds()
+		s.soil(e)
+	}
+	s.mu.Unlock()
+	if changed {
+		s.poke()
+	}
 }

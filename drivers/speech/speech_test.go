@@ -57,11 +57,13 @@ func TestTonesDifferByWordAndCount(t *testing.T) {
 
 // fake installs a program called espeak-ng that logs its arguments and its input
 // and behaves as the script says.
-func fake(t *testing.T, script string) (dir string) {
+func fake(t *testing.T, script string) (dir string) { return fakeOf(t, Espeak, script) }
+
+func fakeOf(t *testing.T, name, script string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	body := "#!/bin/sh\ncd " + dir + "\necho \"$@\" >> argv\n" + script
-	if err := os.WriteFile(filepath.Join(dir, Espeak), []byte(body), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sound.wav"), media.EncodeWAV(media.Tone(440, 50*time.Millisecond)), 0o644); err != nil {
@@ -119,8 +121,8 @@ func TestFailuresAreErrors(t *testing.T) {
 }
 
 func TestConfigTellsAllFaults(t *testing.T) {
-	err := Config{Engine: "piper", Voice: "-w x", Timeout: -1}.Validate()
-	for _, want := range []string{"piper", "-w x", "negative"} {
+	err := Config{Engine: "festival", Voice: "-w x", Timeout: -1}.Validate()
+	for _, want := range []string{"festival", "-w x", "negative"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate: %v, want it to name %q", err, want)
 		}
@@ -131,5 +133,43 @@ func TestConfigTellsAllFaults(t *testing.T) {
 	}
 	if s, err := New(Config{}); err != nil || s.Engine() != Tone {
 		t.Errorf("auto without espeak-ng: %v", err)
+	}
+}
+
+func TestPiperSpeaksWithTheModelOfTheVoice(t *testing.T) {
+	dir := fakeOf(t, Piper, "cat > stdin\ncat sound.wav\n")
+	models := t.TempDir()
+	for _, m := range []string{"en_GB-alan-medium", "en_US-amy-low", "no_NO-talesyntese-medium", "de_DE-thorsten-high"} {
+		if err := os.WriteFile(filepath.Join(models, m+".onnx"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := New(Config{Models: models, Voice: "en_US-amy-low"})
+	if err != nil || s.Engine() != Piper {
+		t.Fatalf("New: %v, %v", s, err)
+	}
+	want := ""
+	for _, c := range []struct{ voice, model string }{
+		{"", "en_US-amy-low"}, {"en_GB-alan-medium", "en_GB-alan-medium"}, {"no", "no_NO-talesyntese-medium"}, {"de", "de_DE-thorsten-high"},
+		{"en-GB", "en_GB-alan-medium"}, {"fi", "en_US-amy-low"}, {"../../x", "en_US-amy-low"}, {"e", "en_US-amy-low"},
+	} {
+		if sound, err := s.Say(t.Context(), "Gate 1\n-- closes", c.voice); err != nil || len(sound) != media.Samples(50*time.Millisecond) {
+			t.Errorf("voice %q: %v, %v", c.voice, sound.Duration(), err)
+		}
+		want += "--model " + filepath.Join(models, c.model+".onnx") + " --output_file -\n"
+	}
+	if argv, _ := os.ReadFile(filepath.Join(dir, "argv")); string(argv) != want {
+		t.Errorf("called with\n%swant\n%s", argv, want)
+	}
+	if in, _ := os.ReadFile(filepath.Join(dir, "stdin")); string(in) != "Gate 1 -- closes\n" {
+		t.Errorf("standard input = %q", in)
+	}
+	for _, c := range []Config{{Engine: Piper}, {Engine: Piper, Models: t.TempDir()}} {
+		if _, err := New(c); err == nil {
+			t.Errorf("New(%+v): no error", c)
+		}
+	}
+	if s, err := New(Config{Models: t.TempDir()}); err != nil || s.Engine() == Piper {
+		t.Errorf("auto without a model: %v, %v", s, err)
 	}
 }

@@ -184,8 +184,9 @@ func (s Schedule) Words() area.Schedule {
 
 // Speech makes sound out of text.
 type Speech struct {
-	Engine string `yaml:"engine"` // espeak-ng or tone; default espeak-ng, tone where it is not installed
+	Engine string `yaml:"engine"` // auto (piper, else espeak-ng), piper, espeak-ng or tone; default espeak-ng; devices speak where it is not installed
 	Voice  string `yaml:"voice"`  // of the engine; default en
+	Models string `yaml:"models"` // directory of piper's voices; default none
 }
 
 // Updates is where the hub has the programs that its devices are updated to.

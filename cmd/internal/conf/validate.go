@@ -43,7 +43,8 @@ func (c *Config) Validate() error {
 		k.mapping("mappings["+strconv.Itoa(i)+"]", m)
 	}
 	k.schedules()
-	k.oneOf("speech.engine", c.Speech.Engine, "espeak-ng", "tone")
+	k.oneOf("speech.engine", c.Speech.Engine, "auto", "piper", "espeak-ng", "tone")
+	k.that(c.Speech.Engine != "piper" || c.Speech.Models != "", "speech.models", "piper needs a directory of voices")
 	return k.faults.Err()
 }
 

@@ -46,20 +46,5 @@ func (r renderer) said(ctx context.Context, b area.Body, clip io.ReadSeeker) (me
 	if b.Message == nil {
 		return nil, fmt.Errorf("work of kind %q has no text", b.Kind)
 	}
-	languages := b.Languages
-	if len(languages) == 0 {
-		languages = []string{""}
-	}
-	var said media.Sound
-	for i, l := range languages {
-		s, err := r.speaker.Say(ctx, *b.Message, l)
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			said = append(said, media.Silence(media.Pause)...)
-		}
-		said = append(said, s...)
-	}
-	return said, nil
+	return speech.Speak(ctx, r.speaker, *b.Message, b.Languages)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/drivers/media"
-	"github.com/tacet-hub/tacet/drivers/speech"
 )
 
 // links shows the arbiter the broker's connections.
@@ -45,8 +44,8 @@ type groups struct{ s *signalr.Server }
 func (g groups) Send(group, event string, args ...any) { g.s.Group(group).Send(event, args...) }
 
 // renderer knows how long an order will sound: what the chimes and the clip
-// last, and what speaking the text takes by estimate. The device that plays it
-// measures.
+// last, and what speaking the text takes, by estimate until it was spoken. The
+// device that plays it measures.
 type renderer struct{ h *Hub }
 
 func (x renderer) Duration(r area.OrderRequest) (time.Duration, error) {
@@ -61,8 +60,7 @@ func (x renderer) Duration(r area.OrderRequest) (time.Duration, error) {
 			return 0, err
 		}
 	case r.Message != nil:
-		n := max(1, len(r.Languages))
-		said = time.Duration(n)*speech.Estimate(*r.Message) + time.Duration(n-1)*media.Pause
+		said = x.h.voice.length(*r.Message, r.Languages)
 	}
 	repeat := 1
 	if r.Repeat != nil {

@@ -23,6 +23,9 @@ func (h *Hub) openClips() (err error) {
 	h.clips, err = clip.Open(clip.Config{
 		Dir: filepath.Join(h.cfg.Data, "clips"), MaxBytes: h.cfg.Limits.ClipsBytes, Meter: &meter{}, Needed: h.neededClips, Log: h.log,
 	})
+	if err == nil {
+		h.voice = newVoice(h.cfg.Speech, h.clips, h.log)
+	}
 	return err
 }
 
@@ -35,6 +38,7 @@ func (h *Hub) neededClips() map[clip.Sum]bool {
 			needed[sum] = true
 		}
 	}
+	h.voice.needed(func(sum clip.Sum) { needed[sum] = true })
 	for _, name := range h.orders.Clips() {
 		need(name)
 	}

@@ -59,6 +59,7 @@ type Hub struct {
 
 	store    *store.Store
 	clips    *clip.Store
+	voice    *voice
 	auth     *auth.Authority
 	who      *identity
 	audit    *audit
@@ -135,6 +136,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.gateSubmits(ctx)()
 	defer h.gateStatus()()
 	defer h.forgetEnded()()
+	defer h.orders.Watch(h.voice.ended)()
 	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
 	return h.serveParts(ctx)
 }
@@ -254,7 +256,7 @@ func (h *Hub) makeOrders() (err error) {
 	if err != nil {
 		return err
 	}
-	h.orders, err = order.New(order.Config{}, kept, h.roster, h.arbiter, renderer{h}, time.Now, h.log)
+	h.orders, err = order.New(order.Config{}, kept, h.roster, spokenFirst{h.arbiter, h}, renderer{h}, time.Now, h.log)
 	return err
 }
 
@@ -361,7 +363,7 @@ func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
-		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}},
+		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}, {"speech", h.voice.run}},
 		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},
 	}
 }
