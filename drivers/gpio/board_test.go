@@ -98,6 +98,7 @@ func TestLight(t *testing.T) {
 		if err := s.Light("tired"); err == nil || !strings.Contains(err.Error(), "tired") {
 			t.Errorf("a state that there is not: %v", err)
 		}
+		changes("booting", time.Second) // it blinks: so it is seen that it cannot
 		b.fail("GPIO27 out", errors.New("no such device"))
 		time.Sleep(time.Minute)
 		if f := s.Faults(); len(f) != 1 || f[0].Key != "status_led" {
