@@ -168,3 +168,23 @@ func TestLightWithoutSound(t *testing.T) {
 		}
 	})
 }
+
+// What is held out to the whole area is left to a neighbour who can sound.
+func TestDeviceWithoutSoundIsTheLastToTake(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		mute := newDev(t, r, "gate-1", func(d *dev, _ *Config) {
+			s := &silent{Player: d.audio}
+			s.mute.Store(true)
+			d.audio = s
+		})
+		other := newDev(t, r, "gate-2")
+		r.prio = area.Emergency
+		for n := range 5 {
+			r.offer("", area.WorkID(fmt.Sprint("o-", n)), 1, speech("one"))
+			time.Sleep(5 * time.Second)
+		}
+		if n := mute.Stats().Played + mute.Stats().Failed; n != 0 || other.Stats().Played != 5 {
+			t.Errorf("the device without sound has taken %d works, its neighbour played %d", n, other.Stats().Played)
+		}
+	})
+}

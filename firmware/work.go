@@ -66,8 +66,8 @@ func (a *Agent) offered(m area.Message) {
 		t := &taking{offer: o, due: a.now()}
 		if m.Topic == area.AreaWorkTopic(a.area) { // others are asked too
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
-			if a.shared.muted.Load() && o.Prio < area.Emergency {
-				t.due = t.due.Add(mutedWait)
+			if a.shared.muted.Load() && o.Prio < area.Emergency || a.output() == noOutput {
+				t.due = t.due.Add(silentWait)
 			}
 			if o.Work == a.declined {
 				t.due = t.due.Add(declinedWait)

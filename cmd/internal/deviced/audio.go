@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -127,6 +129,20 @@ func (l loudspeaker) gauge(h *area.Health) {
 	if s.Using == "" {
 		h.Faults["audio"] = s.String()
 	}
+}
+
+// checkCards lists the sound cards of the machine, for whoever looks for the name
+// of one. A machine without any is told by checkAudio where it matters.
+func checkCards(cfg Config) []Finding {
+	cards, err := audio.Cards(os.DirFS("/proc/asound"))
+	if cfg.Sim || err != nil || len(cards) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cards {
+		names = append(names, fmt.Sprintf("%s (%s, plays %v, records %v)", c.ID, c.Name, c.Playback, c.Capture))
+	}
+	return []Finding{{Part: "audio", OK: true, Text: "cards: " + strings.Join(names, ", ")}}
 }
 
 // checkAudio tries what a device would sound by; nothing is heard.

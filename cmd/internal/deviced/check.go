@@ -45,6 +45,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	}
 	found = append(found, checkCare(cfg)...)
 	found = append(found, checkUpdates(cfg)...)
+	found = append(found, checkCards(cfg)...)
 	found = append(found, checkGPIO(cfg)...)
 	found = append(found, checkSensors(ctx, cfg)...)
 	for _, h := range cfg.Hub {

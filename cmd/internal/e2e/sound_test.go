@@ -18,10 +18,16 @@ import (
 // server.
 func (h *hub) speaker(id, in, at string) *program {
 	h.t.Helper()
+	return h.speakerBy(id, in, at, "output: pulse")
+}
+
+// speakerBy is a tacet-device that is not simulated, with these lines of audio.
+func (h *hub) speakerBy(id, in, at, by string) *program {
+	h.t.Helper()
 	dir := h.t.TempDir()
 	file := filepath.Join(dir, "device.yaml")
-	text := fmt.Sprintf("device: %s\narea: %s\nlocation: %q\nhub: [%q]\ndata: %s\naudio: {output: pulse, volume: 100}\n",
-		id, in, at, "mqtt://127.0.0.1:"+port(h.t, h.ready.MQTT), filepath.Join(dir, "data"))
+	text := fmt.Sprintf("device: %s\narea: %s\nlocation: %q\nhub: [%q]\ndata: %s\naudio: {%s, volume: 100}\n",
+		id, in, at, "mqtt://127.0.0.1:"+port(h.t, h.ready.MQTT), filepath.Join(dir, "data"), by)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
@@ -129,4 +135,32 @@ func TestRung2OrderToSound(t *testing.T) {
 	slices.Sort(fromGrant)
 	t.Logf("order to first sound: median %v, most %v; grant, as a browser sees it, to first sound: median %v, most %v; the server and the recording are in it",
 		fromOrder[5].Round(time.Millisecond), fromOrder[9].Round(time.Millisecond), fromGrant[5].Round(time.Millisecond), fromGrant[9].Round(time.Millisecond))
+}
+
+// TestACardThatIsMissing: an order for a device whose card is missing ends at
+// once with a reason, and those of its neighbours and of the area go on.
+func TestACardThatIsMissing(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	w := h.watch()
+	h.speakerBy("gate-1", "north", "1", "output: alsa, card: Nosuch")
+	h.gate("gate-2", "north", "2")
+	bad := h.announce(`{"to":{"location":"1"},"message":"one two three"}`)
+	var good []area.WorkID
+	for range 3 {
+		good = append(good, h.announce(`{"to":{"location":"2"},"message":"one"}`), h.announce(`{"to":{"area":"north"},"message":"one"}`))
+	}
+	if o := w.ended(bad); o.State != area.OrderFailed || o.Reason == nil || *o.Reason != area.EndDeviceError {
+		t.Errorf("the order of the device without a card ended %s", story(o))
+	}
+	for _, id := range good {
+		if o := w.ended(id); o.State != area.OrderPlayed || *o.Device != "gate-2" {
+			t.Errorf("an order of its neighbour ended %s", story(o))
+		}
+	}
+	said := h.subscribe("-v", "-t", "tacet/device/gate-1/status")
+	said.message(0, "tacet/device/gate-1/status", func(payload string) bool {
+		s, err := area.ParseStatus([]byte(payload))
+		return err == nil && s.Audio == "none" && s.Health != nil && strings.Contains(s.Health.Faults["audio"], "alsa: ")
+	})
 }

@@ -40,13 +40,15 @@ var rung1 = Rung{
 	},
 }
 
-// rung2 is the tests of drivers/audio that start a PulseAudio of their own,
-// whose loudspeaker is recorded.
+// rung2 is the tests that start a PulseAudio of their own, whose loudspeaker is
+// recorded: of the driver, of a device that has no other, and of two devices of
+// one area that play through it.
 var rung2 = Rung{
 	Number: 2, Title: "PulseAudio, its null sink recorded by its monitor", Limit: 3 * time.Minute,
-	Lines: []string{"audio.TestRung2PulseTone", "audio.TestPulseDropsAndComesBack", "audio.TestPulseLeavesNothingBehind"},
+	Lines: []string{"audio.TestRung2PulseTone", "audio.TestPulseDropsAndComesBack", "audio.TestPulseLeavesNothingBehind",
+		"deviced.TestADeviceWithoutSound", "e2e.TestRung2TwoDevicesOnOneLoudspeaker", "e2e.TestRung2OrderToSound"},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
-		t := tests{each: true, args: []string{"-count=1", "-run", "Pulse", "./drivers/audio"}}
+		t := tests{each: true, args: []string{"-count=1", "-run", "Pulse|Rung2|TestADeviceWithoutSound", "./drivers/audio", "./cmd/internal/deviced", "./cmd/internal/e2e"}}
 		return t.run(ctx, s.Tree, sheet)
 	},
 }
