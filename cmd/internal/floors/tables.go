@@ -62,7 +62,10 @@ var confined = map[string][]string{
 	"github.com/gorilla/websocket":        {"bridge/signalr/transport", "cmd/tacet-bench"}, // the benchmark's anchor is a plain server on it
 	"github.com/redis/rueidis":            {"bridge/redis"},
 	"go.etcd.io/bbolt":                    {"broker/store"},
-	"periph.io/x":                         {"drivers"},
+	"periph.io/x/conn":                    {"drivers"},
+	"periph.io/x/devices":                 {"drivers/sensor"},
+	"periph.io/x/host/v3/gpioioctl":       {"drivers/gpio"}, // of host nothing else: its Init starts bcm283x, which is not for a Raspberry Pi 5
+	"periph.io/x/host/v3/sysfs":           {"drivers/sensor"},
 	"github.com/gopxl/beep":               {"drivers/media"},
 	"github.com/jfreymuth/pulse":          {"drivers/audio"},
 	"github.com/hashicorp/memberlist":     {"firmware/leader"},
