@@ -73,6 +73,7 @@ type loop struct {
 	arb     Arbiter
 	count   *counters
 	devices map[area.DeviceID]*classic
+	full    map[area.DeviceID]*device
 	busy    map[area.Name]area.Busy
 	taking  map[area.WorkID]area.DeviceID
 	open    map[area.WorkID]openOffer
@@ -82,6 +83,9 @@ type loop struct {
 // register makes d live on a connection; a device that comes back keeps its
 // turn, so that what it holds it still holds.
 func (l *loop) register(id area.DeviceID, in area.Name, link string, conn client) {
+	if full := l.full[id]; full != nil {
+		l.drop(full, area.Errorf(area.CodeConflict, "device %s has registered as a classic program", id))
+	}
 	d := l.devices[id]
 	if d != nil && d.in != in {
 		l.step(d, turn.Withdraw{Result: area.Cancelled})
@@ -113,6 +117,7 @@ func (l *loop) lease(in area.Name) time.Duration {
 // lost says that a connection ended. Work that was only announced goes to
 // another device; a claim that waits is taken back; a hold goes on.
 func (l *loop) lost(conn string) {
+	l.lostFull(conn)
 	for _, d := range l.devices {
 		if d.conn == nil || d.conn.ID() != conn {
 			continue
@@ -203,6 +208,7 @@ func (l *loop) release(id area.DeviceID, conn string) {
 // offer takes a work for one idle classic device of the area, or for the device
 // that it is held out to.
 func (l *loop) offer(in area.Name, to area.DeviceID, o area.Offer) {
+	l.holdOut(in, to, o)
 	if _, ok := l.taking[o.Work]; ok {
 		return
 	}
@@ -277,6 +283,9 @@ func (l *loop) takes(id area.DeviceID) bool {
 func (l *loop) answer(id area.DeviceID, a area.Answer) {
 	if d := l.devices[id]; d != nil {
 		l.step(d, turn.Heard{Answer: a})
+	}
+	if d := l.full[id]; d != nil {
+		l.answerFull(d, a)
 	}
 }
 
@@ -380,7 +389,7 @@ func (l *loop) step(d *classic, ev turn.Event) {
 	for _, a := range slices.Clone(d.turn.Step(ev, l.now)) {
 		switch a := a.(type) {
 		case turn.Send:
-			l.arb.Say(d.in, d.id, d.link, a.Claim)
+			l.arb.Say(d.in, d.id, d.link, a.Claim, true)
 		case turn.Assigned:
 			l.assigned(d, a)
 		case turn.Refused:
@@ -433,6 +442,9 @@ func (l *loop) freed(d *classic) {
 
 // work is the order that a device has been told of or plays.
 func (l *loop) work(id area.DeviceID, conn string) area.WorkID {
+	if f, err := l.mineFull(id, conn); err == nil {
+		return f.wish.work
+	}
 	d := l.mine(id, conn)
 	switch {
 	case d == nil:

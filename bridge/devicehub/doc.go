@@ -14,6 +14,13 @@
 // grant is a classic hold: it has no lease, and a lost connection does not end
 // it.
 //
+// A device of the full calls (Register, Claim, Renew, Done, TakeWork) follows
+// leases itself, by its own clock, as an MQTT device does. The hub numbers what it
+// says and says it again until it is answered. A grant gives it a token only: the
+// right to sound begins with the first Renew, counted from when that was sent. The
+// hub never renews for it, so a lost connection ends in time by itself; the same
+// start of the device that comes back within its lease goes on.
+//
 // # Rights
 //
 // Parts.Who says on whose behalf a client is connected. Who reads an area may
@@ -31,7 +38,7 @@
 //
 // # Goroutines
 //
-//   - Run's goroutine owns every classic device. Hub calls reach it over a
+//   - Run's goroutine owns every device. Hub calls reach it over a
 //     bounded queue and wait for room in it (back-pressure on that connection
 //     alone); messages of the bus over a second bounded queue, whose overflow is
 //     dropped and counted, since everything on it is said again. It ends with

@@ -25,9 +25,9 @@ type Config struct {
 
 // Arbiter is what the hub needs of the arbiter.
 type Arbiter interface {
-	// Say hands in what a classic device says to the arbiter of its area. It
-	// must not block.
-	Say(in area.Name, d area.DeviceID, link string, c area.Claim)
+	// Say hands in what a device says to the arbiter of its area; what a classic
+	// one is granted is a hold. It must not block.
+	Say(in area.Name, d area.DeviceID, link string, c area.Claim, hold bool)
 	// Release ends a classic hold of which this process knows nothing.
 	Release(in area.Name, d area.DeviceID)
 }
@@ -148,7 +148,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		defer cancel()
 	}
 	l := &loop{
-		arb: h.Arbiter, count: &h.count, devices: map[area.DeviceID]*classic{},
+		arb: h.Arbiter, count: &h.count, devices: map[area.DeviceID]*classic{}, full: map[area.DeviceID]*device{},
 		busy: map[area.Name]area.Busy{}, taking: map[area.WorkID]area.DeviceID{}, open: map[area.WorkID]openOffer{},
 	}
 	h.loop(ctx, l)
@@ -173,7 +173,7 @@ func (h *Hub) loop(ctx context.Context, l *loop) {
 		if do != nil {
 			do(l)
 		}
-		next := l.tick()
+		next := min(l.tick(), l.tickFull())
 		timer.Reset(max(0, min(time.Hour, next.Sub(l.now))))
 	}
 }

@@ -238,12 +238,13 @@ func (s *Service) StopPlay(a area.Name) {
 	}
 }
 
-// Say hands in what a classic connection says: what it is granted is a hold.
-// Over the area's bound it is dropped and counted.
-func (s *Service) Say(in area.Name, d area.DeviceID, link string, c area.Claim) {
+// Say hands in what a device says that is connected to the hub; what one of the
+// classic calls is granted is a hold. Over the area's bound it is dropped and
+// counted.
+func (s *Service) Say(in area.Name, d area.DeviceID, link string, c area.Claim, hold bool) {
 	s.roster.Heard(d, link)
 	if desk := s.found(in); desk != nil {
-		desk.box.hear(Heard{Device: d, Claim: c, Hold: true})
+		desk.box.hear(Heard{Device: d, Claim: c, Hold: hold})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -96,4 +97,59 @@ func TestLocations(t *testing.T) {
 	if i := slices.IndexFunc(n.Locations, func(l area.Location) bool { return l.ID == "2" }); n.Locations[i].Device == nil || *n.Locations[i].Device != "gate-1" {
 		t.Errorf("north is %+v", n)
 	}
+}
+
+// TestNpmFullDevice: a device of the full calls on the npm package takes turns with
+// an MQTT device, keeps the area by renewing, does what it is offered, and is
+// measured.
+func TestNpmFullDevice(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	w, n := h.watch(), h.npm()
+	mqtt := h.gate("gate-1", "north", "1")
+	var welcome struct {
+		Boot    uint64 `json:"boot"`
+		LeaseMs int64  `json:"lease_ms"`
+	}
+	if err := json.Unmarshal(n.invoke("Register", map[string]any{"device": "panel-2", "area": "north", "location": 2, "boot": 0, "mid": "m2"}), &welcome); err != nil || welcome.Boot == 0 || welcome.LeaseMs != 2000 {
+		t.Fatalf("Register answers %+v (%v)", welcome, err)
+	}
+	var d area.Device
+	h.get("/devices/panel-2", &d)
+	if d.Via != area.ViaSignalR || d.Presence != area.Online || d.Location == nil || *d.Location != "2" {
+		t.Errorf("the device is %+v", d)
+	}
+
+	id := h.announce(`{"to":{"location":"2"},"message":"Boarding"}`)
+	n.event(0, "WorkOffered", func(args []json.RawMessage) bool {
+		o, err := area.ParseOffer(args[0])
+		return err == nil && o.Work == id
+	})
+	n.invoke("TakeWork", string(id))
+	next := h.announce(`{"to":{"location":"1"},"message":"Go"}`)
+	var grant struct {
+		Token area.Token `json:"token"`
+	}
+	if err := json.Unmarshal(n.invoke("Claim", "north", map[string]any{"claim": 1, "work": id, "dur_ms": 3000}), &grant); err != nil || grant.Token == 0 {
+		t.Fatalf("Claim answers %+v (%v)", grant, err)
+	}
+	begin := time.Now()
+	for at := begin; at.Sub(begin) < 3*time.Second; at = time.Now() { // longer than the lease
+		n.invoke("Renew", "north", grant.Token)
+	}
+	if o := h.order(next); o.State.Ended() || o.State == area.OrderPlaying {
+		t.Errorf("beside a lease that is renewed the other's order is %s", o.State)
+	}
+	now := time.Since(begin).Milliseconds() + 1
+	n.invoke("Done", "north", grant.Token, "played", map[string]int64{"at_ms": now, "first_ms": 1, "last_ms": now})
+	if o := w.ended(id); o.State != area.OrderPlayed || *o.Device != "panel-2" || o.Attempt != 1 {
+		t.Errorf("the order ended %s", story(o))
+	}
+	if o := w.ended(next); o.State != area.OrderPlayed || *o.Device != "gate-1" {
+		t.Errorf("the MQTT device's order ended %s", story(o))
+	}
+	if v, code := h.proof("--url", h.ready.HTTP); code != 0 || v.Measured != 2 {
+		t.Errorf("exit %d, %+v", code, v)
+	}
+	oneVoice(t, nil, mqtt)
 }
