@@ -66,6 +66,8 @@ func (a *Agent) lightNow(now area.Instant) string {
 		return LightNoSound
 	case a.link.up && a.greeted:
 		return LightOK
+	case !a.link.up && a.unwelcome(): // it has to be enrolled again
+		return LightConfigError
 	case !a.greeted && now < a.began.Add(bootTime):
 		return LightBooting
 	case a.link.up:
@@ -74,4 +76,10 @@ func (a *Agent) lightNow(now area.Instant) string {
 		return LightNoNetwork
 	}
 	return LightNoHub
+}
+
+// unwelcome tells whether the hub refuses the device's credential.
+func (a *Agent) unwelcome() bool {
+	r, knows := a.Uplink.(Refusable)
+	return knows && r.Refused()
 }

@@ -75,6 +75,35 @@ func TestLightOfADeviceWithoutHub(t *testing.T) {
 	})
 }
 
+// refusing is an uplink whose hub takes no credential of this device.
+type refusing struct {
+	Uplink
+	refused atomic.Bool
+}
+
+func (r *refusing) Refused() bool { return r.refused.Load() }
+
+// A credential that is refused is a fault of the configuration, until it is taken.
+func TestLightOfARefusedCredential(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		d := newDev(t, r, "gate-1")
+		up := &refusing{Uplink: d.Agent.Uplink}
+		d.Agent.enqueue(func() { d.Agent.Uplink = up })
+		up.refused.Store(true)
+		d.cut(true)
+		time.Sleep(30 * time.Second)
+		if s := d.board.Status.State(); s != LightConfigError {
+			t.Errorf("it shows %q", s)
+		}
+		up.refused.Store(false)
+		d.cut(false)
+		time.Sleep(30 * time.Second)
+		if s := d.board.Status.State(); s != LightOK {
+			t.Errorf("after it was taken it shows %q", s)
+		}
+	})
+}
+
 // A muted device is silent, but for an emergency.
 func TestEmergencyIsHeardInSpiteOfAMute(t *testing.T) {
 	for _, prio := range []area.Priority{area.Normal, area.High, area.Emergency} {

@@ -96,3 +96,7 @@ type Uplink interface {
 	// Drop closes the connection without a goodbye; it is made again.
 	Drop()
 }
+
+// Refusable is an [Uplink] that knows whether the hub refuses the device's
+// credential. The agent uses it where an uplink has it.
+type Refusable interface{ Refused() bool }

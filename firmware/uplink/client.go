@@ -32,8 +32,9 @@ type Client struct {
 	hubs []*url.URL
 	log  *slog.Logger
 
-	out   chan task
-	count counters
+	out     chan task
+	count   counters
+	refused atomic.Bool // see Refused
 
 	mu       sync.Mutex // guards what is below, and the order of out
 	online   bool
@@ -207,6 +208,10 @@ func (c *Client) drop() {
 	}
 }
 
+// Refused tells whether the hub has refused the credential at the last attempt to
+// connect: trying again is of no use before somebody acts.
+func (c *Client) Refused() bool { return c.refused.Load() }
+
 // Stats is what was counted so far.
 func (c *Client) Stats() Stats {
 	return Stats{Connects: c.count.connects.Load(), Losses: c.count.losses.Load(), Sent: c.count.sent.Load(),
@@ -252,7 +257,9 @@ func (c *Client) Run(ctx context.Context) error {
 			wait = minWait
 		}
 		told = told && c.count.connects.Load() == connects // once for each time that it was taken
-		if !told && errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) {
+		refused := errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword)
+		c.refused.Store(refused)
+		if !told && refused {
 			told = true
 			c.log.Error("the hub does not take this device's credential, or took it back: enrol the device again", "conn", n, "node", hub.Host, "err", err)
 		}

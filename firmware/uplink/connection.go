@@ -30,6 +30,7 @@ func (c *Client) connection(ctx context.Context, n uint64, hub *url.URL) error {
 		return err
 	}
 	c.count.connects.Add(1)
+	c.refused.Store(false)
 	c.log.Info("connected", "conn", n, "node", hub.Host)
 	c.stands(have)
 	c.tell(true, n, hub)

@@ -53,6 +53,9 @@ func TestCredentialTakenBack(t *testing.T) {
 		if !<-ups {
 			t.Fatal("it does not connect")
 		}
+		if c.Refused() {
+			t.Error("it is refused before it is")
+		}
 		if err := a.Revoke(ctx, "", "gate-1"); err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +64,9 @@ func TestCredentialTakenBack(t *testing.T) {
 			<-conns
 		}
 		time.Sleep(time.Second)
+		if !c.Refused() {
+			t.Error("it does not know that it is refused")
+		}
 		cancel()
 		work.Wait()
 		if n := strings.Count(log.String(), "does not take this device's credential"); n != 1 {
