@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +19,7 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 	"github.com/tacet-hub/tacet/firmware"
+	"github.com/tacet-hub/tacet/firmware/update"
 )
 
 // flags are those of run and check.
@@ -117,8 +121,7 @@ func runCommand(environ []string) *cobra.Command {
 			}
 		}
 		if err != nil {
-			blink(c.Context(), cfg, err, c.ErrOrStderr())
-			return err
+			return refuse(c.Context(), cfg, log, err, launched, environ, c.OutOrStdout(), c.ErrOrStderr())
 		}
 		cfg.Launched = launched
 		return relaunch(launched, environ, run(c.Context(), cfg, log, c.OutOrStdout()))
@@ -145,14 +148,31 @@ func (f *flags) enrol(ctx context.Context, cfg deviced.Config, log *slog.Logger,
 // it again, and the light goes on.
 const faultTime = time.Minute
 
-// blink tells of a fault of the configuration by the status light, where there
-// is one.
-func blink(ctx context.Context, cfg deviced.Config, fault error, errs io.Writer) {
-	if !cfg.CanShowFault() {
-		return
+// refuse tells of a fault of the configuration: at once; then, where somebody
+// supervises the device and nobody looks, by the status and the light, in safe mode
+// until it is told to end, if the rest of the configuration is enough for that;
+// else by the light alone, where there is one.
+func refuse(ctx context.Context, cfg deviced.Config, log *slog.Logger, fault error, launched update.Launched, environ []string, out, errs io.Writer) error {
+	spare, ok := cfg.Spare(fault)
+	ok = ok && supervised(environ)
+	if !ok && !cfg.CanShowFault() {
+		return fault
 	}
-	fmt.Fprintf(errs, "tacet-device: %v\n", fault) // now, and not when the light has told it
-	deviced.ShowFault(ctx, cfg, faultTime)
+	fmt.Fprintf(errs, "tacet-device: %v\n", fault)
+	if !ok {
+		deviced.ShowFault(ctx, cfg, faultTime)
+		return fault
+	}
+	spare.Launched = launched
+	if err := run(ctx, spare, log, out); err != nil {
+		return err
+	}
+	return fault
+}
+
+// supervised tells whether systemd or a PID 1 of our own has started this process.
+func supervised(environ []string) bool {
+	return os.Getppid() == 1 || slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "NOTIFY_SOCKET=") })
 }
 
 func quietCommand(environ []string) *cobra.Command {

@@ -49,6 +49,7 @@ type Config struct {
 
 	enrolled credential // what a code was traded for; zero: nothing was
 	coded    string     // file that has the code; empty: none has
+	fault    string     // why this is all that is left of a configuration; empty: it is whole
 	codeAt   string     // where the code was written
 	WAV      string     `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
 }
@@ -151,20 +152,18 @@ func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Orig
 	}
 	c = Default()
 	origins, err := c.readFiles(path, boot)
-	if err != nil {
-		return c, nil, err
-	}
-	if unknown, err = conf.OverlayEnv(envPrefix, environ, &c, origins); err != nil {
-		return c, unknown, err
-	}
+	unknown, wrong := conf.OverlayEnv(envPrefix, environ, &c, origins)
 	unknown = slices.DeleteFunc(unknown, func(v string) bool { return v == envFile })
 	if flags != nil {
 		flags(&c, origins)
 	}
-	if err := c.adopt(origins); err != nil {
-		return c, unknown, err
+	// What follows from a fault that is told already is not told, but done: see Spare.
+	for _, also := range []error{wrong, c.adopt(origins), c.check(origins)} {
+		if err == nil {
+			err = also
+		}
 	}
-	return c, unknown, c.check(origins)
+	return c, unknown, err
 }
 
 // Validate tells everything that is wrong with c at once.

@@ -57,6 +57,9 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		return err
 	}
 	log = d.care.logTo(log, cfg)
+	if d.care.start.Safe { // nothing sounds, and what could crash is not touched
+		cfg.Audio = Audio{Output: OutputNull, Volume: cfg.Audio.Volume}
+	}
 	if d.sound, err = cfg.loudspeaker(log, func() { d.agent.Look() }); err != nil {
 		return err
 	}
@@ -95,10 +98,11 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg), Update: d.update.state})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg), Update: d.update.state})
 	if err != nil {
 		return err
 	}
+	cfg.alert(d.agent)
 	d.pins.hear(d.agent, !d.care.start.Safe)
 	d.senses, err = newSenses(cfg, d.care.start.Safe, d.agent, log)
 	return err

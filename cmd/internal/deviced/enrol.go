@@ -40,18 +40,18 @@ func Boot() string {
 // readFiles reads the file at path and the one of the boot partition over it.
 func (c *Config) readFiles(path, boot string) (conf.Origins, error) {
 	origins, err := conf.LoadYAML(path, c)
-	if err != nil || boot == "" {
-		c.coded = path
+	c.coded = path
+	file := filepath.Join(boot, BootFile)
+	if boot == "" || path == file {
 		return origins, err
 	}
-	file := filepath.Join(boot, BootFile)
-	if c.coded = path; path == file {
-		return origins, nil
-	}
-	over, err := conf.LoadYAML(file, c)
+	over, wrong := conf.LoadYAML(file, c)
 	maps.Copy(origins, over)
 	if _, has := over["enrol_code"]; has {
 		c.coded = file
+	}
+	if err == nil {
+		err = wrong
 	}
 	return origins, err
 }
