@@ -5,5 +5,6 @@
 //	tacet-bench hub        what the SignalR hub delivers, beside a minimal WebSocket server
 //	tacet-bench broker     what the broker carries, beside the library under it and Mosquitto
 //	tacet-bench durable    what the durable store takes, beside the library with its bolt hook
+//	tacet-bench device     what a device's program takes, how soon it sounds, and what a thousand plays leave behind
 //	tacet-bench fault      what a hub keeps of its word when it is broken on purpose; exit code 1 if not all
 package main
