@@ -130,24 +130,32 @@ func (a *Aplay) Delay() (time.Duration, error) {
 	if a.run == nil {
 		return 0, nil
 	}
-	return max(0, a.written-time.Since(a.since)), nil
+	return a.delay(), nil
 }
 
+func (a *Aplay) delay() time.Duration { return max(0, a.written-time.Since(a.since)) }
+
 // Drain lets the card play what it has, and ends the program. It blocks until
-// then; where ctx ends first the rest is dropped.
+// then; where ctx ends first the rest is dropped. A program that does not end
+// within 900 ms of when the sound should is killed, which is an error.
 func (a *Aplay) Drain(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.run == nil {
 		return nil
 	}
-	kill := context.AfterFunc(ctx, func() { _ = a.run.Process.Kill() })
+	program := a.run.Process
+	late, cancel := context.WithDeadline(ctx, a.patience().Add(a.delay()))
+	defer cancel()
+	kill := context.AfterFunc(late, func() { _ = program.Kill() })
 	defer kill()
 	err := a.end()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if err != nil {
+	case late.Err() != nil:
+		return a.complaint(errors.New("it does not end"))
+	case err != nil:
 		return a.complaint(err)
 	}
 	return nil

@@ -117,6 +117,12 @@ func TestComplaintsAreErrors(t *testing.T) {
 	if err := a.Drain(ctx); err != context.Canceled {
 		t.Errorf("Drain with an ended context: %v", err)
 	}
+	if _, err := a.Write(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "does not end") {
+		t.Errorf("Drain of a program that stays: %v", err)
+	}
 	if a.Close() != nil {
 		t.Error("Close: an error")
 	}

@@ -265,12 +265,17 @@ func (p *pulsePlay) drain(ctx context.Context) error {
 	if err := p.link.c.Request(&proto.TriggerPlaybackStream{StreamIndex: p.stream}, nil); err != nil {
 		return err // a sound that is too short to begin by itself begins now
 	}
-	for {
+	for last, moved := int64(-1), time.Now(); ; {
 		queue, ahead, err := p.delay()
 		if err != nil {
 			return err
 		}
 		p.xruns.Add(p.link.gaps(p.sent)) // what it has said before it answered
+		if int64(queue) != last {
+			last, moved = int64(queue), time.Now()
+		} else if time.Since(moved) > stuck {
+			return fmt.Errorf("%s has rendered nothing in %v", p.link.where, stuck)
+		}
 		left := min(queue, nap)
 		if queue == 0 {
 			left = ahead
