@@ -145,6 +145,20 @@ func reasonOf(err error) string {
 	return area.EndDeviceError
 }
 
+// The parts that health has a fault of where a work could not be made into sound.
+const (
+	partRender = "render"
+	partClip   = "clip"
+)
+
+// part is what has failed.
+func (r rendered) part() string {
+	if r.reason == area.EndClipMissing || r.reason == area.EndClipHash {
+		return partClip
+	}
+	return partRender
+}
+
 // keepTaken tells the arbiter that works whose sound is not there yet are not
 // forgotten, and learns which of them are taken back: each is taken once more.
 func (a *Agent) keepTaken(now area.Instant) {

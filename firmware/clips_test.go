@@ -155,17 +155,25 @@ func TestAClipThatCannotBeHadIsSaidSo(t *testing.T) {
 		s.clips[path(wrong)] = []byte("something else")
 		s.mu.Unlock()
 		empty := area.Body{Kind: "play", Clip: new("sha256:12"), Repeat: 1}
-		for w, b := range map[area.WorkID]area.Body{"missing": missing, "wrong": wrong, "empty": empty} {
+		for w, b := range map[area.WorkID]area.Body{"missing": missing, "empty": empty, "wrong": wrong} {
 			r.offer("gate-1", w, 1, b)
 			time.Sleep(time.Second)
 		}
+		r.offer("gate-1", "wrong-2", 1, wrong)
+		time.Sleep(20 * time.Second)
+		if h := d.status(r).Health; !strings.Contains(h.Faults["clip"], "another clip") || d.board.Status.State() != LightFault {
+			t.Errorf("faults = %v, the light shows %s", h.Faults, d.board.Status.State())
+		}
 		r.offer("gate-1", "noise", 1, noise)
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute)
 		reasons := map[area.WorkID]string{}
 		for _, c := range r.told("", area.OpDecline) {
 			reasons[c.Work] = c.Reason
 		}
-		if len(reasons) != 3 || reasons["missing"] != area.EndClipMissing || reasons["wrong"] != area.EndClipHash || reasons["empty"] != area.EndClipMissing {
+		if h := d.status(r).Health; len(h.Faults) != 0 || d.board.Status.State() != LightOK {
+			t.Errorf("after one that could be played: faults = %v, the light shows %s", h.Faults, d.board.Status.State())
+		}
+		if len(reasons) != 4 || reasons["missing"] != area.EndClipMissing || reasons["wrong"] != area.EndClipHash || reasons["empty"] != area.EndClipMissing {
 			t.Errorf("declined for %v", reasons)
 		}
 		if p := d.plays(); len(p) != 1 || p[0].work != "noise" {

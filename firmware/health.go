@@ -28,6 +28,13 @@ func (a *Agent) fault(part string, err error) {
 	a.shared.faults[part] = err.Error()
 }
 
+// faulty tells whether a part does not work.
+func (a *Agent) faulty() bool {
+	a.shared.mu.Lock()
+	defer a.shared.mu.Unlock()
+	return len(a.shared.faults) > 0
+}
+
 // Look has the agent read its gauges and tell its state anew, because something
 // has changed.
 func (a *Agent) Look() {

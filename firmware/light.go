@@ -13,6 +13,7 @@ const (
 	LightNoNetwork   = "no_network"   // the machine has no network
 	LightNoHub       = "no_hub"       // no hub answers
 	LightNoSound     = "no_sound"     // connected, and nothing that it could sound by works
+	LightFault       = "fault"        // connected, and something does not work, or the newest order could not be made into sound: the status says what
 	LightOK          = "ok"           // connected, idle
 	LightPlaying     = "playing"      // it sounds
 	LightMuted       = "muted"        // connected or not, somebody has muted it
@@ -22,7 +23,7 @@ const (
 
 // Lights is every state of a status light.
 func Lights() []string {
-	return []string{LightBooting, LightNoNetwork, LightNoHub, LightNoSound, LightOK, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
+	return []string{LightBooting, LightNoNetwork, LightNoHub, LightNoSound, LightFault, LightOK, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
 }
 
 const (
@@ -64,6 +65,8 @@ func (a *Agent) lightNow(now area.Instant) string {
 		return LightMuted
 	case a.link.up && a.greeted && a.output() == noOutput:
 		return LightNoSound
+	case a.link.up && a.greeted && a.faulty():
+		return LightFault
 	case a.link.up && a.greeted:
 		return LightOK
 	case !a.link.up && a.unwelcome(): // it has to be enrolled again

@@ -192,12 +192,13 @@ func (a *Agent) soundMade(r rendered) {
 		return
 	}
 	if r.err != nil {
-		a.fault("render", r.err)
+		a.fault(r.part(), r.err)
 		a.Log.Error("sound not made", "work", r.item.work, "err", r.err)
 		a.decline(r.item, r.reason)
 		return
 	}
-	a.fault("render", nil)
+	a.fault(partRender, nil)
+	a.fault(partClip, nil)
 	r.item.sound = r.sound
 }
 

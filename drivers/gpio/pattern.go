@@ -18,13 +18,15 @@ const (
 )
 
 // patterns are told apart at a glance: how often it blinks counts what is
-// missing (one: network, two: hub, three: configuration, four: sound), steady is well.
+// missing (one: network, two: hub, three: configuration, four: sound, five:
+// something else), steady is well.
 var patterns = map[string]Pattern{
 	"booting":      {half, half},
 	"no_network":   {blip, rest},
 	"no_hub":       {blip, blip, blip, rest},
 	"config_error": {blip, blip, blip, blip, blip, rest},
 	"no_sound":     {blip, blip, blip, blip, blip, blip, blip, rest},
+	"fault":        {blip, blip, blip, blip, blip, blip, blip, blip, blip, rest},
 	"safe_mode":    {long, blip, long, rest},
 	"ok":           {time.Hour},
 	"playing":      {short, short},

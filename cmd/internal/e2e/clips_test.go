@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -8,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -193,9 +196,9 @@ type meddler struct {
 	mu     sync.Mutex
 	to     string
 	ranges []string
-	part   chan struct{} // closed when the first bytes of a clip have passed
-	cut    chan struct{} // then nothing passes, until it is closed
-	mangle bool
+	part   chan struct{}     // closed when the first bytes of a clip have passed
+	cut    chan struct{}     // then nothing passes, until it is closed
+	bad    map[string]string // by path: "changed", or "huge", which claims 4 GB
 }
 
 func newMeddler(t *testing.T, to string) *meddler {
@@ -225,9 +228,12 @@ func (m *meddler) pass(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set(k, v)
 		}
 	}
+	if m.bad[r.URL.Path] == "huge" {
+		w.Header().Set("Content-Length", strconv.Itoa(4<<30))
+	}
 	w.WriteHeader(res.StatusCode)
 	switch {
-	case m.mangle:
+	case m.bad[r.URL.Path] == "changed":
 		b, _ := io.ReadAll(res.Body)
 		if len(b) > 100 {
 			b[100] ^= 1
@@ -292,22 +298,25 @@ func TestBadClips(t *testing.T) {
 	t.Parallel()
 	h := startProcess(t, t.TempDir())
 	web := newMeddler(t, h.ready.HTTP)
-	web.part, web.mangle = nil, true
+	web.part = nil
 	w := h.watch()
 	g := h.gateWith("gate-1", "north", "web: "+web.URL)
 	c := h.upload(media.EncodeWAV(sweep(time.Second)))
+	huge := h.upload(media.EncodeWAV(sweep(900 * time.Millisecond)))
+	web.bad = map[string]string{"/clips/" + c.SHA256: "changed", "/clips/" + huge.SHA256: "huge"}
 	gone := h.upload(media.EncodeWAV(sweep(1100 * time.Millisecond)))
 	if err := os.Remove(filepath.Join(h.data, "clips", gone.SHA256)); err != nil {
 		t.Fatal(err)
 	}
 	wrong := h.announce(`{"to":{"area":"north"},"clip":"sha256:` + c.SHA256 + `"}`)
+	large := h.announce(`{"to":{"area":"north"},"clip":"sha256:` + huge.SHA256 + `"}`)
 	missing := h.announce(`{"to":{"area":"north"},"clip":"sha256:` + gone.SHA256 + `"}`)
 	good := h.announce(`{"to":{"area":"north"},"message":"Go"}`)
 	for _, want := range []struct {
 		id     area.WorkID
 		state  area.OrderState
 		reason string
-	}{{wrong, area.OrderFailed, area.EndClipHash}, {missing, area.OrderFailed, area.EndClipMissing}, {good, area.OrderPlayed, ""}} {
+	}{{wrong, area.OrderFailed, area.EndClipHash}, {large, area.OrderFailed, area.EndClipMissing}, {missing, area.OrderFailed, area.EndClipMissing}, {good, area.OrderPlayed, ""}} {
 		o := w.ended(want.id)
 		reason := ""
 		if o.Reason != nil {
@@ -378,5 +387,34 @@ func TestTheDeviceSpeaksWhereItIsCutOff(t *testing.T) {
 	id := h.announce(`{"to":{"area":"north"},"message":"Boarding at gate 7"}`)
 	if o := w.ended(id); o.State != area.OrderPlayed || len(g.plays()) != 1 {
 		t.Errorf("%s; plays %v", story(o), g.plays())
+	}
+}
+
+// TestUploadOverTheHub: the vendor's client sends a clip as a stream, in both
+// protocols.
+func TestUploadOverTheHub(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for i, protocol := range []string{"json", "messagepack"} {
+		b := media.EncodeWAV(sweep(time.Duration(3+i) * time.Second)) // 130 KB and more
+		file := filepath.Join(t.TempDir(), "sound.wav")
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := script(t, "upload.mjs", h.hubURL(), file, protocol)
+		l, _ := heard(p, 0, "the answer", func(line) bool { return true })
+		if l.Error != nil {
+			t.Fatalf("%s: %s", protocol, *l.Error)
+		}
+		var name string
+		if err := json.Unmarshal(l.Result, &name); err != nil {
+			t.Fatal(err)
+		}
+		a := h.call("GET", h.ready.HTTP+"/clips/"+strings.TrimPrefix(name, "sha256:"), nil)
+		a.want(t, http.StatusOK, nil)
+		if !bytes.Equal(a.body, b) {
+			t.Errorf("%s: %d bytes came back, %d were sent", protocol, len(a.body), len(b))
+		}
+		same(t, "exit code", p.wait(), 0)
 	}
 }
