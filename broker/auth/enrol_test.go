@@ -221,7 +221,11 @@ func TestTokens(t *testing.T) {
 		if err != nil || p.Name != "ci" || p.Kind != auth.KindToken || p.May(auth.Announce, "north") != nil || p.May(auth.Announce, "south") == nil || a.Stands(p) != nil {
 			t.Fatalf("%+v, %v, stands %v", p, err, a.Stands(p))
 		}
-		if _, err := a.Bearer(ctx, "", secret[:len(secret)-1]+"0"); area.CodeOf(err) != area.CodeUnauthorized {
+		other := "0"
+		if strings.HasSuffix(secret, other) {
+			other = "1"
+		}
+		if _, err := a.Bearer(ctx, "", secret[:len(secret)-1]+other); area.CodeOf(err) != area.CodeUnauthorized {
 			t.Errorf("another: %v", err)
 		}
 		if list := a.Tokens(""); len(list) != 1 || list[0].Name != "ci" || list[0].By != "ann" || len(a.Tokens("other")) != 0 {
