@@ -194,6 +194,26 @@ func (a *Authority) Redeem(ctx context.Context, source, code string) (Credential
 	return made, nil
 }
 
+// Waits answers what a code that waits is for, and leaves it: so that a device
+// can be prepared before it trades the code. The error is of code not_found or
+// rate, as that of [Authority.Redeem]; a wrong code counts there too. It does not
+// block.
+func (a *Authority) Waits(source, code string) (Enrolment, error) {
+	source = sourceOf(source)
+	if err := a.slowed(source, ""); err != nil {
+		return Enrolment{}, err
+	}
+	a.mu.RLock()
+	e, ok := a.pending[digest(plainCode(code))]
+	a.mu.RUnlock()
+	if !ok || !a.now().Before(e.Expires) {
+		a.count.wrongCodes.Add(1)
+		a.wrong(source, "")
+		return Enrolment{}, area.Errorf(area.CodeNotFound, "the code is unknown, used or expired")
+	}
+	return e.Enrolment, nil
+}
+
 func (a *Authority) redeem(ctx context.Context, hash string) (Credential, []Revoked, error) {
 	a.mu.RLock()
 	e, ok := a.pending[hash]

@@ -173,6 +173,44 @@ func TestEnrolmentRefused(t *testing.T) {
 }
 
 // TestEnrolledAgain: a new credential voids the old one.
+// A code that waits can be looked at as often as one likes; a wrong one counts as
+// one that was tried.
+func TestCodeThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		a := newAuthority(t, site(), &table{})
+		code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if e, err := a.Waits("192.0.2.1", strings.ToLower(code)); err != nil || e.Device != "gate-12" || e.Area != "north" {
+				t.Fatalf("%+v, %v", e, err)
+			}
+		}
+		if _, err := a.Redeem(ctx, "192.0.2.1", code); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Waits("192.0.2.1", code); area.CodeOf(err) != area.CodeNotFound {
+			t.Errorf("a used code: %v", err)
+		}
+		for range 20 {
+			_, _ = a.Waits("192.0.2.1", "0000-0000")
+		}
+		if _, err := a.Redeem(ctx, "192.0.2.1", "0000-0000"); area.CodeOf(err) != area.CodeRate {
+			t.Errorf("after wrong codes: %v", err)
+		}
+		code, _, err = a.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Minute)
+		if _, err := a.Waits("192.0.2.2", code); area.CodeOf(err) != area.CodeNotFound {
+			t.Errorf("an expired code: %v", err)
+		}
+	})
+}
+
 func TestEnrolledAgain(t *testing.T) {
 	ctx := context.Background()
 	a := newAuthority(t, site(), nil)
