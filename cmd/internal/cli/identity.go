@@ -2,9 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/tacet-hub/tacet/broker/auth"
 )
@@ -48,7 +51,7 @@ func deviceEnrol(env Env) *cobra.Command {
 		if err := decode(body, &made); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "on the device, until %s, once: tacet-device provision --hub %s --code CODE\n", printable(made.ExpiresAt), printable(hub.base))
+		sayEnrolment(c, hub.base, made)
 		_, err = fmt.Fprintln(c.OutOrStdout(), printable(made.Code))
 		return err
 	}}
@@ -57,6 +60,30 @@ func deviceEnrol(env Env) *cobra.Command {
 	c.Flags().StringArrayVar(&publish, "publish", nil, "topic `FILTER` on which it may publish beside its own branch, !FILTER: not; the first match decides; needs the role admin")
 	c.Flags().StringArrayVar(&subscribe, "subscribe", nil, "topic `FILTER` that it may read, in the same way")
 	return c
+}
+
+// sayEnrolment says beside the code what to do with it. The lines have the code
+// in them where a person reads both, and its name where a program takes the code:
+// what is beside it may end in a log.
+func sayEnrolment(c *cobra.Command, hub string, made enrolment) {
+	code := "CODE"
+	if out, ok := c.OutOrStdout().(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		code = printable(made.Code)
+	}
+	hub = printable(hub)
+	fmt.Fprintf(c.ErrOrStderr(), `on the device, until %s, once, one of:
+  curl -fsS %s/install.sh | sudo sh -s -- %s
+  sudo tacet-device provision --hub %s --code %s
+`, printable(made.ExpiresAt), hub, code, hub, code)
+	if at, err := url.Parse(hub); err == nil && isLoopback(at.Hostname()) {
+		fmt.Fprintf(c.ErrOrStderr(), "with the hub's address as the device sees it instead of %s\n", at.Host)
+	}
+}
+
+// isLoopback tells whether a host is this machine for whoever names it.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // deviceCredential is a device's credential as the hub answers it.

@@ -14,10 +14,11 @@ import (
 
 // Where things are on the card.
 const (
-	bootDir = "/boot"
-	dataDir = "/data"
-	program = "/bin/tacet-device"
-	config  = bootDir + "/tacet.yaml"
+	bootDir    = "/boot"
+	dataDir    = "/data"
+	runtimeDir = "/run/tacet" // in memory: the log of a run that crashed is read by the next one
+	program    = "/bin/tacet-device"
+	config     = bootDir + "/tacet.yaml"
 )
 
 // clockWait is how long the device's first start waits for a time server, where
@@ -50,6 +51,9 @@ func run() {
 	}
 	if err := mountData(disk); err != nil {
 		say("the data partition cannot be mounted: %v; what the device keeps now is lost when the power goes", err)
+	}
+	if err := os.Mkdir(runtimeDir, 0o700); err != nil {
+		say("%v", err)
 	}
 	clock := newClock(dataDir, options.ntp)
 	clock.floor()

@@ -51,6 +51,7 @@ func supervise(ctx context.Context, kids *children, dog *watchdog, o options) {
 	for {
 		began := time.Now()
 		life(ctx, kids, dog, hear, o)
+		hush(kids, dog, o)
 		if ctx.Err() != nil {
 			return
 		}
@@ -82,13 +83,41 @@ func pause(ctx context.Context, dog *watchdog, d time.Duration) {
 	}
 }
 
-// life is one run of the device.
-func life(ctx context.Context, kids *children, dog *watchdog, hear *notify, o options) {
-	args := []string{program, "run", "--config", config, "--data", dataDir}
+// arguments are those of a command of the device.
+func arguments(command string, o options) []string {
+	args := []string{program, command, "--config", config, "--data", dataDir}
 	if o.sim {
 		args = append(args, "--sim")
 	}
-	device, ended, err := kids.start(program, args, environment(hear))
+	return args
+}
+
+// hush switches the amplifier off, however the device ended.
+func hush(kids *children, dog *watchdog, o options) {
+	p, ended, err := kids.start(program, arguments("quiet", o), environment(nil))
+	if err != nil {
+		say("the amplifier cannot be switched off: %v", err)
+		return
+	}
+	most := time.After(stopTime)
+	for {
+		dog.feed()
+		select {
+		case status := <-ended:
+			if status.ExitStatus() != 0 {
+				say("switching the amplifier off: %s", describe(status))
+			}
+			return
+		case <-time.After(tick):
+		case <-most:
+			_ = p.Kill()
+		}
+	}
+}
+
+// life is one run of the device.
+func life(ctx context.Context, kids *children, dog *watchdog, hear *notify, o options) {
+	device, ended, err := kids.start(program, arguments("run", o), environment(hear))
 	if err != nil {
 		say("the device cannot be started: %v", err)
 		return
@@ -136,7 +165,7 @@ func life(ctx context.Context, kids *children, dog *watchdog, hear *notify, o op
 }
 
 func environment(hear *notify) []string {
-	env := []string{"PATH=/bin", "HOME=" + dataDir, "TMPDIR=/tmp", "TZ=UTC"}
+	env := []string{"PATH=/bin", "HOME=" + dataDir, "TMPDIR=/tmp", "TZ=UTC", "RUNTIME_DIRECTORY=" + runtimeDir}
 	if hear != nil {
 		env = append(env, "NOTIFY_SOCKET="+notifyPath, "WATCHDOG_USEC="+strconv.FormatInt(aliveTime.Microseconds(), 10))
 	}
