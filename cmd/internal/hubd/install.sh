@@ -105,19 +105,30 @@ known_key() { sed -n '/^updates:/s/.*"\([A-Za-z0-9+/]\{43\}=\)".*/\1/p' "$config
 
 configured() { [ -s "$state/secret" ] && [ -r "$config" ] && grep -q '^device:' "$config"; }
 
-# fetch PATH FILE: gets something of the hub, as who has a code, or as the device
-# that this is.
-fetch() {
-	set -- "$1" "$2" --config -
-	[ -z "$ca" ] || set -- "$@" --cacert "$ca"
-	path=$1 file=$2
-	shift 2
-	if [ -n "$code" ]; then
-		printf 'header = "Tacet-Code: %s"\n' "$code"
-	else
-		printf 'user = "%s:%s"\n' "$(sed -n 's/^username: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' "$config")" "$(cat "$state/secret")"
-	fi | curl -fsS --connect-timeout 20 --max-time 1800 --retry 2 --proto =http,https -o "$file" "$@" "$hub$path"
+# ask FILE ARGUMENT…: what the hub answers, into a file.
+ask() {
+	file=$1
+	shift
+	[ -z "$ca" ] || set -- --cacert "$ca" "$@"
+	curl -fsS --connect-timeout 20 --max-time 1800 --retry 2 --proto =http,https -o "$file" "$@"
 }
+
+# credential writes down what the hub lets us in for: the code, or that this is a
+# device, which signs in. It is in a file, where no list of processes shows it.
+credential() {
+	if [ -n "$code" ]; then
+		printf 'header = "Tacet-Code: %s"\n' "$code" >"$tmp/credential"
+		return
+	fi
+	name=$(sed -n 's/^username: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' "$config")
+	printf '{"name":"%s","password":"%s","token":true}' "$name" "$(cat "$state/secret")" >"$tmp/name"
+	ask "$tmp/token" -H 'Content-Type: application/json' --data-binary @"$tmp/name" "$hub/auth/login" ||
+		fail "$hub does not know this device as $name; nothing was changed"
+	sed -n 's/.*"token": *"\([A-Za-z0-9_.-]*\)".*/header = "Authorization: Bearer \1"/p' "$tmp/token" >"$tmp/credential"
+}
+
+# fetch PATH FILE: gets something of the hub.
+fetch() { ask "$2" --config "$tmp/credential" "$hub$1"; }
 
 # program_file gets the program and looks whether it is what the hub says, and,
 # where a key is known, what its owner has signed.
@@ -218,9 +229,10 @@ main() {
 	umask 022
 	options "$@"
 	machine
-	tmp=$(mktemp -d)
+	tmp=$(mktemp -d) # for us alone
 	trap 'rm -rf "$tmp"' EXIT
 	trap 'exit 1' HUP INT TERM
+	credential
 	program_file
 	account
 	files

@@ -40,6 +40,7 @@ func (h *Hub) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", h.known(h.health.report))
 	mux.HandleFunc("GET /clips/{clip}", h.serveClip)
 	h.updateRoutes(mux)
+	mux.HandleFunc("GET /install.sh", h.serveInstall)
 	h.signInRoutes(mux)
 	if h.cfg.MQTT.WebSocket {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)

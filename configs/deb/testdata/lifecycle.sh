@@ -10,6 +10,7 @@ mount -t tmpfs tmpfs "$root" || exit 1
 mkdir "$root/upper" "$root/work" "$root/all"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$root/upper,workdir=$root/work" "$root/all" || exit 1
 mount -t tmpfs tmpfs "$root/all/run" && mount --bind /dev "$root/all/dev" && mount --bind /proc "$root/all/proc" || exit 1
+rm -rf "$root/all/var/lib/tacet" "$root/all/etc/tacet" # of a device that this machine is
 mkdir -p "$root/all/debs" && mount --bind "$debs" "$root/all/debs" || exit 1
 
 in_root() { chroot "$root/all" /usr/bin/env DEBIAN_FRONTEND=noninteractive DPKG_MAINTSCRIPT_DEBUG= "$@" </dev/null; }
