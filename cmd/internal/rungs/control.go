@@ -201,7 +201,20 @@ func (p *Puppet) Trace() (scope.Trace, time.Time) {
 	return p.trace.Clone(), p.began
 }
 
-// Until waits until the recording, which grows, is as wanted.
+// Now is how much was recorded until now: what was recorded later has not
+// happened yet. It waits until the recording is as far.
+func (p *Puppet) Now(ctx context.Context) (time.Duration, error) {
+	at := time.Now()
+	var recorded time.Duration
+	err := p.Until(ctx, "recording of now", func(t *scope.Trace) bool {
+		recorded = at.Sub(p.began)
+		return t.Duration() >= recorded
+	})
+	return recorded, err
+}
+
+// Until waits until the recording, which grows, is as wanted. wanted is called for
+// each block and must be quick.
 func (p *Puppet) Until(ctx context.Context, what string, wanted func(*scope.Trace) bool) error {
 	for {
 		p.mu.Lock()

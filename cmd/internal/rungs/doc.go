@@ -11,8 +11,9 @@
 //	0     simulated pins, buses and loudspeakers             8 s
 //	1     the same tests built for arm64, under qemu-user    90 s
 //	2     PulseAudio: a null sink, recorded by its monitor   12 s
-//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         15 s, and once
-//	      process, without any rights                        4 min for its kernel
+//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         60 s, and once
+//	      process, without any rights; two whole devices     4 min for its kernel
+//	      and a hub outside
 //	4     arm64, Debian's kernel as it is, QEMU's virt       20 s, and once 30 s to fetch it
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name
@@ -24,9 +25,12 @@
 // when a [Control] tells it to. Sound and pins of a guest come to the host as one
 // recording (package scope), and are judged there.
 //
+// HW_CONSOLE=1 in the environment shows the consoles of all machines.
+//
 // In User-Mode Linux a guest may travel in time: its clock goes on when it waits,
 // and stands while it works. What is exact in time there is exact on a busy
-// machine too, and a thousand plays take seconds.
+// machine too, and a thousand plays take seconds. What speaks to a hub outside
+// cannot: on a busy machine its sounds have gaps, which are told and no failure.
 //
 // Kernels are kept in a [Cache] outside of the tree, named by what they are made
 // of. Nothing is ever removed from it by this package.

@@ -129,6 +129,15 @@ func (h *Hub) Secret(ctx context.Context, device string) (string, error) {
 	return c.Secret, err
 }
 
+// Spent fails where a code is still good for something.
+func (h *Hub) Spent(ctx context.Context, code string) error {
+	var c json.RawMessage
+	if err := h.call(ctx, http.MethodPost, "enrolments/"+code, "", nil, &c); err == nil {
+		return errors.New("the code could be traded again")
+	}
+	return nil
+}
+
 // Clip uploads a sound file and answers the word by which an order names it.
 func (h *Hub) Clip(ctx context.Context, file []byte) (string, error) {
 	var c struct {

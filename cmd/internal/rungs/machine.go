@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -24,12 +25,17 @@ type Machine struct {
 	name  string
 	cmd   *exec.Cmd
 	ended chan struct{}
+	show  bool
 
 	mu    sync.Mutex
 	err   error // once ended
 	said  []string
 	lines chan string
 }
+
+// showConsole is the variable of the environment that has the consoles of all
+// machines shown on standard error.
+const showConsole = "HW_CONSOLE"
 
 const (
 	maxSaid  = 200             // lines that are kept for a report of what went wrong
@@ -46,7 +52,7 @@ func Start(ctx context.Context, name string, argv ...string) (*Machine, error) {
 	cmd.WaitDelay = killWait
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, in
-	m := &Machine{name: name, cmd: cmd, ended: make(chan struct{}), lines: make(chan string, maxLines)}
+	m := &Machine{name: name, cmd: cmd, ended: make(chan struct{}), lines: make(chan string, maxLines), show: os.Getenv(showConsole) != ""}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -70,6 +76,9 @@ func (m *Machine) read(from io.Reader) {
 	for {
 		line, err := lines.ReadString('\n')
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			if m.show {
+				fmt.Fprintf(os.Stderr, "%s: %s\n", m.name, line)
+			}
 			m.mu.Lock()
 			if m.said = append(m.said, line); len(m.said) > maxSaid {
 				m.said = m.said[1:]

@@ -48,6 +48,7 @@ func (m *Monitor) Do(ctx context.Context, command string) (string, error) {
 			return "", err
 		}
 	}
+	_ = m.conn.SetDeadline(time.Time{}) // one that has ended left its mark
 	stop := context.AfterFunc(ctx, func() { _ = m.conn.SetDeadline(time.Now()) })
 	defer stop()
 	if _, err := fmt.Fprintln(m.conn, command); err != nil {

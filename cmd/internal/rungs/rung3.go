@@ -5,7 +5,6 @@ package rungs
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +16,7 @@ import (
 // process: User-Mode Linux.
 var rung3 = Rung{
 	Number: 3, Title: "User-Mode Linux: real pins, real sound", Limit: 5 * time.Minute,
-	Lines: append([]string{"device.nobcm283x"}, slices.Concat(kernelLines, gpioLines, soundLines)...),
+	Lines: append([]string{"device.nobcm283x"}, slices.Concat(kernelLines, gpioLines, soundLines, named("device", turnLines), named("device", ordealLines))...),
 	fetch: func(ctx context.Context, s *Site) error {
 		_, err := s.Cache.UML(ctx)
 		return err
@@ -25,8 +24,33 @@ var rung3 = Rung{
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		detail, err := noBCM283x(ctx, s.Tree)
 		sheet.Check("device.nobcm283x", detail, err)
-		return suites(ctx, s, sheet)
+		if err := suites(ctx, s, sheet); err != nil {
+			return err
+		}
+		return umlStage(ctx, s, sheet)
 	},
+}
+
+// umlStage has two whole devices take turns, and fall.
+func umlStage(ctx context.Context, s *Site, sheet *proof.Sheet) error {
+	kernel, err := s.Cache.UML(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := s.dir("stage")
+	if err != nil {
+		return err
+	}
+	const pins = "gpio: {amp_enable: GPIO22, busy_lamp: GPIO17, status_led: GPIO27, mute_button: GPIO5}\n"
+	st, err := newStage(ctx, s, hostArch, pins, func(g Guest) (*Machine, error) { return StartUML(ctx, kernel, dir, g) })
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	if st.perform(ctx, sheet, "device") {
+		st.endure(ctx, sheet, "device")
+	}
+	return nil
 }
 
 // The lines of the suites of the probe.
@@ -42,7 +66,7 @@ func suites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 	if err != nil {
 		return err
 	}
-	probe, err := s.program(ctx, "cmd/internal/rungs/probe", runtime.GOARCH)
+	probe, err := s.program(ctx, "cmd/internal/rungs/probe", hostArch)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
+
+// hostArch is the architecture of this machine.
+const hostArch = runtime.GOARCH
 
 // Site is where a climb happens: the tree, a directory that is removed
 // afterwards, and the cache. Its methods are for one goroutine.

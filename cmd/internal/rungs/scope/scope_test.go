@@ -51,6 +51,9 @@ func TestBreaks(t *testing.T) {
 		if (got > 0) != (c.want > 0) {
 			t.Errorf("%s: %d breaks, want %d", name, got, c.want)
 		}
+		if hz := Steady(c.samples, 587.33); math.Abs(hz-587.33) > 0.05 {
+			t.Errorf("%s: %.3f Hz in its longest piece", name, hz)
+		}
 	}
 }
 
@@ -72,6 +75,9 @@ func TestTrace(t *testing.T) {
 	add(0, make([]int16, count(ms(100))))
 	if tr.Start != time.Hour || tr.Duration() != ms(680) {
 		t.Errorf("from %v, %v long", tr.Start, tr.Duration())
+	}
+	if tr.Silent() < ms(100) || tr.Silent() > ms(101) {
+		t.Errorf("silent for %v at the end", tr.Silent())
 	}
 	sounds := tr.Sounds(ms(20))
 	if len(sounds) != 2 || len(tr.Sounds(ms(50))) != 1 {

@@ -65,26 +65,48 @@ func magnitude(samples []int16, hz float64) float64 {
 }
 
 // Breaks counts the places at which a sine of hz is not continued: where samples
-// are missing, doubled or silent. A sine is the sum of its two samples before,
+// are missing, doubled or silent. Fading in and out does not count.
+func Breaks(samples []int16, hz float64) int { return len(Pieces(samples, hz)) - 1 }
+
+// Pieces are the parts of samples between the places at which a sine of hz is not
+// continued; one where it is whole. A sine is the sum of its two samples before,
 // x(n) = 2 cos(w) x(n-1) - x(n-2); a jump breaks that by far more than the
-// rounding to 16 bit does. Fading in and out does not.
-func Breaks(samples []int16, hz float64) int {
-	_, amplitude := Tone(samples)
+// rounding to 16 bit does.
+func Pieces(samples []int16, hz float64) []Span {
+	peak := 0.0
+	for _, v := range samples {
+		peak = max(peak, math.Abs(float64(v)))
+	}
 	w := 2 * math.Pi * hz / Rate
 	k := 2 * math.Cos(w)
-	// A jump by one sample changes the value by up to amplitude*w, once; rounding
-	// by 3 at most, twice that where a volume was applied.
-	allowed := math.Max(6, amplitude*w/8)
-	n, last := 0, -Rate
+	// A jump by one sample changes the value by up to peak*w, once; rounding by 3 at
+	// most, twice that where a volume was applied.
+	allowed := math.Max(6, peak*w/8)
+	out := []Span{{0, len(samples)}}
 	for i := 2; i < len(samples); i++ {
 		want := k*float64(samples[i-1]) - float64(samples[i-2])
 		if math.Abs(float64(samples[i])-want) <= allowed {
 			continue
 		}
-		if i-last > 4 { // a jump is seen by up to three samples
-			n++
+		if last := &out[len(out)-1]; i-last.From > 4 { // a jump is seen by up to three samples
+			last.To = i
+			out = append(out, Span{i, len(samples)})
+		} else {
+			last.From = i
 		}
-		last = i
 	}
-	return n
+	return out
+}
+
+// Steady is the frequency of the longest piece: that of the tone, also where a
+// busy machine has left gaps in it.
+func Steady(samples []int16, hz float64) float64 {
+	longest := Span{}
+	for _, p := range Pieces(samples, hz) {
+		if p.To-p.From > longest.To-longest.From {
+			longest = p
+		}
+	}
+	got, _ := Tone(samples[longest.From:longest.To])
+	return got
 }

@@ -10,30 +10,42 @@ type Trace struct {
 	Start   time.Duration // of the first sample
 	Samples []int16
 	pins    []level
+	loud    int // samples up to the last that is not silence
 }
 
-// level is how the pins are from a sample on.
+// level is how the pins are from a moment on.
 type level struct {
-	from int
+	at   time.Duration // on the clock of who recorded
 	pins Pins
 }
 
 // Add appends a block. The time line is that of the samples: a sound card that
 // did not lose any is a better clock than the moments at which somebody woke;
-// the block that was read soonest says best when the recording began.
+// the block that was read soonest says best when the recording began. Pins are
+// looked at when a block is read, however old its samples are by then.
 func (t *Trace) Add(b Block) {
 	if start := b.At - t.Duration(); len(t.Samples) == 0 || start < t.Start {
 		t.Start = start
 	}
+	for i, v := range b.Samples {
+		if v > silent || v < -silent {
+			t.loud = len(t.Samples) + i + 1
+		}
+	}
 	t.Samples = append(t.Samples, b.Samples...)
 	if n := len(t.pins); n == 0 || t.pins[n-1].pins != b.Pins {
-		t.pins = append(t.pins, level{len(t.Samples), b.Pins})
+		t.pins = append(t.pins, level{b.At + at(len(b.Samples)), b.Pins})
 	}
 }
 
+// Silent is for how long the recording has been silent at its end.
+func (t *Trace) Silent() time.Duration { return at(len(t.Samples) - t.loud) }
+
 // Clone is a copy that does not grow.
 func (t *Trace) Clone() Trace {
-	return Trace{Start: t.Start, Samples: slices.Clone(t.Samples), pins: slices.Clone(t.pins)}
+	c := *t
+	c.Samples, c.pins = slices.Clone(t.Samples), slices.Clone(t.pins)
+	return c
 }
 
 // Pins are the levels at the end of the recording.
@@ -94,12 +106,13 @@ func (t *Trace) High(p Pins) []Span {
 	var out []Span
 	high := false
 	for _, l := range t.pins {
+		from := min(count(l.at-t.Start), len(t.Samples))
 		switch now := l.pins&p != 0; {
 		case now && !high:
-			out = append(out, Span{l.from, len(t.Samples)})
+			out = append(out, Span{from, len(t.Samples)})
 			high = true
 		case !now && high:
-			out[len(out)-1].To = l.from
+			out[len(out)-1].To = from
 			high = false
 		}
 	}
