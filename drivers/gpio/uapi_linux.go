@@ -32,17 +32,17 @@ type chipInfo struct {
 
 type lineInfo struct {
 	name, consumer [nameSize]byte
-	offset, attrs  uint32
+	offset, _      uint32 // of the line, number of attributes
 	flags          uint64
-	attr           [maxAttrs][2]uint64
+	_              [maxAttrs][2]uint64 // attributes
 	_              [4]uint32
 }
 
 type lineConfig struct {
 	flags uint64
-	attrs uint32
+	_     uint32 // number of attributes
 	_     [5]uint32
-	attr  [maxAttrs][3]uint64
+	_     [maxAttrs][3]uint64 // attributes
 }
 
 type lineRequest struct {
@@ -58,10 +58,11 @@ type lineRequest struct {
 type lineValues struct{ bits, mask uint64 }
 
 type lineEvent struct {
-	timestamp      uint64
-	id, offset     uint32
-	number, inLine uint32 // of the event, from 1, among all of the request and of the line
-	_              [6]uint32
+	_      uint64 // time
+	_, _   uint32 // what happened, offset of the line
+	_      uint32 // number of the event, from 1, among all of the request
+	inLine uint32 // and of the line
+	_      [6]uint32
 }
 
 // The requests, which are the same on every architecture that we build for.

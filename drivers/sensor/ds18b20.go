@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,7 +106,7 @@ func readScratchpad(bus onewire.Bus, addr onewire.Address) ([]byte, error) {
 		return nil, err
 	}
 	switch {
-	case strings.Trim(string(pad), "\xff") == "":
+	case !slices.ContainsFunc(pad, func(b byte) bool { return b != 0xff }):
 		return nil, errors.New("it does not answer")
 	case pad[0] == 0x50 && pad[1] == 0x05:
 		return nil, errors.New("85 °C: it has not measured, its supply may be too weak")

@@ -216,7 +216,7 @@ func TestWhatEndsADownload(t *testing.T) {
 	}{
 		{"unknown", status(404), ErrMissing, "404", func(s Stats) uint64 { return s.Missing }, time.Second},
 		{"no right", status(403), ErrMissing, "403", func(s Stats) uint64 { return s.Missing }, time.Second},
-		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other/", 302) }, ErrMissing, "302", func(s Stats) uint64 { return s.Missing }, time.Second},
+		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other/", http.StatusFound) }, ErrMissing, "302", func(s Stats) uint64 { return s.Missing }, time.Second},
 		{"wrong hash", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(sound(999)) }, ErrHash, "another clip", func(s Stats) uint64 { return s.Wrong }, time.Second},
 		{"4 GB", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(4<<30))

@@ -86,7 +86,7 @@ updates: {keys: ["`+public+`"]}
 	if lines := strings.Join(cli.out.since(0), "\n"); !strings.HasSuffix(lines, "gate-1 confirmed v1.1.0") {
 		t.Errorf("the command says %s", lines)
 	}
-	mark = ready(gate, mark) // in the same process
+	ready(gate, mark) // in the same process
 	status(watch, "v1.1.0", `"slot":"a"`)
 
 	// A program that ends at once. The test stands in for what supervises a device.
