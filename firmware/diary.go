@@ -39,7 +39,7 @@ func (m *Memory) Begin(on Machine, lines string) (Start, error) {
 
 // keepCrash keeps what is known of the end of the run before.
 func (m *Memory) keepCrash(hung, lines string) error {
-	said := tail(m.CrashFile(), crashLength/2)
+	said := head(m.CrashFile(), crashLength/2) // what happened comes first, who else was there after it
 	var b bytes.Buffer
 	if lines != "" {
 		b.Write(tail(lines, crashLength-int64(len(said))))
@@ -70,12 +70,9 @@ func (m *Memory) Crash() []string {
 	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 }
 
-// LastCrash is the last line of [Memory.Crash] of the memory in a directory,
-// whoever has it open; empty: there is none.
-func LastCrash(dir string) string {
-	lines := strings.Split(oneLine(filepath.Join(dir, "crash")), "\n")
-	return lines[len(lines)-1]
-}
+// Crashed tells, of the memory in a directory, whoever has it open, how many lines
+// of a crash wait to be sent.
+func Crashed(dir string) int { return len((&Memory{dir: dir}).Crash()) }
 
 // Sent notes that the last lines of a crash were sent, and forgets them.
 func (m *Memory) Sent() error {

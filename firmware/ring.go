@@ -134,6 +134,24 @@ func (r *Ring) Close() error {
 	return f.Close()
 }
 
+// head is the first n bytes of a file, up to the end of a line; nil where there is
+// none.
+func head(path string, n int64) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, n))
+	if err != nil {
+		return nil
+	}
+	if end := bytes.LastIndexByte(b, '\n'); int64(len(b)) == n && end >= 0 {
+		b = b[:end+1]
+	}
+	return b
+}
+
 // tail is the last n bytes of a file, from the beginning of a line; nil where
 // there is none.
 func tail(path string, n int64) []byte {

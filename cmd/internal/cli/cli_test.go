@@ -191,7 +191,7 @@ func TestCommands(t *testing.T) {
 			"started by      crash\n" +
 			"safe mode       false\n" +
 			"clock           synced\n" +
-			"up              1h1m40s\n" +
+			"told after      1h1m40s\n" +
 			"audio device    hw:0\n" +
 			"xruns           2\n" +
 			"temperature     51.5\n" +

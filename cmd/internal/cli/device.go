@@ -74,7 +74,7 @@ func shown(d area.Device, s area.Status) table {
 
 func healthy(t *table, h *area.Health) {
 	for _, line := range [][2]string{
-		{"started by", h.BootReason}, {"safe mode", strconv.FormatBool(h.SafeMode)}, {"clock", h.Clock}, {"up", (time.Duration(h.UptimeS) * time.Second).String()},
+		{"started by", h.BootReason}, {"safe mode", strconv.FormatBool(h.SafeMode)}, {"clock", h.Clock}, {"told after", (time.Duration(h.UptimeS) * time.Second).String()},
 		{"audio device", h.AudioDevice}, {"xruns", strconv.FormatUint(h.Xruns, 10)}, {"temperature", text(h.TemperatureC)}, {"under-voltage", text(h.UnderVoltage)},
 		{"last error", text(h.LastError)},
 	} {

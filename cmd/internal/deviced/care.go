@@ -138,8 +138,8 @@ func checkCare(cfg Config) (found []Finding) {
 			add("watch", true, "%s, fed every %v", cfg.Watchdog, watchdogTime/3)
 		}
 	}
-	if text := firmware.LastCrash(cfg.dataDir()); text != "" {
-		add("crash", true, "the last lines of a crash wait to be sent: %s", text)
+	if n := firmware.Crashed(cfg.dataDir()); n > 0 {
+		add("crash", true, "the last run crashed; %d lines of it are sent when the hub answers", n)
 	}
 	switch {
 	case cfg.Enrols():

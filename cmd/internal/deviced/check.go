@@ -48,6 +48,11 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	found = append(found, checkCards(cfg)...)
 	found = append(found, checkGPIO(cfg)...)
 	found = append(found, checkSensors(ctx, cfg)...)
+	if cfg.Enrols() { // where MQTT is, is not known yet
+		text, err := checkWeb(ctx, cfg)
+		add("hub", text, err)
+		return found
+	}
 	for _, h := range cfg.Hub {
 		text, err := checkHub(ctx, cfg, h)
 		add("hub", text, err)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -209,6 +210,34 @@ func (c Config) traded(err error) error {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(c.coded), "tacet-report.txt"), []byte(text+"\n"), 0o644)
 	}
 	return err
+}
+
+// checkWeb asks the hub where the code is to be traded whether it lives.
+func checkWeb(ctx context.Context, cfg Config) (string, error) {
+	roots, err := cfg.tls()
+	if err != nil {
+		return "", err
+	}
+	roots.Time = cfg.calendar(firmware.KeptTime(cfg.dataDir())).Now
+	at, err := url.Parse(cfg.EnrolHub)
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.JoinPath("healthz").String(), nil)
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{Timeout: checkTime, Transport: &http.Transport{TLSClientConfig: roots, Proxy: http.ProxyFromEnvironment}}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %s", cfg.EnrolHub, res.Status)
+	}
+	return cfg.EnrolHub, nil
 }
 
 var errKeep = errors.New("the credential cannot be kept")
