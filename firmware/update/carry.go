@@ -126,10 +126,13 @@ func (u *Updater) download(ctx context.Context, held Held, m Manifest) error {
 		err := u.more(ctx, p)
 		return p.size > before, err
 	})
-	if err != nil {
-		return errors.Join(err, p.close())
+	switch {
+	case err == nil:
+		return p.commit()
+	case onDisk(err): // a full one has better use for the room
+		return errors.Join(err, p.close(), p.forget())
 	}
-	return p.commit()
+	return errors.Join(err, p.close())
 }
 
 // more reads as much of the program as comes.

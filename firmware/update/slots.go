@@ -203,6 +203,11 @@ func (p *part) Write(b []byte) (int, error) {
 // close leaves the part to be gone on with.
 func (p *part) close() error { return p.file.Close() }
 
+// forget removes what came.
+func (p *part) forget() error {
+	return errors.Join(p.slots.disk.Remove(partFile), p.slots.disk.Remove(partOf))
+}
+
 // commit puts the program that is whole on trial. A damaged one is forgotten.
 func (p *part) commit() error {
 	if err := errors.Join(p.file.Sync(), p.file.Close()); err != nil {
@@ -210,7 +215,7 @@ func (p *part) commit() error {
 	}
 	d, s := p.slots.disk, p.slots
 	if err := matches(p.m, p.size, p.sum); err != nil {
-		return errors.Join(err, d.Remove(partFile), d.Remove(partOf))
+		return errors.Join(err, p.forget())
 	}
 	at := s.state.Inactive()
 	if err := s.Keep(s.state.Clear()); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,6 +266,57 @@ func TestDownloadGoesOnAfterStart(t *testing.T) {
 		if n := b.Stats().Bytes; got == 0 || n+got != uint64(len(program)) {
 			t.Errorf("before %d, then %d bytes, of %d", got, n, len(program))
 		}
+	})
+}
+
+// crowded is a disk that has room for some bytes of a program, and no more.
+type crowded struct {
+	disk
+	room int
+}
+
+func (c *crowded) Append(name string) (file, error) {
+	f, err := c.disk.Append(name)
+	if name == partFile {
+		f = narrow{f, c}
+	}
+	return f, err
+}
+
+type narrow struct {
+	file
+	on *crowded
+}
+
+func (n narrow) Write(b []byte) (int, error) {
+	if len(b) > n.on.room {
+		return 0, &os.PathError{Op: "write", Path: partFile, Err: syscall.ENOSPC}
+	}
+	n.on.room -= len(b)
+	return n.file.Write(b)
+}
+
+// A disk that is full ends the download at once, and gets back what was written;
+// with room again the same order goes through.
+func TestDiskFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, dir, program := newKey(t), t.TempDir(), script("v1.1.0")
+		source := &store{release: release(t, key, manifestOf("v1.1.0", program)), program: program}
+		b := run(t, dir, key, source, Launched{Version: "v1.0.0"})
+		full := &crowded{disk: b.slots.disk, room: 500_000}
+		b.slots.disk = full // Run is idle: it reads it with the next order
+		must(t, b.Order(nil))
+		synctest.Wait()
+		if st := b.Status(); st.Phase != Failed || !strings.Contains(st.Reason, "no space left") || source.asked != 1 {
+			t.Errorf("it is %+v, and asked %d times", st, source.asked)
+		}
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) != 0 {
+			t.Errorf("%v, %v is left", left, err)
+		}
+		full.room = 2 * len(program)
+		must(t, b.Order(nil))
+		<-b.Restart()
 	})
 }
 

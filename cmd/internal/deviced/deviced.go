@@ -98,7 +98,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses}, Commands: d.commands(cfg), Update: d.update.state})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge}, Commands: d.commands(cfg), Update: d.update.state})
 	if err != nil {
 		return err
 	}

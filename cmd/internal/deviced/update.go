@@ -153,6 +153,13 @@ func (u *updates) state() area.Update {
 	return area.Update{State: string(s.Phase), Version: s.Version, Order: s.Order, Percent: s.Percent, Reason: reason, Slot: string(s.Slot)}
 }
 
+// gauge tells of an update that has failed, among what does not work.
+func (u *updates) gauge(h *area.Health) {
+	if s := u.state(); s.State == area.UpdateFailed {
+		h.Faults["update"] = s.Version + ": " + s.Reason
+	}
+}
+
 // suits is how long a restart waits for a moment at which nothing sounds.
 const suits = 15 * time.Minute
 

@@ -1,20 +1,54 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// buildDevice builds the device's program as a version.
-func buildDevice(t *testing.T, version string) string {
+// versions are the builds of the device's program, by version; each is made once.
+var versions = map[string]func(testing.TB) string{"v1.0.0": buildVersion("v1.0.0"), "v1.1.0": buildVersion("v1.1.0")}
+
+func buildVersion(version string) func(testing.TB) string {
+	once := sync.OnceValues(func() (string, error) {
+		dir, err := built()
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(dir, "tacet-device-"+version)
+		out, err := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release="+version, "-o", path, "../../tacet-device").CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", version, err, out)
+		}
+		return path, nil
+	})
+	return func(t testing.TB) string {
+		t.Helper()
+		path, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
+// copied is a program of a test's own: signing it writes beside it.
+func copied(t *testing.T, program string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "tacet-device-"+version)
-	out, err := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release="+version, "-o", path, "../../tacet-device").CombinedOutput()
+	b, err := os.ReadFile(program)
+	path := filepath.Join(t.TempDir(), filepath.Base(program))
+	if err == nil {
+		err = os.WriteFile(path, b, 0o755)
+	}
 	if err != nil {
-		t.Fatalf("build %s: %v: %s", version, err, out)
+		t.Fatal(err)
 	}
 	return path
 }
@@ -27,7 +61,7 @@ func TestUpdateOfDevice(t *testing.T) {
 	t.Parallel()
 	m, dir := startManned(t), t.TempDir()
 	token := m.login("ann")
-	installed, fresh := buildDevice(t, "v1.0.0"), buildDevice(t, "v1.1.0")
+	installed, fresh := copied(t, versions["v1.0.0"](t)), copied(t, versions["v1.1.0"](t))
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -132,4 +166,57 @@ func arch(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.Join(strings.Fields(string(out)), "-")
+}
+
+// Three devices of two areas are updated by one command: those of one area one
+// after the other, so that one of them can always be heard.
+func TestUpdateOneAtATime(t *testing.T) {
+	t.Parallel()
+	h := startSite(t, t.TempDir(), strings.Replace(siteFile, "areas:\n", "areas:\n  - {id: south, name: South Wing, locations: [{id: \"3\", name: Gate 3}]}\n", 1))
+	dir := t.TempDir()
+	installed, fresh := versions["v1.0.0"](t), copied(t, versions["v1.1.0"](t))
+	public, errs, code := h.tacet("update", "key", filepath.Join(dir, "key"))
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	for _, line := range [][]string{{"update", "sign", fresh, "--key", filepath.Join(dir, "key"), "--version", "v1.1.0"}, {"update", "publish", fresh, "--data", h.data}} {
+		if _, errs, code := h.tacet(line...); code != 0 {
+			t.Fatalf("%q: %s", line, errs)
+		}
+	}
+	watch := h.subscribe("-v", "-t", "tacet/device/+/status")
+	for _, d := range []struct{ id, in string }{{"gate-1", "north"}, {"gate-2", "north"}, {"gate-3", "south"}} {
+		config := filepath.Join(dir, d.id+".yaml")
+		text := "device: " + d.id + "\nhub: [" + h.ready.MQTT + "]\narea: " + d.in + "\nupdates: {keys: [\"" + public + "\"]}\n"
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := run(t, installed, "run", "--sim", "--config", config, "--data", filepath.Join(dir, d.id))
+		p.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready ") })
+	}
+	out, errs, code := h.tacet("device", "update", "--all", "--url", h.ready.HTTP)
+	if code != 0 || strings.Count(out, " confirmed v1.1.0") != 3 {
+		t.Fatalf("exit code %d: %s %s", code, out, errs)
+	}
+	// What the broker has sent of gate-1 and gate-2, in its order.
+	for _, id := range []string{"gate-1", "gate-2", "gate-3"} {
+		watch.message(0, "tacet/device/"+id+"/status", func(s string) bool { return strings.Contains(s, `"state":"confirmed"`) })
+	}
+	at := map[string]string{}
+	for _, line := range watch.out.since(0) {
+		topic, payload, ok := strings.Cut(line, " ")
+		var st area.Status
+		if !ok || json.Unmarshal([]byte(payload), &st) != nil || st.Update == nil {
+			continue
+		}
+		id := strings.Split(topic, "/")[2]
+		at[id] = st.Update.State
+		if !st.Online {
+			at[id] = "away"
+		}
+		rest := func(state string) bool { return state == area.UpdateIdle || state == area.UpdateConfirmed }
+		if !rest(at["gate-1"]) && !rest(at["gate-2"]) && at["gate-1"] != "" && at["gate-2"] != "" {
+			t.Errorf("gate-1 is %s while gate-2 is %s", at["gate-1"], at["gate-2"])
+		}
+	}
 }
