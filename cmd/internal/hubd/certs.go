@@ -30,6 +30,7 @@ const (
 type certs struct {
 	name            string   // the listener's key, for errors: http.tls, mqtt.tls
 	cert, key, root string   // files; root, which has the authorities of clients, may be empty
+	ask             bool     // a client may do without a certificate; false: with root it needs one
 	protocols       []string // for ALPN; none: whatever the client says
 	log             *slog.Logger
 
@@ -132,6 +133,9 @@ func (c *certs) load() (err error) {
 	if authorities != nil {
 		next.ClientCAs = authorities
 		next.ClientAuth = tls.RequireAndVerifyClientCert
+		if c.ask {
+			next.ClientAuth = tls.VerifyClientCertIfGiven
+		}
 		next.SessionTicketsDisabled = true // a session that is resumed would outlive a change of the authorities
 	}
 	c.now.Store(next)
@@ -176,7 +180,8 @@ func (h *Hub) loadTLS() error {
 	web, mqtt := h.cfg.HTTP.TLS, h.cfg.MQTT.TLS
 	if web.CertFile != "" {
 		// WebSockets begin as HTTP/1.1, and with one protocol there is one set of limits.
-		c, err := loadCerts(&certs{name: "http.tls", cert: web.CertFile, key: web.KeyFile, protocols: []string{"http/1.1"}, log: h.log})
+		// A device that has a certificate for MQTT fetches what it plays with the same.
+		c, err := loadCerts(&certs{name: "http.tls", cert: web.CertFile, key: web.KeyFile, root: mqtt.ClientCAFile, ask: true, protocols: []string{"http/1.1"}, log: h.log})
 		if err != nil {
 			return err
 		}

@@ -211,6 +211,33 @@ func TestMutualTLSOfTheHub(t *testing.T) {
 		t.Error("a client without a certificate was let in")
 	}
 	paho(t, url, "gate-1", &tls.Config{RootCAs: ca.Pool, Certificates: []tls.Certificate{ca.Certificate(t, "gate-1")}})
+	// With the same certificate a device fetches what it plays, and changes nothing.
+	for _, c := range []struct {
+		name, method string
+		cert         []tls.Certificate
+		want         int
+	}{
+		{"the device", http.MethodGet, []tls.Certificate{ca.Certificate(t, "gate-1")}, http.StatusNotFound},
+		{"nobody", http.MethodGet, nil, http.StatusUnauthorized},
+		{"a name that is no device's", http.MethodGet, []tls.Certificate{ca.Certificate(t, "gate-9")}, http.StatusUnauthorized},
+		{"a write", http.MethodPost, []tls.Certificate{ca.Certificate(t, "gate-1")}, http.StatusUnauthorized},
+	} {
+		path := "/clips/" + strings.Repeat("0", 64)
+		if c.method == http.MethodPost {
+			path = "/api/v1/clips"
+		}
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool, Certificates: c.cert}}}
+		req, _ := http.NewRequest(c.method, r.HTTP+path, nil)
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		res.Body.Close()
+		client.CloseIdleConnections()
+		if res.StatusCode != c.want {
+			t.Errorf("%s: %s, want %d", c.name, res.Status, c.want)
+		}
+	}
 	if _, mqtts := h.mqttFor(httptest.NewRequest(http.MethodPost, "/", nil)); mqtts != nil {
 		t.Errorf("a device that gets a password is sent to %s, where it cannot enter", *mqtts)
 	}

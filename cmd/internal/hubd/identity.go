@@ -16,7 +16,8 @@ const cookieName = "tacet_session"
 
 // identity says who asks over HTTP: by a bearer token, at the hub also in the
 // query's access_token (browsers cannot set headers of a WebSocket), or by the
-// cookie of a session at the dashboard.
+// cookie of a session at the dashboard, or, to read alone, by the certificate of a
+// device.
 type identity struct {
 	auth     *auth.Authority
 	sessions *sessions
@@ -52,6 +53,10 @@ func (i *identity) of(r *http.Request, bearer string) (auth.Principal, sessionID
 	}
 	if p, id, ok := i.session(r); ok {
 		return p, id, ownPage(r)
+	}
+	if safe(r) && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		p, err := i.auth.Certificate(r.TLS.VerifiedChains[0][0])
+		return p, sessionID{}, err
 	}
 	return auth.Principal{}, sessionID{}, area.Errorf(area.CodeUnauthorized, "sign in, or send a token")
 }
@@ -90,7 +95,7 @@ func bearerOf(header string) string {
 // say that it comes from a page of this hub.
 func ownPage(r *http.Request) error {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
-	safe := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
+	safe := safe(r)
 	switch {
 	case origin != "" && !sameHost(origin, r.Host):
 	case site != "" && site != "same-origin" && !(safe && site == "none"):
@@ -99,6 +104,12 @@ func ownPage(r *http.Request) error {
 		return nil
 	}
 	return area.Errorf(area.CodeForbidden, "a session is for pages of this hub alone; programs send a token")
+}
+
+// safe tells whether a request changes nothing and opens nothing, whoever's page
+// made a browser send it.
+func safe(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
 }
 
 // authenticate is who for the hub's library. The principal travels in the
