@@ -26,6 +26,7 @@ func Add(root *cobra.Command, env Env) {
 		group("user", "People", userLogin(env), userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
 		group("order", "Orders", orderShow(env)),
+		group("clip", "Sound files", clipAdd(env), clipList(env), clipRemove(env)),
 		updateGroup(env),
 		group("config", "The configuration", configCheck(env)),
 	)

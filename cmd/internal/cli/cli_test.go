@@ -27,6 +27,9 @@ const (
 	south = `{"id":"south","name":"South","source":"seen","locations":[],"members":[],"busy":null,"queue":[],"seq":1}`
 )
 
+// abc is the hash of a clip.
+const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
 // hub speaks the part of the contract that the commands use.
 type hub struct {
 	mu    sync.Mutex
@@ -76,6 +79,13 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST /topics":
 		w.WriteHeader(http.StatusAccepted)
 		fmt.Fprint(w, `{"topic":"tacet/device/gate-1/cmd/identify"}`)
+	case "POST /clips":
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"sha256":"`+abc+`","bytes":4,"duration_ms":1500,"type":"audio/wav"}`)
+	case "GET /clips":
+		fmt.Fprint(w, `{"items":[{"sha256":"`+abc+`","bytes":4,"duration_ms":1500,"type":"audio/wav","name":"gong.wav","source":"upload","used_at":"2026-11-21T10:00:00.000Z"}],"next":null}`)
+	case "DELETE /clips/" + abc:
+		w.WriteHeader(http.StatusNoContent)
 	case "GET /schedules":
 		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
 	case "GET /credentials":
@@ -138,6 +148,10 @@ func TestCommands(t *testing.T) {
 	h := &hub{}
 	srv := httptest.NewServer(h)
 	defer srv.Close()
+	file := filepath.Join(t.TempDir(), "gong.wav")
+	if err := os.WriteFile(file, []byte("RIFF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		args   []string
 		end    string
@@ -169,6 +183,13 @@ func TestCommands(t *testing.T) {
 			seen: `POST /api/v1/orders  {"to":{"area":"north"},"message":"hello"}`},
 		"say with all": {args: []string{"say", "--location", "1", "--priority", "high", "--chime", "two-tone", "hello"}, stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\n",
 			seen: `POST /api/v1/orders  {"to":{"location":"1"},"message":"hello","chime":"two-tone","priority":"high"}`},
+		"say a clip": {args: []string{"say", "--area", "north", "--clip", abc}, stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\n",
+			seen: `POST /api/v1/orders  {"to":{"area":"north"},"clip":"sha256:` + abc + `"}`},
+		"clip add": {args: []string{"clip", "add", file}, stdout: "sha256:" + abc + " 1.5s\n", seen: "POST /api/v1/clips?name=gong.wav  RIFF"},
+		"clip list": {args: []string{"clip", "list"}, stdout: "" +
+			"CLIP" + strings.Repeat(" ", 69) + "LENGTH  BYTES  TYPE       SOURCE  USED                      NAME\n" +
+			"sha256:" + abc + "  1.5s    4      audio/wav  upload  2026-11-21T10:00:00.000Z  gong.wav\n"},
+		"clip remove": {args: []string{"clip", "remove", "sha256:" + abc}, seen: "DELETE /api/v1/clips/" + abc},
 		"say and wait": {args: []string{"say", "--device", "gate-1", "--wait", "hello"}, end: "played",
 			stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\no-7 played 2026-11-21T10:00:35.000Z\n"},
 		"say, not played": {args: []string{"say", "--area", "north", "--wait", "hello"}, end: "failed", exit: 1,
@@ -230,7 +251,10 @@ func TestCommands(t *testing.T) {
 		"the hub's fault":     {args: []string{"queue", "--area", "broken"}, exit: 1, stderr: "tacet: http_502: Bad Gateway\n"},
 		"no target":           {args: []string{"say", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
 		"two targets":         {args: []string{"say", "--area", "a", "--device", "d", "hello"}, exit: 2, stderr: "tacet: usage: say needs exactly one of --area, --location and --device\n"},
-		"no text":             {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) TEXT [flags]\n"},
+		"text and clip":       {args: []string{"say", "--area", "a", "--clip", abc, "hello"}, exit: 2, stderr: "tacet: usage: tacet say takes a text or a clip, not both\n"},
+		"no clip":             {args: []string{"say", "--area", "a", "--clip", "x"}, exit: 2, stderr: "tacet: usage: --clip: clip name \"x\" is not sha256: and 64 hexadecimal digits in lower case\n"},
+		"no file":             {args: []string{"clip", "add", "/no/such"}, exit: 2, stderr: "tacet: usage: open /no/such: no such file or directory\n"},
+		"no text":             {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) (TEXT | --clip CLIP) [flags]\n"},
 		"priority":            {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
 		"unknown flag":        {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
 		"unknown command":     {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},

@@ -126,17 +126,29 @@ func (c *client) ask(ctx context.Context, method, path string, body any) ([]byte
 		}
 		send = bytes.NewReader(b)
 	}
+	return c.request(ctx, c.http, method, path, "application/json", send)
+}
+
+// upload sends a file below /api/v1 and answers the body.
+func (c *client) upload(ctx context.Context, path string, file io.Reader) ([]byte, error) {
+	patient := *c.http
+	patient.Timeout = sendTime
+	return c.request(ctx, &patient, http.MethodPost, "/api/v1"+path, "application/octet-stream", file)
+}
+
+// request sends a body of some type, nil for none, and answers that of the answer.
+func (c *client) request(ctx context.Context, web *http.Client, method, path, kind string, send io.Reader) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {
 		return nil, Usagef("%v", err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if send != nil {
+		req.Header.Set("Content-Type", kind)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	res, err := c.http.Do(req)
+	res, err := web.Do(req)
 	if err != nil {
 		return nil, c.unreachable(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/clip"
 )
 
 // ask is how often a waiting command asks how an order stands.
@@ -18,16 +19,16 @@ const ask = 200 * time.Millisecond
 // sayFlags are what say is told.
 type sayFlags struct {
 	hubFlags
-	area, location, device, priority, chime string
-	wait                                    bool
+	area, location, device, priority, chime, clip string
+	wait                                          bool
 }
 
 func say(env Env) *cobra.Command {
 	var f sayFlags
 	c := &cobra.Command{
-		Use:   "say (--area A | --location L | --device D) TEXT",
-		Short: "Announce a text",
-		Args:  someText,
+		Use:   "say (--area A | --location L | --device D) (TEXT | --clip CLIP)",
+		Short: "Announce a text or a clip",
+		Args:  f.something,
 		RunE:  func(c *cobra.Command, args []string) error { return f.run(c, env, strings.Join(args, " ")) },
 	}
 	f.register(c)
@@ -37,14 +38,18 @@ func say(env Env) *cobra.Command {
 	fs.StringVar(&f.device, "device", "", "this device")
 	fs.StringVar(&f.priority, "priority", "", "background, normal, high or emergency (default normal)")
 	fs.StringVar(&f.chime, "chime", "", "the tone before it (default none)")
+	fs.StringVar(&f.clip, "clip", "", "play this clip (sha256:…) in place of a text")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end; exit 0 if it was played")
 	return c
 }
 
-// someText wants at least one word; several are one text.
-func someText(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
+// something wants at least one word, of which several are one text, or a clip.
+func (f *sayFlags) something(c *cobra.Command, args []string) error {
+	if len(args) == 0 && f.clip == "" {
 		return Usagef("%s needs a text; usage: %s", c.CommandPath(), c.UseLine())
+	}
+	if len(args) > 0 && f.clip != "" {
+		return Usagef("%s takes a text or a clip, not both", c.CommandPath())
 	}
 	return nil
 }
@@ -78,6 +83,14 @@ func (f *sayFlags) run(c *cobra.Command, env Env, message string) error {
 // request is the order that the flags ask for.
 func (f *sayFlags) request(message string) (area.OrderRequest, error) {
 	req := area.OrderRequest{Message: &message, Chime: f.chime}
+	if f.clip != "" {
+		sum, err := clip.ParseSum(f.clip)
+		if err != nil {
+			return req, Usagef("--clip: %v", err)
+		}
+		name := sum.String()
+		req.Message, req.Clip = nil, &name
+	}
 	for _, to := range []struct {
 		is  *string
 		put **string

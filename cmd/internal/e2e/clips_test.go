@@ -146,6 +146,10 @@ func TestClip(t *testing.T) {
 		}
 		g.heard(id, want)
 	}
+	out, errs, code := h.tacet("clip", "list", "--url", h.ready.HTTP)
+	if code != 0 || !strings.Contains(out, "sha256:"+c.SHA256+"  1.5s") {
+		t.Errorf("tacet clip list exits %d: %s%s", code, out, errs)
+	}
 	same(t, "clips given out", h.metric("tacet_clips_read"), 1)
 	oneVoice(t, nil, g)
 }
