@@ -50,7 +50,7 @@ func isRate(hz int) bool { return hz >= minRate && hz <= maxRate }
 
 // Decode reads a whole sound file, whose type it finds out by itself, into mono
 // sound; the duration of [Clip.Sound] is exactly that of what will be heard. It
-// needs memory for the sound, at most for the given length of it, and 5 MiB,
+// needs memory for the sound, at most for the given length of it, and 16 MiB,
 // whatever the file says of itself. Its errors wrap [ErrUnknown], [ErrDamaged],
 // [ErrTooLong] or what reading has answered. A file without any sample is
 // damaged. It may be called by several goroutines.
