@@ -136,7 +136,7 @@ func (b *Board) Faults() (faults []Fault) {
 			continue
 		}
 		if err := o.Err(); err != nil {
-			faults = append(faults, Fault{o.key, err.Error()})
+			faults = append(faults, Fault{Key: o.key, Text: err.Error(), Pin: true})
 		}
 	}
 	return faults

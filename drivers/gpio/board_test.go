@@ -2,6 +2,7 @@ package gpio
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,8 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.name, f, c.want[i])
 			}
 		}
-		if _, err := New(c.cfg, newBench(), nil); (err != nil) != (len(c.want) > 0) {
+		grave := slices.ContainsFunc(got, func(f Fault) bool { return !f.Pin })
+		if _, err := New(c.cfg, newBench(), nil); (err != nil) != grave {
 			t.Errorf("%s: New: %v", c.name, err)
 		}
 	}
@@ -124,4 +126,27 @@ func TestBoardWithoutPins(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.stop()
 	})
+}
+
+// A pin with a name that there is not, or that another key has, costs what hangs
+// on it.
+func TestBadPinIsDoneWithout(t *testing.T) {
+	b := newBench("GPIO22", "GPIO17")
+	s, err := New(Config{AmpEnable: "GPIO22", BusyLamp: "GPIO40", StatusLED: "17"}, b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Amp(true); err != nil {
+		t.Error(err)
+	}
+	if err := s.Lamp(true); err == nil || !strings.Contains(err.Error(), `"GPIO40" is none of`) {
+		t.Errorf("Lamp: %v", err)
+	}
+	if f := s.Faults(); len(f) != 2 || f[0].Key != "busy_lamp" || f[1].Key != "status_led" {
+		t.Errorf("faults: %v", f)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	equal(t, "the lines", b.noted(), []string{"GPIO22 Low", "GPIO22 High", "GPIO22 Low", "GPIO22 given back"})
 }

@@ -46,6 +46,7 @@ const (
 type Fault struct {
 	Key  string // such as amp_enable or inputs[1].pin
 	Text string
+	Pin  bool // it is of one pin: a board does without what hangs on it
 }
 
 // Error is key and text.
@@ -55,21 +56,26 @@ func (f Fault) Error() string { return f.Key + ": " + f.Text }
 func (c Config) Faults() (faults []Fault) {
 	fault := func(bad bool, key, format string, args ...any) {
 		if bad {
-			faults = append(faults, Fault{key, fmt.Sprintf(format, args...)})
+			faults = append(faults, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
 		}
 	}
 	used := map[string]string{}
+	bad := func(bad bool, key, format string, args ...any) {
+		if bad {
+			faults = append(faults, Fault{Key: key, Text: fmt.Sprintf(format, args...), Pin: true})
+		}
+	}
 	pin := func(key, name string, output bool) {
 		if output && strings.HasPrefix(name, "pwmchip") {
 			_, _, err := parsePWM(name)
-			fault(err != nil, key, "%v", err)
+			bad(err != nil, key, "%v", err)
 		} else if p, err := ParsePin(name); err != nil {
-			fault(true, key, "%v", err)
+			bad(true, key, "%v", err)
 			return
 		} else {
 			name = p.String()
 		}
-		fault(used[name] != "", key, "%s has %s already", used[name], name)
+		bad(used[name] != "", key, "%s has %s already", used[name], name)
 		used[name] = key
 	}
 	for _, o := range c.outputs() {
@@ -98,11 +104,14 @@ func (c Config) Faults() (faults []Fault) {
 	return faults
 }
 
-// Validate tells everything that is wrong with c at once.
+// Validate tells everything that is wrong with c at once, but for what is wrong
+// with one pin alone: it is as if somebody had that.
 func (c Config) Validate() error {
 	var errs []error
 	for _, f := range c.Faults() {
-		errs = append(errs, fmt.Errorf("gpio: %w", f))
+		if !f.Pin {
+			errs = append(errs, fmt.Errorf("gpio: %w", f))
+		}
 	}
 	return errors.Join(errs...)
 }

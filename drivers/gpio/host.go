@@ -159,7 +159,7 @@ func Quiet(cfg Config, pins Pins) error {
 		out := newOutput(o.pin, 0, func() (gpio.PinOut, error) { return pins.Out(o.pin) })
 		err := errors.Join(out.Err(), out.Close())
 		if _, busy := errors.AsType[*BusyError](err); err != nil && !busy {
-			errs = append(errs, Fault{o.key, err.Error()})
+			errs = append(errs, Fault{Key: o.key, Text: err.Error(), Pin: true})
 		}
 	}
 	return errors.Join(errs...)

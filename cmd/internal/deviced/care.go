@@ -153,7 +153,7 @@ func checkCare(cfg Config) (found []Finding) {
 // digest stands for the configuration: another one is a new beginning for a
 // device in safe mode.
 func (c Config) digest() string {
-	c.Alone, c.Fresh, c.EnrolCode, c.codeAt, c.Launched = false, false, "", "", update.Launched{} // they are not of the configuration
+	c.Alone, c.Fresh, c.EnrolCode, c.codeAt, c.Launched, c.badPins = false, false, "", "", update.Launched{}, nil // they are not of the configuration
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c))
 	return hex.EncodeToString(sum[:8])
 }

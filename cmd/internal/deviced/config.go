@@ -51,6 +51,7 @@ type Config struct {
 	coded    string     // file that has the code; empty: none has
 	fault    string     // why this is all that is left of a configuration; empty: it is whole
 	codeAt   string     // where the code was written
+	badPins  badPins    // set by Load
 	WAV      string     `yaml:"-"` // with Sim: file that the simulated loudspeaker records to; empty: none
 }
 
@@ -163,6 +164,7 @@ func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Orig
 			err = also
 		}
 	}
+	c.badPins = c.GPIO.bad(origins)
 	return c, unknown, err
 }
 
@@ -211,7 +213,7 @@ func (c Config) check(o conf.Origins) error {
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
 	fault(c.WAV != "" && !slices.Contains([]string{"", OutputAuto, OutputSim}, c.Audio.Output), "audio.output", "%s does not record to the file of --wav; leave one of them out", c.Audio.Output)
 	for _, f := range c.GPIO.faults() {
-		fault(true, "gpio."+f.Key, "%s", f.Text)
+		fault(!f.Pin, "gpio."+f.Key, "%s", f.Text) // without a pin the rest goes on
 	}
 	for _, f := range c.sensorFaults() {
 		fault(true, f.Key, "%s", f.Text)

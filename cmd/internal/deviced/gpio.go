@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/firmware"
 )
@@ -43,6 +44,21 @@ func (g GPIO) faults() []gpio.Fault {
 	return faults
 }
 
+// badPins is what is wrong with pins, by key, and where each was written.
+type badPins map[string]conf.Fault
+
+// bad tells what is wrong with pins alone: a device goes on without them.
+func (g GPIO) bad(o conf.Origins) badPins {
+	bad := badPins{}
+	for _, f := range g.faults() {
+		if f.Pin {
+			key := "gpio." + f.Key
+			bad[key] = o.Faultf(key, "%s", f.Text)
+		}
+	}
+	return bad
+}
+
 // lead is how long the amplifier is on before the first sample; without one
 // there is nothing to wait for.
 func (g GPIO) lead() time.Duration {
@@ -70,6 +86,7 @@ type board struct {
 	lights bool              // the status light tells of pins that cannot be had
 	alert  string            // as last told to the agent
 	told   gpio.Stats        // as last told in the log
+	bad    badPins           // of the configuration
 	stuck  map[string]bool   // inputs, by name
 	gone   map[string]string // inputs whose lines cannot be had, and why
 }
@@ -82,6 +99,10 @@ func (d *Device) newBoard(cfg Config, log *slog.Logger) (*board, error) {
 	b := newPins(log)
 	if d.care.start.Safe { // what hangs on the other pins may be the reason
 		cfg.GPIO = GPIO{AmpEnable: cfg.GPIO.AmpEnable, StatusLED: cfg.GPIO.StatusLED, Brightness: cfg.GPIO.Brightness}
+	}
+	b.bad = cfg.badPins
+	for _, f := range b.bad {
+		b.log.Error("pin cannot be used", "err", f.String())
 	}
 	if d.board != nil {
 		b.Beacon, b.sim = d.board, &d.board.Button
@@ -99,7 +120,9 @@ func (b *board) take(cfg gpio.Config, pins gpio.Pins) (err error) {
 	}
 	b.Beacon = b.real
 	for _, f := range b.real.Faults() {
-		b.log.Error("pin cannot be used", "err", "gpio."+f.Error())
+		if _, told := b.bad["gpio."+f.Key]; !told {
+			b.log.Error("pin cannot be used", "err", "gpio."+f.Error())
+		}
 	}
 	return nil
 }
@@ -166,9 +189,15 @@ func (b *board) state(a *firmware.Agent, name, value string) {
 // gauge tells of the pins in the status, and has the light tell of those that
 // cannot be had: everything else goes on, so that nobody would look.
 func (b *board) gauge(h *area.Health) {
-	if b.real == nil {
-		return
+	if b.real != nil {
+		b.gaugePins(h)
 	}
+	for key, f := range b.bad {
+		h.Faults[key] = conf.Fault{Where: f.Where, Text: f.Text}.String()
+	}
+}
+
+func (b *board) gaugePins(h *area.Health) {
 	maps.Copy(h.Pins, b.real.Pins())
 	b.tell(b.real.Stats())
 	alert := ""

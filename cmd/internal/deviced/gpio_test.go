@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"periph.io/x/conn/v3/gpio/gpiotest"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/drivers/sim"
@@ -35,6 +37,9 @@ type bench struct {
 }
 
 func (b *bench) get(name string) (*gpiotest.Pin, error) {
+	if _, err := gpio.ParsePin(name); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if name == b.busy {
@@ -271,6 +276,48 @@ func TestPinsThatWentWrongAreLogged(t *testing.T) {
 	for text, want := range map[string]int{"were lost": 2, "n=3": 1, "n=2": 1, "on for too long": 1} {
 		if n := strings.Count(log.String(), text); n != want {
 			t.Errorf("%q is %d times in %s", text, n, log.String())
+		}
+	}
+}
+
+// A pin with a name that there is not, or that another has, is told with its
+// place, in the log, in the status and by check; the device is one without it.
+func TestBadPinIsToldWithItsPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "device.yaml")
+	text := "device: gate-1\narea: north\ngpio:\n  amp_enable: 22\n  mute_button: GPIO6\n  inputs: [{pin: PIN31, name: door}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := Load(file, []string{"TACET_DEVICE_GPIO_BUSY_LAMP=PIN6"}, func(c *Config, _ conf.Origins) { c.Sim, c.Data = true, filepath.Join(t.TempDir(), "data") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		file + `:4: gpio.amp_enable: "22" may be a GPIO or a place on the header: write GPIO22 or PIN22`,
+		`TACET_DEVICE_GPIO_BUSY_LAMP: gpio.busy_lamp: "PIN6" is ground, which cannot be switched`,
+		file + `:6: gpio.inputs[0].pin: mute_button has GPIO6 already`,
+	}
+	var log bytes.Buffer
+	d, err := New(cfg, "", slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	h := area.Health{Faults: map[string]string{}, Pins: map[string]string{}}
+	d.pins.gauge(&h)
+	for i, f := range checkGPIO(cfg) {
+		if f.OK || f.Text != want[i] {
+			t.Errorf("check tells %v, want %q", f, want[i])
+		}
+	}
+	for _, w := range want {
+		where, rest, _ := strings.Cut(w, ": gpio.")
+		key, what, _ := strings.Cut(rest, ": ")
+		if got := h.Faults["gpio."+key]; got != where+": "+what {
+			t.Errorf("the status tells of %s: %q", key, got)
+		}
+		if !strings.Contains(log.String(), strings.ReplaceAll(w, `"`, `\"`)) {
+			t.Errorf("the log does not tell %q: %s", w, log.String())
 		}
 	}
 }

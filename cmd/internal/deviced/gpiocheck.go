@@ -2,6 +2,8 @@ package deviced
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tacet-hub/tacet/drivers/gpio"
@@ -10,6 +12,14 @@ import (
 // checkGPIO tells of the board, its chips, and who has the pins that are
 // configured. It drives none.
 func checkGPIO(cfg Config) []Finding {
+	var bad []Finding
+	for _, key := range slices.Sorted(maps.Keys(cfg.badPins)) {
+		bad = append(bad, Finding{Part: "gpio", Text: cfg.badPins[key].String()})
+	}
+	return append(bad, checkHost(cfg)...)
+}
+
+func checkHost(cfg Config) []Finding {
 	if cfg.Sim || !cfg.GPIO.used() {
 		return nil
 	}

@@ -34,8 +34,8 @@ func TestSpare(t *testing.T) {
 	}{
 		"unknown key":   {who + "gpio: {status_led: GPIO27}\naudio: {volum: 3}\n", data, ":5: audio.volum: unknown key", "gate-1", "GPIO27"},
 		"bad value":     {who + "audio: {volume: 101}\n", data, ":4: audio.volume", "gate-1", ""},
-		"bad pin":       {who + "gpio: {status_led: GPIO99}\n", data, ":4: gpio.status_led", "gate-1", ""},
-		"another pin":   {who + "gpio: {status_led: GPIO27, busy_lamp: GPIO99}\n", data, ":4: gpio.busy_lamp", "gate-1", "GPIO27"},
+		"bad pin":       {who + "gpio: {status_led: GPIO99, brightness: 101}\n", data, ":4: gpio.brightness", "gate-1", ""},
+		"another pin":   {who + "gpio: {status_led: GPIO27, busy_lamp: GPIO99, amp_lead: 2s}\n", data, ":4: gpio.amp_lead", "gate-1", "GPIO27"},
 		"one hub":       {"device: gate-1\narea: north\nhub: [mqtt://10.0.0.1, http://x]\n", data, ":3: hub[1]", "gate-1", ""},
 		"no hub":        {"device: gate-1\narea: north\nhub: [http://x]\n", data, ":3: hub[0]", "", ""},
 		"no name":       {"devise: gate-1\narea: north\n", data, ":1: devise", "", ""},
