@@ -66,19 +66,35 @@ func TestLife(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, contents)
 		}
 	}
+	steps(t, "testdata/lifecycle.sh", dir)
+}
+
+// Both services run, under a systemd of their own.
+func TestServices(t *testing.T) {
+	steps(t, "testdata/service.sh", packages(t))
+}
+
+// steps runs a script as root in a mount namespace of its own.
+func steps(t *testing.T, script, dir string) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("to install a package one has to be root")
 	}
-	got := output(t, "unshare", "--mount", "--propagation", "private", "sh", "testdata/lifecycle.sh", dir)
+	got := output(t, "unshare", "--mount", "--propagation", "private", "sh", script, dir)
+	good, end := 0, false
 	for line := range strings.Lines(got) {
-		if strings.HasPrefix(line, "FAIL") {
-			t.Error(strings.TrimSpace(line))
+		switch line = strings.TrimSpace(line); {
+		case strings.HasPrefix(line, "FAIL"):
+			t.Error(line)
+		case strings.HasPrefix(line, "ok "):
+			good++
 		}
+		end = end || line == "done"
 	}
-	if !strings.HasSuffix(got, "done\n") {
-		t.Errorf("it did not come to its end:\n%s", got)
+	if !end || t.Failed() {
+		t.Errorf("after %d good steps it says:\n%s", good, got)
 	}
-	t.Logf("%d steps", strings.Count(got, "\n")-1)
+	t.Logf("%d steps", good)
 }
 
 func TestSameSourcesSameBytes(t *testing.T) {
