@@ -14,7 +14,10 @@
 //	3     User-Mode Linux: gpio-sim, snd-aloop, in a         60 s, and once
 //	      process, without any rights; two whole devices     4 min for its kernel
 //	      and a hub outside
-//	4     arm64, Debian's kernel as it is, QEMU's virt       20 s, and once 30 s to fetch it
+//	4     arm64, Debian's kernel as it is, QEMU's virt;      50 s, and once
+//	      a button from outside; two whole devices and a hub 30 s to fetch it
+//	5     the SD card that tacet-image writes, on QEMU's     60 to 140 s
+//	      raspi3b: code, Ethernet, USB sound, pin, power cut
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name
 // detail", and "RESULT fails=N" at its end. It knows which lines have to come: a

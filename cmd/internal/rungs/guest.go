@@ -85,6 +85,9 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
+// slirp is the network of a guest in User-Mode Linux, which needs no rights.
+const slirp = "/usr/bin/slirp-fullbolt"
+
 // StartUML starts a guest in User-Mode Linux. dir is the machine's own. Its
 // network is slirp, in which 10.0.2.2 is the loopback of the host. A guest that
 // travels in time takes none when it waits, and has all the time that it needs
@@ -99,6 +102,6 @@ func StartUML(ctx context.Context, kernel, dir string, g Guest) (*Machine, error
 		words = append(words, "time-travel=inf-cpu")
 	}
 	argv := append([]string{kernel, "mem=192M", "umid=" + g.Name, "uml_dir=" + dir, "initrd=" + initrd, "rdinit=/init",
-		"con=null", "ssl=null", "con0=null,fd:1", "console=tty0", "quiet", "panic=1", "snd_aloop.pcm_substreams=1", "snd_dummy.pcm_substreams=1", "eth0=slirp,,/usr/bin/slirp-fullbolt"}, words...)
+		"con=null", "ssl=null", "con0=null,fd:1", "console=tty0", "quiet", "panic=1", "noreboot", "snd_aloop.pcm_substreams=1", "snd_dummy.pcm_substreams=1", "eth0=slirp,," + slirp}, words...)
 	return Start(ctx, g.Name, argv...)
 }

@@ -26,6 +26,8 @@ type Machine struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	show  bool
+	when  string // see When
+	do    func()
 
 	mu    sync.Mutex
 	err   error // once ended
@@ -144,6 +146,9 @@ func (m *Machine) Wait(ctx context.Context) error {
 	}
 }
 
+// When has do called by Follow when a line has the text in it.
+func (m *Machine) When(text string, do func()) { m.when, m.do = text, do }
+
 // Follow reads the report of a program inside into r until its last line. What
 // it printed is in the error where that does not come, or tells of another
 // number of failures than came.
@@ -153,6 +158,9 @@ func (m *Machine) Follow(ctx context.Context, r *proof.Sheet) error {
 		line, err := m.next(ctx)
 		if err != nil {
 			return err
+		}
+		if m.when != "" && strings.Contains(line, m.when) {
+			m.do()
 		}
 		if l, ok := proof.ParseLine(line); ok {
 			r.Add(l)

@@ -34,6 +34,7 @@ const startsItself = "^TestKilledProcess$"
 // emulated.
 var rung1 = Rung{
 	Number: 1, Title: "the tests built for arm64, under qemu-aarch64", Limit: 10 * time.Minute, Lines: deviceLines,
+	needs: []need{{"qemu-aarch64", "qemu-user"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", startsItself}, devicePackages...)}
 		return t.run(ctx, s.Tree, sheet)

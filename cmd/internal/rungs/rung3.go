@@ -4,6 +4,7 @@ package rungs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,8 @@ import (
 // process: User-Mode Linux.
 var rung3 = Rung{
 	Number: 3, Title: "User-Mode Linux: real pins, real sound", Limit: 5 * time.Minute,
-	Lines: append([]string{"device.nobcm283x"}, slices.Concat(kernelLines, gpioLines, soundLines, named("device", turnLines), named("device", ordealLines))...),
+	Lines: append([]string{"device.nobcm283x"}, slices.Concat(kernelLines, gpioLines, soundLines, []string{"watchdog.feed", "watchdog.bite"}, named("device", turnLines), named("device", ordealLines))...),
+	needs: []need{{umlSource, umlPackage}, {"make", "make"}, {"gcc", "gcc"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"xz", "xz-utils"}, {slirp, "slirp"}},
 	fetch: func(ctx context.Context, s *Site) error {
 		_, err := s.Cache.UML(ctx)
 		return err
@@ -27,6 +29,8 @@ var rung3 = Rung{
 		if err := suites(ctx, s, sheet); err != nil {
 			return err
 		}
+		detail, err = bite(ctx, s)
+		sheet.Check("watchdog.bite", detail, err)
 		return umlStage(ctx, s, sheet)
 	},
 }
@@ -62,24 +66,46 @@ var (
 
 // suites has the probe try the drivers, in a guest that travels in time.
 func suites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
-	kernel, err := s.Cache.UML(ctx)
-	if err != nil {
-		return err
-	}
-	probe, err := s.program(ctx, "cmd/internal/rungs/probe", hostArch)
-	if err != nil {
-		return err
-	}
-	dir, err := s.dir("suites")
-	if err != nil {
-		return err
-	}
-	m, err := StartUML(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Travel: true, Env: map[string]string{"HW_SUITES": "kernel,gpio,sound"}})
+	m, err := startSuites(ctx, s, "kernel,gpio,watchdog,sound")
 	if err != nil {
 		return err
 	}
 	defer m.Kill()
 	return m.Follow(ctx, sheet)
+}
+
+// startSuites starts a guest that travels in time and tries what is named.
+func startSuites(ctx context.Context, s *Site, names string) (*Machine, error) {
+	kernel, err := s.Cache.UML(ctx)
+	if err != nil {
+		return nil, err
+	}
+	probe, err := s.program(ctx, "cmd/internal/rungs/probe", hostArch)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.dir("suites")
+	if err != nil {
+		return nil, err
+	}
+	return StartUML(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Travel: true, Env: map[string]string{"HW_SUITES": names}})
+}
+
+// bite has a guest open its watchdog and hang: the machine ends without a word.
+func bite(ctx context.Context, s *Site) (string, error) {
+	m, err := startSuites(ctx, s, "bite")
+	if err != nil {
+		return "", err
+	}
+	defer m.Kill()
+	if _, err := m.Await(ctx, "BITE ready"); err != nil {
+		return "", err
+	}
+	line, err := m.Await(ctx, "HW ")
+	if err == nil {
+		return "", errors.New(line)
+	}
+	return "a machine whose watchdog is not fed is reset", ctx.Err()
 }
 
 // noBCM283x looks whether the device is built without the library's package that

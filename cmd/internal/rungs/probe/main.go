@@ -40,9 +40,12 @@ func main() {
 
 // suites is everything that can be tried. Each writes its lines on the sheet.
 var suites = map[string]func(*proof.Sheet){
-	"kernel": tryKernel,
-	"gpio":   tryGPIO,
-	"sound":  trySound,
+	"kernel":   tryKernel,
+	"gpio":     tryGPIO,
+	"sound":    trySound,
+	"edge":     tryEdge,
+	"watchdog": tryWatchdog,
+	"bite":     bitten,
 }
 
 func try(sheet *proof.Sheet, names string) {
