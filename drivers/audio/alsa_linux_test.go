@@ -296,3 +296,35 @@ func TestALSADrainOfACardThatStandsStill(t *testing.T) {
 		}
 	})
 }
+
+// Where no card is named the likeliest that can be opened is taken, and the others
+// are told when none can.
+func TestALSATakesTheNextCard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hat, jack := newFakeCard(), newFakeCard()
+		byPath := map[string]*fakeCard{"/dev/snd/pcmC3D0p": hat, "/dev/snd/pcmC1D0p": jack}
+		a := &ALSA{cards: func() ([]Card, error) { return Cards(pi) }, open: func(path string, capture bool) (kernel, error) {
+			if c := byPath[path]; c != nil {
+				return c.openFile(path, capture)
+			}
+			return nil, unix.ENOENT
+		}}
+		for _, c := range []struct {
+			name string
+			fail *fakeCard
+			want string
+		}{{"USB is not there", nil, "hw:sndrpihifiberry,0"}, {"the HAT neither", hat, "hw:Headphones,0"}} {
+			if c.fail != nil {
+				c.fail.fails = unix.ENODEV
+			}
+			if err := a.Open(22050, 1); err != nil || !strings.HasPrefix(a.Where(), c.want) {
+				t.Errorf("%s: %v, %s, want %s", c.name, err, a.Where(), c.want)
+			}
+		}
+		jack.open = true
+		err := a.Open(22050, 1)
+		if err == nil || strings.Count(err.Error(), "alsa: hw:") != 4 || !errors.Is(err, unix.EBUSY) {
+			t.Errorf("none can be opened: %v", err)
+		}
+	})
+}

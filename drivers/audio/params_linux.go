@@ -8,8 +8,6 @@ import (
 	"math"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -159,9 +157,4 @@ func (h *hwParams) least(param int) int {
 func (h *hwParams) most(param int) int {
 	i := h.intervals[param]
 	return int(i.max) - int(i.flags&openMax>>1)
-}
-
-// gone tells whether a card was unplugged.
-func gone(err error) bool {
-	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EBADFD)
 }

@@ -65,8 +65,21 @@ func (p *Pulse) Open(rate, channels int) error {
 	if sink.SinkName == pulseDummy {
 		return fmt.Errorf("pulse: %s has no loudspeaker but its dummy", l.where)
 	}
-	p.found.Store(sink.SinkName + " of " + l.where)
+	p.found.Store(sink.SinkName + " of " + l.where + loudness(sink))
 	return nil
+}
+
+// loudness tells where a sink is silent by itself, which nobody would look for.
+func loudness(sink proto.GetSinkInfoReply) string {
+	if sink.Mute {
+		return ", muted there"
+	}
+	for _, v := range sink.ChannelVolumes {
+		if v > 0 {
+			return ""
+		}
+	}
+	return ", turned down to nothing there"
 }
 
 func (p *Pulse) name() string {
@@ -92,7 +105,6 @@ func (p *Pulse) Write(b []byte) (int, error) {
 			return 0, fmt.Errorf("pulse: %w", err)
 		}
 		p.play = play
-		p.found.Store(play.sink + " of " + play.link.where)
 	}
 	if err := p.play.write(b); err != nil {
 		p.stop()
@@ -174,7 +186,6 @@ type pulsePlay struct {
 	link   *pulseLink
 	source layout
 	stream uint32
-	sink   string
 	sent   int64 // bytes
 	xruns  *atomic.Uint64
 }
@@ -199,7 +210,9 @@ func startPulse(from layout, sink string, xruns *atomic.Uint64) (*pulsePlay, err
 		ChannelMap: channels, ChannelVolumes: volumes, SinkIndex: proto.Undefined, SinkName: sink,
 		BufferMaxLength: 2 * bytes(pulseTarget), BufferTargetLength: bytes(pulseTarget),
 		BufferPrebufferLength: bytes(pulsePrebuf), BufferMinimumRequest: bytes(pulseMinimum),
-		AdjustLatency: true, FailOnSuspend: false,
+		AdjustLatency: true,
+		// Not what somebody has once set for sounds of this kind: the hub says how loud.
+		VolumeSet: true, MutedSet: true,
 		// Servers of desktops are set up to silence music under a call.
 		Properties: proto.PropList{"media.name": proto.PropListString("announcement"), "media.role": proto.PropListString("phone")},
 	}, &made)
@@ -208,7 +221,7 @@ func startPulse(from layout, sink string, xruns *atomic.Uint64) (*pulsePlay, err
 		return nil, fmt.Errorf("%s: stream to %q: %w", l.where, sink, err)
 	}
 	l.credit.Add(int64(made.Missing))
-	return &pulsePlay{link: l, source: from, stream: made.StreamIndex, sink: made.SinkName, xruns: xruns}, nil
+	return &pulsePlay{link: l, source: from, stream: made.StreamIndex, xruns: xruns}, nil
 }
 
 // write sends bytes as the server asks for them.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jfreymuth/pulse/proto"
+
 	"github.com/tacet-hub/tacet/drivers/audio/audiotest"
 )
 
@@ -140,5 +142,32 @@ func TestPulseServers(t *testing.T) {
 	t.Setenv("PULSE_SERVER", filepath.Join(t.TempDir(), "none"))
 	if err := NewPulse("").Open(22050, 1); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("no server: %v", err)
+	}
+}
+
+// A loudspeaker that is muted in the server is told of.
+func TestPulseTellsOfAMutedSink(t *testing.T) {
+	audiotest.Pulse(t)
+	p := openPulse(t, "")
+	l, err := dialPulse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if strings.Contains(p.Where(), "there") {
+		t.Errorf("it plays on %s", p.Where())
+	}
+	for want, r := range map[string]proto.RequestArgs{
+		"muted there": &proto.SetSinkMute{SinkIndex: proto.Undefined, SinkName: "speaker", Mute: true},
+		"turned down": &proto.SetSinkVolume{SinkIndex: proto.Undefined, SinkName: "other", ChannelVolumes: proto.ChannelVolumes{0, 0}},
+	} {
+		if err := l.c.Request(r, nil); err != nil {
+			t.Fatal(err)
+		}
+		sink := map[bool]string{true: "speaker", false: "other"}[want == "muted there"]
+		p := openPulse(t, sink)
+		if !strings.Contains(p.Where(), want) {
+			t.Errorf("it plays on %s, want %q", p.Where(), want)
+		}
 	}
 }
