@@ -25,7 +25,7 @@
 //
 // Parts.Who says on whose behalf a client is connected. Who reads an area may
 // watch it, and "*" is all that he may read; who announces there may announce and
-// take back; who operates may stop. A device is itself alone, in its own area;
+// take back; who announces somewhere may send clips; who operates may stop. A device is itself alone, in its own area;
 // who operates an area may speak for any device in it, as a program does that
 // serves several. General groups are for all of a tenant who may read, and to
 // send to them takes a device or the right to announce somewhere; area:{id} goes

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -33,7 +32,7 @@ type Web struct {
 	cfg    WebConfig
 	client *http.Client
 
-	mu     sync.Mutex
+	turn   chan struct{}     // who has it owns tokens, and may sign in
 	tokens map[string]string // by the hub's address; empty: the hub is open
 }
 
@@ -49,7 +48,7 @@ func NewWeb(cfg WebConfig) *Web {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext
 	}
-	return &Web{cfg: cfg, tokens: map[string]string{}, client: &http.Client{
+	return &Web{cfg: cfg, turn: make(chan struct{}, 1), tokens: map[string]string{}, client: &http.Client{
 		Transport: &http.Transport{
 			DialContext: cfg.Dial, TLSClientConfig: cfg.TLS, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: headTime,
 			IdleConnTimeout: 30 * time.Second, MaxIdleConns: 4, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
@@ -112,8 +111,12 @@ func (w *Web) token(ctx context.Context, at *url.URL, anew bool) (string, error)
 	case isJWT(w.cfg.Secret):
 		return w.cfg.Secret, nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	key := at.Scheme + "://" + at.Host
 	if token, ok := w.tokens[key]; ok && !anew {
 		return token, nil

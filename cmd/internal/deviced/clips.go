@@ -44,6 +44,9 @@ func (c Config) fetcher(u uplink.Config, log *slog.Logger) (*fetch.Cache, error)
 	return fetch.Open(fetch.Config{Dir: filepath.Join(c.dataDir(), "clips"), MaxBytes: c.Clips.CacheBytes, Log: log}, web)
 }
 
+// Clips counts what was fetched.
+func (d *Device) Clips() fetch.Stats { return d.clips.Stats() }
+
 // plain tells whether the device's secret goes over the network in the clear
 // anyway: MQTT does, or the operator says where the web listener is.
 func (c Config) plain() bool {

@@ -134,6 +134,7 @@ func TestClip(t *testing.T) {
 	c := h.upload(media.EncodeWAV(sound))
 	same(t, "the clip", c, clip{SHA256: c.SHA256, Bytes: 2*len(sound) + wavHeader, DurationMs: 1500, Type: "audio/wav"})
 	for _, chime := range []string{"none", "beep"} { // fetched, then from the cache
+		asked := time.Now()
 		id := h.announce(`{"to":{"location":"1"},"clip":"sha256:` + c.SHA256 + `","volume":100,"chime":"` + chime + `"}`)
 		o := w.ended(id)
 		before, err := media.Chime(chime)
@@ -145,6 +146,7 @@ func TestClip(t *testing.T) {
 			t.Errorf("%s: %d ms, want %d", story(o), o.DurationMs, want.Duration().Milliseconds())
 		}
 		g.heard(id, want)
+		t.Logf("chime %s: from the order to its first sound %d ms", chime, g.plays()[len(g.plays())-1].start-asked.UnixMilli())
 	}
 	out, errs, code := h.tacet("clip", "list", "--url", h.ready.HTTP)
 	if code != 0 || !strings.Contains(out, "sha256:"+c.SHA256+"  1.5s") {

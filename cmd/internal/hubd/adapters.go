@@ -60,7 +60,7 @@ func (x renderer) Duration(r area.OrderRequest) (time.Duration, error) {
 			return 0, err
 		}
 	case r.Message != nil:
-		said = x.h.voice.length(*r.Message, r.Languages)
+		said = x.h.voice.Length(*r.Message, r.Languages)
 	}
 	repeat := 1
 	if r.Repeat != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
+	"github.com/tacet-hub/tacet/cmd/internal/voice"
 	"github.com/tacet-hub/tacet/drivers/media"
 )
 
@@ -24,7 +25,7 @@ func (h *Hub) openClips() (err error) {
 		Dir: filepath.Join(h.cfg.Data, "clips"), MaxBytes: h.cfg.Limits.ClipsBytes, Meter: &meter{}, Needed: h.neededClips, Log: h.log,
 	})
 	if err == nil {
-		h.voice = newVoice(h.cfg.Speech, h.clips, h.log)
+		h.voice = voice.New(voice.Config(h.cfg.Speech), h.clips, h.log)
 	}
 	return err
 }
@@ -38,7 +39,7 @@ func (h *Hub) neededClips() map[clip.Sum]bool {
 			needed[sum] = true
 		}
 	}
-	h.voice.needed(func(sum clip.Sum) { needed[sum] = true })
+	h.voice.Needed(func(sum clip.Sum) { needed[sum] = true })
 	for _, name := range h.orders.Clips() {
 		need(name)
 	}

@@ -11,13 +11,17 @@
 //
 // Who asks over HTTP is found out here (identity.go): by a bearer token, at the
 // hub also by access_token, or by the cookie of a session (signin.go), with which
-// only pages of this hub may change something. People sign in at /auth/login with
+// only pages of this hub may change something, or, to read alone, by the certificate
+// with which a device comes over MQTT. People sign in at /auth/login with
 // name and password. Unless the hub is open nothing is anonymous but /healthz,
 // the page itself, the sign-in, the trade of an enrolment code, and the upgrade
 // to MQTT over WebSocket, whose CONNECT is checked by the broker. A hub connection
 // ends with its token, and at once when its rights are withdrawn. The admin
 // listener (metrics, pprof, /readyz for probes) has no sign-in: it is for this
 // machine.
+//
+// Clips (clips.go) are given out at /clips/ by their hash; the dispatcher gets an
+// order once its text is spoken (speech.go).
 //
 // Certificates (certs.go) are read again on SIGHUP and when their files change;
 // each handshake takes what is current, and a file that cannot be used leaves the

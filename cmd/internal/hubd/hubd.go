@@ -32,6 +32,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/voice"
 	"github.com/tacet-hub/tacet/scheduler"
 )
 
@@ -59,7 +60,7 @@ type Hub struct {
 
 	store    *store.Store
 	clips    *clip.Store
-	voice    *voice
+	voice    *voice.Voice
 	auth     *auth.Authority
 	who      *identity
 	audit    *audit
@@ -136,7 +137,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.gateSubmits(ctx)()
 	defer h.gateStatus()()
 	defer h.forgetEnded()()
-	defer h.orders.Watch(h.voice.ended)()
+	defer h.orders.Watch(h.voice.Changed)()
 	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
 	return h.serveParts(ctx)
 }
@@ -363,7 +364,7 @@ func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
-		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}, {"speech", h.voice.run}},
+		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},
 	}
 }

@@ -25,7 +25,7 @@ func (h *Hub) metrics() http.Handler {
 			"arbiter":   func() any { return h.arbiter.Stats() },
 			"proof":     func() any { return h.proof.Stats() },
 			"clips":     func() any { return h.clips.Stats() },
-			"speech":    func() any { return h.voice.stats() },
+			"speech":    func() any { return h.voice.Stats() },
 			"orders":    func() any { return h.orders.Stats() },
 			"scheduler": func() any { return h.schedule.Stats() },
 			"hub":       func() any { return h.signalr.Stats() },
