@@ -84,7 +84,7 @@ func TestPulseDropsAndComesBack(t *testing.T) {
 	p := openPulse(t, "other")
 	r := s.Record(t, "other")
 	play(t, p, audiotest.Tone(587, time.Second, 22050))
-	if d, err := p.Delay(); err != nil || d <= 0 || d > 100*time.Millisecond {
+	if d, err := p.Delay(); err != nil || d > 100*time.Millisecond {
 		t.Errorf("delay %v, %v", d, err)
 	}
 	if err := p.Drop(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -156,17 +157,36 @@ func (r *Recording) Arrived(sample int) time.Time {
 	return r.came[i].at
 }
 
+// Wait waits until what was recorded fits, at most a minute, and answers it.
+func (r *Recording) Wait(what string, fits func([]int16) bool) []int16 {
+	r.t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		s := r.Samples()
+		if fits(s) {
+			return s
+		}
+		if time.Since(began) > time.Minute {
+			r.t.Fatalf("the recording has no %s", what)
+		}
+	}
+}
+
 // Until waits until silence has followed the last sound for as long as given, and
 // answers everything that was recorded.
 func (r *Recording) Until(silence time.Duration) []int16 {
 	r.t.Helper()
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		s := r.Samples()
-		if spans := Spans(s, Rate); len(spans) > 0 && len(s)-spans[len(spans)-1].End >= int(silence.Seconds()*Rate) {
-			return s
-		}
-		if time.Since(began) > time.Minute {
-			r.t.Fatal("the recording does not become silent")
-		}
-	}
+	return r.Wait("end", func(s []int16) bool {
+		spans := Spans(s, Rate)
+		return len(spans) > 0 && len(s)-spans[len(spans)-1].End >= int(silence.Seconds()*Rate)
+	})
+}
+
+// First waits for sound at or after a sample, and answers where it is.
+func (r *Recording) First(from int) (at int) {
+	r.t.Helper()
+	r.Wait("sound", func(s []int16) bool {
+		at = slices.IndexFunc(s[from:], func(v int16) bool { return v >= Heard || v <= -Heard })
+		return at >= 0
+	})
+	return from + at
 }
