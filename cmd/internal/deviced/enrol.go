@@ -16,9 +16,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/drivers/watchdog"
 	"github.com/tacet-hub/tacet/firmware"
 )
@@ -181,11 +183,18 @@ func (c Config) trade(ctx context.Context, log *slog.Logger) error {
 		}
 		defer func() { _ = systemd.Close() }() // the device has one of its own
 	}
+	lit, dark := context.WithCancel(ctx)
+	var light sync.WaitGroup
+	defer light.Wait()
+	defer dark()
 	for wait := enrolWait; ; wait = min(2*wait, enrolWaits) {
 		_ = errors.Join(systemd.Ready(), systemd.Feed(), systemd.Status("trading the enrolment code at "+c.EnrolHub))
 		err := c.tradeOnce(ctx)
 		if r, is := errors.AsType[*refusal](err); err == nil || ctx.Err() != nil || is && r.final() || errors.Is(err, errKeep) {
 			return c.traded(err)
+		}
+		if wait == enrolWait && c.CanShowFault() {
+			light.Go(func() { show(lit, c.GPIO, gpio.NewMachine(), firmware.LightNoHub) })
 		}
 		log.Warn("code not traded yet", "node", c.EnrolHub, "err", err, "dur", wait)
 		t := time.NewTimer(wait - rand.N(wait/4))

@@ -269,15 +269,20 @@ func ShowFault(ctx context.Context, cfg Config, d time.Duration) bool {
 }
 
 func showFault(ctx context.Context, cfg GPIO, pins gpio.Pins, d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return show(ctx, cfg, pins, firmware.LightConfigError)
+}
+
+// show has the status light show a state until ctx ends, before there is an agent.
+func show(ctx context.Context, cfg GPIO, pins gpio.Pins, state string) bool {
 	b, err := gpio.New(gpio.Config{StatusLED: cfg.StatusLED}, pins, nil)
 	if err != nil {
 		return false
 	}
 	defer b.Close() // a light that stays on does no harm
-	if len(b.Faults()) > 0 || b.Light(firmware.LightConfigError) != nil {
+	if len(b.Faults()) > 0 || b.Light(state) != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
 	return b.Run(ctx) == nil
 }
