@@ -26,6 +26,7 @@ type care struct {
 	start    firmware.Start
 	hardware *watchdog.Device   // nil: none
 	systemd  *watchdog.Notifier // nil: none
+	faults   map[string]error   // by what cannot be had: the device goes on without it
 }
 
 // calendar is the wall clock, which is not before what was kept of it.
@@ -36,14 +37,11 @@ func (c Config) calendar(kept time.Time) *firmware.Calendar {
 // feedLeast is how often a watchdog can be fed at the most.
 const feedLeast = time.Second
 
-// care begins the run: it finds out how it came about, and has its log kept.
-func (c Config) care(m *firmware.Memory) (*care, error) {
-	k := &care{ring: firmware.NewRing()}
-	k.calendar = c.calendar(m.Time())
-	var err error
-	if err = c.watch(k); err != nil {
-		return k, err
-	}
+// care begins the run: it finds out how it came about, and has its log kept. A
+// watchdog or a log that cannot be had is told, and no reason not to sound.
+func (c Config) care(m *firmware.Memory) (k *care, err error) {
+	k = &care{ring: firmware.NewRing(), calendar: c.calendar(m.Time()), faults: map[string]error{}}
+	c.watch(k)
 	k.start, err = m.Begin(firmware.Machine{
 		Kernel: firmware.KernelRun(), Reset: k.hardware != nil && k.hardware.WasReset(),
 		Now: k.calendar.Now(), Clock: k.calendar.State(), Settings: c.digest(),
@@ -56,20 +54,41 @@ func (c Config) care(m *firmware.Memory) (*care, error) {
 	} else if c.SafeMode == SafeModeOff || c.SafeMode != SafeModeAuto && c.Sim {
 		k.start.Safe = false
 	}
-	return k, errors.Join(c.keepLines(k.ring), c.keepPanics(m))
+	k.fault("log", errors.Join(c.keepLines(k.ring), c.keepPanics(m)))
+	return k, nil
+}
+
+func (k *care) fault(what string, err error) {
+	if err != nil {
+		k.faults[what] = err
+	}
 }
 
 // watch opens the watchdogs that the device has.
-func (c Config) watch(k *care) (err error) {
+func (c Config) watch(k *care) {
+	var err error
 	if c.Watchdog != "" && !c.Sim {
-		if k.hardware, err = watchdog.Open(c.Watchdog, watchdogTime); err != nil {
-			return fmt.Errorf("watchdog: %w", err)
-		}
+		k.hardware, err = watchdog.Open(c.Watchdog, watchdogTime)
+		k.fault("watchdog", err)
 	}
 	if c.Alone {
 		k.systemd, err = watchdog.Systemd(os.Getenv)
+		k.fault("systemd", err)
 	}
-	return err
+}
+
+// tell tells of what cannot be had.
+func (k *care) tell(log *slog.Logger) {
+	for what, err := range k.faults {
+		log.Error("the run is not looked after as it should be", "err", what+": "+err.Error())
+	}
+}
+
+// gauge tells it in the status.
+func (k *care) gauge(h *area.Health) {
+	for what, err := range k.faults {
+		h.Faults[what] = err.Error()
+	}
 }
 
 // watchdogTime is what a watchdog of the machine is asked for: that of a

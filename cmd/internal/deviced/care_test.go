@@ -135,6 +135,29 @@ func TestSystemdIsTold(t *testing.T) {
 	hear("STOPPING=1")
 }
 
+// What should look after the run and cannot be had is in the status, and the device
+// goes on.
+func TestWithoutAWatchdog(t *testing.T) {
+	url, b := hub(t)
+	cfg := simulated(t, url)
+	t.Setenv("NOTIFY_SOCKET", "/nowhere/s")
+	t.Setenv("RUNTIME_DIRECTORY", "/nowhere")
+	cfg.Alone = true
+	_, end := run(t, cfg)
+	s := kept(t, b, func(s area.Status) bool { return s.Online && s.Health != nil })
+	for _, what := range []string{"systemd", "log"} {
+		if !strings.Contains(s.Health.Faults[what], "/nowhere") {
+			t.Errorf("of %s it says %q", what, s.Health.Faults[what])
+		}
+	}
+	if s.Health.LastError == nil || !strings.Contains(*s.Health.LastError, "/nowhere") {
+		t.Errorf("health = %+v", s.Health)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A process that is killed is seen as a crash by the next start, with the last
 // lines of its log and what the runtime said; five of them lead to safe mode, and
 // a restart out of it.
@@ -184,4 +207,32 @@ func crash(t *testing.T) {
 	done := make(chan bool)
 	go func() { panic("as if it were a driver") }()
 	<-done
+}
+
+// The watchdog of the machine is fed while the device runs, and stopped when it
+// ends in order. A file stands for it.
+func TestWatchdogOfTheMachine(t *testing.T) {
+	t.Parallel()
+	url, b := hub(t)
+	cfg := simulated(t, url)
+	cfg.Sim, cfg.Audio.Output, cfg.Watchdog = false, OutputNull, filepath.Join(t.TempDir(), "watchdog")
+	if err := os.WriteFile(cfg.Watchdog, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, end := run(t, cfg)
+	kept(t, b, func(s area.Status) bool { return s.Online && s.Health != nil && s.Health.Faults["watchdog"] == "" })
+	fed := func() string { b, _ := os.ReadFile(cfg.Watchdog); return string(b) }
+	for late := time.After(time.Minute); fed() == ""; {
+		select {
+		case <-late:
+			t.Fatal("it is not fed in a minute")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	if got := fed(); strings.Trim(got, "k") != "V" {
+		t.Errorf("the watchdog got %q, want feeds and the magic close", got)
+	}
 }

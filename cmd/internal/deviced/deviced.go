@@ -57,6 +57,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		return err
 	}
 	log = d.care.logTo(log, cfg)
+	d.care.tell(log)
 	if d.care.start.Safe { // nothing sounds, and what could crash is not touched
 		cfg.Audio = Audio{Output: OutputNull, Volume: cfg.Audio.Volume}
 	}
@@ -98,7 +99,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge}, Commands: d.commands(cfg), Update: d.update.state})
+		Gauges: []func(*area.Health){d.care.says(d.Hub), d.care.gauge, cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge}, Commands: d.commands(cfg), Update: d.update.state})
 	if err != nil {
 		return err
 	}
@@ -138,9 +139,7 @@ func (d *Device) Stats() firmware.Stats { return d.agent.Stats() }
 // start with another version. It can be called once.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.Close()
-	if err := d.care.systemd.Ready(); err != nil {
-		return err
-	}
+	_ = d.care.systemd.Ready()                       // who does not listen kills the program, or starts it anyway
 	defer func() { _ = d.care.systemd.Stopping() }() // it sees the end itself
 	if d.fresh {
 		d.agent.Once(func() { d.agent.Event("enrolled", true, "") })
