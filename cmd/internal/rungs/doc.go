@@ -17,7 +17,7 @@
 //	4     arm64, Debian's kernel as it is, QEMU's virt;      50 s, and once
 //	      a button from outside; two whole devices and a hub 30 s to fetch it
 //	5     the SD card that tacet-image writes, on QEMU's     60 to 140 s
-//	      raspi3b: code, Ethernet, USB sound, pin, power cut
+//	      raspi3b: code, Ethernet, USB sound, pin, power cut, update
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name
 // detail", and "RESULT fails=N" at its end. It knows which lines have to come: a

@@ -23,7 +23,7 @@ import (
 // kernel of a Pi, our own first process, Ethernet and loudspeaker by USB.
 var rung5 = Rung{
 	Number: 5, Title: "raspi3b: the SD card's image, from its code to its sound", Limit: 15 * time.Minute,
-	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.again"},
+	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.again", "card.update"},
 	needs: []need{{"qemu-system-aarch64", "qemu-system-arm"}, {"mcopy", "mtools"}, {"fdtput", "device-tree-compiler"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		p, err := newPi(ctx, s)
@@ -40,13 +40,15 @@ const (
 	piTone   = 660.0
 	// piLines is what a person adds to tacet.yaml: the pins, and the hub, which
 	// listens on an address that means another machine to the guest.
-	piLines = "gpio: {amp_enable: GPIO22, busy_lamp: GPIO17}\nhub: [%q]\n"
+	piLines = "gpio: {amp_enable: GPIO22, busy_lamp: GPIO17}\nhub: [%q]\nupdates: {keys: [%q]}\n"
 )
 
 // pi is a hub outside and a card that becomes a device of it.
 type pi struct {
+	tree    string // of the sources
 	hub     *Hub
 	code    string
+	key     string // public, of updates
 	card    Card
 	clip    string
 	m       *Machine
@@ -55,7 +57,7 @@ type pi struct {
 }
 
 func newPi(ctx context.Context, s *Site) (p *pi, err error) {
-	p = &pi{}
+	p = &pi{tree: s.Tree}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -76,6 +78,9 @@ func newPi(ctx context.Context, s *Site) (p *pi, err error) {
 		return p, err
 	}
 	if p.code, err = p.hub.Code(ctx, piDevice); err != nil {
+		return p, err
+	}
+	if p.key, err = p.hub.UpdateKey(ctx); err != nil {
 		return p, err
 	}
 	p.card, err = NewCard(ctx, s, "--hub", p.hub.Web(), "--code", p.code, "--location", "1")
@@ -113,7 +118,7 @@ func (p *pi) wav() string { return filepath.Join(p.card.dir, fmt.Sprintf("sound-
 func (p *pi) climb(ctx context.Context, sheet *proof.Sheet) error {
 	info, err := os.Stat(p.card.image)
 	if err == nil {
-		err = p.card.add(ctx, "tacet.yaml", fmt.Sprintf(piLines, p.hub.Guest()))
+		err = p.card.add(ctx, "tacet.yaml", fmt.Sprintf(piLines, p.hub.Guest(), p.key))
 	}
 	if err != nil {
 		return err
@@ -144,6 +149,8 @@ func (p *pi) climb(ctx context.Context, sheet *proof.Sheet) error {
 	sheet.Check("card.hub", detail, err)
 	detail, err = p.again(ctx)
 	sheet.Check("card.again", detail, err)
+	detail, err = p.updated(ctx)
+	sheet.Check("card.update", detail, err)
 	return nil
 }
 
