@@ -34,12 +34,8 @@ func TestPID1(t *testing.T) {
 	if err := os.Truncate(image, 512<<20); err != nil { // the larger card
 		t.Fatal(err)
 	}
-	for _, name := range []string{"vmlinuz", "initrd.img"} {
-		if err := os.WriteFile(filepath.Join(dir, name), mtype(t, image, name), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m := start(t, dir, image)
+	unpack(t, dir, image)
+	m := start(t, dir, image, ",restrict=on", "")
 	m.want("the data partition grows from 124 to 380 MiB")
 	m.want("has the address 10.0.2.15/24")
 	m.want("device: run --config /boot/tacet.yaml --data /data")
@@ -56,14 +52,14 @@ func TestPID1(t *testing.T) {
 	m.want("the device is started again in 2s")
 	m.stop()
 
-	check := exec.Command("/sbin/fsck.ext4", "-p", "-f", partition(t, image)) // it was cut off
+	check := exec.Command("/sbin/fsck.ext4", "-p", "-f", partition(t, image, 132<<20, 380<<20)) // it was cut off
 	if out, err := check.CombinedOutput(); err != nil && check.ProcessState.ExitCode() > 1 {
 		t.Errorf("fsck.ext4: %v\n%s", err, out)
 	} else if !strings.Contains(string(out), "/97280 blocks") {
 		t.Errorf("the file system has not grown to 380 MiB:\n%s", out)
 	}
 
-	m = start(t, dir, image)
+	m = start(t, dir, image, ",restrict=on", "")
 	m.want("the device is process")
 	m.want("device: it is run ")
 	m.never("grows")
@@ -71,8 +67,18 @@ func TestPID1(t *testing.T) {
 	m.stop()
 }
 
-// partition copies the data partition out of an image.
-func partition(t *testing.T, image string) string {
+// unpack gives the emulator what the firmware of a Raspberry Pi would load.
+func unpack(t *testing.T, dir, image string) {
+	t.Helper()
+	for _, name := range []string{"vmlinuz", "initrd.img"} {
+		if err := os.WriteFile(filepath.Join(dir, name), mtype(t, image, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// partition copies a partition out of an image.
+func partition(t *testing.T, image string, at, size int64) string {
 	t.Helper()
 	in, err := os.Open(image)
 	if err != nil {
@@ -84,7 +90,7 @@ func partition(t *testing.T, image string) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if _, err := io.Copy(out, io.NewSectionReader(in, 132<<20, 380<<20)); err != nil {
+	if _, err := io.Copy(out, io.NewSectionReader(in, at, size)); err != nil {
 		t.Fatal(err)
 	}
 	return out.Name()
@@ -99,14 +105,16 @@ type emulated struct {
 	seen  []string
 }
 
-func start(t *testing.T, dir, image string) *emulated {
+// start starts the image in dir with a network that reaches nothing, or this
+// machine, at 10.0.2.2.
+func start(t *testing.T, dir, image, net, options string) *emulated {
 	t.Helper()
 	cmd := exec.Command("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(dir, "vmlinuz"), "-initrd", filepath.Join(dir, "initrd.img"),
 		"-drive", "file="+image+",if=none,id=d0,format=raw", "-device", "virtio-blk-device,drive=d0",
-		"-netdev", "user,id=n0,restrict=on", "-device", "virtio-net-device,netdev=n0",
+		"-netdev", "user,id=n0"+net, "-device", "virtio-net-device,netdev=n0",
 		"-serial", "stdio", "-monitor", "none",
-		"-append", "console=ttyAMA0 rdinit=/init panic=10 oops=panic quiet")
+		"-append", "console=ttyAMA0 rdinit=/init panic=10 oops=panic quiet "+options)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +152,7 @@ func (m *emulated) want(part string) {
 	if slices.ContainsFunc(m.seen, func(line string) bool { return strings.Contains(line, part) }) {
 		return
 	}
-	end := time.After(5 * time.Minute) // of a machine that is emulated, on a busy one
+	end := time.After(4 * time.Minute) // of a machine that is emulated, on a busy one
 	for {
 		select {
 		case line, ok := <-m.lines:
