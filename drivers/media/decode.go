@@ -103,6 +103,14 @@ type source interface {
 	read(out []int16) (int, error)
 }
 
+// streamInfo tells whether the first block of a FLAC file is what it must be, 34
+// bytes of STREAMINFO [RFC 9639, 8.2]. The decoder reads whatever comes first, and
+// believes other blocks how much memory they need, which ends the process; all
+// later ones it skips.
+func streamInfo(head []byte) bool {
+	return len(head) >= 8 && head[4]&0x7f == 0 && head[5] == 0 && head[6] == 0 && head[7] == 34
+}
+
 // open finds out what r is.
 func open(r *bufio.Reader) (source, Clip, error) {
 	head, _ := r.Peek(12)
@@ -114,6 +122,9 @@ func open(r *bufio.Reader) (source, Clip, error) {
 		}
 		return w, Clip{Kind: WAV, Rate: w.rate, Channels: w.channels}, nil
 	case bytes.HasPrefix(head, []byte("fLaC")):
+		if !streamInfo(head) {
+			return nil, Clip{Kind: FLAC}, errors.New("it does not begin with its stream info")
+		}
 		s, f, err := flac.Decode(r)
 		return of(FLAC, s, f, err)
 	case bytes.HasPrefix(head, []byte("OggS")):

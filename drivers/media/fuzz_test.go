@@ -30,7 +30,9 @@ func FuzzWAV(f *testing.F) {
 
 func FuzzFLAC(f *testing.F) {
 	b := fixture(f, "tone.flac")
-	f.Add(b[4:4500]) // more would be slower, and tell no more
+	f.Add(b[4:4500])                                                       // more would be slower, and tell no more
+	f.Add([]byte("\x84\x00\x00\x08\x00\x00\x00\x00\xff\xff\xff\xff"))      // 4 billion comments: 128 GiB
+	f.Add([]byte("\x86\x00\x00\x24" + "\x00\x00\x00\x00\xff\xff\xff\xff")) // a picture of 4 GiB
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzDecode(t, append([]byte("fLaC"), b...)) })
 }
 
