@@ -66,37 +66,45 @@ func (t *tests) run(ctx context.Context, tree string, sheet *proof.Sheet) error 
 // take writes the line of what has ended and tells whether it failed.
 func (t *tests) take(e event, sheet *proof.Sheet) (failed bool) {
 	pkg := strings.TrimPrefix(e.Package, module)
+	key := name(pkg, e.Test)
 	switch e.Action {
 	case "output":
-		if said := append(t.said[pkg], strings.TrimSpace(e.Output)); len(said) > 40 {
-			t.said[pkg] = said[len(said)-40:]
-		} else {
-			t.said[pkg] = said
+		if line := strings.TrimSpace(e.Output); !strings.HasPrefix(line, "=== ") {
+			said := append(t.said[key], line)
+			t.said[key] = said[max(0, len(said)-maxTold):]
 		}
 		return false
 	case "pass", "fail", "skip":
 	default:
 		return false
 	}
+	said := strings.Join(t.said[key], " | ")
+	delete(t.said, key)
 	took := fmt.Sprintf("%.1f s", e.Elapsed)
 	switch {
 	case e.Action == "skip" && e.Test == "":
 		return false // it has no tests
 	case e.Action == "skip":
-		sheet.Fail(name(pkg, e.Test), "it was skipped: %s", strings.Join(t.said[pkg], " | "))
+		sheet.Fail(key, "it was skipped: %s", said)
 		return true
-	case e.Action == "fail" && (e.Test == "" || t.each):
-		sheet.Fail(name(pkg, e.Test), "%s: %s", took, strings.Join(t.said[pkg], " | "))
+	case e.Action == "fail" && e.Test != "" && !t.each:
+		t.said[pkg] = append(t.said[pkg], said) // for the line of the package
+		return true
+	case e.Action == "fail":
+		sheet.Fail(key, "%s: %s", took, said)
 		return true
 	case e.Test != "":
 		if t.count[pkg]++; t.each && !strings.Contains(e.Test, "/") {
-			sheet.OK(name(pkg, e.Test), "%s", took)
+			sheet.OK(key, "%s", took)
 		}
 	case !t.each:
 		sheet.OK(pkg, "%d tests, %s", t.count[pkg], took)
 	}
 	return false
 }
+
+// maxTold is how many lines of a test, or of a package, a failure tells.
+const maxTold = 12
 
 // name is that of a test on a sheet.
 func name(pkg, test string) string {

@@ -33,7 +33,7 @@ RESULT fails=2
 		{"tests", true, `HW ok audio.TestPulse 1.5 s
 HW FAIL audio.TestPulseGone it was skipped: no pulseaudio
 HW FAIL firmware.TestPlay 0.1 s: silent
-HW FAIL firmware 0.2 s: silent
+HW FAIL firmware 0.2 s:
 RESULT fails=3
 `},
 	} {

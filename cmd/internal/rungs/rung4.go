@@ -5,7 +5,10 @@ package rungs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tacet-hub/tacet/cmd/internal/rungs/proof"
@@ -15,7 +18,7 @@ import (
 // button comes from outside, and two whole devices take turns.
 var rung4 = Rung{
 	Number: 4, Title: "arm64: Debian's kernel on QEMU's virt, two devices and a hub", Limit: 10 * time.Minute,
-	Lines: slices.Concat(kernelLines, []string{"edge.button"}, named("virt", turnLines)),
+	Lines: slices.Concat(kernelLines, []string{"edge.button"}, testLines(), named("virt", turnLines)),
 	needs: []need{{"qemu-system-aarch64", "qemu-system-arm"}, {"apt-get", "apt"}, {"dpkg-deb", "dpkg"}},
 	fetch: func(ctx context.Context, s *Site) error {
 		_, err := s.Cache.DebianARM64(ctx)
@@ -44,7 +47,11 @@ func virtSuites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 	if err != nil {
 		return err
 	}
-	m, monitor, err := StartVirt(ctx, kernel, dir, Guest{Name: "suites", Init: probe, Env: map[string]string{"HW_SUITES": "kernel,edge"}})
+	g := Guest{Name: "suites", Init: probe, Files: map[string]string{}, Texts: map[string]string{}, Env: map[string]string{"HW_SUITES": "kernel,edge,tests"}}
+	if err := addTests(ctx, s, &g); err != nil {
+		return err
+	}
+	m, monitor, err := StartVirt(ctx, kernel, dir, g)
 	if err != nil {
 		return err
 	}
@@ -56,6 +63,31 @@ func virtSuites(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		}
 	})
 	return m.Follow(ctx, sheet)
+}
+
+// addTests gives a guest the tests that rung 1 cannot run: the programs, and a
+// list of which tests of which.
+func addTests(ctx context.Context, s *Site, g *Guest) error {
+	var list strings.Builder
+	for _, pkg := range slices.Sorted(maps.Keys(beyond)) {
+		path, err := s.tests(ctx, pkg, "arm64")
+		if err != nil {
+			return err
+		}
+		inside := "/tests/" + strings.ReplaceAll(pkg, "/", "-")
+		g.Files[inside] = path
+		fmt.Fprintf(&list, "%s %s\n", inside, exactly(beyond[pkg]))
+	}
+	g.Texts["/tests/list"] = list.String()
+	return nil
+}
+
+// testLines are the lines of these tests.
+func testLines() (lines []string) {
+	for _, pkg := range slices.Sorted(maps.Keys(beyond)) {
+		lines = append(lines, "tests."+strings.ReplaceAll(pkg, "/", "-"))
+	}
+	return lines
 }
 
 // virtStage is what User-Mode Linux has seen, on the processor of a Pi: slower,

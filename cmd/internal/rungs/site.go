@@ -54,11 +54,28 @@ func (s *Site) program(ctx context.Context, pkg, arch string) (string, error) {
 		return path, nil
 	}
 	path := filepath.Join(s.Work, filepath.Base(pkg)+"-"+arch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./"+pkg)
-	cmd.Dir, cmd.Env = s.Tree, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s for %s: %w: %s", pkg, arch, err, tail(string(out), 2000))
+	if err := s.build(ctx, arch, "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./"+pkg); err != nil {
+		return "", fmt.Errorf("build %s for %s: %w", pkg, arch, err)
 	}
 	s.built[key] = path
 	return path, nil
+}
+
+// tests builds the tests of a package and answers the path of their program.
+func (s *Site) tests(ctx context.Context, pkg, arch string) (string, error) {
+	path := filepath.Join(s.Work, strings.ReplaceAll(pkg, "/", "-")+"-"+arch+".test")
+	if err := s.build(ctx, arch, "test", "-c", "-ldflags", "-s -w", "-o", path, "./"+pkg); err != nil {
+		return "", fmt.Errorf("build the tests of %s for %s: %w", pkg, arch, err)
+	}
+	return path, nil
+}
+
+// build runs the go command for an architecture of Linux.
+func (s *Site) build(ctx context.Context, arch string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = s.Tree, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, tail(string(out), 2000))
+	}
+	return nil
 }

@@ -42,6 +42,7 @@ func main() {
 var suites = map[string]func(*proof.Sheet){
 	"kernel":   tryKernel,
 	"gpio":     tryGPIO,
+	"tests":    tryTests,
 	"sound":    trySound,
 	"edge":     tryEdge,
 	"watchdog": tryWatchdog,
