@@ -16,7 +16,7 @@
 //	      and a hub outside
 //	4     arm64, Debian's kernel as it is, QEMU's virt;      50 s, and once
 //	      a button from outside; two whole devices and a hub 30 s to fetch it
-//	5     the SD card that tacet-image writes, on QEMU's     60 to 140 s
+//	5     the SD card that tacet-image writes, on QEMU's     140 to 260 s
 //	      raspi3b: code, Ethernet, USB sound, pin, power cut, update
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name
