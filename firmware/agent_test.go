@@ -106,7 +106,7 @@ func newDev(t *testing.T, r *referee, id area.DeviceID, change ...func(*dev, *Co
 		t.Fatal(err)
 	}
 	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Clips: d.clips, Memory: m, Log: log, Network: d.network,
-		Calendar: d.parts.Calendar, Watchdog: d.parts.Watchdog, Ring: d.parts.Ring, Gauges: d.parts.Gauges, Commands: d.parts.Commands})
+		Calendar: d.parts.Calendar, Watchdog: d.parts.Watchdog, Ring: d.parts.Ring, Gauges: d.parts.Gauges, Commands: d.parts.Commands, Update: d.parts.Update})
 	if err != nil {
 		t.Fatal(err)
 	}
