@@ -54,19 +54,11 @@ func likeness(recorded []int16, sound media.Sound) (best float64) {
 	return best
 }
 
-// voiced is samples without their silence.
+// voiced is samples without those that are nothing.
 func voiced(samples []int16) (out []int16) {
-	const breath = 10 // samples of nothing that a sound has between its waves
-	still := 0
 	for _, s := range samples {
 		if s != 0 {
-			still = 0
-		} else if still++; still > breath {
-			continue
-		}
-		out = append(out, s)
-		if still == breath {
-			out = out[:len(out)-breath]
+			out = append(out, s)
 		}
 	}
 	return out
