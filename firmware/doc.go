@@ -49,7 +49,8 @@
 //
 // [Agent.Run] is the owner of all state. It starts the uplink, two renderers, four
 // fetchers of clips, one guard that feeds the watchdog, and one writer per play; it
-// ends them and waits for them before it returns. Subscriptions, the connection and the button only enqueue.
+// ends them and waits for them before it returns. Subscriptions, the connection and
+// the button only enqueue.
 //
 // # Queues
 //
