@@ -39,7 +39,7 @@ const (
 	ahead      = 50 * time.Millisecond  // of sound written and not heard: COORDINATION.md §3.3
 	perWaiting = 50 * time.Millisecond  // a take waits so long for each work that is here already: §3.5
 	takeJitter = 20 * time.Millisecond  // same
-	silentWait = 500 * time.Millisecond // a device that is muted or cannot sound waits so long besides: a neighbour can be heard
+	mutedWait  = 500 * time.Millisecond // a muted device waits so long besides: a neighbour can be heard
 	leaveTime  = 1500 * time.Millisecond
 	drainTime  = 2 * time.Second // for the last 50 ms: a loudspeaker that takes longer is stuck
 	noOutput   = "none"          // for the status, of a player that has no way to sound

@@ -60,14 +60,17 @@ func (a *Agent) offered(m area.Message) {
 	case !a.able(o.Body):
 		a.count.unfit.Add(1)
 		a.warnOnce("unfit "+o.Body.Kind, "a work has neither text nor clip that can be played here", "work", o.Work)
+	case m.Topic == area.AreaWorkTopic(a.area) && a.output() == noOutput: // it is held out again, also when a neighbour has room
+		a.count.unfit.Add(1)
+		a.warnOnce("silent", "works of the area are left to others, nothing to sound by works", "work", o.Work)
 	case a.full(o.Prio):
 		a.count.full.Add(1)
 	default:
 		t := &taking{offer: o, due: a.now()}
 		if m.Topic == area.AreaWorkTopic(a.area) { // others are asked too
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
-			if a.shared.muted.Load() && o.Prio < area.Emergency || a.output() == noOutput {
-				t.due = t.due.Add(silentWait)
+			if a.shared.muted.Load() && o.Prio < area.Emergency {
+				t.due = t.due.Add(mutedWait)
 			}
 			if o.Work == a.declined {
 				t.due = t.due.Add(declinedWait)
