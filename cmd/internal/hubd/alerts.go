@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/store"
 )
@@ -105,14 +106,14 @@ func hostOf(addr string) string {
 	return addr
 }
 
-// watchTrouble tells operators of what is wrong with the disk and the
-// certificates, and of its end.
+// watchTrouble tells operators of what is wrong with the disk, the certificates
+// and the updates of devices, and of its end.
 func (h *Hub) watchTrouble(ctx context.Context) error {
 	tick := time.NewTicker(troubleLook)
 	defer tick.Stop()
 	var was trouble
 	for {
-		is := trouble{h.store.Stats(), h.certs.stats()}
+		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats()}
 		for _, c := range is.since(was) {
 			h.alerts.Raise(c, 1)
 		}
@@ -125,10 +126,12 @@ func (h *Hub) watchTrouble(ctx context.Context) error {
 	}
 }
 
-// trouble is what the store and the certificates say of themselves.
+// trouble is what the store, the certificates and the updates say of themselves.
 type trouble struct {
-	store store.Stats
-	certs CertStats
+	store    store.Stats
+	certs    CertStats
+	rollouts rollout.Stats
+	updates  updateStats
 }
 
 func (t trouble) since(was trouble) (out []bridge.Cause) {
@@ -142,6 +145,8 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	tell(t.store.Dead > was.store.Dead, "store", bridge.AlertError, "the store has failed for good: nothing is granted or acknowledged until the hub is started again")
 	tell(t.store.Corrupt > was.store.Corrupt, "corrupt", bridge.AlertError, "damaged records were found on the disk and set aside; the log names them")
 	tell(t.certs.Faults > was.certs.Faults, "certificate", bridge.AlertError, "a certificate cannot be used, the old one stays; the log says why")
+	tell(t.rollouts.Failed > was.rollouts.Failed, "update", bridge.AlertError, "a device could not be updated, and the rollout has ended; \"tacet update rollouts\" shows it")
+	tell(t.updates.Damaged > was.updates.Damaged, "release", bridge.AlertError, "an update that is published cannot be served, it is damaged; the log says why")
 	soon := func(c CertStats) bool { return c.Left != 0 && c.Left < certWarn }
 	tell(soon(t.certs) && !soon(was.certs), "certificate ends", bridge.AlertWarning, "a certificate ends in less than 14 days")
 	return out

@@ -9,6 +9,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/store"
@@ -87,6 +88,9 @@ func TestTroubleIsToldOnceAndItsEnd(t *testing.T) {
 		"failed for good":   {full, trouble{store: store.Stats{Dead: 1}}, "error store"},
 		"damaged":           {fine, trouble{store: store.Stats{Corrupt: 2}}, "error corrupt"},
 		"certificate wrong": {fine, trouble{certs: CertStats{Faults: 1}}, "error certificate"},
+		"update failed":     {fine, trouble{rollouts: rollout.Stats{Failed: 1, Confirmed: 3}}, "error update"},
+		"updates go well":   {trouble{rollouts: rollout.Stats{Failed: 1}}, trouble{rollouts: rollout.Stats{Failed: 1, Confirmed: 4}}, ""},
+		"release damaged":   {fine, trouble{updates: updateStats{Damaged: 1}}, "error release"},
 		"certificate ends":  {fine, late, "warning certificate ends"},
 		"still does":        {late, late, ""},
 	} {
