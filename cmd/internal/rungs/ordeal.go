@@ -4,6 +4,7 @@ package rungs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // turnLines are those of perform, ordealLines those of endure.
 var (
 	turnLines   = []string{"online", "turns", "hub"}
-	ordealLines = []string{"play", "amp", "kill", "goeson", "back", "cut", "usage"}
+	ordealLines = []string{"play", "amp", "kill", "goeson", "back", "cut", "usage", "mute"}
 )
 
 // named puts a prefix before names.
@@ -66,6 +67,8 @@ func (st *stage) endure(ctx context.Context, sheet *proof.Sheet, prefix string) 
 	prefixed(sheet, prefix, "amp", detail, err)
 	detail, err = st.usage(ctx, one)
 	prefixed(sheet, prefix, "usage", detail, err)
+	detail, err = st.mute(ctx, one)
+	prefixed(sheet, prefix, "mute", detail, err)
 	detail, err = st.kill(ctx, one)
 	if !prefixed(sheet, prefix, "kill", detail, err) {
 		return
@@ -96,6 +99,41 @@ func amp(g *gate) (string, error) {
 		}
 	}
 	return fmt.Sprintf("on in all of %d sounds: %s", len(sounds), spell(on)), nil
+}
+
+// mute presses the button in the middle of a sound: it is silent, the hub says so,
+// and says that it is not after another press.
+func (st *stage) mute(ctx context.Context, g *gate) (string, error) {
+	o, err := st.long(ctx, g)
+	if err != nil {
+		return "", st.told(err)
+	}
+	said := func(muted bool) error {
+		_, err := st.hub.Device(ctx, g.name, func(d map[string]any) bool { return d["muted"] == muted })
+		return err
+	}
+	if _, err := g.p.Do(ctx, "press"); err != nil {
+		return "", err
+	}
+	pressed, err := g.p.Now(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(said(true), st.silence(ctx, g)); err != nil {
+		return "", st.told(err)
+	}
+	tr, _ := g.p.Trace()
+	sounds := tr.Sounds(pause)
+	d := sounds[len(sounds)-1].End() - pressed
+	g.sounds()
+	if _, err := g.p.Do(ctx, "press"); err != nil {
+		return "", err
+	}
+	if err := said(false); err != nil {
+		return "", st.told(err)
+	}
+	ended, err := st.hub.Ended(ctx, o.ID)
+	return fmt.Sprintf("pressed in a sound: silent %.0f ms after it was let go, the hub says so; the order ended %s", ms(d), ended.State), err
 }
 
 func spell(spans []scope.Span) string {

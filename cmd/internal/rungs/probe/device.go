@@ -33,6 +33,8 @@ func (d *device) do(word string) (string, error) {
 		return "", d.kill()
 	case "term":
 		return "", d.term()
+	case "press":
+		return "", press()
 	case "usage":
 		return d.usage()
 	case "off":
@@ -83,6 +85,16 @@ func (d *device) term() error {
 	case <-time.After(deviceEnd):
 		return fmt.Errorf("it does not end in %v: %w", deviceEnd, d.kill())
 	}
+}
+
+// press presses the mute button, as a person does.
+func press() error {
+	const held = 150 * time.Millisecond
+	if err := simDrive(mutePin, false); err != nil {
+		return err
+	}
+	time.Sleep(held)
+	return simDrive(mutePin, true)
 }
 
 // usage tells what the process takes: "rss=BYTES cpu=NANOSECONDS fds=N
