@@ -51,7 +51,7 @@ func TestImage(t *testing.T) {
 		var out, errs bytes.Buffer
 		image := filepath.Join(dir, name)
 		args := []string{"--source", ".", "--build", filepath.Join(dir, name+".build"), "--program", device, "--hub", "https://hub.local:8080", "--code", "ABCD-EFGH",
-			"--name", `Gate "1"`, "--ca", ca, "-o", image}
+			"--name", `Gate "1"`, "--ca", ca, "--update-key", strings.Repeat("A", 43) + "=", "-o", image}
 		if code := execute(t.Context(), args, &out, &errs); code != exitOK || out.String() != image+"\n" {
 			t.Fatalf("exit code %d, %s%s", code, &out, &errs)
 		}
@@ -76,7 +76,7 @@ func TestImage(t *testing.T) {
 		}
 	}
 	yaml := string(mtype(t, image, "tacet.yaml"))
-	for _, want := range []string{`enrol_hub: "https://hub.local:8080"`, `enrol_code: "ABCD-EFGH"`, "\n#device: ", `name: "Gate \"1\""`, `ca_file: "/boot/ca.pem"`} {
+	for _, want := range []string{`enrol_hub: "https://hub.local:8080"`, `enrol_code: "ABCD-EFGH"`, "\n#device: ", `name: "Gate \"1\""`, `ca_file: "/boot/ca.pem"`, `updates: {keys: ["AAAA`} {
 		if !strings.Contains(yaml, want) {
 			t.Errorf("%q is not in tacet.yaml:\n%s", want, yaml)
 		}
@@ -116,6 +116,7 @@ func TestRefused(t *testing.T) {
 		"code with a quote": {"--hub http://hub --code AB\"CD", exitUsage, "--code"},
 		"device":            {"--device a.b", exitUsage, "a.b"},
 		"name of two lines": {"--name a\nb", exitUsage, "--name"},
+		"key":               {"--update-key AAAA", exitUsage, "--update-key"},
 		"time servers":      {"--ntp a;reboot", exitUsage, "--ntp"},
 		"no certificate":    {"--ca " + text, exitUsage, "no certificate"},
 		"no file":           {"--ca /none", exitUsage, "/none"},

@@ -22,6 +22,7 @@ type settings struct {
 	ca                           []byte // what is in caPath
 	sim                          bool
 	ntp                          string
+	updateKey                    string
 }
 
 func (s *settings) flags(set *flag.FlagSet) {
@@ -32,6 +33,7 @@ func (s *settings) flags(set *flag.FlagSet) {
 	set.StringVar(&s.location, "location", "", "`LOCATION` at which it is mounted")
 	set.StringVar(&s.name, "name", "", "`NAME` for people")
 	set.StringVar(&s.caPath, "ca", "", "`FILE` of the authorities that the hub's certificate is of (PEM)")
+	set.StringVar(&s.updateKey, "update-key", "", "public `KEY` of \"tacet update key\": the device takes programs from the hub that are signed with it")
 	set.BoolVar(&s.sim, "sim", false, "the device simulates its hardware")
 	set.StringVar(&s.ntp, "ntp", "pool.ntp.org", "`HOSTS` to ask for the time, with commas, besides those that the network tells")
 }
@@ -39,6 +41,7 @@ func (s *settings) flags(set *flag.FlagSet) {
 var (
 	idForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	codeForm = regexp.MustCompile(`^[A-Za-z0-9-]{4,64}$`)
+	keyForm  = regexp.MustCompile(`^[A-Za-z0-9+/]{43}=$`)
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9._:-]+(,[A-Za-z0-9._:-]+)*$`)
 )
 
@@ -65,6 +68,7 @@ func (s *settings) check() error {
 	for flag, text := range map[string]string{"area": s.area, "location": s.location, "name": s.name} {
 		fault(len(text) > 128 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), "--%s is longer than 128 bytes, or not one line", flag)
 	}
+	fault(s.updateKey != "" && !keyForm.MatchString(s.updateKey), "--update-key is not 32 bytes in base64")
 	fault(s.ntp != "" && !hostForm.MatchString(s.ntp), "--ntp %q is no list of hosts", s.ntp)
 	if s.caPath != "" {
 		b, err := os.ReadFile(s.caPath)
@@ -129,6 +133,11 @@ func (s settings) yaml() string {
 	if s.ca != nil {
 		line("ca_file", quoted("/boot/"+caFile), "", "")
 	}
+	keys := ""
+	if s.updateKey != "" {
+		keys = fmt.Sprintf("{keys: [%q]}", s.updateKey)
+	}
+	line("updates", keys, `{keys: ["…"]}`, "of: tacet update key")
 	b.WriteString("\n#audio: {output: auto, volume: 70}\n#gpio: {amp_enable: GPIO22, busy_lamp: GPIO17, status_led: GPIO27, mute_button: GPIO5}\n")
 	return b.String()
 }
