@@ -362,7 +362,7 @@ func (h *Hub) guard() guard {
 // parts are the groups in the order in which they stop.
 func (h *Hub) parts() [][]part {
 	return [][]part{
-		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}},
+		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},

@@ -17,8 +17,8 @@ rm -f "$root/etc/machine-id"
 rm -f "$root/usr/sbin/policy-rc.d" # of a machine that is a container itself: nothing is started by packages
 mkdir -p "$root/debs"
 cp "$debs"/*_1.0_amd64.deb "$root/debs"
-mkdir -p "$root/etc/systemd/system/tacet-device.service.d" "$root/etc/systemd/system/try.target.wants"
-printf '[Service]\nWatchdogSec=6\n' >"$root/etc/systemd/system/tacet-device.service.d/soon.conf"
+mkdir -p "$root/etc/systemd/system/tacet-device.service.d" "$root/etc/systemd/system/tacet.service.d" "$root/etc/systemd/system/try.target.wants"
+for unit in tacet tacet-device; do printf '[Service]\nWatchdogSec=6\n' >"$root/etc/systemd/system/$unit.service.d/soon.conf"; done
 printf '[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n' >"$root/etc/systemd/system/try.target"
 printf '[Unit]\nAfter=basic.target\n[Service]\nType=oneshot\nExecStart=/bin/sh /try.sh\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\n' >"$root/etc/systemd/system/try.service"
 ln -s ../try.service "$root/etc/systemd/system/try.target.wants/try.service"
@@ -44,11 +44,15 @@ printf 'device: gate-1\narea: north\naudio: {output: "null"}\n' >/etc/tacet/devi
 check "the device starts" 'systemctl start tacet-device && systemctl is-active tacet-device'
 check "it is nobody else" '[ "$(stat -c %U /proc/$(systemctl show -P MainPID tacet-device))" = tacet ]'
 check "it is in its groups" 'for g in audio gpio i2c; do id=$(getent group $g | cut -d: -f3); grep -qw "$id" /proc/$(systemctl show -P MainPID tacet-device)/status || { echo $g; exit 1; }; done'
-echo "$(systemctl show -P MainPID tacet-device)" >/run/first
 check "it has joined the hub" 'n=0; until curl -fs http://127.0.0.1:8080/api/v1/devices | grep -q gate-1; do n=$((n+1)); [ $n -lt 150 ] || exit 1; sleep 0.1; done'
-kill -STOP "$(cat /run/first)"
-until_is '[ "$(systemctl show -P MainPID tacet-device)" != "$(cat /run/first)" ] && systemctl is-active tacet-device' && echo "ok one that hangs is killed and started again" || echo "FAIL one that hangs stays"
-check "by the watchdog" 'journalctl -u tacet-device | grep -q "Watchdog timeout"'
+for unit in tacet-device tacet; do
+	systemctl show -P MainPID $unit >/run/first
+	kill -STOP "$(cat /run/first)"
+	export unit
+	until_is '[ "$(systemctl show -P MainPID $unit)" != "$(cat /run/first)" ] && systemctl is-active $unit' && echo "ok $unit that hangs is killed and started again" || echo "FAIL $unit that hangs stays"
+	check "$unit: by the watchdog" 'journalctl -u $unit | grep -q "Watchdog timeout"'
+done
+check "the device joins the new hub" 'n=0; until curl -fs http://127.0.0.1:8080/api/v1/devices/gate-1 | grep -q "\"presence\":\"online\""; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done'
 check "it ends in order" 'systemctl stop tacet-device && [ "$(systemctl show -P Result tacet-device)" = success ]'
 check "hub ends in order" 'systemctl stop tacet && [ "$(systemctl show -P Result tacet)" = success ]'
 check "purge" 'dpkg -P tacet-device tacet'
