@@ -300,7 +300,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 	if w.clips, err = clip.Open(clip.Config{Dir: t.TempDir(), MaxBytes: 1 << 10, MaxClip: 512, Meter: ruler{}, Needed: func() map[clip.Sum]bool { return w.site.needed }}); err != nil {
 		t.Fatal(err)
 	}
-	if w.rollouts.Service, err = rollout.New(rollout.Parts{Bus: deaf{}, Devices: w.site, Table: nowhere{}, Now: func() time.Time { return noon }}, log); err != nil {
+	if w.rollouts.Service, err = rollout.New(rollout.Parts{Bus: deaf{}, Devices: w.site, Retained: deaf{}, Table: nowhere{}, Now: func() time.Time { return noon }}, log); err != nil {
 		t.Fatal(err)
 	}
 	orders, err := order.New(order.Config{MaxLive: 50}, order.NewMemory(0), roster{w.site}, w.desk, order.Speech{}, time.Now, log)
@@ -384,6 +384,8 @@ type deaf struct{}
 func (deaf) Publish(context.Context, ...area.Message) error { return nil }
 
 func (deaf) Subscribe(string, func(area.Message)) (func(), error) { return func() {}, nil }
+
+func (deaf) Retained(string, int) []area.Message { return nil }
 
 // nowhere keeps nothing.
 type nowhere struct{}

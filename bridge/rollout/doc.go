@@ -11,7 +11,7 @@
 // that waited are skipped. Areas go on beside each other.
 //
 // What a device does is read from its retained status. A device that is not there
-// when its turn comes is skipped; one that gives no sign of life for too long
+// when its turn comes, or whose program takes no updates, is skipped; one that gives no sign of life for too long
 // counts as failed.
 //
 // A rollout is on disk before it is answered for, and goes on after a restart of

@@ -49,8 +49,9 @@ func (t *table) Delete(_ context.Context, key string) error {
 
 // site is players, and a bus that notes the orders.
 type site struct {
-	table *table
-	down  map[area.DeviceID]bool
+	table   *table
+	down    map[area.DeviceID]bool
+	foreign map[area.DeviceID]bool // of somebody else's program
 
 	mu     sync.Mutex
 	hear   func(area.Message)
@@ -79,6 +80,15 @@ func (s *site) Device(id area.DeviceID) (area.Device, bool) {
 		}
 	}
 	return area.Device{}, false
+}
+
+// Retained is the device's status as it was before anything is ordered.
+func (s *site) Retained(topic string, _ int) []area.Message {
+	st := area.Status{Online: true, Update: &area.Update{State: area.UpdateIdle}}
+	if s.foreign[area.ParseTopic(topic).Device] {
+		st.Update = nil
+	}
+	return []area.Message{{Topic: topic, Payload: st.Encode()}}
 }
 
 func (s *site) Publish(_ context.Context, batch ...area.Message) error {
@@ -119,13 +129,13 @@ func (s *site) ordered() string {
 }
 
 func newSite() *site {
-	return &site{table: &table{rows: map[string][]byte{}}, down: map[area.DeviceID]bool{}}
+	return &site{table: &table{rows: map[string][]byte{}}, down: map[area.DeviceID]bool{}, foreign: map[area.DeviceID]bool{}}
 }
 
 // run starts a service; end ends it.
 func (s *site) run(t *testing.T) (svc *Service, end func()) {
 	t.Helper()
-	svc, err := New(Parts{Bus: s, Devices: s, Table: s.table, Now: time.Now}, slog.New(slog.DiscardHandler))
+	svc, err := New(Parts{Bus: s, Devices: s, Retained: s, Table: s.table, Now: time.Now}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +243,7 @@ func TestOneFails(t *testing.T) {
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
-		s.down["gate-3"], s.down["gate-5"] = true, true
+		s.down["gate-3"], s.foreign["gate-5"] = true, true
 		svc, _ := s.run(t)
 		id := start(t, svc, To{Area: ptr[area.Name]("south")})
 		if got := s.ordered(); got != "gate-4" {
@@ -251,6 +261,11 @@ func TestSilence(t *testing.T) {
 		time.Sleep(4 * look)
 		if got, want := shown(t, svc, id), "failed gate-3:skipped gate-4:failed gate-5:skipped"; got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+		id = start(t, svc, To{Device: ptr[area.DeviceID]("gate-5")})
+		synctest.Wait()
+		if r, _ := svc.Get(id); r.State != Done || r.Devices[0].Reason != "its program takes no updates" {
+			t.Errorf("a foreign program: %+v", r)
 		}
 		id = start(t, svc, To{Device: ptr[area.DeviceID]("gate-4")})
 		time.Sleep(answerTime + 2*look)

@@ -76,27 +76,75 @@ func (s *Service) step(ctx context.Context) {
 // plan takes in what devices have said, and answers who is to be ordered, and
 // what has changed.
 func (s *Service) plan() (orders []sending, changed []Rollout) {
+	now := s.Now()
+	orders, turns := s.catchUp(now)
+	for len(turns) > 0 { // one that is skipped lets the next one come
+		unfit := make([]string, len(turns))
+		for i, id := range turns {
+			unfit[i] = s.unfit(id)
+		}
+		var more []sending
+		more, turns = s.give(turns, unfit, now)
+		orders = append(orders, more...)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.Now()
+	return orders, s.took()
+}
+
+// catchUp takes in what devices have said, and what they have not. It answers who
+// is ordered again, and whose turn it is.
+func (s *Service) catchUp(now time.Time) (again []sending, turns []area.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for id, u := range s.heard {
 		s.book.heard(id, u, now)
 	}
 	clear(s.heard)
 	for _, p := range s.book.late(now) {
-		orders = append(orders, s.send(p))
+		again = append(again, s.send(p))
 	}
-	for turns := s.book.turns(); len(turns) > 0; turns = s.book.turns() { // one that is skipped lets the next one come
-		for _, p := range turns {
-			if d, known := s.Devices.Device(p.device.Device); !known || d.Presence != area.Online {
-				s.book.set(p.of, p.device, Skipped, "it is not there", now)
-				continue
-			}
+	return again, s.turns()
+}
+
+// turns is whose turn it is now.
+func (s *Service) turns() (ids []area.DeviceID) {
+	for _, p := range s.book.turns() {
+		ids = append(ids, p.device.Device)
+	}
+	return ids
+}
+
+// unfit tells why a device cannot be ordered; empty: it can.
+func (s *Service) unfit(id area.DeviceID) string {
+	if d, known := s.Devices.Device(id); !known || d.Presence != area.Online {
+		return "it is not there"
+	}
+	for _, m := range s.Retained.Retained(area.StatusTopic(id), 1) {
+		if st, err := area.ParseStatus(m.Payload); err == nil && st.Update != nil {
+			return ""
+		}
+	}
+	return "its program takes no updates"
+}
+
+// give gives devices their turn, where it still is theirs, or skips them. It
+// answers who is ordered, and whose turn it is then.
+func (s *Service) give(turns []area.DeviceID, unfit []string, now time.Time) (orders []sending, next []area.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.book.turns() {
+		i := slices.Index(turns, p.device.Device)
+		switch {
+		case i < 0: // it has become its turn meanwhile, and has not been looked at
+		case unfit[i] != "":
+			s.book.set(p.of, p.device, Skipped, unfit[i], now)
+		default:
 			s.book.set(p.of, p.device, Ordered, "", now)
 			orders = append(orders, s.send(p))
 		}
 	}
-	return orders, s.took()
+	return orders, s.turns()
 }
 
 // took is what has changed; what has ended is counted and logged.

@@ -37,6 +37,12 @@ type Devices interface {
 	Device(d area.DeviceID) (area.Device, bool)
 }
 
+// Retained is the retained messages that match a filter, at most so many. It must
+// not block.
+type Retained interface {
+	Retained(filter string, most int) []area.Message
+}
+
 // Table keeps records by key on disk; store.Table is one. What it took is
 // durable when it returns.
 type Table interface {
@@ -47,10 +53,11 @@ type Table interface {
 
 // Parts is what a service works with. All are needed.
 type Parts struct {
-	Bus     Bus
-	Devices Devices
-	Table   Table
-	Now     func() time.Time
+	Bus      Bus
+	Devices  Devices
+	Retained Retained
+	Table    Table
+	Now      func() time.Time
 }
 
 // Service makes and carries out rollouts. All methods but Run may be called by
@@ -61,7 +68,7 @@ type Service struct {
 	count counters
 	wake  chan struct{}
 
-	mu    sync.Mutex // never held for the bus or the table
+	mu    sync.Mutex // never held for a part
 	book  book
 	heard map[area.DeviceID]area.Update // not looked at yet; only of devices that are at it
 }
@@ -84,7 +91,7 @@ type Stats struct {
 // New makes a service of the rollouts that the table has; those that had not
 // ended go on. A record that cannot be read is left out and logged.
 func New(p Parts, log *slog.Logger) (*Service, error) {
-	if p.Bus == nil || p.Devices == nil || p.Table == nil || p.Now == nil {
+	if p.Bus == nil || p.Devices == nil || p.Retained == nil || p.Table == nil || p.Now == nil {
 		return nil, errors.New("rollout: a part is missing")
 	}
 	s := &Service{Parts: p, log: log, wake: make(chan struct{}, 1), heard: map[area.DeviceID]area.Update{}}

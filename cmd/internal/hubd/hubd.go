@@ -343,7 +343,7 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 }
 
 func (h *Hub) makeRollouts() (err error) {
-	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.broker, Devices: devices{h}, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
+	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.broker, Devices: devices{h}, Retained: h.broker, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
 	return err
 }
 
