@@ -56,10 +56,16 @@ func replace(file, text string) error {
 	if err := errors.Join(write(f, []byte(text)), os.Rename(f.Name(), file)); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	d, err := os.Open(filepath.Dir(file))
+	return syncDir(filepath.Dir(file))
+}
+
+// syncDir makes a rename last. Not every file system and system has it: where it
+// is refused nothing more can be done.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	_ = d.Sync() // not every file system has it
+	_ = d.Sync()
 	return d.Close()
 }

@@ -281,7 +281,8 @@ func (c Config) tradeOnce(ctx context.Context) error {
 	}
 	b, err := json.Marshal(credential{Credential: got, Secret: secret, Code: digestOf(c.EnrolCode)})
 	if err == nil {
-		err = errors.Join(write(tmp, b), os.Rename(tmp.Name(), file))
+		// It lasts before the code goes: else a loss of power could take both.
+		err = errors.Join(write(tmp, b), os.Rename(tmp.Name(), file), syncDir(filepath.Dir(file)))
 	}
 	if err != nil {
 		return fmt.Errorf("the code is used up and %w, make another code: %w", errKeep, err)

@@ -68,7 +68,7 @@ func Provision(ctx context.Context, hub, code, file, ca string) (Credential, err
 		err = tmp.Sync()
 	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), file)
+		err = errors.Join(os.Rename(tmp.Name(), file), syncDir(dir))
 	}
 	if err != nil {
 		return c, fmt.Errorf("the code is used up and the secret lost, make another code: %w", err)
