@@ -12,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
@@ -20,23 +21,7 @@ import (
 // browser hears of it.
 func TestAlertsReachTheOperators(t *testing.T) {
 	_, r, _ := started(t, func(c *conf.Config) { c.Limits.MQTTConnectionsPerAddr = 1 })
-	got := make(chan bridge.Alert, 10)
-	c, err := signalrtest.Dial(t.Context(), r.HTTP+hubPath, signalrtest.Options{On: map[string]func([]json.RawMessage){
-		"ReceiveSystemAlert": func(args []json.RawMessage) {
-			var a bridge.Alert
-			if len(args) != 1 || json.Unmarshal(args[0], &a) != nil {
-				t.Errorf("an alert of %s", args)
-			}
-			got <- a
-		},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Invoke(t.Context(), "JoinGroup", "alerts", nil); err != nil {
-		t.Fatal(err)
-	}
+	got := alertsOf(t, r)
 	url := "tcp://" + strings.TrimPrefix(r.MQTT, "mqtt://")
 	paho(t, url, "gate-1", nil)
 	second := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("gate-2").SetConnectRetry(false))
@@ -51,6 +36,49 @@ func TestAlertsReachTheOperators(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no alert came")
 	}
+}
+
+// TestAilingDeviceReachesTheOperators: a device that says it is in safe mode, by
+// MQTT.
+func TestAilingDeviceReachesTheOperators(t *testing.T) {
+	_, r, _ := started(t, func(*conf.Config) {})
+	got := alertsOf(t, r)
+	c := paho(t, "tcp://"+strings.TrimPrefix(r.MQTT, "mqtt://"), "gate-1", nil)
+	s := area.Status{V: 1, Online: true, Boot: 1, Conn: 1, MID: "m", Area: "north", Health: &area.Health{BootReason: area.BootCrash, SafeMode: true}}
+	c.Publish(area.StatusTopic("gate-1"), 1, true, s.Encode())
+	for _, want := range []string{"device gate-1 crashed", "device gate-1 is in safe mode"} {
+		select {
+		case a := <-got:
+			if !strings.Contains(a.Message, want) {
+				t.Errorf("alert %+v, want %s", a, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("no alert came")
+		}
+	}
+}
+
+// alertsOf is what a browser hears of alerts.
+func alertsOf(t *testing.T, r Ready) <-chan bridge.Alert {
+	t.Helper()
+	got := make(chan bridge.Alert, 10)
+	c, err := signalrtest.Dial(t.Context(), r.HTTP+hubPath, signalrtest.Options{On: map[string]func([]json.RawMessage){
+		"ReceiveSystemAlert": func(args []json.RawMessage) {
+			var a bridge.Alert
+			if len(args) != 1 || json.Unmarshal(args[0], &a) != nil {
+				t.Errorf("an alert of %s", args)
+			}
+			got <- a
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := c.Invoke(t.Context(), "JoinGroup", "alerts", nil); err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 // TestEveryAlertHasItsWords: none has a hole, or a client's name in the place

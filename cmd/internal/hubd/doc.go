@@ -26,7 +26,9 @@
 // Certificates (certs.go) are read again on SIGHUP and when their files change;
 // each handshake takes what is current, and a file that cannot be used leaves the
 // old one in place. What the broker's doors refuse and drop, and what is wrong
-// with the disk or a certificate, becomes an alert for operators (alerts.go).
+// with the disk or a certificate, becomes an alert for operators (alerts.go);
+// so does a device that says it has crashed, is in safe mode or has a fault
+// (ailments.go).
 // Connections of the web listener that have not sent a whole request are bounded
 // as the broker bounds its half-open ones (newcomers.go).
 //

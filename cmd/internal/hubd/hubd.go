@@ -136,6 +136,11 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	defer h.gateSubmits(ctx)()
 	defer h.gateStatus()()
+	deaf, err := h.watchHealth()
+	if err != nil {
+		return err
+	}
+	defer deaf()
 	defer h.forgetEnded()()
 	defer h.orders.Watch(h.voice.Changed)()
 	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
