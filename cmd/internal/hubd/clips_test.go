@@ -2,6 +2,7 @@ package hubd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -198,5 +199,46 @@ func TestClipsAreForThoseWhoAreKnown(t *testing.T) {
 	}
 	if w := ask(h, http.MethodGet, path, "", vic); w.Code != http.StatusOK || w.Body.String() != file {
 		t.Errorf("a clip for a viewer: %d, %d bytes", w.Code, w.Body.Len())
+	}
+}
+
+// TestKindsOfClips: what a file is shows by its bytes, and how long it sounds by
+// its samples; what the sender or the header says of it does not count.
+func TestKindsOfClips(t *testing.T) {
+	_, r, _ := started(t, nil)
+	lying := tone(700)
+	binary.LittleEndian.PutUint32(lying[4:], 0xFFFFFFFF) // as a program that writes to a pipe leaves it
+	binary.LittleEndian.PutUint32(lying[40:], 0xFFFFFFF0)
+	mute := tone(700)
+	binary.LittleEndian.PutUint16(mute[22:], 0) // channels
+	file := func(name string) []byte {
+		b, err := os.ReadFile("../../../drivers/media/testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, c := range []struct {
+		name  string
+		body  []byte
+		code  int
+		kind  string
+		least float64 // ms
+		most  float64
+	}{
+		{"mp3", file("tone.mp3"), http.StatusCreated, "audio/mpeg", 500, 600},
+		{"flac", file("tone.flac"), http.StatusCreated, "audio/flac", 500, 500},
+		{"ogg", file("tone.ogg"), http.StatusCreated, "audio/ogg", 500, 510},
+		{"a wav that claims 4 GB", lying, http.StatusCreated, "audio/wav", 700, 700},
+		{"a wav of no channel", mute, http.StatusUnsupportedMediaType, "", 0, 0},
+		{"a wav cut off in its header", tone(700)[:30], http.StatusUnsupportedMediaType, "", 0, 0},
+		{"an mp3 of noise", append([]byte("ID3"), bytes.Repeat([]byte{0x55, 0xFF, 0xAA}, 1000)...), http.StatusUnsupportedMediaType, "", 0, 0},
+		{"a page", []byte("<html><script>alert(1)</script>"), http.StatusUnsupportedMediaType, "", 0, 0},
+	} {
+		code, out := sendClip(t, r.HTTP, c.body)
+		d, _ := out["duration_ms"].(float64)
+		if code != c.code || c.kind != "" && (out["type"] != c.kind || d < c.least || d > c.most) {
+			t.Errorf("%s: %d %v", c.name, code, out)
+		}
 	}
 }
