@@ -49,7 +49,8 @@ func TestPID1(t *testing.T) {
 	m.want("the device is started again in 1s")
 	m.want("device: it is run 2, <nil>")
 	m.never("cannot be")
-	m.want("the device is started again in 2s")
+	m.want("device: it is run 5, <nil>") // longer than the watchdog waits for
+	m.never("no watchdog")
 	m.stop()
 
 	check := exec.Command("/sbin/fsck.ext4", "-p", "-f", partition(t, image, 132<<20, 380<<20)) // it was cut off
@@ -112,6 +113,7 @@ func start(t *testing.T, dir, image, net, options string) *emulated {
 	cmd := exec.Command("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(dir, "vmlinuz"), "-initrd", filepath.Join(dir, "initrd.img"),
 		"-drive", "file="+image+",if=none,id=d0,format=raw", "-device", "virtio-blk-device,drive=d0",
+		"-device", "i6300esb", "-action", "watchdog=shutdown",
 		"-netdev", "user,id=n0"+net, "-device", "virtio-net-device,netdev=n0",
 		"-serial", "stdio", "-monitor", "none",
 		"-append", "console=ttyAMA0 rdinit=/init panic=10 oops=panic quiet "+options)

@@ -29,8 +29,9 @@ var builtBefore = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // clock keeps the machine's. Its methods are safe for concurrent use.
 type clock struct {
-	file  string // where the time is kept over a power cut
-	known chan struct{}
+	file   string              // where the time is kept over a power cut
+	adjust func(time.Duration) // moves the machine's clock
+	known  chan struct{}
 
 	mu      sync.Mutex
 	servers []string
@@ -38,12 +39,18 @@ type clock struct {
 }
 
 func newClock(dir string, servers []string) *clock {
-	return &clock{file: filepath.Join(dir, "clock"), servers: servers, known: make(chan struct{})}
+	return &clock{file: filepath.Join(dir, "clock"), servers: servers, adjust: adjust, known: make(chan struct{})}
 }
 
 // floor sets the clock to the latest time that is surely over: that of the build
 // and the one that was kept.
 func (c *clock) floor() {
+	if least := c.least(); time.Now().Before(least) {
+		setTime(least)
+	}
+}
+
+func (c *clock) least() time.Time {
 	least := builtBefore
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -55,9 +62,7 @@ func (c *clock) floor() {
 	if s, err := strconv.ParseInt(readText(c.file), 10, 64); err == nil && time.Unix(s, 0).After(least) {
 		least = time.Unix(s, 0)
 	}
-	if time.Now().Before(least) {
-		setTime(least)
-	}
+	return least
 }
 
 // ask adds servers that a network told.
@@ -100,7 +105,7 @@ func (c *clock) once() bool {
 		if err != nil || r.Validate() != nil {
 			continue
 		}
-		adjust(r.ClockOffset)
+		c.adjust(r.ClockOffset)
 		c.mu.Lock()
 		first := !c.synced
 		c.synced = true
