@@ -17,7 +17,8 @@
 //
 // Where updates.keys names whose programs are believed, run first looks into the
 // update slots of the data directory, and becomes the program that is confirmed or
-// on trial there; see package update. After an update it becomes the installed
+// on trial there; see package update. check and quiet become the confirmed one,
+// which understands the configuration of the day. After an update it becomes the installed
 // program again, which looks anew; under a supervisor that hears of its life
 // (NOTIFY_SOCKET) it ends with 75 instead, to be started by that.
 //

@@ -17,8 +17,9 @@ import (
 // launch becomes the program of the slot that is to be started, where this is
 // the installed program and there is such a slot; else it answers how this
 // process was started. It reads as little of the configuration as it can: that
-// may be one that only a newer program understands.
-func (f *flags) launch(environ []string, errs io.Writer) update.Launched {
+// may be one that only a newer program understands. A visit is no start of the
+// device: it is for the confirmed program.
+func (f *flags) launch(environ []string, errs io.Writer, visit bool) update.Launched {
 	log := slog.New(slog.NewTextHandler(errs, nil))
 	was, err := update.WasLaunched(environ, cli.Version())
 	if err != nil {
@@ -29,7 +30,7 @@ func (f *flags) launch(environ []string, errs io.Writer) update.Launched {
 		return was
 	}
 	dir, keys := deviced.Launching(f.file, f.bootDir(), environ, f.over)
-	err = update.Launch(update.LaunchConfig{Dir: dir, Keys: keys, Version: was.Version, Args: os.Args, Environ: environ}, log)
+	err = update.Launch(update.LaunchConfig{Dir: dir, Keys: keys, Version: was.Version, Args: os.Args, Environ: environ, Visit: visit}, log)
 	if err != nil {
 		log.Error("no slot could be started, the installed program goes on", "err", err)
 	}

@@ -112,7 +112,7 @@ func (f *flags) load(environ []string, errs io.Writer) (deviced.Config, *slog.Lo
 func runCommand(environ []string) *cobra.Command {
 	var f flags
 	c := &cobra.Command{Use: "run", Short: "Be a device until told to end", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
-		launched := f.launch(environ, c.ErrOrStderr())
+		launched := f.launch(environ, c.ErrOrStderr(), false)
 		cfg, log, err := f.load(environ, c.ErrOrStderr())
 		if err == nil && cfg.EnrolCode != "" {
 			cfg, log, err = f.enrol(c.Context(), cfg, log, environ, c.ErrOrStderr())
@@ -178,6 +178,7 @@ func supervised(environ []string) bool {
 func quietCommand(environ []string) *cobra.Command {
 	var f flags
 	c := &cobra.Command{Use: "quiet", Short: "Switch amplifier and lamps off, after the device was killed", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		f.launch(environ, c.ErrOrStderr(), true)
 		cfg, _, err := f.load(environ, c.ErrOrStderr())
 		if err != nil {
 			return err
@@ -216,6 +217,7 @@ func again(ctx context.Context, err error) error {
 func checkCommand(environ []string) *cobra.Command {
 	var f flags
 	c := &cobra.Command{Use: "check", Short: "Try each part of the device, without being it", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		f.launch(environ, c.ErrOrStderr(), true)
 		cfg, _, err := f.load(environ, c.ErrOrStderr())
 		if err != nil {
 			return err

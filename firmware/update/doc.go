@@ -22,6 +22,9 @@
 // and that build is not tried again. A confirmed one that does not stay up is left after
 // [MaxStarts] starts.
 //
+// A key that is taken out of the configuration takes the programs with it that it
+// signed: their slots are left, at the next start.
+//
 // The slots' state is one file that is replaced as a whole. At every moment it
 // names programs that are whole on the disk: a program is synced, renamed, and
 // its directory synced, before the state names it.

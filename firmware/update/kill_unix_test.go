@@ -98,6 +98,36 @@ func TestHundredUpdatesKilled(t *testing.T) {
 	t.Logf("100 updates killed, 100 starts of a good program; %d of them had come through", came)
 }
 
+// Something short that is started beside the device is of the confirmed program,
+// and counts no start.
+func TestVisit(t *testing.T) {
+	program, key, dir := life(t), newKey(t), t.TempDir()
+	state := func(change func(State) State) State {
+		s, err := OpenSlots(filepath.Join(dir, "slots"))
+		must(t, err)
+		must(t, s.Keep(change(s.state)))
+		return s.state
+	}
+	same := func(s State) State { return s }
+	visit := func(when, want string) {
+		t.Helper()
+		before := state(same)
+		if out := play(t, program, dir, "visit", -1); !strings.HasPrefix(out, want) {
+			t.Errorf("%s: it becomes %q, want %q", when, out, want)
+		}
+		if after := state(same); after.Starts != before.Starts || after.Tries != before.Tries || after.Current != before.Current {
+			t.Errorf("%s: %+v has become %+v", when, before, after)
+		}
+	}
+	offer(t, dir, key, "v1.1.0", script("v1.1.0"))
+	play(t, program, dir, "update", -1)
+	visit("on trial", "installed <nil>")
+	state(State.Healthy)
+	visit("confirmed", "v1.1.0 from slot a")
+	offer(t, dir, newKey(t), "v1.1.0", script("v1.1.0"))
+	visit("its key is gone", "installed "+ErrSignature.Error())
+}
+
 // What the launcher finds in a slot that it cannot start, it goes past.
 func TestSlotsThatCannotBeStarted(t *testing.T) {
 	device, key, other := life(t), newKey(t), newKey(t)

@@ -48,6 +48,7 @@ type LaunchConfig struct {
 	Version string   // of this program
 	Args    []string // as os.Args
 	Environ []string // as os.Environ
+	Visit   bool     // it is not the device that starts, but something short beside it: the confirmed program or none, and nothing is counted
 }
 
 // Launch becomes the program in the slot that is to be started: then it does not
@@ -75,17 +76,36 @@ func Launch(cfg LaunchConfig, log *slog.Logger) error {
 		log.Error("update slots not known, the installed program goes on", "err", s.damaged)
 	}
 	environ := append(clean(cfg.Environ), envLauncher+"="+self, envVersion+"="+cfg.Version)
+	start := func(at Slot) error {
+		return become(s.Path(at), cfg.Args, append(slices.Clone(environ), envSlot+"="+string(at)))
+	}
+	if cfg.Visit {
+		return s.visit(cfg, start)
+	}
 	for {
 		at := s.Choose(cfg.Version, cfg.Keys, log)
 		if at == Packaged {
 			return nil
 		}
-		err := become(s.Path(at), cfg.Args, append(slices.Clone(environ), envSlot+"="+string(at)))
+		err := start(at)
 		if !lasting(err) {
 			return fmt.Errorf("become %s: %w", s.Path(at), err)
 		}
 		s.broken(at, err, log)
 	}
+}
+
+// visit starts the confirmed program, where that is the one that the device would
+// start with, and it is whole.
+func (s *Slots) visit(cfg LaunchConfig, start func(Slot) error) error {
+	at := s.state.superseded(cfg.Version).Current
+	if at == Packaged {
+		return nil
+	}
+	if err := s.Check(at, cfg.Keys); err != nil {
+		return err
+	}
+	return start(at)
 }
 
 // Restart becomes the launcher, which looks at the slots again. It returns only

@@ -63,6 +63,18 @@ func TestUpdateWithoutKey(t *testing.T) {
 	}
 }
 
+// A program can be built with keys; those of the configuration take their place.
+func TestUpdateKeysOfTheBuild(t *testing.T) {
+	t.Cleanup(func() { updateKeys = "" })
+	updateKeys = keyText(t) + "," + keyText(t)
+	if keys, err := (Updates{}).keys(); err != nil || len(keys) != 2 {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	if keys, err := (Updates{Keys: []string{keyText(t)}}).keys(); err != nil || len(keys) != 1 {
+		t.Errorf("with one configured: %d keys, %v", len(keys), err)
+	}
+}
+
 // A key that is none is told with its place.
 func TestUpdateKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "device.yaml")

@@ -1,5 +1,5 @@
 // Command life is a device that can do nothing but update itself: "launch" is
-// the launcher, "update" an update, over the slots in ./slots, from what is in
+// the launcher, "visit" one beside the device, "update" an update, over the slots in ./slots, from what is in
 // ./offer.json. A test kills it.
 package main
 
@@ -56,8 +56,8 @@ func run(role string) error {
 	if err != nil {
 		return err
 	}
-	if role == "launch" {
-		err := update.Launch(update.LaunchConfig{Dir: "slots", Keys: keys, Version: "v1.0.0", Args: os.Args, Environ: os.Environ()}, log)
+	if role == "launch" || role == "visit" {
+		err := update.Launch(update.LaunchConfig{Dir: "slots", Keys: keys, Version: "v1.0.0", Args: os.Args, Environ: os.Environ(), Visit: role == "visit"}, log)
 		fmt.Println("installed", err)
 		return nil
 	}
