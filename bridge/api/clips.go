@@ -144,7 +144,7 @@ func ClipError(err error) error {
 	}{
 		{clip.ErrNotFound, area.CodeNotFound, "no such clip"},
 		{clip.ErrDamaged, area.CodeNotFound, "the clip was damaged, and is set aside; send it again"},
-		{clip.ErrNeeded, area.CodeConflict, "an order without an end names the clip"},
+		{clip.ErrNeeded, area.CodeConflict, "an order without an end, or a schedule, names the clip"},
 		{clip.ErrTooLarge, area.CodeTooLarge, ""},
 		{clip.ErrFull, area.CodeDiskFull, "there is no room for the clip, and nothing that may go"},
 		{clip.ErrNotSound, area.CodeMediaType, ""},
