@@ -44,8 +44,9 @@ type Aplay struct {
 // the default one.
 func NewAplay(card string) *Aplay { return &Aplay{card: card} }
 
-// Open says what will be written, 16 bit little-endian samples, and finds the
-// program: it fails where aplay is not installed.
+// Open says what will be written, 16 bit little-endian samples, and tries the
+// card with no sound at all: it fails where aplay is not installed, there is no
+// card, it is taken, or it takes more than 2 s.
 func (a *Aplay) Open(rate, channels int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,7 +58,35 @@ func (a *Aplay) Open(rate, channels int) error {
 		return fmt.Errorf("sound: %w (package alsa-utils)", err)
 	}
 	a.program, a.rate, a.channels = path, rate, channels
+	if a.run != nil {
+		return nil
+	}
+	return a.try()
+}
+
+// try opens the card and plays nothing.
+func (a *Aplay) try() error {
+	ctx, cancel := context.WithTimeout(context.Background(), aplayStart)
+	defer cancel()
+	if err := a.command(ctx).Run(); err != nil {
+		return a.complaint(err)
+	}
 	return nil
+}
+
+// command is the program with its arguments; it reads nothing.
+func (a *Aplay) command(ctx context.Context) *exec.Cmd {
+	args := []string{"-q", "-t", "raw", "-f", "S16_LE", "-r", strconv.Itoa(a.rate), "-c", strconv.Itoa(a.channels),
+		"--buffer-time=" + strconv.FormatInt(cardBuffer.Microseconds(), 10), "--period-time=" + strconv.FormatInt(cardPeriod.Microseconds(), 10)}
+	if a.card != "" {
+		args = append(args, "-D", a.card)
+	}
+	a.said = tail{xruns: &a.xruns}
+	cmd := exec.CommandContext(ctx, a.program, args...)
+	cmd.Stderr = &a.said
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // Write hands samples to the card. It blocks while pipe and card are full, at
@@ -106,16 +135,8 @@ func (a *Aplay) start() error {
 	if err := syscall.SetNonblock(int(w.Fd()), true); err != nil { // Fd made it blocking: deadlines need it back
 		return errors.Join(fmt.Errorf("sound: %w", err), w.Close())
 	}
-	args := []string{"-q", "-t", "raw", "-f", "S16_LE", "-r", strconv.Itoa(a.rate), "-c", strconv.Itoa(a.channels),
-		"--buffer-time=" + strconv.FormatInt(cardBuffer.Microseconds(), 10), "--period-time=" + strconv.FormatInt(cardPeriod.Microseconds(), 10)}
-	if a.card != "" {
-		args = append(args, "-D", a.card)
-	}
-	a.said = tail{xruns: &a.xruns}
-	cmd := exec.Command(a.program, args...)
-	cmd.Stdin, cmd.Stderr = r, &a.said
-	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := a.command(context.Background()) // it ends with the pipe, or is killed
+	cmd.Stdin = r
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("sound: %w", err), w.Close())
 	}

@@ -15,12 +15,13 @@ import (
 	"github.com/tacet-hub/tacet/drivers/audio/audiotest"
 )
 
-// fake installs a program called aplay that behaves as the script says; it runs
-// in the directory that is returned.
+// fake installs a program called aplay that behaves as the script says, but for
+// the first time, when the card is tried; it runs in the directory that is
+// returned.
 func fake(t *testing.T, script string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	body := "#!/bin/sh\ncd " + dir + "\necho \"$@\" > argv\n" + script
+	body := "#!/bin/sh\ncd " + dir + "\necho \"$@\" > argv\n[ -e tried ] || { echo > tried; exit 0; }\n" + script
 	if err := os.WriteFile(filepath.Join(dir, "aplay"), []byte(body), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -189,5 +190,20 @@ func TestAplayTellsOfGaps(t *testing.T) {
 	}
 	if err := a.Drain(t.Context()); err != nil || a.Xruns() != 2 {
 		t.Errorf("%d xruns, %v", a.Xruns(), err)
+	}
+}
+
+// A card that is not there is told before anything shall sound.
+func TestAplayTriesTheCard(t *testing.T) {
+	dir := fake(t, "echo main: audio open error: No such file or directory >&2\nexit 1\n")
+	if err := os.WriteFile(filepath.Join(dir, "tried"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := NewAplay("hw:9")
+	if err := a.Open(22050, 1); err == nil || !strings.Contains(err.Error(), "audio open error") {
+		t.Errorf("Open: %v", err)
+	}
+	if argv, _ := os.ReadFile(filepath.Join(dir, "argv")); !strings.Contains(string(argv), "-D hw:9") {
+		t.Errorf("it was tried with %q", argv)
 	}
 }

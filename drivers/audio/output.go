@@ -350,7 +350,8 @@ func (o *Output) State() State {
 			break
 		}
 		if w.err != nil {
-			s.Not = append(s.Not, w.Name+": "+strings.ReplaceAll(w.err.Error(), "\n", "; "))
+			why := strings.TrimPrefix(w.err.Error(), w.Name+": ")
+			s.Not = append(s.Not, w.Name+": "+strings.ReplaceAll(why, "\n", "; "))
 		}
 	}
 	o.mu.Unlock()
