@@ -3,6 +3,7 @@ package audio
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/tacet-hub/tacet/drivers/media"
 )
@@ -149,4 +150,9 @@ func (c *converter) join() []byte {
 		}
 	}
 	return c.out
+}
+
+// frames is how many of them last d.
+func frames(d time.Duration, rate int) int {
+	return int(d.Microseconds() * int64(rate) / 1e6)
 }

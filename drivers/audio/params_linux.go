@@ -62,11 +62,6 @@ func soften(k kernel, s setup, start int) error {
 	return k.ioctl(ioSoft, unsafe.Pointer(&p))
 }
 
-// frames is how many of them last d.
-func frames(d time.Duration, rate int) int {
-	return int(d.Microseconds() * int64(rate) / 1e6)
-}
-
 // everything is the widest wish.
 func everything() hwParams {
 	h := hwParams{rmask: math.MaxUint32, info: math.MaxUint32}
