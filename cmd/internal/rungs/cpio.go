@@ -24,7 +24,6 @@ const (
 	kindDir    = 0o040000
 	kindFile   = 0o100000
 	kindDevice = 0o020000 // character device
-	kindLink   = 0o120000
 )
 
 func newArchive(to io.Writer) *archive {
@@ -37,11 +36,6 @@ func newArchive(to io.Writer) *archive {
 func (a *archive) file(name string, mode int, content []byte) {
 	a.parents(name)
 	a.entry(name, kindFile|mode, 0, 0, content)
-}
-
-func (a *archive) link(name, target string) {
-	a.parents(name)
-	a.entry(name, kindLink|0o777, 0, 0, []byte(target))
 }
 
 func (a *archive) device(name string, mode, major, minor int) {
