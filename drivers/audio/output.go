@@ -60,6 +60,7 @@ type Output struct {
 	ways           []*way
 	rate, channels int  // rate 0: not open
 	using          *way // nil: none works
+	told           *way // of which changed was told; nobody at first
 	playing        bool
 	failed         uint64
 	woken          chan struct{} // something has failed: Run looks when to try again
@@ -90,10 +91,10 @@ func (s State) String() string {
 }
 
 // NewOutput makes one of ways, the best first. changed, which may be nil, is told
-// when another way is used, or none; it is called by a goroutine that plays or
-// runs, and must not call the Output but for State.
+// when it is opened, and when another way is used, or none; it is called by a
+// goroutine that plays or runs.
 func NewOutput(changed func(State), ways ...Way) *Output {
-	o := &Output{changed: changed, woken: make(chan struct{}, 1)}
+	o := &Output{changed: changed, told: &way{}, woken: make(chan struct{}, 1)}
 	for _, w := range ways {
 		o.ways = append(o.ways, &way{Way: w})
 	}
@@ -108,6 +109,7 @@ func (o *Output) Open(rate, channels int) error {
 	o.mu.Lock()
 	o.rate, o.channels = rate, channels
 	o.mu.Unlock()
+	defer o.tell()
 	o.hardware.Lock()
 	defer o.hardware.Unlock()
 	for _, w := range o.ways {
@@ -117,6 +119,18 @@ func (o *Output) Open(rate, channels int) error {
 	}
 	o.choose()
 	return nil
+}
+
+// tell says that another way is used than was said last. It is called with no
+// lock held.
+func (o *Output) tell() {
+	o.mu.Lock()
+	other := o.told != o.using
+	o.told = o.using
+	o.mu.Unlock()
+	if other && o.changed != nil {
+		o.changed(o.State())
+	}
 }
 
 // try opens a way and notes how that went.
@@ -149,18 +163,13 @@ func (o *Output) note(w *way, err error) {
 // choose uses the first way that works.
 func (o *Output) choose() {
 	o.mu.Lock()
-	var first *way
+	defer o.mu.Unlock()
+	o.using = nil
 	for _, w := range o.ways {
 		if w.tried && w.err == nil {
-			first = w
+			o.using = w
 			break
 		}
-	}
-	other := first != o.using
-	o.using = first
-	o.mu.Unlock()
-	if other && o.changed != nil {
-		o.changed(o.State())
 	}
 }
 
@@ -188,6 +197,7 @@ func (o *Output) Write(b []byte) (int, error) {
 // then the others, which may have come back meanwhile. So a play fails only where
 // nothing works, and tries each way once.
 func (o *Output) begin(b []byte) (int, error) {
+	defer o.tell()
 	o.hardware.Lock()
 	defer o.hardware.Unlock()
 	var faults []error
@@ -195,9 +205,8 @@ func (o *Output) begin(b []byte) (int, error) {
 		n, err := o.first(w, b)
 		if err == nil {
 			o.mu.Lock()
-			o.playing = true
+			o.playing, o.using = true, w
 			o.mu.Unlock()
-			o.use(w)
 			return n, nil
 		}
 		faults = append(faults, err)
@@ -222,17 +231,6 @@ func (o *Output) first(w *way, b []byte) (int, error) {
 	return n, err
 }
 
-// use notes that a way has begun a play, though one before it may work too.
-func (o *Output) use(w *way) {
-	o.mu.Lock()
-	other := w != o.using
-	o.using = w
-	o.mu.Unlock()
-	if other && o.changed != nil {
-		o.changed(o.State())
-	}
-}
-
 func (o *Output) order() []*way {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -254,6 +252,7 @@ func (o *Output) lost(w *way, err error) {
 	o.note(w, err)
 	_ = o.over(func(p player) error { return p.Drop() }) // it has failed already
 	o.choose()
+	o.tell()
 }
 
 func (o *Output) count() {
@@ -299,6 +298,7 @@ func (o *Output) Drain(ctx context.Context) error {
 		o.count()
 		o.note(w, err)
 		o.choose()
+		o.tell()
 	}
 	return err
 }
@@ -409,6 +409,7 @@ func (o *Output) next() (d time.Duration, any bool) {
 
 // retry tries the ways that are due.
 func (o *Output) retry() {
+	defer o.tell()
 	o.hardware.Lock()
 	defer o.hardware.Unlock()
 	for _, w := range o.ways {

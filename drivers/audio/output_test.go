@@ -101,7 +101,7 @@ func TestOutputFallsAndTells(t *testing.T) {
 // Where nothing works each play tries each way once, and says why.
 func TestOutputWithoutAnything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, first, second, _ := output(t)
+		o, first, second, used := output(t)
 		first.open, second.open = errFake, errors.New("busy")
 		if err := o.Open(22050, 1); err != nil {
 			t.Fatalf("Open: %v", err)
@@ -114,6 +114,9 @@ func TestOutputWithoutAnything(t *testing.T) {
 		}
 		if len(first.opened) != 4 || len(second.opened) != 4 {
 			t.Errorf("tried %d and %d times for 3 plays", len(first.opened), len(second.opened))
+		}
+		if !slices.Equal(*used, []string{""}) {
+			t.Errorf("told of %q: once, that nothing works", *used)
 		}
 		if s := o.State().String(); s != "no audio (not first: unplugged; not second: busy)" {
 			t.Errorf("state %q", s)
