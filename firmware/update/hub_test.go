@@ -31,7 +31,7 @@ func served(t *testing.T, answer http.HandlerFunc) Hub {
 	t.Helper()
 	s := httptest.NewServer(answer)
 	t.Cleanup(s.Close)
-	return Hub{Web: plainWeb{}, Base: func() string { return s.URL }, Stall: 200 * time.Millisecond}
+	return Hub{Web: plainWeb{}, Base: func() string { return s.URL }}
 }
 
 func TestAskForRelease(t *testing.T) {
@@ -57,7 +57,11 @@ func TestAskForRelease(t *testing.T) {
 			if c.name == "redirected" {
 				c.want = "302"
 			}
-			r, err := served(t, c.answer).Release(t.Context(), Arch())
+			h := served(t, c.answer)
+			if c.name == "silent" {
+				h.Stall = 200 * time.Millisecond
+			}
+			r, err := h.Release(t.Context(), Arch())
 			if c.want == "" && (err != nil || r.Manifest != good.Manifest) {
 				t.Errorf("%+v, %v", r, err)
 			}
