@@ -330,11 +330,12 @@ func TestLogIsSent(t *testing.T) {
 		logs := r.logs(t)
 		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) {
 			d.parts.Ring = NewRing()
-			if err := os.WriteFile(filepath.Join(d.data, "crash"), []byte("one\ntwo\n"), 0o600); err != nil {
+			d.parts.Ring.Hide("the pass word")
+			if err := os.WriteFile(filepath.Join(d.data, "crash"), []byte("one\npanic: the pass word\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		})
-		if l := logs(); len(l) != 1 || l[0].Reason != "crash" || !slices.Equal(l[0].Lines, []string{"one", "two"}) || l[0].Boot != 1 {
+		if l := logs(); len(l) != 1 || l[0].Reason != "crash" || !slices.Equal(l[0].Lines, []string{"one", "panic: ***"}) || l[0].Boot != 1 {
 			t.Errorf("of the crash is sent: %+v", l)
 		}
 		if d.Memory.Crash() != nil {

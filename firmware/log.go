@@ -53,6 +53,9 @@ func (a *Agent) sendLog(payload []byte) error {
 // sendCrash sends what is known of the last crash, once.
 func (a *Agent) sendCrash() {
 	if lines := a.Memory.Crash(); lines != nil && a.link.up {
+		if a.Ring != nil {
+			lines = a.Ring.clean(lines)
+		}
 		a.sendLines("crash", lines, 0)
 		if err := a.Memory.Sent(); err != nil {
 			a.Log.Error("crash not forgotten", "err", err)

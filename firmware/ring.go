@@ -71,9 +71,7 @@ func (r *Ring) Write(p []byte) (int, error) {
 	line := strings.TrimSuffix(string(p), "\n")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.secrets {
-		line = strings.ReplaceAll(line, s, "***")
-	}
+	line = r.hidden(line)
 	line = strings.ToValidUTF8(line[:min(len(line), ringLine)], "")
 	if _, what, is := strings.Cut(line, " level=ERROR "); is {
 		r.lastError = what
@@ -87,6 +85,24 @@ func (r *Ring) Write(p []byte) (int, error) {
 	}
 	r.keep(line)
 	return len(p), nil
+}
+
+func (r *Ring) hidden(line string) string {
+	for _, s := range r.secrets {
+		line = strings.ReplaceAll(line, s, "***")
+	}
+	return line
+}
+
+// clean is lines of another source, such as a crash, as they may be shown.
+func (r *Ring) clean(lines []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = r.hidden(l)
+	}
+	return out
 }
 
 // keep appends a line to the file, and begins it anew when it has twice what is
