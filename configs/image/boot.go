@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"testing/fstest"
 
 	"github.com/tacet-hub/tacet/configs/image/internal/initrd"
 	"github.com/tacet-hub/tacet/configs/image/internal/parts"
@@ -51,19 +50,19 @@ var trees = []string{
 }
 
 // bootFiles are the files of the boot partition.
-func bootFiles(p parts.Parts, s settings) (fs.FS, error) {
+func bootFiles(p parts.Parts, s settings) (map[string][]byte, error) {
 	root, err := initialRoot(p)
 	if err != nil {
 		return nil, err
 	}
-	files := fstest.MapFS{
-		"config.txt":  {Data: []byte(configTxt)},
-		"cmdline.txt": {Data: []byte(s.cmdline() + "\n")},
-		"initrd.img":  {Data: root},
-		"tacet.yaml":  {Data: []byte(s.yaml())},
+	files := map[string][]byte{
+		"config.txt":  []byte(configTxt),
+		"cmdline.txt": []byte(s.cmdline() + "\n"),
+		"initrd.img":  root,
+		"tacet.yaml":  []byte(s.yaml()),
 	}
 	if s.ca != nil {
-		files[caFile] = &fstest.MapFile{Data: s.ca}
+		files[caFile] = s.ca
 	}
 	overlays, err := fs.Glob(p.Kernel, "overlays/*.dtbo")
 	if err != nil {
@@ -77,11 +76,9 @@ func bootFiles(p parts.Parts, s settings) (fs.FS, error) {
 		{p.Firmware, firmware},
 	} {
 		for _, name := range from.names {
-			b, err := fs.ReadFile(from.fs, name)
-			if err != nil {
+			if files[name], err = fs.ReadFile(from.fs, name); err != nil {
 				return nil, err
 			}
-			files[name] = &fstest.MapFile{Data: b}
 		}
 	}
 	return files, nil

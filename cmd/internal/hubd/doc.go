@@ -32,6 +32,10 @@
 // Connections of the web listener that have not sent a whole request are bounded
 // as the broker bounds its half-open ones (newcomers.go).
 //
+// A machine becomes a device of the hub by /install.sh, which has the hub's address,
+// the programs on its shelf and the service in it (install.go). Under systemd the
+// hub says that it lives by what goes through it (watchdog.go).
+//
 // # Goroutines
 //
 // Run starts one for each part and for each listener, and waits for all of them.

@@ -4,18 +4,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"maps"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 
 	"github.com/diskfs/go-diskfs/backend"
 	"github.com/diskfs/go-diskfs/filesystem/fat32"
 )
 
-// writeBoot makes the FAT32 file system and copies the files into it, in the
+// writeBoot makes the FAT32 file system and writes the files into it, in the
 // order of their names: folders, which are all of the root, first.
-func writeBoot(storage backend.Storage, f disk, files fs.FS) error {
+func writeBoot(storage backend.Storage, f disk, files map[string][]byte) error {
 	// The library dates files by its clock, or by this.
 	if err := os.Setenv("SOURCE_DATE_EPOCH", strconv.Itoa(epoch)); err != nil {
 		return err
@@ -24,47 +25,33 @@ func writeBoot(storage backend.Storage, f disk, files fs.FS) error {
 	if err != nil {
 		return err
 	}
-	if err := each(files, true, fat.Mkdir); err != nil {
-		return err
+	names := slices.Sorted(maps.Keys(files))
+	made := map[string]bool{".": true}
+	for _, name := range names {
+		if dir := path.Dir(name); !made[dir] {
+			if err := fat.Mkdir(dir); err != nil {
+				return fmt.Errorf("%s: %w", dir, err)
+			}
+			made[dir] = true
+		}
 	}
 	if err := settleFolders(f, fat); err != nil {
 		return err
 	}
-	if err := each(files, false, func(name string) error { return copyFile(fat, files, name) }); err != nil {
-		return err
+	for _, name := range names {
+		if err := writeFile(fat, name, files[name]); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return fat.Close()
 }
 
-// each calls do for every folder, or for every file.
-func each(files fs.FS, folders bool, do func(string) error) error {
-	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == "." || d.IsDir() != folders {
-			return err
-		}
-		if err := do(name); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		return nil
-	})
-}
-
-// copyFile copies a file. One without a byte is refused: the library would give
-// it a cluster, which is an error of the file system.
-func copyFile(fat *fat32.FileSystem, files fs.FS, name string) error {
-	in, err := files.Open(name)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if s, err := in.Stat(); err != nil || s.Size() == 0 {
-		return errors.Join(err, errors.New("the file is empty"))
-	}
+func writeFile(fat *fat32.FileSystem, name string, data []byte) error {
 	out, err := fat.OpenFile(name, os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{out}, in, make([]byte, MiB))
+	_, err = out.Write(data)
 	return errors.Join(err, out.Close())
 }
 

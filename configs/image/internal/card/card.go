@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/partition/mbr"
@@ -33,7 +36,9 @@ const epoch = 1767225600
 // Config is a card.
 type Config struct {
 	Size int64 // bytes, a power of two, MinSize to MaxSize; 0 is MinSize
-	Boot fs.FS // the files of the boot partition
+	// Boot is the files of the boot partition by their names, in folders of the
+	// root at most: "overlays/w1-gpio.dtbo".
+	Boot map[string][]byte
 }
 
 func (c Config) size() int64 {
@@ -49,8 +54,17 @@ func (c Config) Validate() error {
 	if s := c.size(); s < MinSize || s > MaxSize || s&(s-1) != 0 {
 		faults = append(faults, fmt.Errorf("size %d MiB is not a power of two from %d to %d", s/MiB, MinSize/MiB, MaxSize/MiB))
 	}
-	if c.Boot == nil {
+	if len(c.Boot) == 0 {
 		faults = append(faults, errors.New("there are no files to boot from"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Boot)) {
+		if strings.Count(name, "/") > 1 || !fs.ValidPath(name) {
+			faults = append(faults, fmt.Errorf("%q is no file of the root or of a folder in it", name))
+		}
+		if len(c.Boot[name]) == 0 {
+			// The library would give it a cluster, which is an error of the file system.
+			faults = append(faults, fmt.Errorf("%s: the file is empty", name))
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -10,16 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
 // bootFiles are of every shape that the boot partition has: short and long
 // names, a folder, one that is no multiple of a cluster.
-func bootFiles() fstest.MapFS {
+func bootFiles() map[string][]byte {
 	big := bytes.Repeat([]byte("0123456789abcdef"), 3*MiB/16+1)
-	return fstest.MapFS{
-		"vmlinuz": {Data: big[:len(big)-5]}, "initrd.img": {Data: big[:MiB]}, "bcm2710-rpi-3-b-plus.dtb": {Data: []byte("tree")},
-		"overlays/w1-gpio.dtbo": {Data: []byte("overlay")}, "overlays/README": {Data: []byte("x")}, "tacet.yaml": {Data: []byte("device: gate-1\n")},
+	return map[string][]byte{
+		"vmlinuz": big[:len(big)-5], "initrd.img": big[:MiB], "bcm2710-rpi-3-b-plus.dtb": []byte("tree"),
+		"overlays/w1-gpio.dtbo": []byte("overlay"), "overlays/README": []byte("x"), "tacet.yaml": []byte("device: gate-1\n"),
 	}
 }
 
@@ -78,8 +77,8 @@ func TestWrite(t *testing.T) {
 	run(t, "fsck.ext4", "-f", "-n", cut(t, image, dataStart, MinSize-dataStart))
 	for name, f := range files {
 		got := run(t, "mtype", "-i", boot, "::"+name)
-		if got != string(f.Data) {
-			t.Errorf("%s: %d bytes came out, want %d", name, len(got), len(f.Data))
+		if got != string(f) {
+			t.Errorf("%s: %d bytes came out, want %d", name, len(got), len(f))
 		}
 	}
 }
@@ -129,8 +128,10 @@ func TestRefused(t *testing.T) {
 		"no power":       {Config{Size: 300 * MiB, Boot: bootFiles()}, "power of two"},
 		"large":          {Config{Size: 16384 * MiB, Boot: bootFiles()}, "power of two"},
 		"nothing":        {Config{}, "no files"},
-		"empty file":     {Config{Boot: fstest.MapFS{"initrd.img": {}}}, "initrd.img: the file is empty"},
-		"more than fits": {Config{Boot: fstest.MapFS{"vmlinuz": {Data: make([]byte, bootSize)}}}, "vmlinuz"},
+		"empty file":     {Config{Boot: map[string][]byte{"initrd.img": nil}}, "initrd.img: the file is empty"},
+		"deep folder":    {Config{Boot: map[string][]byte{"a/b/c": []byte("x")}}, "a/b/c"},
+		"no path":        {Config{Boot: map[string][]byte{"../c": []byte("x")}}, "../c"},
+		"more than fits": {Config{Boot: map[string][]byte{"vmlinuz": make([]byte, bootSize)}}, "vmlinuz"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
