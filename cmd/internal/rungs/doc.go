@@ -7,16 +7,17 @@
 //
 // # Concepts
 //
-//	rung  what it has                                        wall time, two busy cores
-//	0     simulated pins, buses and loudspeakers             8 s
-//	1     the same tests built for arm64, under qemu-user    90 s
-//	2     PulseAudio: a null sink, recorded by its monitor   12 s
-//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         60 s, and once
-//	      process, without any rights; two whole devices     4 min for its kernel
-//	      and a hub outside
-//	4     arm64, Debian's kernel as it is, QEMU's virt;      50 s, and once
+//	rung  what it has                                        wall time, two cores, load 15
+//	0     simulated pins, buses and loudspeakers             150 s; 8 s when all is cached
+//	1     the same tests built for arm64, under qemu-user    75 to 165 s
+//	2     PulseAudio: a null sink, recorded by its monitor,  20 s
+//	      two whole devices on it
+//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         50 to 120 s, and once 4 to
+//	      process, without any rights; two whole devices     8 min for its kernel (the
+//	      and a hub outside                                  suites alone: 15 s)
+//	4     arm64, Debian's kernel as it is, QEMU's virt;      45 to 65 s, and once
 //	      a button from outside; two whole devices and a hub 30 s to fetch it
-//	5     the SD card that tacet-image writes, on QEMU's     140 to 260 s
+//	5     the SD card that tacet-image writes, on QEMU's     140 to 415 s
 //	      raspi3b: code, Ethernet, USB sound, pin, power cut, update
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name

@@ -62,6 +62,7 @@ var rung2 = Rung{
 	Number: 2, Title: "PulseAudio, its null sink recorded by its monitor", Limit: 3 * time.Minute,
 	Lines: []string{"audio.TestRung2PulseTone", "audio.TestPulseDropsAndComesBack", "audio.TestPulseLeavesNothingBehind",
 		"deviced.TestADeviceWithoutSound", "e2e.TestRung2TwoDevicesOnOneLoudspeaker", "e2e.TestRung2OrderToSound"},
+	needs: []need{{"pulseaudio", "pulseaudio"}, {"parec", "pulseaudio-utils"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		t := tests{each: true, args: []string{"-count=1", "-run", "Pulse|Rung2|TestADeviceWithoutSound", "./drivers/audio", "./cmd/internal/deviced", "./cmd/internal/e2e"}}
 		return t.run(ctx, s.Tree, sheet)
