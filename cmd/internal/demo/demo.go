@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg conf.Config, opt Options, log *slog.Logger, ou
 	if who, err := cfg.Identity(); err != nil || !who.Empty() {
 		return cmp.Or(err, errGuarded)
 	}
-	speaker, err := speech.New(speech.Config{Engine: cfg.Speech.Engine, Voice: cfg.Speech.Voice})
+	speaker, err := speakerOf(cfg.Speech, log)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,17 @@ func Run(ctx context.Context, cfg conf.Config, opt Options, log *slog.Logger, ou
 		}
 	}
 	return group.Wait()
+}
+
+// speakerOf is the voice of the simulated devices. The demo runs on a machine that
+// has nothing but Go: where there is no engine, each word is a tone.
+func speakerOf(cfg conf.Speech, log *slog.Logger) (*speech.Speaker, error) {
+	s, err := speech.New(speech.Config{Engine: cfg.Engine, Voice: cfg.Voice, Models: cfg.Models})
+	if err != nil {
+		log.Info("no speech engine, each word is a tone", "err", err)
+		s, err = speech.New(speech.Config{Engine: speech.Tone})
+	}
+	return s, err
 }
 
 // welcome says where to look, and what to try beside it.

@@ -1,9 +1,12 @@
 package demo
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/auth"
@@ -22,5 +25,31 @@ func TestGuardedHubIsRefused(t *testing.T) {
 	cfg.Auth.Users = []conf.User{{Name: "ann", PasswordHash: hash, Roles: []string{auth.RoleAdmin}, Tenant: auth.DefaultTenant, Areas: []string{auth.AllAreas}}}
 	if err := Run(t.Context(), cfg, Options{}, slog.New(slog.DiscardHandler), io.Discard); !errors.Is(err, errGuarded) {
 		t.Errorf("error %v, want %v", err, errGuarded)
+	}
+}
+
+// TestDemoNeedsNothingButGo: no program is found, no engine, no player.
+func TestDemoNeedsNothingButGo(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	cfg := Site()
+	cfg.Data = t.TempDir()
+	cfg.HTTP.Addr, cfg.HTTP.AdminAddr, cfg.MQTT.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	said, out := io.Pipe()
+	ran := make(chan error, 1)
+	go func() {
+		err := Run(ctx, cfg, Options{}, slog.New(slog.DiscardHandler), out)
+		_ = out.CloseWithError(io.EOF)
+		ran <- err
+	}()
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready ") {
+		t.Errorf("it says %q: %v", line, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, said) }() // ends with the pipe
+	cancel()
+	if err := <-ran; err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }
