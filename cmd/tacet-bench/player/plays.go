@@ -37,6 +37,7 @@ func plays(ctx context.Context, cfg Config, programs, dir string) ([]Figure, err
 	figures := []Figure{
 		{Name: strconv.Itoa(cfg.Plays) + " plays on " + on + ", not played", Value: float64(r.failed), Exact: true},
 		{Name: "descriptors more than after the first", Value: float64(r.after - r.before), Exact: true, Beside: fmt.Sprintf("%d, then %d", r.before, r.after)},
+		{Name: "memory after them, resident", Value: float64(r.rss) / mega, Unit: "MB", Most: mostRSS},
 	}
 	if server == nil {
 		return figures, nil
@@ -58,6 +59,7 @@ func plays(ctx context.Context, cfg Config, programs, dir string) ([]Figure, err
 type many struct {
 	failed        int
 	before, after int // descriptors, after the first and after the last
+	rss           int64
 }
 
 // between is the silence that a recording has between two plays, at least.
@@ -90,7 +92,10 @@ func (s *site) playMany(ctx context.Context, cfg Config) (r many, err error) {
 			}
 		}
 	}
-	r.after, err = s.device.files()
+	if r.after, err = s.device.files(); err != nil {
+		return r, err
+	}
+	r.rss, err = s.device.rss()
 	return r, err
 }
 
