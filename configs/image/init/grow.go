@@ -66,8 +66,7 @@ func resizePartition(fd, number int, start, length int64) error {
 	type blkpgPartition struct {
 		start, length int64
 		number        int32
-		names         [128]byte
-		_             [4]byte
+		_             [132]byte // names, which are not changed
 	}
 	type blkpg struct {
 		op, flags, size int32
