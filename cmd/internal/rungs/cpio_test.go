@@ -78,6 +78,9 @@ func TestGuestBecomesAnArchive(t *testing.T) {
 	}
 	var got []string
 	for _, e := range unpack(t, raw) {
+		if e.name == "seed" && len(e.content) == 64 {
+			continue // another one each time
+		}
 		got = append(got, fmt.Sprintf("%s %o %d,%d %q", e.name, e.mode, e.major, e.minor, e.content))
 	}
 	want := []string{

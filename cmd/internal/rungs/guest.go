@@ -5,6 +5,7 @@ package rungs
 import (
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -61,10 +62,19 @@ func (g Guest) fill(a *archive) error {
 	if order.Len() > 0 {
 		a.file("modules/order", 0o644, []byte(order.String()))
 	}
+	a.file("seed", 0o600, seed())
 	for _, to := range sortedKeys(g.Texts) {
 		a.file(strings.TrimPrefix(to, "/"), 0o600, []byte(g.Texts[to]))
 	}
 	return nil
+}
+
+// seed is the randomness that a guest begins with: a kernel that has no hardware
+// and no past of its own takes 8 s to gather as much, and a device waits for it.
+func seed() []byte {
+	b := make([]byte, 64)
+	_, _ = rand.Read(b) // it never fails
+	return b
 }
 
 // words are the guest's environment as words of a kernel's command line.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,9 @@ import (
 func boot() error {
 	if err := mounts(); err != nil {
 		return err
+	}
+	if err := addRandomness("/seed"); err != nil {
+		return fmt.Errorf("randomness: %w", err)
 	}
 	if err := modules("/modules/order"); err != nil {
 		return err
@@ -48,6 +52,31 @@ func mounts() error {
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && m.kind != "configfs" && m.kind != "debugfs" {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
+	}
+	return nil
+}
+
+// addRandomness gives the kernel what is in a file of 64 bytes, and has it believe
+// in it (RNDADDENTROPY of random(4)).
+func addRandomness(file string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	add := struct {
+		bits, size int32
+		bytes      [64]byte
+	}{bits: 512, size: 64}
+	if copy(add.bytes[:], raw) != len(add.bytes) {
+		return fmt.Errorf("%s has %d bytes", file, len(raw))
+	}
+	f, err := os.OpenFile("/dev/random", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.RNDADDENTROPY, uintptr(unsafe.Pointer(&add))); errno != 0 {
+		return errno
 	}
 	return nil
 }
