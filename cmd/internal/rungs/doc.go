@@ -12,7 +12,7 @@
 //	1     the same tests built for arm64, under qemu-user    75 to 165 s
 //	2     PulseAudio: a null sink, recorded by its monitor,  20 s
 //	      two whole devices on it
-//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         50 to 120 s, and once 4 to
+//	3     User-Mode Linux: gpio-sim, snd-aloop, in a         60 to 120 s, and once 4 to
 //	      process, without any rights; two whole devices     8 min for its kernel (the
 //	      and a hub outside                                  suites alone: 15 s)
 //	4     arm64, Debian's kernel as it is, QEMU's virt;      45 to 65 s, and once

@@ -165,6 +165,11 @@ func (h *Hub) Announce(ctx context.Context, body string) (o Order, err error) {
 	return o, h.call(ctx, http.MethodPost, "orders", "application/json", strings.NewReader(body), &o)
 }
 
+// Cancel takes an order back.
+func (h *Hub) Cancel(ctx context.Context, id string) error {
+	return h.call(ctx, http.MethodDelete, "orders/"+id, "", nil, nil)
+}
+
 // Ended waits until an order is over.
 func (h *Hub) Ended(ctx context.Context, id string) (o Order, err error) {
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -244,6 +249,9 @@ func (h *Hub) call(ctx context.Context, method, path, kind string, body io.Reade
 	}
 	if answer.StatusCode >= 300 {
 		return errors.New(method + " " + path + ": " + answer.Status + ": " + tail(raw.String(), 400))
+	}
+	if into == nil {
+		return nil
 	}
 	return json.Unmarshal(raw.Bytes(), into)
 }

@@ -132,6 +132,7 @@ func (st *stage) mute(ctx context.Context, g *gate) (string, error) {
 	if err := said(false); err != nil {
 		return "", st.told(err)
 	}
+	_ = st.hub.Cancel(ctx, o.ID) // it may have ended by now; else the wait is longer
 	ended, err := st.hub.Ended(ctx, o.ID)
 	return fmt.Sprintf("pressed in a sound: silent %.0f ms after it was let go, the hub says so; the order ended %s", ms(d), ended.State), err
 }
@@ -189,6 +190,7 @@ func (st *stage) kill(ctx context.Context, g *gate) (string, error) {
 	if sound > tail+50*time.Millisecond {
 		return "", fmt.Errorf("it sounded for %v after kill -9", sound)
 	}
+	_ = st.hub.Cancel(ctx, o.ID) // it would wait for the device to come back, until it expires
 	ended, err := st.hub.Ended(ctx, o.ID)
 	return fmt.Sprintf("silent %.0f ms and amplifier off %.0f ms after kill -9 was answered; the order ended %s", ms(sound), ms(lit), ended.State), err
 }
