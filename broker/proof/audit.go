@@ -43,7 +43,7 @@ type start struct {
 
 type grant struct {
 	r     Record
-	freed bool
+	freed bool // or the hub ended meanwhile, and nobody has adopted it since
 }
 
 // Audit follows the records of one area, in their order. Its zero value is ready.
@@ -135,11 +135,17 @@ func (a *Audit) started(r Record) {
 		a.counts.GapMs += max(0, r.T-since)
 	}
 	a.away = 0
+	for t, g := range a.grants {
+		g.freed = true
+		a.grants[t] = g
+	}
 }
 
 func (a *Audit) granted(r Record) {
-	if _, known := a.grants[r.Token]; known {
-		return // adopted by the next arbiter
+	if g, known := a.grants[r.Token]; known {
+		g.freed = false // adopted by the next arbiter
+		a.grants[r.Token] = g
+		return
 	}
 	a.counts.Plays++
 	if a.grants == nil {

@@ -112,7 +112,8 @@ func TestCounts(t *testing.T) {
 	dead := s.grant("d2")
 	s.now += 6000
 	s.write(Record{Is: Freed, Device: "d2", Token: dead})
-	s.grant("d3") // still sounds
+	s.grant("d4") // with the hub, and nobody hears of it again
+	s.grant("d3") // goes on through the hub's death
 	s.write(Record{Is: Intruder, Device: "d9"})
 	s.write(Record{Is: Left, Device: "d9"})
 	s.write(Record{Is: Conflict, Device: "d8", Token: 5})
@@ -124,8 +125,9 @@ func TestCounts(t *testing.T) {
 	s.write(Record{Is: Ended})
 	s.now += 2000
 	s.write(Record{Is: Started})
+	s.write(Record{Is: Granted, Device: "d3", Token: s.token})
 	got := judge(s.records).seen()
-	want := Counts{Records: uint64(len(s.records)), Plays: 3, Measured: 1, Unmeasured: 1, Intruders: 1, Conflicts: 1, Missing: 7, Gaps: 2, GapMs: 3000}
+	want := Counts{Records: uint64(len(s.records)), Plays: 4, Measured: 1, Unmeasured: 2, Intruders: 1, Conflicts: 1, Missing: 7, Gaps: 2, GapMs: 3000}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -45,7 +45,11 @@ func areaProof(env Env) *cobra.Command {
 			} else {
 				err = printVerdict(c.OutOrStdout(), v)
 			}
-			if err == nil && !v.OneVoice {
+			switch {
+			case err != nil:
+			case v.Broken != "":
+				err = &Error{Exit: ExitFailed, Code: "not_proved", Detail: "the record of area " + string(name) + " is not whole: " + v.Broken}
+			case !v.OneVoice:
 				err = &Error{Exit: ExitFailed, Code: "not_one_voice", Detail: fmt.Sprintf("%d overlaps, %d intruders in area %s", v.Overlaps, v.Intruders, name)}
 			}
 			return err
@@ -91,6 +95,10 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 		head = "NOT ONE VOICE"
 	case v.Records == 0:
 		head = "nothing was recorded"
+	case v.Measured == 0:
+		head = "no overlap is known, and no play was measured"
+	case v.Unmeasured > 0:
+		head = fmt.Sprintf("one voice in the %d plays that were measured", v.Measured)
 	}
 	fmt.Fprintf(&b, "%s: %s\n", v.Area, head)
 	if v.From != nil && v.To != nil {
