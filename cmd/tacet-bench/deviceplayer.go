@@ -16,6 +16,27 @@ import (
 // errMissed is the end of a run in which a figure is not what it should be.
 var errMissed = errors.New("not every target is met")
 
+// sayTo is words on the way, beginning with how busy the machine is.
+func sayTo(c *cobra.Command) func(format string, args ...any) {
+	say := func(format string, args ...any) { fmt.Fprintf(c.ErrOrStderr(), format+"\n", args...) }
+	say("load average %.1f", servers.Load())
+	return say
+}
+
+// showFigures prints what was measured, also where err has ended it early; a
+// target that is missed is an error.
+func showFigures(c *cobra.Command, figures []player.Figure, err error, asJSON bool) error {
+	if printed := player.Print(c.OutOrStdout(), figures, asJSON); printed != nil || err != nil {
+		return errors.Join(err, printed)
+	}
+	for _, f := range figures {
+		if !f.Meets() {
+			return errMissed
+		}
+	}
+	return nil
+}
+
 func deviceCommand() *cobra.Command {
 	cfg := player.Config{}
 	var asJSON bool
@@ -31,18 +52,9 @@ where that is installed. The exit code is 1 where a target is missed; on a machi
 that does other things as well the times mean little.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg.Say = func(format string, args ...any) { fmt.Fprintf(c.ErrOrStderr(), format+"\n", args...) }
-			cfg.Say("load average %.1f", servers.Load())
+			cfg.Say = sayTo(c)
 			figures, err := player.Run(c.Context(), cfg)
-			if printed := player.Print(c.OutOrStdout(), figures, asJSON); printed != nil || err != nil {
-				return errors.Join(err, printed)
-			}
-			for _, f := range figures {
-				if !f.Meets() {
-					return errMissed
-				}
-			}
-			return nil
+			return showFigures(c, figures, err, asJSON)
 		},
 	}
 	f := c.Flags()

@@ -2,14 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/tacet-bench/player"
-	"github.com/tacet-hub/tacet/cmd/tacet-bench/servers"
 )
 
 func voiceCommand() *cobra.Command {
@@ -28,18 +26,9 @@ whole twice. The exit code is 1 where there is any.`,
 			if cfg.Devices < 2 || !cfg.Hub && !cfg.Device {
 				return errors.New("voice needs two devices, and --hub or --device to kill")
 			}
-			cfg.Say = func(format string, args ...any) { fmt.Fprintf(c.ErrOrStderr(), format+"\n", args...) }
-			cfg.Say("load average %.1f", servers.Load())
+			cfg.Say = sayTo(c)
 			figures, err := player.Voice(c.Context(), cfg)
-			if printed := player.Print(c.OutOrStdout(), figures, asJSON); printed != nil || err != nil {
-				return errors.Join(err, printed)
-			}
-			for _, f := range figures {
-				if !f.Meets() {
-					return errMissed
-				}
-			}
-			return nil
+			return showFigures(c, figures, err, asJSON)
 		},
 	}
 	f := c.Flags()
