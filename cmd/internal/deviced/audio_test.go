@@ -13,6 +13,8 @@ import (
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/drivers/audio/audiotest"
+	"github.com/tacet-hub/tacet/drivers/sim"
+	"github.com/tacet-hub/tacet/firmware"
 )
 
 func TestAudioFaults(t *testing.T) {
@@ -154,5 +156,54 @@ func TestCheckOfSound(t *testing.T) {
 	pulse.Kill()
 	if _, err := checkAudio(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "audio.output: no audio (not pulse: ") {
 		t.Errorf("check without a server: %v", err)
+	}
+}
+
+// A machine with neither a server nor a card, on which aplay is installed: no way
+// works, aplay's not either, and check, status and light say so.
+func TestAutoWithoutAnySound(t *testing.T) {
+	dir := t.TempDir()
+	const aplay = "#!/bin/sh\necho 'ALSA lib pcm.c:2666:(snd_pcm_open_noupdate) Unknown PCM default' >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "aplay"), []byte(aplay), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	t.Setenv("PULSE_SERVER", "unix:"+filepath.Join(dir, "pulse"))
+	url, b := hub(t)
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Hub, cfg.Data = "gate-1", "north", []string{url}, t.TempDir()
+	cfg.Audio.Card = "nosuchcard" // where the tests run there may be others
+	missing := func(text string) bool {
+		return strings.HasPrefix(text, "no audio (") && strings.Contains(text, "not pulse: ") && strings.Contains(text, "not alsa: ") &&
+			strings.Contains(text, "not aplay: ") && strings.Contains(text, "Unknown PCM default")
+	}
+	if text, err := checkAudio(t.Context(), cfg); err == nil || !missing(strings.TrimPrefix(err.Error(), "audio.output: ")) {
+		t.Errorf("check: %q, %v", text, err)
+	}
+	told := statuses(t, b)
+	d, err := New(cfg, "v1", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	board := &sim.Board{}
+	d.pins.Beacon = board
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	late := time.After(time.Minute)
+	for s := (area.Status{}); !s.Online || s.Health == nil || s.Audio != "none" || !missing(s.Health.AudioDevice) || !missing(s.Health.Faults["audio"]); {
+		select {
+		case s = <-told:
+		case <-late:
+			t.Fatalf("the device does not say that it has no sound: %+v", s)
+		}
+	}
+	<-d.Ready()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if states := board.Status.States(); !slices.Contains(states, firmware.LightNoSound) {
+		t.Errorf("its light has shown %v", states)
 	}
 }
