@@ -88,7 +88,11 @@ func makeDeb(ctx context.Context, name, arch, version, tmp, dir string) (string,
 	if err := build(ctx, name, arch, program); err != nil {
 		return "", err
 	}
-	info, err := describe(name, map[string]string{"ARCH": arch, "VERSION": version, "PROGRAM": program})
+	config, err := writeHubConfig(tmp)
+	if err != nil {
+		return "", err
+	}
+	info, err := describe(name, map[string]string{"ARCH": arch, "VERSION": version, "PROGRAM": program, "HUB_CONFIG": config})
 	if err != nil {
 		return "", err
 	}

@@ -31,7 +31,7 @@ check "configuration is read by the account alone" sh_in '[ "$(stat -c "%U:%G %a
 check "service is enabled" sh_in '[ -L /etc/systemd/system/multi-user.target.wants/tacet-device.service ] && [ -L /etc/systemd/system/multi-user.target.wants/tacet.service ]'
 check "units are as systemd wants them" in_root systemd-analyze verify tacet-device.service tacet.service
 check "nothing else changed" in_root dpkg --verify tacet-device
-check "hub's configuration is good" sh_in 'cd /var/lib/tacet-hub && tacet config check --config /etc/tacet/tacet.yaml'
+check "hub's configuration is good" sh_in 'cd /var/lib/tacet-hub && tacet config check --config /etc/tacet/tacet.yaml | grep -F "0 areas, 0 mappings, 0 schedules"'
 
 check "somebody configures it" sh_in 'printf "device: gate-1\narea: north\n" >/etc/tacet/device.yaml && echo secret >/var/lib/tacet/secret'
 check "again" in_root dpkg -i /debs/tacet-device_1.0_amd64.deb

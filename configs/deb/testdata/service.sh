@@ -38,6 +38,7 @@ until_is() { # SCRIPT: waits for half a minute until it is so
 export DEBIAN_FRONTEND=noninteractive
 check "install" 'dpkg -i /debs/tacet_1.0_amd64.deb /debs/tacet-device_1.0_amd64.deb'
 check "the hub runs" 'n=0; until curl -fs http://127.0.0.1:8080/healthz; do n=$((n+1)); [ $n -lt 150 ] || { systemctl --no-pager status tacet; journalctl -u tacet --no-pager | tail -20; exit 1; }; sleep 0.1; done'
+check "the hub announces nothing by itself" 'curl -fs http://127.0.0.1:8080/api/v1/schedules | grep -qF "\"items\":[]" && curl -fs http://127.0.0.1:8080/api/v1/areas | grep -qF "\"items\":[]"'
 check "the hub is nobody else" '[ "$(stat -c %U /proc/$(systemctl show -P MainPID tacet))" = tacet-hub ]'
 check "the device waits for its configuration" '[ "$(systemctl is-active tacet-device)" = inactive ]'
 printf 'device: gate-1\narea: north\naudio: {output: "null"}\n' >/etc/tacet/device.yaml
