@@ -109,10 +109,11 @@ type Sensor struct {
 	Every       area.Duration `yaml:"every"`       // 0: 30 s, of noise 10 s
 }
 
-// Peers is what an area does without its hub.
+// Peers would be what an area does without its hub. Both keys are refused: local
+// leaders are not in this version.
 type Peers struct {
-	Mode    string `yaml:"mode"`     // auto or off; without local leaders the same
-	KeyFile string `yaml:"key_file"` // refused: not in this version
+	Mode    string `yaml:"mode"`
+	KeyFile string `yaml:"key_file"`
 }
 
 // The values of [Config.SafeMode].
@@ -121,6 +122,9 @@ const (
 	SafeModeOn   = "on"
 	SafeModeOff  = "off"
 )
+
+// noLeaders is why the keys of peers are refused.
+const noLeaders = "local leaders are not in this version: without its hub an area is silent; leave peers out"
 
 const (
 	defaultHub  = "mqtt://127.0.0.1:1883"
@@ -131,7 +135,7 @@ const (
 
 // Default is the configuration with every default.
 func Default() Config {
-	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Peers: Peers{Mode: "auto"}, Clips: Clips{CacheBytes: defaultCache}}
+	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Clips: Clips{CacheBytes: defaultCache}}
 }
 
 // Load is [LoadBoot] of a machine without a boot partition.
@@ -218,8 +222,8 @@ func (c Config) check(o conf.Origins) error {
 	for _, f := range c.sensorFaults() {
 		fault(true, f.Key, "%s", f.Text)
 	}
-	fault(c.Peers.Mode != "" && c.Peers.Mode != "auto" && c.Peers.Mode != "off", "peers.mode", "%q is none of auto, off", c.Peers.Mode)
-	fault(c.Peers.KeyFile != "", "peers.key_file", "local leaders are not in this version")
+	fault(c.Peers.Mode != "", "peers.mode", noLeaders)
+	fault(c.Peers.KeyFile != "", "peers.key_file", noLeaders)
 	return faults.Err()
 }
 

@@ -149,7 +149,7 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 		{"good", "device: gate-1\narea: north\n", nil, nil},
 		{"unknown key", "device: gate-1\nare: north\n", nil, []string{":2", "are", `"area"`}},
 		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: tape}\n", nil, []string{":1: device", ":3: audio.volume", `"tape"`}},
-		{"not in this version", "device: a\narea: b\nhub: [discover]\npeers: {key_file: x}\n", nil, []string{"hub[0]", "peers.key_file"}},
+		{"not in this version", "device: a\narea: b\nhub: [discover]\npeers: {mode: auto, key_file: x}\n", nil, []string{"hub[0]", "peers.mode: local leaders are not in this version", "peers.key_file"}},
 		{"sensors", "device: a\narea: b\nsensors:\n- {driver: bme280, bus: '1', address: 0x76, every: 30s}\n- {driver: bme280, address: 0x78}\n- {driver: barometer}\naudio:\n  follow_noise: {quiet: 50, loud: 40, boost: 10}\n", nil,
 			[]string{":5: sensors[1].address: 0x78", ":5: sensors[1].name: sensors[0] measures", `:6: sensors[2].driver: "barometer" is none of`, ":8: audio.follow_noise"}},
 		{"pins", "device: a\narea: b\ngpio:\n  amp_enable: 22\n  amp_lead: 2s\n  mute_button: GPIO6\n  inputs: [{pin: PIN31, name: door}]\n", nil,
