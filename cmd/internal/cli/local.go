@@ -3,8 +3,10 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,16 +35,39 @@ func version(env Env) *cobra.Command {
 	return c
 }
 
-// release is the version of a build that was given one:
-// -ldflags '-X github.com/tacet-hub/tacet/cmd/internal/cli.release=v1.4.0'. Only
-// the linker sets it.
+// release is the version of a build that was given one, between marks by which
+// [stamped] finds it in a program that is stripped or for another processor:
+// -ldflags '-X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:v1.4.0:'.
+// Only the linker sets it.
 var release string
+
+const (
+	releaseMark = "tacet-release:"
+	releaseEnd  = ":"
+)
+
+var releaseForm = regexp.MustCompile(releaseMark + `(v[0-9][0-9A-Za-z.+-]{0,63})` + releaseEnd)
+
+// stamped is the release that a program was built as, by its bytes; empty: it was
+// given none. -trimpath keeps the linker's flags out of what Go notes of a build,
+// so they do not tell it.
+func stamped(program []byte) (string, error) {
+	found := ""
+	for _, m := range releaseForm.FindAllSubmatch(program, -1) {
+		v := string(m[1])
+		if found != "" && v != found {
+			return "", fmt.Errorf("it has the versions %s and %s", found, v)
+		}
+		found = v
+	}
+	return found, nil
+}
 
 // Version is what the build was given, else what it noted: a tag, else the
 // commit, else "devel".
 func Version() string {
 	if release != "" {
-		return release
+		return strings.TrimSuffix(strings.TrimPrefix(release, releaseMark), releaseEnd)
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -8,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +25,8 @@ import (
 const updateHelp = `A device takes a program only from who has the private key whose public half is
 in its configuration (updates.keys). Once: tacet update key FILE makes the pair.
 Keep the file where the hub is not: who has it can replace every device's program.
-For each version: tacet update sign PROGRAM --key FILE writes PROGRAM.update beside
-the program; tacet update publish PROGRAM, on the hub's machine, puts both where the
+For each version: make build VERSION=1.2.3 builds a program that knows its version;
+tacet update sign PROGRAM --key FILE writes PROGRAM.update beside it; tacet update publish PROGRAM, on the hub's machine, puts both where the
 hub serves them. Then tacet device update brings devices to it.`
 
 func updateGroup(env Env) *cobra.Command {
@@ -90,9 +90,9 @@ func updateSign() *cobra.Command {
 		return err
 	}}
 	c.Flags().StringVar(&keyFile, "key", "", "`FILE` of the private key")
-	c.Flags().StringVar(&m.Version, "version", "", "semantic `VERSION`, such as v1.4.0 (default what the program was built as)")
+	c.Flags().StringVar(&m.Version, "version", "", "`VERSION`, such as v1.4.0, that the program has to be (default what it was built as)")
 	c.Flags().StringVar(&m.MinVersion, "min-version", "", "least `VERSION` that may go to this one in one step (default any)")
-	c.Flags().StringVar(&m.Arch, "arch", "", "system and processor, such as linux-arm64 (default what the program was built for)")
+	c.Flags().StringVar(&m.Arch, "arch", "", "system and processor, such as linux-arm64, that the program has to be for (default what it was built for)")
 	return c
 }
 
@@ -108,46 +108,53 @@ func readKey(file string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// describe fills the manifest from the program, but for what was given.
+// devicePath is how the package path of a device's program ends.
+const devicePath = "/cmd/tacet-device"
+
+// describe fills the manifest from the program. What was given must not say
+// something else than the program does: a device that runs it would not believe
+// it.
 func describe(m *update.Manifest, file string) error {
-	f, err := os.Open(file)
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return Usagef("%v", err)
 	}
-	defer f.Close()
-	sum := sha256.New()
-	if m.Size, err = io.Copy(sum, f); err != nil {
+	sum := sha256.Sum256(b)
+	m.Size, m.SHA256, m.Built = int64(len(b)), hex.EncodeToString(sum[:]), time.Now().UTC().Truncate(time.Second)
+	info, err := buildinfo.Read(bytes.NewReader(b))
+	if err != nil {
+		return Usagef("%s is not tacet-device: %v", file, err)
+	}
+	if !strings.HasSuffix(info.Path, devicePath) {
+		return Usagef("%s is not tacet-device but %s", file, info.Path)
+	}
+	note := map[string]string{}
+	for _, s := range info.Settings {
+		note[s.Key] = s.Value
+	}
+	if t, err := time.Parse(time.RFC3339, note["vcs.time"]); err == nil {
+		m.Built = t.UTC()
+	}
+	version, err := stamped(b)
+	if err != nil {
+		return Usagef("%s: %v", file, err)
+	}
+	version = cmp.Or(version, info.Main.Version)
+	if !update.IsVersion(version) {
+		return Usagef("%s has no version; build it with one: make build VERSION=1.2.3", file)
+	}
+	if err := agree(file, "version", &m.Version, version); err != nil {
 		return err
 	}
-	m.SHA256, m.Built = hex.EncodeToString(sum.Sum(nil)), time.Now().UTC().Truncate(time.Second)
-	info, err := buildinfo.Read(f)
-	if err != nil {
-		if m.Version == "" || m.Arch == "" {
-			return Usagef("%s is no program that says what it is; give --version and --arch", file)
-		}
-		return nil
+	return agree(file, "arch", &m.Arch, note["GOOS"]+"-"+note["GOARCH"])
+}
+
+// agree sets a value to what the program says, unless a flag says otherwise.
+func agree(file, flag string, value *string, says string) error {
+	if *value != "" && *value != says {
+		return Usagef("--%s %s: %s says that it is %s", flag, *value, file, says)
 	}
-	var system, processor string
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "GOOS":
-			system = s.Value
-		case "GOARCH":
-			processor = s.Value
-		case "vcs.time":
-			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
-				m.Built = t.UTC()
-			}
-		}
-	}
-	if system == "" && m.Arch == "" {
-		return Usagef("%s does not say what it was built for; give --arch", file)
-	}
-	m.Arch = cmp.Or(m.Arch, system+"-"+processor)
-	m.Version = cmp.Or(m.Version, info.Main.Version)
-	if !update.IsVersion(m.Version) {
-		return Usagef("%s says that its version is %q, which is not semantic; give --version", file, m.Version)
-	}
+	*value = says
 	return nil
 }
 

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -13,10 +16,43 @@ import (
 	"github.com/tacet-hub/tacet/firmware/update"
 )
 
+// programs builds programs that do nothing, as make build would build them, for a
+// processor that is not that of this machine, and answers their directory.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	main := "package main\n\nvar release string\n\nfunc main() { println(release) }\n"
+	for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.25\n", "cmd/tacet-device/main.go": main, "cmd/tacet/main.go": main} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for out, flags := range map[string][2]string{
+		"device": {"tacet-device", "v1.4.0"}, "devel": {"tacet-device", ""}, "hub": {"tacet", "v1.4.0"}, "odd": {"tacet-device", "v1.4.0.1"},
+	} {
+		stamp := ""
+		if flags[1] != "" {
+			stamp = " -X main.release=" + releaseMark + flags[1] + releaseEnd
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w"+stamp, "-o", filepath.Join(dir, out), "./cmd/"+flags[0])
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+otherArch, "CGO_ENABLED=0", "GOWORK=off")
+		if b, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, b)
+		}
+	}
+	return dir
+}
+
+// otherArch is not that of this machine: no program of it can be run here.
+var otherArch = map[bool]string{true: "amd64", false: "arm64"}[runtime.GOARCH == "arm64"]
+
 // A key, a signature, a release that the hub serves; each step says what it
 // needs where it is missing.
 func TestUpdateIsPublished(t *testing.T) {
-	dir := t.TempDir()
+	dir := programs(t)
+	arch := "linux-" + otherArch
 	at := func(name string) string { return filepath.Join(dir, name) }
 	tacet := func(line string) (int, string, string) {
 		root := &cobra.Command{Use: "tacet"}
@@ -25,10 +61,7 @@ func TestUpdateIsPublished(t *testing.T) {
 		code := Execute(t.Context(), root, strings.Fields(line), &out, &errs)
 		return code, strings.TrimSpace(out.String()), errs.String()
 	}
-	self, err := os.ReadFile(os.Args[0]) // a program that says what it is
-	if err == nil {
-		err = os.WriteFile(at("device"), self, 0o755)
-	}
+	self, err := os.ReadFile(at("device"))
 	if err == nil {
 		err = os.WriteFile(at("script"), []byte("#!/bin/sh\n"), 0o755)
 	}
@@ -54,10 +87,16 @@ func TestUpdateIsPublished(t *testing.T) {
 		{"update sign" + device + " --key " + at("none"), ExitUsage, "none"},
 		{"update sign" + device + " --key " + at("script"), ExitUsage, "not a private key"},
 		{"update sign " + at("none") + " --key " + at("key"), ExitUsage, "none"},
-		{"update sign " + at("script") + " --key " + at("key"), ExitUsage, "--version and --arch"},
-		{"update sign" + device + " --key " + at("key") + " --version 1.4", ExitUsage, "semantic"},
+		{"update sign " + at("script") + " --key " + at("key"), ExitUsage, "is not tacet-device"},
+		{"update sign " + at("script") + " --version v1.4.0 --arch " + arch + " --key " + at("key"), ExitUsage, "is not tacet-device"},
+		{"update sign " + at("hub") + " --key " + at("key"), ExitUsage, "is not tacet-device but example.org/x/cmd/tacet\n"},
+		{"update sign " + at("devel") + " --key " + at("key"), ExitUsage, "make build VERSION="},
+		{"update sign " + at("devel") + " --version v1.4.0 --key " + at("key"), ExitUsage, "make build VERSION="},
+		{"update sign " + at("odd") + " --key " + at("key"), ExitUsage, "make build VERSION="},
+		{"update sign" + device + " --key " + at("key") + " --version v1.5.0", ExitUsage, "says that it is v1.4.0"},
+		{"update sign" + device + " --key " + at("key") + " --arch linux-riscv64", ExitUsage, "says that it is " + arch},
 		{"update publish" + device + " --data " + at("data"), ExitUsage, "tacet update sign"},
-		{"update sign" + device + " --key " + at("key") + " --version v1.4.0 --min-version v1.2.0", ExitOK, "v1.4.0 " + update.Arch()},
+		{"update sign" + device + " --key " + at("key") + " --min-version v1.2.0", ExitOK, "v1.4.0 " + arch},
 		{"update publish" + device + " --data " + at("data") + " --public-key " + other, ExitRefused, "signature"},
 		{"update publish" + device + " --data " + at("data") + " --public-key x", ExitUsage, "--public-key"},
 		{"update publish" + device + " --data " + at("data") + " --public-key " + public, ExitOK, at("data/updates")},
@@ -74,7 +113,7 @@ func TestUpdateIsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	shelf := update.NewShelf(at("data/updates"))
-	r, _, err := shelf.Release(update.Arch())
+	r, _, err := shelf.Release(arch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,5 +135,24 @@ func TestUpdateIsPublished(t *testing.T) {
 	}
 	if code, _, errs := tacet("update publish" + device + " --data " + at("data")); code != ExitFailed || !strings.Contains(errs, "not what was signed") {
 		t.Errorf("a changed program: %d %s", code, errs)
+	}
+}
+
+// A program that says two versions is not signed as one of them.
+func TestStamped(t *testing.T) {
+	mark := func(v string) string { return "xx" + releaseMark + v + releaseEnd + "yy" }
+	for _, c := range []struct {
+		program string
+		want    string
+		bad     bool
+	}{
+		{program: releaseMark + "x" + releaseMark},
+		{program: mark("v1.4.0"), want: "v1.4.0"},
+		{program: mark("v1.4.0-rc.1+a") + mark("v1.4.0-rc.1+a"), want: "v1.4.0-rc.1+a"},
+		{program: mark("v1.4.0") + mark("v1.5.0"), bad: true},
+	} {
+		if got, err := stamped([]byte(c.program)); (err != nil) != c.bad || err == nil && got != c.want {
+			t.Errorf("%q: %q, %v", c.program, got, err)
+		}
 	}
 }

@@ -83,7 +83,7 @@ func (m *manned) release(version string) string {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "tacet-device")
-	b, err := os.ReadFile(tacetDevice(t))
+	b, err := os.ReadFile(versions[version](t))
 	if err == nil {
 		err = os.WriteFile(program, b, 0o755)
 	}
@@ -93,7 +93,7 @@ func (m *manned) release(version string) string {
 	key := filepath.Join(dir, "key")
 	public, errs, code := m.tacet("update", "key", key)
 	if code == 0 {
-		_, errs, code = m.tacet("update", "sign", program, "--key", key, "--version", version, "--arch", "linux-amd64")
+		_, errs, code = m.tacet("update", "sign", program, "--key", key)
 	}
 	if code == 0 {
 		_, errs, code = m.tacet("update", "publish", program, "--data", m.data)

@@ -23,7 +23,7 @@ func buildVersion(version string) func(testing.TB) string {
 			return "", err
 		}
 		path := filepath.Join(dir, "tacet-device-"+version)
-		out, err := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release="+version, "-o", path, "../../tacet-device").CombinedOutput()
+		out, err := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+version+":", "-o", path, "../../tacet-device").CombinedOutput()
 		if err != nil {
 			return "", fmt.Errorf("build %s: %w: %s", version, err, out)
 		}
@@ -124,7 +124,7 @@ updates: {keys: ["`+public+`"]}
 	status(watch, "v1.1.0", `"slot":"a"`)
 
 	// A program that ends at once. The test stands in for what supervises a device.
-	publish(write("bad", "#!/bin/sh\nexit 1\n", 0o755), "--version", "v1.2.0", "--arch", arch(t))
+	publish(ends(t, "v1.2.0"))
 	cli = order("--version", "v1.2.0")
 	for start := range 3 {
 		if code := gate.wait(); code != 1 {
@@ -158,14 +158,23 @@ updates: {keys: ["`+public+`"]}
 	m.silent()
 }
 
-// arch is what programs here are built for, as updates name it.
-func arch(t *testing.T) string {
+// ends is a device's program of a version that ends at once.
+func ends(t *testing.T, version string) string {
 	t.Helper()
-	out, err := exec.Command("go", "env", "GOOS", "GOARCH").Output()
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return strings.Join(strings.Fields(string(out)), "-")
+	write("go.mod", "module example.org/cmd/tacet-device\n\ngo 1.25\n")
+	write("main.go", "package main\n\nimport \"os\"\n\nfunc main() {\n\tprintln(\"tacet-release:"+version+":\")\n\tos.Exit(1)\n}\n")
+	cmd := exec.Command("go", "build", "-o", "bad", ".")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return filepath.Join(dir, "bad")
 }
 
 // Three devices of two areas are updated by one command: those of one area one

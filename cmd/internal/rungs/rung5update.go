@@ -77,7 +77,7 @@ func (h *Hub) Status(ctx context.Context, device string) (st area.Status, err er
 func (p *pi) update(ctx context.Context) (string, error) {
 	program := filepath.Join(p.card.dir, "update")
 	_, err := output(ctx, p.tree, "env", "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0",
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release="+newVersion, "-o", program, "./cmd/tacet-device")
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+newVersion+":", "-o", program, "./cmd/tacet-device")
 	return program, err
 }
 
