@@ -22,22 +22,23 @@ quick: ## format, vet and the tests of Go, with what is installed
 	go vet ./...
 	go test ./...
 
+VERSION ?=
+stamp = $(if $(VERSION),-X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:v$(patsubst v%,%,$(VERSION)):)
 .PHONY: build
-build: ## build the programs into bin/
+build: ## build the programs into bin/: make build, or make build VERSION=1.2.3
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./,$(commands))
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(stamp)' -o bin/ $(addprefix ./,$(commands))
 
 ARGS ?=
 .PHONY: image
-image: ## write the image of an SD card: make image ARGS="--hub http://hub:8080 --code CODE -o sd.img"
+image: ## write the image of an SD card: make image VERSION=1.2.3 ARGS="--hub http://hub:8080 --code CODE -o sd.img"
 	@mkdir -p bin
 	cd configs/image && go build -trimpath -o ../../bin/tacet-image .
-	bin/tacet-image $(ARGS)
+	bin/tacet-image $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
-VERSION ?= 0.0.0
 .PHONY: deb
 deb: ## build the Debian packages into bin/: make deb VERSION=1.2.3
-	cd configs/deb && go run . --version $(VERSION) --out ../../bin
+	cd configs/deb && go run . $(if $(VERSION),--version $(VERSION)) --out ../../bin
 
 .PHONY: demo
 demo: ## run the simulated site; prints the dashboard's address

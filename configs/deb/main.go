@@ -44,20 +44,25 @@ func main() {
 // when it was built: 2026-01-01.
 var made = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// versionForm is that of a Debian version without an epoch (deb-version(7)).
-var versionForm = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~-]*$`)
+// versionForm is what is a semantic version and one of Debian alike, but for the ~
+// that Debian has where a semantic version has a - (deb-version(7)).
+var versionForm = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){1,2}$|^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}(~[A-Za-z0-9.]+)?(\+[A-Za-z0-9.]+)?$`)
+
+// release is how the programs of a package name its version: an update is newer or
+// older than that.
+func release(version string) string { return "v" + strings.Replace(version, "~", "-", 1) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var version, dir, arches string
 	set := flag.NewFlagSet("deb", flag.ContinueOnError)
-	set.StringVar(&version, "version", "0.0.0", "`VERSION` of the packages, as Debian writes it")
+	set.StringVar(&version, "version", "0.0.0", "`VERSION` of the packages and of the programs in them, such as 1.2.3 or 1.2.3~rc1")
 	set.StringVar(&dir, "out", "../../bin", "`DIR` of the packages")
 	set.StringVar(&arches, "arch", "arm64,amd64", "`ARCHITECTURES`, with commas")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
 	if !versionForm.MatchString(version) {
-		return fmt.Errorf("version %q is not one of a Debian package", version)
+		return fmt.Errorf("version %q is not such as 1.2.3 or 1.2.3~rc1", version)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -85,7 +90,7 @@ func makeDeb(ctx context.Context, name, arch, version, tmp, dir string) (string,
 		return "", fmt.Errorf("architecture %q is neither arm64 nor amd64", arch)
 	}
 	program := filepath.Join(tmp, arch, name)
-	if err := build(ctx, name, arch, program); err != nil {
+	if err := build(ctx, name, arch, version, program); err != nil {
 		return "", err
 	}
 	config, err := writeHubConfig(tmp)
@@ -129,9 +134,10 @@ func describe(name string, words map[string]string) (*nfpm.Info, error) {
 	return info, nfpm.PrepareForPackager(info, "deb")
 }
 
-// build makes a static program.
-func build(ctx context.Context, name, arch, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", out, "./cmd/"+name)
+// build makes a static program that knows its version.
+func build(ctx context.Context, name, arch, version, out string) error {
+	flags := "-s -w -buildid= -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:" + release(version) + ":"
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", out, "./cmd/"+name)
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {

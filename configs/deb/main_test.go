@@ -69,6 +69,32 @@ func TestLife(t *testing.T) {
 	steps(t, "testdata/lifecycle.sh", dir)
 }
 
+// The programs of a package say its version, and a device's can be signed as an
+// update of that version, for another processor too.
+func TestVersion(t *testing.T) {
+	dir := t.TempDir()
+	if err := run(t.Context(), []string{"--version", "1.2.3~rc1", "--out", dir}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"tacet-device_1.2.3~rc1_amd64", "tacet-device_1.2.3~rc1_arm64", "tacet_1.2.3~rc1_amd64"} {
+		output(t, "dpkg-deb", "-x", filepath.Join(dir, p+".deb"), filepath.Join(dir, p))
+	}
+	tacet := filepath.Join(dir, "tacet_1.2.3~rc1_amd64/usr/bin/tacet")
+	device := filepath.Join(dir, "tacet-device_1.2.3~rc1_amd64/usr/bin/tacet-device")
+	for _, program := range []string{tacet, device} {
+		if got := output(t, program, "version"); !strings.Contains(got, " v1.2.3-rc1 ") {
+			t.Errorf("%s says %s", filepath.Base(program), got)
+		}
+	}
+	output(t, tacet, "update", "key", filepath.Join(dir, "key"))
+	for _, arch := range []string{"amd64", "arm64"} {
+		program := filepath.Join(dir, "tacet-device_1.2.3~rc1_"+arch, "usr/bin/tacet-device")
+		if got := output(t, tacet, "update", "sign", program, "--key", filepath.Join(dir, "key")); !strings.HasPrefix(got, "v1.2.3-rc1 linux-"+arch) {
+			t.Errorf("it signs %s", got)
+		}
+	}
+}
+
 // Both services run, under a systemd of their own.
 func TestServices(t *testing.T) {
 	steps(t, "testdata/service.sh", packages(t))
@@ -137,6 +163,8 @@ func TestRefused(t *testing.T) {
 	for args, want := range map[string]string{
 		"--version one":        "one",
 		"--version 1.0/../x":   "1.0/../x",
+		"--version 01.2.3":     "01.2.3",
+		"--version 1.2~rc1":    "1.2~rc1",
 		"--arch mips":          "mips",
 		"--out " + os.DevNull:  os.DevNull,
 		"--frob":               "frob",

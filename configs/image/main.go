@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/tacet-hub/tacet/configs/image/internal/card"
@@ -26,6 +28,8 @@ func main() {
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+var versionForm = regexp.MustCompile(`^v?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}(-[A-Za-z0-9.-]+)?(\+[A-Za-z0-9.-]+)?$`)
 
 // execute is the program; it answers its exit code.
 func execute(ctx context.Context, args []string, out, errs io.Writer) int {
@@ -48,6 +52,10 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "tacet-image: %v\n", err)
 		return exitUsage
 	}
+	if j.version != "" && !versionForm.MatchString(j.version) {
+		fmt.Fprintf(errs, "tacet-image: --version %q is not such as 1.2.3\n", j.version)
+		return exitUsage
+	}
 	if err := j.run(ctx, errs); err != nil {
 		fmt.Fprintf(errs, "tacet-image: %v\n", err)
 		return exitFailed
@@ -58,12 +66,13 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 
 // job is an image to be made.
 type job struct {
-	config settings
-	out    string // of the image
-	size   int64  // MiB
-	build  string // folder of the programs
-	device string
-	source string
+	config  settings
+	out     string // of the image
+	size    int64  // MiB
+	build   string // folder of the programs
+	device  string // a program that is built already
+	version string // of the one that is built
+	source  string
 }
 
 func (j *job) flags(errs io.Writer) *flag.FlagSet {
@@ -78,13 +87,14 @@ func (j *job) flags(errs io.Writer) *flag.FlagSet {
 	set.Int64Var(&j.size, "size", card.MinSize/card.MiB, "size of the image in `MiB`, a power of two; the device takes the rest of a larger card")
 	set.StringVar(&j.build, "build", "bin/image", "`DIR` for the programs that are built")
 	set.StringVar(&j.device, "program", "", "a tacet-device for linux/arm64 that is built already; default: build it")
+	set.StringVar(&j.version, "version", "", "`VERSION` of the tacet-device that is built, such as 1.2.3: an update is newer or older than that")
 	set.StringVar(&j.source, "source", "configs/image", "`DIR` of this program's sources")
 	return set
 }
 
 // run makes the image and says what is in it.
 func (j *job) run(ctx context.Context, say io.Writer) error {
-	p, err := parts.Gather(ctx, parts.Config{Source: j.source, Out: j.build, Device: j.device})
+	p, err := parts.Gather(ctx, parts.Config{Source: j.source, Out: j.build, Device: j.device, Version: strings.TrimPrefix(j.version, "v")})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tacet-hub/tacet/configs/image/internal/parts"
 )
 
 // arm64 builds a program for the device, the smallest there is.
@@ -86,6 +88,18 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// The program that is built for the card is of the version that was asked for.
+func TestVersion(t *testing.T) {
+	p, err := parts.Gather(t.Context(), parts.Config{Source: ".", Out: t.TempDir(), Version: "1.2.3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := fs.ReadFile(p.Programs, parts.Device)
+	if err != nil || !bytes.Contains(b, []byte("tacet-release:v1.2.3:")) {
+		t.Errorf("the version is not in the program's %d bytes, %v", len(b), err)
+	}
+}
+
 func moduleDir(t *testing.T, module string) fs.FS {
 	t.Helper()
 	b, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
@@ -117,6 +131,7 @@ func TestRefused(t *testing.T) {
 		"device":            {"--device a.b", exitUsage, "a.b"},
 		"name of two lines": {"--name a\nb", exitUsage, "--name"},
 		"key":               {"--update-key AAAA", exitUsage, "--update-key"},
+		"version":           {"--version 1.2", exitUsage, "1.2.3"},
 		"time servers":      {"--ntp a;reboot", exitUsage, "--ntp"},
 		"no certificate":    {"--ca " + text, exitUsage, "no certificate"},
 		"no file":           {"--ca /none", exitUsage, "/none"},

@@ -39,6 +39,8 @@ type Config struct {
 	Source string // the folder of the image's module; its repository is two above
 	Out    string // folder for the programs; it is made
 	Device string // a tacet-device that is built already; empty: build it
+
+	Version string // of the tacet-device that is built, such as 1.2.3; empty: it has none
 }
 
 // Gather finds the kernel and the firmware in Go's module cache, which it fills,
@@ -56,15 +58,23 @@ func Gather(ctx context.Context, c Config) (Parts, error) {
 	if err != nil {
 		return p, err
 	}
-	if err := build(ctx, c.Source, filepath.Join(c.Out, Init), "./init"); err != nil {
+	if err := build(ctx, c.Source, filepath.Join(c.Out, Init), "./init", ""); err != nil {
 		return p, err
 	}
 	if c.Device == "" {
-		err = build(ctx, filepath.Join(c.Source, "..", ".."), filepath.Join(c.Out, Device), "./cmd/tacet-device")
+		err = build(ctx, filepath.Join(c.Source, "..", ".."), filepath.Join(c.Out, Device), "./cmd/tacet-device", c.stamp())
 	} else {
 		err = copyProgram(c.Device, filepath.Join(c.Out, Device))
 	}
 	return Parts{Kernel: os.DirFS(kernel), Firmware: os.DirFS(firmware), Programs: os.DirFS(c.Out)}, err
+}
+
+// stamp tells the linker the version.
+func (c Config) stamp() string {
+	if c.Version == "" {
+		return ""
+	}
+	return " -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:v" + c.Version + ":"
 }
 
 func moduleDir(ctx context.Context, dir, module string) (string, error) {
@@ -80,13 +90,13 @@ func moduleDir(ctx context.Context, dir, module string) (string, error) {
 
 // build makes a static program for the Raspberry Pi: the same sources make the
 // same bytes.
-func build(ctx context.Context, dir, out, pkg string) error {
+func build(ctx context.Context, dir, out, pkg, stamp string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
 	env := []string{"GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS="}
-	_, err = goRun(ctx, dir, env, "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", out, pkg)
+	_, err = goRun(ctx, dir, env, "build", "-trimpath", "-ldflags", "-s -w -buildid="+stamp, "-o", out, pkg)
 	return err
 }
 
