@@ -22,6 +22,10 @@
 // program again, which looks anew; under a supervisor that hears of its life
 // (NOTIFY_SOCKET) it ends with 75 instead, to be started by that.
 //
+// With --sim, --wav FILE records what it sounds, and FILE.jsonl when; each start
+// begins both anew. Those of the run before, if it has sounded, are kept as FILE.1
+// and FILE.1.jsonl: look there after a crash, before the second start.
+//
 // It prints "ready device=ID hub=URL" on standard output when the hub has
 // answered it; everything else goes to standard error. SIGTERM and SIGINT end
 // it: it stops sounding, gives back what it was to do, says goodbye, and exits 0.

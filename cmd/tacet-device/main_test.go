@@ -42,6 +42,7 @@ func TestCommandLine(t *testing.T) {
 		{"no data", "run --sim --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
 		{"check fails", "check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
 		{"check by a flag", "--check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},
+		{"recording of no simulated device", "run --wav x.wav --device gate-1 --area north", exitUsage, "--wav: wav: it records a simulated loudspeaker"},
 		{"two outputs", "run --sim --sound --wav x.wav --device gate-1 --area north", exitUsage, "--sound"},
 	}
 	for _, c := range cases {

@@ -42,7 +42,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.cfg.Area, "area", "", "`AREA` in which it can be heard")
 	set.StringVar(&f.cfg.Location, "location", "", "`LOCATION` at which it is mounted")
 	set.StringVar(&f.cfg.Data, "data", "", "`DIR` of start counter, journal and lock")
-	set.StringVar(&f.cfg.WAV, "wav", "", "with --sim: record what it sounds to `FILE`, and its plays to FILE.jsonl")
+	set.StringVar(&f.cfg.WAV, "wav", "", "with --sim: record what it sounds to `FILE`, and its plays to FILE.jsonl; those of the run before become FILE.1 and FILE.1.jsonl")
 	set.BoolVar(&f.cfg.Sim, "sim", false, "simulated hardware")
 	set.BoolVar(&f.sound, "sound", false, "with --sim: sound through aplay")
 	set.StringVar(&f.format, "log-format", "text", "`FORMAT` of the log: text or json")

@@ -12,7 +12,7 @@ import (
 
 // Config says how the loudspeaker is simulated.
 type Config struct {
-	WAV    string           // file to record to, replaced if it exists; empty: no recording
+	WAV    string           // file to record to; one that has sound becomes FILE.1 first; empty: no recording
 	Buffer time.Duration    // how far it takes sound ahead of the clock; 0: 50 ms
 	Now    func() time.Time // nil: time.Now
 }

@@ -13,6 +13,9 @@
 // its last.
 //
 // The files are valid after every chunk, so also after the process was killed.
+// Opening begins them anew; what the run before has sounded is kept as FILE.1 and
+// FILE.1.jsonl, that of the run before it is lost. A run without sound takes no
+// such place.
 // Samples that were written but had not yet sounded when [Audio.Drop] was called
 // are cut off again, as a sound card forgets them.
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -41,6 +42,9 @@ type playLine struct {
 const maxSamples = media.MaxData / 2
 
 func newRecording(path string, since time.Time) (*recording, error) {
+	if err := keep(path); err != nil {
+		return nil, fmt.Errorf("keep the last recording: %w", err)
+	}
 	wav, err := os.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("record sound: %w", err)
@@ -54,6 +58,20 @@ func newRecording(path string, since time.Time) (*recording, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
+}
+
+// keep moves a recording that has sound to FILE.1, in place of an older one, and
+// its list to FILE.1.jsonl: the run that it is of may have ended by a crash. The
+// list goes first, so that whoever stops in between can go on.
+func keep(path string) error {
+	old, err := os.Lstat(path)
+	if err != nil || !old.Mode().IsRegular() || old.Size() <= media.HeaderSize {
+		return nil // whoever makes the new one says what is wrong
+	}
+	if err := os.Rename(path+".jsonl", path+".1.jsonl"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(path, path+".1")
 }
 
 // write puts samples at a position; a hole before them reads as silence. The

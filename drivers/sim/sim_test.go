@@ -275,3 +275,44 @@ func TestBoard(t *testing.T) {
 		t.Errorf("pressed %d times, want 1", n)
 	}
 }
+
+// What the run before has sounded is kept, with its list; a run that sounded
+// nothing does not push it out.
+func TestTheLastRecordingIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "x.wav")
+		run := func(work string, length time.Duration) {
+			a := NewAudio(Config{WAV: file})
+			if err := a.Open(media.Rate, 1); err != nil {
+				t.Fatal(err)
+			}
+			if length > 0 {
+				a.Began(work, 1)
+				play(t, a, length)
+				if err := a.Drain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(when string, now, before time.Duration, work string) {
+			t.Helper()
+			list, _ := os.ReadFile(file + ".1.jsonl")
+			if got, kept := read(t, file).Duration().Round(chunk), read(t, file+".1").Duration().Round(chunk); got != now || kept != before || !strings.Contains(string(list), work) {
+				t.Errorf("%s: %v, kept %v with the list %s", when, got, kept, list)
+			}
+		}
+		run("first", time.Second)
+		if _, err := os.Stat(file + ".1"); err == nil {
+			t.Error("something is kept before there was anything")
+		}
+		run("", 0)
+		check("after a run that sounded", 0, time.Second, "first")
+		run("second", 2*time.Second)
+		check("after one that did not", 2*time.Second, time.Second, "first")
+		run("third", 3*time.Second)
+		check("after another that sounded", 3*time.Second, 2*time.Second, "second")
+	})
+}

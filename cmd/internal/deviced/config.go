@@ -215,6 +215,7 @@ func (c Config) check(o conf.Origins) error {
 	}
 	fault(!slices.Contains([]string{"", SafeModeAuto, SafeModeOn, SafeModeOff}, c.SafeMode), "safe_mode", "%q is none of auto, on, off", c.SafeMode)
 	fault(c.Audio.Volume < 0 || c.Audio.Volume > 100, "audio.volume", "%d is not 0 to 100", c.Audio.Volume)
+	fault(c.WAV != "" && !c.Sim, "wav", "it records a simulated loudspeaker, with --sim; without, write audio.output: wav and audio.file")
 	fault(c.WAV != "" && !slices.Contains([]string{"", OutputAuto, OutputSim}, c.Audio.Output), "audio.output", "%s does not record to the file of --wav; leave one of them out", c.Audio.Output)
 	for _, f := range c.GPIO.faults() {
 		fault(!f.Pin, "gpio."+f.Key, "%s", f.Text) // without a pin the rest goes on
