@@ -34,7 +34,10 @@ func (w *world) credentials(person string) (rows []string) {
 func TestCredentials(t *testing.T) {
 	w := newGuardedWorld(t)
 	configured := w.credentials("north operator")
-	code := func(body string) (made struct{ Code string }) {
+	code := func(body string) (made struct {
+		Code     string
+		Replaced bool
+	}) {
 		_, out := w.want(201, "POST", "/enrolments", body, "X-Person: admin")
 		if err := json.Unmarshal([]byte(out), &made); err != nil {
 			t.Fatal(err)
@@ -51,6 +54,9 @@ func TestCredentials(t *testing.T) {
 	code(`{"device":"zate-12","area":"north"}`)
 	if got, want := w.credentials("north operator"), append(configured, "zate-12 enrolled code", "zate-14 waiting code"); !reflect.DeepEqual(got, want) {
 		t.Errorf("enrolled again: %q, want %q", got, want)
+	}
+	if again := code(`{"device":"zate-14","area":"north"}`); !again.Replaced || first.Replaced {
+		t.Errorf("a second code for a device: replaced %t, the first one of another: %t", again.Replaced, first.Replaced)
 	}
 	if got := w.credentials("stranger"); len(got) != 0 {
 		t.Errorf("another tenant is shown %q", got)

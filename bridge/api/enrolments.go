@@ -21,6 +21,7 @@ type enrolment struct {
 	Device    area.DeviceID `json:"device"`
 	Area      area.Name     `json:"area"`
 	ExpiresAt area.Time     `json:"expires_at"`
+	Replaced  bool          `json:"replaced"` // a code that waited for the device is no longer good
 	Publish   []string      `json:"publish"`
 	Subscribe []string      `json:"subscribe"`
 }
@@ -52,15 +53,15 @@ func (a *API) createEnrolment(c *call) (answer, error) {
 		}
 	}
 	e := auth.Enrolment{Device: b.Device, Area: b.Area, Tenant: c.who.Tenant, By: c.caller(), Publish: b.Publish, Subscribe: b.Subscribe}
-	code, expires, err := a.Credentials.Enrol(c.Context(), e)
+	code, err := a.Credentials.Enrol(c.Context(), e)
 	if err != nil {
 		return answer{}, err
 	}
 	a.count.enrolments.Add(1)
 	a.log.Info("enrolment made", "conn", c.RemoteAddr, "device", string(b.Device), "who", c.caller())
-	out := enrolment{Code: code, Device: b.Device, Area: b.Area, ExpiresAt: area.At(expires),
+	out := enrolment{Code: code.Text, Device: b.Device, Area: b.Area, ExpiresAt: area.At(code.Expires), Replaced: code.Replaced,
 		Publish: append([]string{}, b.Publish...), Subscribe: append([]string{}, b.Subscribe...)}
-	return answer{status: http.StatusCreated, body: out, location: "/enrolments/" + code}, nil
+	return answer{status: http.StatusCreated, body: out, location: "/enrolments/" + code.Text}, nil
 }
 
 // mayRevoke looks whether the caller runs the areas that a device's credential,

@@ -127,7 +127,7 @@ type Proofs interface {
 // Credentials are those of devices and programs: what of [auth.Authority] REST
 // needs.
 type Credentials interface {
-	Enrol(ctx context.Context, e auth.Enrolment) (code string, expires time.Time, err error)
+	Enrol(ctx context.Context, e auth.Enrolment) (auth.Code, error)
 	Redeem(ctx context.Context, source, code string) (auth.Credential, error)
 	Revoke(ctx context.Context, tenant string, d area.DeviceID) error
 	Devices(tenant string) []auth.Enrolled

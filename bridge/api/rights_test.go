@@ -213,7 +213,7 @@ func (w *world) made(t *testing.T, name, tenant string) {
 		_ = w.auth.DeleteToken(t.Context(), tenant, name)
 	}
 	if strings.Contains(t.Name(), "credential") && name != "south-operator" {
-		if _, _, err := w.auth.Enrol(t.Context(), auth.Enrolment{Device: area.DeviceID(name), Area: "north", Tenant: tenant}); err != nil {
+		if _, err := w.auth.Enrol(t.Context(), auth.Enrolment{Device: area.DeviceID(name), Area: "north", Tenant: tenant}); err != nil {
 			t.Fatal(err)
 		}
 	}

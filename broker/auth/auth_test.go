@@ -321,7 +321,7 @@ func TestOpenMode(t *testing.T) {
 	if !a.Open() || a.Stands(auth.Anonymous()) != nil {
 		t.Error("not open")
 	}
-	if _, _, err := a.Enrol(context.Background(), auth.Enrolment{Device: "gate-1"}); area.CodeOf(err) != area.CodeConflict {
+	if _, err := a.Enrol(context.Background(), auth.Enrolment{Device: "gate-1"}); area.CodeOf(err) != area.CodeConflict {
 		t.Errorf("Enrol: %v", err)
 	}
 	if _, err := a.CreateToken(context.Background(), auth.Token{Name: "x", Roles: []string{"admin"}}); area.CodeOf(err) != area.CodeConflict {

@@ -29,6 +29,13 @@ type Enrolment struct {
 	Subscribe []string `json:"subscribe,omitempty"`
 }
 
+// Code is a code that waits for its device.
+type Code struct {
+	Text     string // it is told this once
+	Expires  time.Time
+	Replaced bool // another one waited for the device, which is no longer good
+}
+
 // Credential is what a device gets for its code.
 type Credential struct {
 	Device area.DeviceID // also the name to sign in with
@@ -63,21 +70,25 @@ func deviceKey(name area.DeviceID) string { return "device/" + string(name) }
 
 // Enrol makes a single-use code with which a device gets a credential of its
 // own: 28 letters and digits in groups of four, 140 bits, good for 15 minutes.
-// Only its hash is kept. A device that is enrolled already keeps its old
+// Only its hash is kept. A code that waits for the device already is void: one
+// alone is good, the last. A device that is enrolled already keeps its old
 // credential until the code is redeemed. The error is of code invalid,
 // configured where the configuration defines the device, exists where another
 // principal has the name, conflict in open mode, rate where 1000 codes wait, or
 // the table's. It blocks until the code is durable.
-func (a *Authority) Enrol(ctx context.Context, e Enrolment) (code string, expires time.Time, err error) {
+func (a *Authority) Enrol(ctx context.Context, e Enrolment) (Code, error) {
 	e.Tenant = tenantOr(e.Tenant)
 	if err := e.check(); err != nil {
-		return "", time.Time{}, err
+		return Code{}, err
 	}
-	code = newCode()
-	hash := digest(plainCode(code))
-	kept := enrolment{V: 1, Enrolment: e, Expires: a.now().Add(enrolFor).UTC().Truncate(time.Millisecond)}
-	err = a.change(func() ([]Revoked, error) {
-		if err := a.enrollable(ctx, e); err != nil {
+	code := Code{Text: newCode(), Expires: a.now().Add(enrolFor).UTC().Truncate(time.Millisecond)}
+	hash := digest(plainCode(code.Text))
+	kept := enrolment{V: 1, Enrolment: e, Expires: code.Expires}
+	err := a.change(func() (_ []Revoked, err error) {
+		if err := a.enrollable(e); err != nil {
+			return nil, err
+		}
+		if code.Replaced, err = a.makeRoom(ctx, e); err != nil {
 			return nil, err
 		}
 		value, err := json.Marshal(kept)
@@ -93,9 +104,9 @@ func (a *Authority) Enrol(ctx context.Context, e Enrolment) (code string, expire
 		return nil, nil
 	})
 	if err != nil {
-		return "", time.Time{}, err
+		return Code{}, err
 	}
-	return code, kept.Expires, nil
+	return code, nil
 }
 
 func (e Enrolment) check() error {
@@ -122,17 +133,10 @@ func checkRules(publish, subscribe []string) error {
 	return area.InvalidField(field, "%s", text)
 }
 
-// enrollable checks that a device may be enrolled, and forgets codes that have
-// expired.
-func (a *Authority) enrollable(ctx context.Context, e Enrolment) error {
+// enrollable checks that a device may be enrolled.
+func (a *Authority) enrollable(e Enrolment) error {
 	a.mu.RLock()
 	open, r, devices := a.open(), a.by[string(e.Device)], len(a.stored)
-	var over []string
-	for hash, p := range a.pending {
-		if !a.now().Before(p.Expires) {
-			over = append(over, hash)
-		}
-	}
 	a.mu.RUnlock()
 	switch {
 	case open:
@@ -144,17 +148,33 @@ func (a *Authority) enrollable(ctx context.Context, e Enrolment) error {
 	case devices >= maxDevices:
 		return area.Errorf(area.CodeRate, "there are %d devices and tokens already", maxDevices)
 	}
-	for _, hash := range over {
+	return nil
+}
+
+// makeRoom forgets codes that have expired, and those that wait for the same
+// device: it tells whether there was one.
+func (a *Authority) makeRoom(ctx context.Context, e Enrolment) (replaced bool, err error) {
+	var void []string
+	a.mu.RLock()
+	for hash, p := range a.pending {
+		good, same := a.now().Before(p.Expires), p.Device == e.Device && p.Tenant == e.Tenant
+		if !good || same {
+			void = append(void, hash)
+		}
+		replaced = replaced || good && same
+	}
+	a.mu.RUnlock()
+	for _, hash := range void {
 		if err := a.forgetCode(ctx, hash); err != nil {
-			return err
+			return false, err
 		}
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if len(a.pending) >= maxEnrol {
-		return area.Errorf(area.CodeRate, "%d codes wait already", maxEnrol)
+		return false, area.Errorf(area.CodeRate, "%d codes wait already", maxEnrol)
 	}
-	return nil
+	return replaced, nil
 }
 
 func (a *Authority) forgetCode(ctx context.Context, hash string) error {

@@ -71,8 +71,9 @@ func TestEnrolment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, kept := context.Background(), &table{}
 		a := newAuthority(t, site(), kept)
-		code, expires, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north", By: "ann"})
-		if err != nil || len(strings.ReplaceAll(code, "-", "")) != 28 || time.Until(expires) > 15*time.Minute {
+		made, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north", By: "ann"})
+		code, expires := made.Text, made.Expires
+		if err != nil || made.Replaced || len(strings.ReplaceAll(code, "-", "")) != 28 || time.Until(expires) > 15*time.Minute {
 			t.Fatalf("code %q until %s, %v", code, expires, err)
 		}
 		if strings.Contains(kept.text(), code) || strings.Contains(kept.text(), strings.ReplaceAll(code, "-", "")) {
@@ -133,21 +134,21 @@ func TestEnrolmentRefused(t *testing.T) {
 		ctx, kept := context.Background(), &table{}
 		a := newAuthority(t, site(), kept)
 		for device, want := range map[area.DeviceID]area.Code{"gate-1": area.CodeConfigured, "ann": area.CodeExists, "a b": area.CodeInvalid, "tacet-x": area.CodeInvalid} {
-			if _, _, err := a.Enrol(ctx, auth.Enrolment{Device: device}); area.CodeOf(err) != want {
+			if _, err := a.Enrol(ctx, auth.Enrolment{Device: device}); area.CodeOf(err) != want {
 				t.Errorf("%s: %v, want %s", device, err, want)
 			}
 		}
-		code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
+		code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		kept.fail = area.Errorf(area.CodeDiskFull, "full")
-		if _, err := a.Redeem(ctx, "", code); area.CodeOf(err) != area.CodeDiskFull {
+		if _, err := a.Redeem(ctx, "", code.Text); area.CodeOf(err) != area.CodeDiskFull {
 			t.Errorf("full disk: %v", err)
 		}
 		kept.fail = nil
 		time.Sleep(15 * time.Minute)
-		if _, err := a.Redeem(ctx, "", code); area.CodeOf(err) != area.CodeNotFound {
+		if _, err := a.Redeem(ctx, "", code.Text); area.CodeOf(err) != area.CodeNotFound {
 			t.Errorf("too late: %v", err)
 		}
 		for range 5 {
@@ -156,11 +157,11 @@ func TestEnrolmentRefused(t *testing.T) {
 		if _, err := a.Redeem(ctx, "192.0.2.1", "0000-0000"); area.CodeOf(err) != area.CodeRate {
 			t.Errorf("the sixth wrong code: %v, want rate", err)
 		}
-		code, _, _ = a.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
+		code, _ = a.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
 		if err := a.Revoke(ctx, "", "gate-13"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Redeem(ctx, "", code); area.CodeOf(err) != area.CodeNotFound {
+		if _, err := a.Redeem(ctx, "", code.Text); area.CodeOf(err) != area.CodeNotFound {
 			t.Errorf("a code taken back: %v", err)
 		}
 		if err := a.Revoke(ctx, "", "gate-1"); area.CodeOf(err) != area.CodeConfigured {
@@ -179,19 +180,19 @@ func TestCodeThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		a := newAuthority(t, site(), &table{})
-		code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north"})
+		code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 20 {
-			if e, err := a.Waits("192.0.2.1", strings.ToLower(code)); err != nil || e.Device != "gate-12" || e.Area != "north" {
+			if e, err := a.Waits("192.0.2.1", strings.ToLower(code.Text)); err != nil || e.Device != "gate-12" || e.Area != "north" {
 				t.Fatalf("%+v, %v", e, err)
 			}
 		}
-		if _, err := a.Redeem(ctx, "192.0.2.1", code); err != nil {
+		if _, err := a.Redeem(ctx, "192.0.2.1", code.Text); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Waits("192.0.2.1", code); area.CodeOf(err) != area.CodeNotFound {
+		if _, err := a.Waits("192.0.2.1", code.Text); area.CodeOf(err) != area.CodeNotFound {
 			t.Errorf("a used code: %v", err)
 		}
 		for range 20 {
@@ -200,12 +201,12 @@ func TestCodeThatWaits(t *testing.T) {
 		if _, err := a.Redeem(ctx, "192.0.2.1", "0000-0000"); area.CodeOf(err) != area.CodeRate {
 			t.Errorf("after wrong codes: %v", err)
 		}
-		code, _, err = a.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
+		code, err = a.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(15 * time.Minute)
-		if _, err := a.Waits("192.0.2.2", code); area.CodeOf(err) != area.CodeNotFound {
+		if _, err := a.Waits("192.0.2.2", code.Text); area.CodeOf(err) != area.CodeNotFound {
 			t.Errorf("an expired code: %v", err)
 		}
 	})
@@ -217,11 +218,11 @@ func TestEnrolledAgain(t *testing.T) {
 	got := heard(a)
 	var secrets []string
 	for range 2 {
-		code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
+		code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := a.Redeem(ctx, "", code)
+		c, err := a.Redeem(ctx, "", code.Text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +342,7 @@ func TestRulesAreKept(t *testing.T) {
 	ctx, kept := context.Background(), &table{}
 	a := newAuthority(t, site(), kept)
 	e := auth.Enrolment{Device: "gate-12", Area: "north", Publish: []string{"home/gate-12/#"}, Subscribe: []string{"!home/x", "home/#"}}
-	code, _, err := a.Enrol(ctx, e)
+	code, err := a.Enrol(ctx, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +350,7 @@ func TestRulesAreKept(t *testing.T) {
 	if w := a.Waiting(""); len(w) != 1 || !slices.Equal(w[0].Publish, e.Publish) {
 		t.Errorf("it waits for %+v", w)
 	}
-	c, err := a.Redeem(ctx, "", code)
+	c, err := a.Redeem(ctx, "", code.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +370,7 @@ func TestRulesAreKept(t *testing.T) {
 	for _, bad := range []auth.Enrolment{
 		{Device: "gate-13", Publish: []string{"$SYS/#"}}, {Device: "gate-13", Subscribe: []string{""}}, {Device: "gate-13", Publish: slices.Repeat([]string{"a"}, 257)},
 	} {
-		if _, _, err := a.Enrol(ctx, bad); area.CodeOf(err) != area.CodeInvalid {
+		if _, err := a.Enrol(ctx, bad); area.CodeOf(err) != area.CodeInvalid {
 			t.Errorf("%d and %d rules: %v", len(bad.Publish), len(bad.Subscribe), err)
 		}
 	}

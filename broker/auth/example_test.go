@@ -36,11 +36,11 @@ func ExampleNew() {
 func ExampleAuthority_Enrol() {
 	a, _ := auth.New(auth.Config{ClientCertificates: true}, nil, nil, slog.New(slog.DiscardHandler))
 	ctx := context.Background()
-	code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north", By: "ann"})
-	fmt.Println(len(code), err)
-	own, err := a.Redeem(ctx, "192.0.2.7", code) // what the device does with it
+	code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north", By: "ann"})
+	fmt.Println(len(code.Text), err)
+	own, err := a.Redeem(ctx, "192.0.2.7", code.Text) // what the device does with it
 	fmt.Println(own.Device, own.Area, err)
-	_, err = a.Redeem(ctx, "192.0.2.7", code)
+	_, err = a.Redeem(ctx, "192.0.2.7", code.Text)
 	fmt.Println(err)
 	gate, err := a.Password(ctx, "192.0.2.7", string(own.Device), own.Secret)
 	fmt.Println(gate.Kind, gate.Area, err)

@@ -24,11 +24,11 @@ import (
 func TestNothingChangesThatIsNotDurable(t *testing.T) {
 	ctx, kept := context.Background(), &table{}
 	a := newAuthority(t, site(), kept)
-	code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
+	code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-12"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := a.Redeem(ctx, "", code)
+	own, err := a.Redeem(ctx, "", code.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestNothingChangesThatIsNotDurable(t *testing.T) {
 	before := a.Stats()
 	kept.fail = area.Errorf(area.CodeDiskFull, "full")
 	for name, change := range map[string]func() error{
-		"Enrol": func() error { _, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-13"}); return err },
+		"Enrol": func() error { _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-13"}); return err },
 		"CreateToken": func() error {
 			_, err := a.CreateToken(ctx, auth.Token{Name: "x", Roles: []string{"viewer"}})
 			return err
@@ -72,18 +72,18 @@ func TestTokensAndCodesAreBounded(t *testing.T) {
 			if _, err := a.CreateToken(ctx, auth.Token{Name: fmt.Sprint("t", i), Roles: []string{"viewer"}}); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := a.Enrol(ctx, auth.Enrolment{Device: area.DeviceID(fmt.Sprint("d", i))}); err != nil {
+			if _, err := a.Enrol(ctx, auth.Enrolment{Device: area.DeviceID(fmt.Sprint("d", i))}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if _, err := a.CreateToken(ctx, auth.Token{Name: "one-more", Roles: []string{"viewer"}}); area.CodeOf(err) != area.CodeRate {
 			t.Errorf("token 1001: %v, want rate", err)
 		}
-		if _, _, err := a.Enrol(ctx, auth.Enrolment{Device: "one-more"}); area.CodeOf(err) != area.CodeRate {
+		if _, err := a.Enrol(ctx, auth.Enrolment{Device: "one-more"}); area.CodeOf(err) != area.CodeRate {
 			t.Errorf("code 1001: %v, want rate", err)
 		}
 		time.Sleep(15 * time.Minute)
-		if _, _, err := a.Enrol(ctx, auth.Enrolment{Device: "one-more"}); err != nil {
+		if _, err := a.Enrol(ctx, auth.Enrolment{Device: "one-more"}); err != nil {
 			t.Errorf("a quarter of an hour later: %v", err)
 		}
 		if n := a.Stats().Enrolments; n != 1 || len(kept.by) != 1001 {

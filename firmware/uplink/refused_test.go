@@ -27,11 +27,11 @@ func TestCredentialTakenBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		code, _, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-1", Area: "north"})
+		code, err := a.Enrol(ctx, auth.Enrolment{Device: "gate-1", Area: "north"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		cred, err := a.Redeem(ctx, "", code)
+		cred, err := a.Redeem(ctx, "", code.Text)
 		if err != nil {
 			t.Fatal(err)
 		}

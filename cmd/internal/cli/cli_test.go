@@ -92,6 +92,10 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"items":[{"device":"gate-12","area":"north","state":"waiting","created_at":null,"created_by":"ann","code_expires_at":"2026-11-21T10:15:00.000Z","publish":["x/#"],"subscribe":[]}],"next":null}`)
 	case "POST /enrolments":
 		w.WriteHeader(http.StatusCreated)
+		if bytes.Contains(body, []byte("gate-13")) {
+			fmt.Fprint(w, `{"code":"CCCC-DDDD","device":"gate-13","area":"north","expires_at":"2026-11-21T10:15:00.000Z","replaced":true}`)
+			return
+		}
 		fmt.Fprint(w, `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}`)
 	case "DELETE /devices/gate-12/credential", "DELETE /tokens/ci":
 		w.WriteHeader(http.StatusNoContent)
@@ -409,6 +413,16 @@ func TestEnrol(t *testing.T) {
 	want := "on the device, until 2026-11-21T10:15:00.000Z, once, one of:\n  curl -fsS " + srv.URL + "/install.sh | sudo sh -s -- CODE\n" +
 		"  sudo tacet-device provision --hub " + srv.URL + " --code CODE\nwith the hub's address as the device sees it instead of " + strings.TrimPrefix(srv.URL, "http://") + "\n"
 	if exit != 0 || stdout != "AAAA-BBBB\n" || stderr != want {
+		t.Errorf("got %d, %q, %q", exit, stdout, stderr)
+	}
+}
+
+// TestEnrolAgain: who makes a second code hears that the first is void.
+func TestEnrolAgain(t *testing.T) {
+	srv := httptest.NewServer(&hub{})
+	defer srv.Close()
+	exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, "device", "enrol", "gate-13", "--area", "north")
+	if want := "this replaces the code that waited for gate-13, which is no longer good\n"; exit != 0 || stdout != "CCCC-DDDD\n" || !strings.HasPrefix(stderr, want) {
 		t.Errorf("got %d, %q, %q", exit, stdout, stderr)
 	}
 }

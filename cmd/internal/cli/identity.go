@@ -16,6 +16,7 @@ import (
 type enrolment struct {
 	Code      string `json:"code"`
 	ExpiresAt string `json:"expires_at"`
+	Replaced  bool   `json:"replaced"`
 }
 
 // newEnrolment is what a device is enrolled for.
@@ -50,6 +51,9 @@ func deviceEnrol(env Env) *cobra.Command {
 		var made enrolment
 		if err := decode(body, &made); err != nil {
 			return err
+		}
+		if made.Replaced {
+			fmt.Fprintf(c.ErrOrStderr(), "this replaces the code that waited for %s, which is no longer good\n", printable(args[0]))
 		}
 		sayEnrolment(c, hub.base, made)
 		_, err = fmt.Fprintln(c.OutOrStdout(), printable(made.Code))

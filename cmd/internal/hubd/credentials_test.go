@@ -26,15 +26,15 @@ func TestCredentialsSurviveARestart(t *testing.T) {
 	}
 	ctx := context.Background()
 	h, stop := run()
-	code, _, err := h.auth.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north"})
+	code, err := h.auth.Enrol(ctx, auth.Enrolment{Device: "gate-12", Area: "north"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	open, _, err := h.auth.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
+	open, err := h.auth.Enrol(ctx, auth.Enrolment{Device: "gate-13"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := h.auth.Redeem(ctx, "", code)
+	made, err := h.auth.Redeem(ctx, "", code.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +53,10 @@ func TestCredentialsSurviveARestart(t *testing.T) {
 	if p, err := h.auth.Bearer(ctx, "", token); err != nil || p.Name != "ci" {
 		t.Errorf("the token: %+v, %v", p, err)
 	}
-	if _, err := h.auth.Redeem(ctx, "", code); area.CodeOf(err) != area.CodeNotFound {
+	if _, err := h.auth.Redeem(ctx, "", code.Text); area.CodeOf(err) != area.CodeNotFound {
 		t.Errorf("the used code: %v", err)
 	}
-	if c, err := h.auth.Redeem(ctx, "", open); err != nil || c.Device != "gate-13" {
+	if c, err := h.auth.Redeem(ctx, "", open.Text); err != nil || c.Device != "gate-13" {
 		t.Errorf("the open code: %+v, %v", c, err)
 	}
 	if err := h.auth.Revoke(ctx, "", "gate-12"); err != nil {

@@ -14,9 +14,10 @@
 // only pages of this hub may change something, or, to read alone, by the certificate
 // with which a device comes over MQTT. People sign in at /auth/login with
 // name and password. Unless the hub is open nothing is anonymous but /healthz,
-// the page itself, the sign-in, the trade of an enrolment code, and the upgrade
-// to MQTT over WebSocket, whose CONNECT is checked by the broker. A hub connection
-// ends with its token, and at once when its rights are withdrawn. The admin
+// the page itself, the sign-in, the trade of an enrolment code, /install.sh, which
+// tells the architectures, versions and SHA-256 of the programs for devices, and
+// the upgrade to MQTT over WebSocket, whose CONNECT is checked by the broker. A hub
+// connection ends with its token, and at once when its rights are withdrawn. The admin
 // listener (metrics, pprof, /readyz for probes) has no sign-in: it is for this
 // machine.
 //

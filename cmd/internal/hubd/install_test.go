@@ -23,11 +23,11 @@ func enrolling(t *testing.T) (h *Hub, ready Ready, code string) {
 		c.Updates.Dir = t.TempDir()
 	})
 	published(t, h, []byte("program"))
-	code, _, err := h.auth.Enrol(context.Background(), auth.Enrolment{Device: "gate-12", Area: "north"})
+	made, err := h.auth.Enrol(context.Background(), auth.Enrolment{Device: "gate-12", Area: "north"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, ready, code
+	return h, ready, made.Text
 }
 
 // as asks the hub for a path under a name of its own, with headers.
