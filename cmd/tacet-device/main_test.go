@@ -21,6 +21,10 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(faulty, []byte("device: gate-1\narea: north\ngpio: {status_led: GPIO27, amp_enabel: GPIO22}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pin := filepath.Join(data, "pin.yaml")
+	if err := os.WriteFile(pin, []byte("device: gate-1\narea: north\ngpio: {amp_lead: 30,\n  busy_lamp: GPIO99}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name, args string
 		code       int
@@ -38,6 +42,7 @@ func TestCommandLine(t *testing.T) {
 		{"log level", "run --log-level loud", exitUsage, "loud"},
 		{"no file", "run --sim --config " + data + "/none.yaml", exitUsage, "none.yaml"},
 		{"fault of the file, and a light that is not there", "run --config " + faulty, exitUsage, "amp_enabel"},
+		{"check of a fault and a pin", "check --config " + pin, exitUsage, "gpio.amp_lead: duration \"30\" is not a number with a unit, such as \"60s\"\n" + pin + ":4: gpio.busy_lamp"},
 		{"quiet without hardware", "quiet --sim --device gate-1 --area north", exitOK, ""},
 		{"no data", "run --sim --device gate-1 --area north --data /dev/null/x", exitFailed, "/dev/null/x"},
 		{"check fails", "check --device gate-1 --area north --hub ws://127.0.0.1:1 --data " + data, exitFailed, "FAIL"},

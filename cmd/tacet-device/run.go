@@ -219,8 +219,8 @@ func checkCommand(environ []string) *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Try each part of the device, without being it", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		f.launch(environ, c.ErrOrStderr(), true)
 		cfg, _, err := f.load(environ, c.ErrOrStderr())
-		if err != nil {
-			return err
+		if err != nil { // all that is to be mended is told in one round
+			return usage{errors.Join(err, cfg.PinFaults().Err())}
 		}
 		return check(c.Context(), cfg, c.OutOrStdout())
 	}}

@@ -162,14 +162,12 @@ func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Orig
 	if flags != nil {
 		flags(&c, origins)
 	}
-	// What follows from a fault that is told already is not told, but done: see Spare.
-	for _, also := range []error{wrong, c.adopt(origins), c.check(origins)} {
-		if err == nil {
-			err = also
-		}
+	faults := told(nil, err, origins)
+	for _, more := range []error{wrong, c.adopt(origins), c.check(origins)} {
+		faults = told(faults, more, origins)
 	}
 	c.badPins = c.GPIO.bad(origins)
-	return c, unknown, err
+	return c, unknown, faults.Err()
 }
 
 // Validate tells everything that is wrong with c at once.

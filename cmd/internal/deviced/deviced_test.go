@@ -3,9 +3,11 @@ package deviced
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +156,10 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 			[]string{":5: sensors[1].address: 0x78", ":5: sensors[1].name: sensors[0] measures", `:6: sensors[2].driver: "barometer" is none of`, ":8: audio.follow_noise"}},
 		{"pins", "device: a\narea: b\ngpio:\n  amp_enable: 22\n  amp_lead: 2s\n  mute_button: GPIO6\n  inputs: [{pin: PIN31, name: door}]\n", nil,
 			[]string{":5: gpio.amp_lead"}},
+		{"a bad duration and more", "area: b\ngpio: {amp_lead: 30, brightness: 101, inputs: [{pin: GPIO6, nam: door}]}\naudio: {volume: 101}\nhub: [http://x]\n", nil,
+			[]string{":2: gpio.amp_lead", ":2: gpio.inputs[0].nam", ":2: gpio.brightness", ":3: audio.volume", ":4: hub[0]"}},
+		{"a bad duration and no name", "area: b\ngpio: {amp_lead: 30}\n", []string{"TACET_DEVICE_AUDIO_VOLUME=x", "TACET_DEVICE_HUB=http://x"},
+			[]string{":2: gpio.amp_lead", "device: ", "TACET_DEVICE_AUDIO_VOLUME", "TACET_DEVICE_HUB"}},
 		{"environment", "device: a\narea: b\n", []string{"TACET_DEVICE_AREA=???", "TACET_DEVICE_AUDIO_VOLUME=7"}, []string{"TACET_DEVICE_AREA"}},
 	}
 	for _, c := range cases {
@@ -165,6 +171,11 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 			for _, want := range c.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("error %v does not name %q", err, want)
+				}
+			}
+			for line := range strings.SplitSeq(fmt.Sprint(err), "\n") {
+				if len(c.want) > 0 && !slices.ContainsFunc(c.want, func(want string) bool { return strings.Contains(line, want) }) {
+					t.Errorf("it also tells %q", line)
 				}
 			}
 		})

@@ -53,10 +53,7 @@ func (c *Config) readFiles(path, boot string) (conf.Origins, error) {
 	if _, has := over["enrol_code"]; has {
 		c.coded = file
 	}
-	if err == nil {
-		err = wrong
-	}
-	return origins, err
+	return origins, append(faultsOf(err), faultsOf(wrong)...).Err()
 }
 
 // credential is what a code was traded for, and stays in the data directory.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,15 @@ func (g GPIO) bad(o conf.Origins) badPins {
 		}
 	}
 	return bad
+}
+
+// PinFaults tells what is wrong with pins alone, which is no fault of the whole:
+// a device goes on without them.
+func (c Config) PinFaults() (faults conf.Faults) {
+	for _, key := range slices.Sorted(maps.Keys(c.badPins)) {
+		faults = append(faults, c.badPins[key])
+	}
+	return faults
 }
 
 // lead is how long the amplifier is on before the first sample; without one

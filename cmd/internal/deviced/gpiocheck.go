@@ -2,8 +2,6 @@ package deviced
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/tacet-hub/tacet/drivers/gpio"
@@ -13,8 +11,8 @@ import (
 // configured. It drives none.
 func checkGPIO(cfg Config) []Finding {
 	var bad []Finding
-	for _, key := range slices.Sorted(maps.Keys(cfg.badPins)) {
-		bad = append(bad, Finding{Part: "gpio", Text: cfg.badPins[key].String()})
+	for _, f := range cfg.PinFaults() {
+		bad = append(bad, Finding{Part: "gpio", Text: f.String()})
 	}
 	return append(bad, checkHost(cfg)...)
 }
