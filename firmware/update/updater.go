@@ -233,18 +233,23 @@ func (u *Updater) Run(ctx context.Context) error {
 }
 
 // settle brings the state into line with what was started: a trial that the
-// launcher could not count, and so did not start, is over.
+// launcher could not count, and so did not start, is over, and so is that of a
+// program that says that it is another version than was signed: what the hub is
+// told, and what a newer package is compared with, would be wrong for good.
 func (u *Updater) settle() {
 	s := u.slots.state
 	if s.Trial != Packaged && s.Trial != u.cfg.Launched.Slot {
 		u.keep(s.Broken(s.Trial, "it could not be started"))
 		u.show(u.begun())
 	}
+	if u.Status().Phase == Trial && u.cfg.Version != u.running {
+		u.back("it says that it is " + u.cfg.Version)
+	}
 }
 
 // healthy confirms the program, if it is on trial.
 func (u *Updater) healthy() {
-	if u.Status().Phase != Trial {
+	if u.Status().Phase != Trial || u.leaving {
 		return
 	}
 	if err := u.slots.Keep(u.slots.state.Healthy()); err != nil {
@@ -262,7 +267,13 @@ func (u *Updater) overdue() {
 		u.lasted()
 		return
 	}
-	reason := fmt.Sprintf("it was not healthy %v after its start", u.cfg.Trial)
+	if !u.leaving {
+		u.back(fmt.Sprintf("it was not healthy %v after its start", u.cfg.Trial))
+	}
+}
+
+// back leaves the program on trial for good.
+func (u *Updater) back(reason string) {
 	u.count.failed.Add(1)
 	u.log.Error("update failed, going back", "rule", u.running, "err", reason)
 	u.keep(u.slots.state.Sick(reason))

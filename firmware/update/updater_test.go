@@ -49,14 +49,25 @@ type bench struct {
 	seen []Phase
 }
 
-// run starts the updater of a device that runs a version, from a slot.
+// run starts the updater of a device that runs a version, or what the source has
+// from a slot.
 func run(t *testing.T, dir string, key ed25519.PrivateKey, source *store, l Launched) *bench {
+	t.Helper()
+	own := l.Version
+	if l.Slot != Packaged {
+		own = Held{Release: source.release}.Manifest().Version
+	}
+	return runAs(t, dir, key, source, l, own)
+}
+
+// runAs starts the updater of a device that says that it is a version.
+func runAs(t *testing.T, dir string, key ed25519.PrivateKey, source *store, l Launched, own string) *bench {
 	t.Helper()
 	keys, err := ParseKeys([]string{PublicText(key)})
 	must(t, err)
 	b := &bench{dir: dir, key: key, source: source}
 	l.Launcher = "/usr/bin/tacet-device"
-	b.Updater, err = New(Config{Dir: dir, Keys: keys, Version: l.Version, Launched: l, Changed: b.changed}, source, slog.New(slog.DiscardHandler))
+	b.Updater, err = New(Config{Dir: dir, Keys: keys, Version: own, Launched: l, Changed: b.changed}, source, slog.New(slog.DiscardHandler))
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -171,6 +182,34 @@ func TestUpdateNotHealthy(t *testing.T) {
 		synctest.Wait()
 		if st := b.Status(); st.Phase != Refused || st.Reason != ErrFailed.Error() {
 			t.Errorf("ordered again it is %+v", st)
+		}
+	})
+}
+
+// A program that says that it is another version than was signed is not
+// confirmed, however well it is.
+func TestUpdateOfAnotherVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, dir, program := newKey(t), t.TempDir(), script("v1.1.0")
+		source := &store{release: release(t, key, manifestOf("v1.1.0", program)), program: program}
+		b := run(t, dir, key, source, Launched{Version: "v1.0.0"})
+		must(t, b.Order([]byte(`{"order":"u-1"}`)))
+		<-b.Restart()
+		b.end()
+		s, err := OpenSlots(dir)
+		must(t, err)
+		at := s.Choose("v1.0.0", b.cfg.Keys, slog.New(slog.DiscardHandler))
+		b = runAs(t, dir, key, source, Launched{Slot: at, Version: "v1.0.0"}, "devel")
+		b.Healthy()
+		<-b.Restart()
+		time.Sleep(2 * TrialTime)
+		b.end()
+		if st := b.Stats(); st != (Stats{Failed: 1}) {
+			t.Errorf("it counted %+v", st)
+		}
+		b = run(t, dir, key, source, Launched{Version: "v1.0.0"})
+		if st, want := b.Status(), (Status{Phase: Failed, Version: "v1.1.0", Order: "u-1", Reason: "it says that it is devel"}); st != want {
+			t.Errorf("back again it is %+v, want %+v", st, want)
 		}
 	})
 }
