@@ -62,8 +62,8 @@ const (
 
 // Patience with a device.
 const (
-	answerTime = time.Minute      // until its status is about the order; it is sent twice
-	againTime  = answerTime / 2   // until it is sent a second time
+	AnswerTime = time.Minute      // until its status is about the order; it is sent twice
+	againTime  = AnswerTime / 2   // until it is sent a second time
 	quietTime  = 15 * time.Minute // without any change of its status
 )
 
@@ -210,7 +210,7 @@ func (b *book) late(now time.Time) (again []part) {
 				continue
 			}
 			switch quiet := now.Sub(d.At.Time); {
-			case d.State == Ordered && quiet >= answerTime:
+			case d.State == Ordered && quiet >= AnswerTime:
 				b.set(r, d, area.UpdateFailed, "it does not answer: does it take updates?", now)
 			case d.State == Ordered && quiet >= againTime && d.sent < 2:
 				again = append(again, part{r, d})

@@ -268,7 +268,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("a foreign program: %+v", r)
 		}
 		id = start(t, svc, To{Device: ptr[area.DeviceID]("gate-4")})
-		time.Sleep(answerTime + 2*look)
+		time.Sleep(AnswerTime + 2*look)
 		if got, want := shown(t, svc, id), "failed gate-4:failed"; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -358,6 +358,11 @@ func TestStartIsRefused(t *testing.T) {
 		} {
 			if _, err := svc.Start(t.Context(), Request{To: c.to}, "ann", may); area.CodeOf(err) != c.want {
 				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+		}
+		for _, version := range []string{"banana", "1.4.0", "v1.4.0.1", "v", "v1.4.0-" + strings.Repeat("a", 128)} {
+			if _, err := svc.Start(t.Context(), Request{To: To{Device: ptr[area.DeviceID]("gate-1")}, Version: version}, "ann", nil); area.CodeOf(err) != area.CodeInvalid {
+				t.Errorf("to version %s: %v", version, err)
 			}
 		}
 		s.table.fail = errors.New("no disk")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,9 @@ func (s *Service) find(id string) *Rollout {
 
 func notFound(id string) error { return area.Errorf(area.CodeNotFound, "no rollout %.40q", id) }
 
+// versionForm is that of the versions that a program can be signed as.
+var versionForm = regexp.MustCompile(`^v[0-9]+(\.[0-9]+){0,2}([-+][0-9A-Za-z.+-]+)?$`)
+
 // Start makes a rollout, which is kept when Start returns. may refuses areas in
 // which the caller may not; nil: he may in all. Its errors are of code invalid,
 // unknown_device, unknown_area (where there is no player), forbidden and degraded
@@ -172,8 +176,8 @@ func (s *Service) Start(ctx context.Context, req Request, by string, may func(ar
 	if err != nil {
 		return Rollout{}, err
 	}
-	if len(req.Version) > 128 {
-		return Rollout{}, area.InvalidField("version", "longer than 128 bytes")
+	if req.Version != "" && (len(req.Version) > 128 || !versionForm.MatchString(req.Version)) {
+		return Rollout{}, area.InvalidField("version", "not such as v1.4.0")
 	}
 	now := s.Now()
 	r := &Rollout{ID: newID(now), Request: req, State: Running, CreatedAt: area.At(now), CreatedBy: by}

@@ -117,6 +117,9 @@ func showSteps(w io.Writer, r rollout.Rollout, shown map[area.DeviceID]string) e
 		if d.State == area.UpdateDownloading {
 			line += fmt.Sprintf(" %d %%", d.Percent)
 		}
+		if d.State == rollout.Ordered {
+			line += fmt.Sprintf(", it has %v to answer", rollout.AnswerTime)
+		}
 		if d.Version != "" {
 			line += " " + d.Version
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// rolling is a hub with one rollout, which ends when it is asked for a second
+// rolling is a hub with one rollout, which ends when it is asked for a third
 // time.
 func rolling(t *testing.T, end rollout.Rollout) (url string, asked *string) {
 	t.Helper()
@@ -25,7 +25,11 @@ func rolling(t *testing.T, end rollout.Rollout) (url string, asked *string) {
 			*asked = string(body)
 		}
 		now := end
-		if polls++; polls < 3 {
+		switch polls++; polls {
+		case 1, 2:
+			now.State, now.EndedAt = rollout.Running, nil
+			now.Devices = []rollout.Device{{Device: "gate-1", State: rollout.Ordered}, {Device: "gate-2", State: rollout.Waiting}}
+		case 3:
 			now.State, now.EndedAt = rollout.Running, nil
 			now.Devices = []rollout.Device{{Device: "gate-1", State: area.UpdateDownloading, Percent: 40, Version: "v1.4.0"}, {Device: "gate-2", State: rollout.Waiting}}
 		}
@@ -51,11 +55,11 @@ func TestDeviceUpdate(t *testing.T) {
 		out, errs  string
 	}{
 		{"a device", "device update gate-1", done, ExitOK, `{"to":{"device":"gate-1"},"version":"","allow_downgrade":false}`,
-			"gate-1 downloading 40 % v1.4.0\ngate-1 confirmed v1.4.0\ngate-2 confirmed v1.4.0\n", ""},
+			"gate-1 ordered, it has 1m0s to answer\ngate-1 downloading 40 % v1.4.0\ngate-1 confirmed v1.4.0\ngate-2 confirmed v1.4.0\n", ""},
 		{"an area, back", "device update --area north --version v1.2.0 --allow-downgrade --no-wait", done, ExitOK,
 			`{"to":{"area":"north"},"version":"v1.2.0","allow_downgrade":true}`, "u-7\n", ""},
 		{"one fails", "device update --all", failed, ExitFailed, `{"to":{"all":true},"version":"","allow_downgrade":false}`,
-			"gate-1 downloading 40 % v1.4.0\ngate-1 failed v1.4.0: it was not healthy\ngate-2 skipped: not begun: gate-1 has failed\n",
+			"gate-1 ordered, it has 1m0s to answer\ngate-1 downloading 40 % v1.4.0\ngate-1 failed v1.4.0: it was not healthy\ngate-2 skipped: not begun: gate-1 has failed\n",
 			"tacet: failed: 0 of 2 devices are updated, 1 failed, 1 were skipped\n"},
 		{"nobody", "device update", done, ExitUsage, "", "", "tacet: usage: update needs exactly one of a device, --area and --all\n"},
 		{"two", "device update gate-1 --all", done, ExitUsage, "", "", "tacet: usage: update needs exactly one of a device, --area and --all\n"},
