@@ -183,7 +183,11 @@ func updatePublish(env Env) *cobra.Command {
 			return Usagef("%v", err)
 		}
 		defer f.Close()
-		shelf := update.NewShelf(updatesDir(env, dir, data))
+		at := updatesDir(env, dir, data)
+		if err := serves(at, cmp.Or(dir, env.Getenv("TACET_UPDATES_DIR")) != ""); err != nil {
+			return err
+		}
+		shelf := update.NewShelf(at)
 		if err := shelf.Publish(r, f); err != nil {
 			return err
 		}
@@ -197,6 +201,22 @@ func updatePublish(env Env) *cobra.Command {
 	shelfFlags(c, &dir, &data)
 	c.Flags().StringVar(&public, "public-key", "", "`KEY` as devices have it: refuse what it did not sign")
 	return c
+}
+
+// serves refuses a directory from which no hub serves. Below the data directory
+// it is that of a hub that has run there, unless something was published before;
+// one that was named is believed.
+func serves(dir string, named bool) error {
+	if named {
+		return nil
+	}
+	data := filepath.Dir(dir)
+	for _, path := range []string{filepath.Join(data, "tacet.db"), dir} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return Usagef("no hub has its data in %s; --data says where it has, --dir (updates.dir of its configuration) where it serves programs from", data)
 }
 
 func shelfFlags(c *cobra.Command, dir, data *string) {

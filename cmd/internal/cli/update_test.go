@@ -68,6 +68,9 @@ func TestUpdateIsPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(os.Mkdir(at("data"), 0o700), os.Mkdir(at("empty"), 0o700), os.WriteFile(at("data/tacet.db"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	code, public, _ := tacet("update key " + at("key"))
 	if code != ExitOK {
 		t.Fatal("no key")
@@ -99,7 +102,11 @@ func TestUpdateIsPublished(t *testing.T) {
 		{"update sign" + device + " --key " + at("key") + " --min-version v1.2.0", ExitOK, "v1.4.0 " + arch},
 		{"update publish" + device + " --data " + at("data") + " --public-key " + other, ExitRefused, "signature"},
 		{"update publish" + device + " --data " + at("data") + " --public-key x", ExitUsage, "--public-key"},
+		{"update publish" + device + " --data " + at("empty"), ExitUsage, "no hub has its data in " + at("empty")},
+		{"update publish" + device, ExitUsage, "no hub has its data in tacet-data"},
+		{"update publish" + device + " --dir " + at("elsewhere"), ExitOK, at("elsewhere")},
 		{"update publish" + device + " --data " + at("data") + " --public-key " + public, ExitOK, at("data/updates")},
+		{"update publish" + device + " --data " + at("data"), ExitOK, at("data/updates")},
 		{"update list --data " + at("data"), ExitOK, "v1.4.0"},
 		{"update list --dir " + at("nowhere"), ExitOK, "ARCH"},
 	} {
