@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -23,6 +24,13 @@ import (
 var (
 	ErrOffline = errors.New("uplink: not connected")
 	ErrFull    = errors.New("uplink: the queue is full")
+)
+
+// Why a hub does not let a device in, in the log of a [Client]: which of them, an
+// MQTT 3.1.1 hub does not tell any further.
+var (
+	ErrCredential = errors.New("the user name or the password is wrong, or was taken back")
+	ErrNotLetIn   = errors.New("it was tried too often with a wrong user name or password, and has to wait for up to 5 min; or this device may not sign in like that")
 )
 
 // Client is the connection of a device to its hub. All methods are safe for
@@ -257,7 +265,7 @@ func (c *Client) Run(ctx context.Context) error {
 			wait = minWait
 		}
 		told = told && c.count.connects.Load() == connects // once for each time that it was taken
-		refused := errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword)
+		refused := errors.Is(err, ErrCredential)
 		c.refused.Store(refused)
 		if !told && refused {
 			told = true
@@ -283,6 +291,17 @@ const (
 	maxWait   = 15 * time.Second
 	steady    = 5 * time.Second
 )
+
+// refusal says what a hub means that has answered with no.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword):
+		return fmt.Errorf("%w: %w", ErrCredential, err)
+	case errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		return fmt.Errorf("%w: %w", ErrNotLetIn, err)
+	}
+	return err
+}
 
 // early tells whether a connection failed because the hub's certificate begins
 // after now.

@@ -22,7 +22,7 @@ func (c *Client) connection(ctx context.Context, n uint64, hub *url.URL) error {
 	defer c.ended()
 	if err := await(ctx, p.Connect(), connectTime); err != nil {
 		p.Disconnect(0)
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", refusal(err))
 	}
 	have := c.filters()
 	if err := c.subscribeAll(ctx, p, have); err != nil {

@@ -108,20 +108,21 @@ func checkSpeech(ctx context.Context, _ Config) (string, error) {
 	return text, nil
 }
 
-// checkHub connects under a client id beside the device's own.
+// checkHub connects under a client id beside the device's own. A hub that refuses
+// is asked once: one that is asked in vain more often makes the device wait too.
 func checkHub(ctx context.Context, cfg Config, hub string) (string, error) {
 	cfg.Hub = []string{hub}
 	u, err := cfg.uplink(cfg.Device + ":check")
 	if err != nil {
 		return "", err
 	}
-	var last lastError
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	last := lastError{refused: cancel}
 	c, err := uplink.New(u, slog.New(&last))
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
 	up := false
 	c.Watch(func(now bool, _ uint64, _ string) {
 		up = up || now
@@ -131,25 +132,47 @@ func checkHub(ctx context.Context, cfg Config, hub string) (string, error) {
 	if err := c.Run(ctx); err != nil {
 		return "", err
 	}
+	if !up && refuses(last.err) {
+		return "", fmt.Errorf("%s: %w", hub, last.err)
+	}
 	if !up {
-		return "", fmt.Errorf("%s: no connection in %v: %s", hub, checkTime, last.text)
+		return "", fmt.Errorf("%s: no connection in %v: %s", hub, checkTime, last)
 	}
 	return fmt.Sprintf("%s, %v", hub, time.Since(began).Round(time.Millisecond)), nil
 }
 
+// refuses tells whether the hub has said no: it says so again.
+func refuses(err error) bool {
+	return errors.Is(err, uplink.ErrCredential) || errors.Is(err, uplink.ErrNotLetIn)
+}
+
 // lastError is a log that keeps the newest error told to it. It is used by one
 // goroutine.
-type lastError struct{ text string }
+type lastError struct {
+	err     error  // nil: there was none
+	refused func() // called when the hub has refused
+}
+
+// String is the error, empty where there was none.
+func (l lastError) String() string {
+	if l.err == nil {
+		return ""
+	}
+	return l.err.Error()
+}
 
 func (l *lastError) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l *lastError) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "err" {
-			l.text = a.Value.String()
+		if err, ok := a.Value.Any().(error); ok && a.Key == "err" {
+			l.err = err
 		}
 		return true
 	})
+	if refuses(l.err) {
+		l.refused()
+	}
 	return nil
 }
 
