@@ -411,7 +411,9 @@ func TestEnrol(t *testing.T) {
 	defer srv.Close()
 	exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, "device", "enrol", "gate-12", "--area", "north")
 	want := "on the device, until 2026-11-21T10:15:00.000Z, once, one of:\n  curl -fsS " + srv.URL + "/install.sh | sudo sh -s -- CODE\n" +
-		"  sudo tacet-device provision --hub " + srv.URL + " --code CODE\nwith the hub's address as the device sees it instead of " + strings.TrimPrefix(srv.URL, "http://") + "\n"
+		"  sudo tacet-device provision --hub " + srv.URL + " --code CODE\nso that the hub can update it later, name whose programs it takes, KEY as \"tacet update key\" printed it:\n" +
+		"--key KEY behind the first, updates: {keys: [\"KEY\"]} in the device.yaml of the second; --update-key KEY for an SD card (make image)\n" +
+		"with the hub's address as the device sees it instead of " + strings.TrimPrefix(srv.URL, "http://") + "\n"
 	if exit != 0 || stdout != "AAAA-BBBB\n" || stderr != want {
 		t.Errorf("got %d, %q, %q", exit, stdout, stderr)
 	}

@@ -78,6 +78,8 @@ func sayEnrolment(c *cobra.Command, hub string, made enrolment) {
 	fmt.Fprintf(c.ErrOrStderr(), `on the device, until %s, once, one of:
   curl -fsS %s/install.sh | sudo sh -s -- %s
   sudo tacet-device provision --hub %s --code %s
+so that the hub can update it later, name whose programs it takes, KEY as "tacet update key" printed it:
+--key KEY behind the first, updates: {keys: ["KEY"]} in the device.yaml of the second; --update-key KEY for an SD card (make image)
 `, printable(made.ExpiresAt), hub, code, hub, code)
 	if at, err := url.Parse(hub); err == nil && isLoopback(at.Hostname()) {
 		fmt.Fprintf(c.ErrOrStderr(), "with the hub's address as the device sees it instead of %s\n", at.Host)
