@@ -12,8 +12,9 @@
 // TACET_DEVICE_AUDIO_VOLUME) overrides it, and flags override both. Where the boot
 // partition has a tacet.yaml (--boot) that lies over the file. An enrol_code in
 // either is traded for the device's credential before anything else. Exit codes: 0
-// ok, 1 failed, 2 usage or configuration, 75 an operator has asked for another
-// start: whoever supervises it starts it again.
+// ok, 1 failed, 2 usage or configuration, of provision also 3 the hub does not
+// answer and 4 it refused the code, 75 an operator has asked for another start:
+// whoever supervises it starts it again.
 //
 // Where updates.keys names whose programs are believed, run first looks into the
 // update slots of the data directory, and becomes the program that is confirmed or

@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
+	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 	"github.com/tacet-hub/tacet/firmware"
 )
 
@@ -24,10 +24,12 @@ func main() {
 
 // Exit codes, as those of tacet.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitAgain  = 75 // EX_TEMPFAIL: an operator asked for another start
+	exitOK          = cli.ExitOK
+	exitFailed      = cli.ExitFailed
+	exitUsage       = cli.ExitUsage
+	exitUnreachable = cli.ExitUnreachable // of provision
+	exitRefused     = cli.ExitRefused     // of provision
+	exitAgain       = 75                  // EX_TEMPFAIL: an operator asked for another start
 )
 
 // execute is the program; it answers its exit code.
@@ -41,6 +43,7 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 	if len(args) > 0 && args[0] == "--check" { // as check, for who knows it from other programs
 		args = append([]string{"check"}, args[1:]...)
 	}
+	cli.VersionFlag(root, cli.Version())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
@@ -50,11 +53,23 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 		return exitOK
 	}
 	fmt.Fprintf(errs, "tacet-device: %v\n", err)
+	return exitOf(err)
+}
+
+func exitOf(err error) int {
 	if errors.Is(err, firmware.ErrRestart) || errors.Is(err, firmware.ErrReboot) || errors.Is(err, firmware.ErrUpdate) {
 		return exitAgain
 	}
 	if _, ok := errors.AsType[usage](err); ok {
+		return exitUsage // run says so of a code that is refused: it is in the configuration
+	}
+	switch {
+	case errors.Is(err, deviced.ErrAddress):
 		return exitUsage
+	case errors.Is(err, deviced.ErrUnreachable):
+		return exitUnreachable
+	case errors.Is(err, deviced.ErrRefused):
+		return exitRefused
 	}
 	return exitFailed
 }
@@ -74,7 +89,7 @@ func noArgs(c *cobra.Command, args []string) error {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Say which build this is", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "tacet-device %s %s %s/%s\n", cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintf(c.OutOrStdout(), "tacet-device %s\n", cli.Build(cli.Version()))
 		return err
 	}}
 }

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/cli"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -25,12 +29,28 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(pin, []byte("device: gate-1\narea: north\ngpio: {amp_lead: 30,\n  busy_lamp: GPIO99}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/broken") {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, `{"code":"internal","detail":"a fault of the hub"}`)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"code":"not_found","detail":"the code is unknown, used or expired"}`)
+	}))
+	defer refusing.Close()
 	cases := []struct {
 		name, args string
 		code       int
 		want       string // in what it prints
 	}{
 		{"version", "version", exitOK, "tacet-device "},
+		{"version by a flag", "--version", exitOK, "tacet-device " + cli.Build(cli.Version())},
+		{"provision without a code", "provision --hub http://127.0.0.1:1", exitUsage, "--code"},
+		{"provision, no address", "provision --hub hub.local --code A --data " + data, exitUsage, "is not an address"},
+		{"provision, refused", "provision --hub " + refusing.URL + " --code A --data " + data, exitRefused, "not_found"},
+		{"provision, a hub that fails", "provision --hub " + refusing.URL + "/broken --code A --data " + data, exitFailed, "internal"},
+		{"provision, nobody there", "provision --hub http://127.0.0.1:1 --code A --data " + data, exitUnreachable, "does not answer"},
 		{"help", "", exitOK, "run"},
 		{"unknown command", "frobnicate", exitUsage, "frobnicate"},
 		{"unknown flag", "run --frob", exitUsage, "--frob"},

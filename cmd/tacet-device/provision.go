@@ -16,7 +16,8 @@ func provisionCommand() *cobra.Command {
 		Use: "provision --hub URL --code CODE", Short: "Trade a code for the credential of this device",
 		Long: `Trades a code, which the operator makes by "tacet device enrol", for this device's
 own credential. The secret is written to a file that only its owner may read; the
-lines for device.yaml are printed.`,
+lines for device.yaml are printed. Exit codes: 0 ok, 1 failed, 2 usage, 3 the hub
+does not answer, 4 it refused the code.`,
 		Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 			if hub == "" || code == "" {
 				return usage{fmt.Errorf("provision needs --hub and --code")}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type Env struct {
 
 // Add puts the operator's commands below root.
 func Add(root *cobra.Command, env Env) {
+	VersionFlag(root, cmp.Or(env.Version, Version()))
 	root.AddCommand(
 		say(env), stop(env), queue(env), version(env),
 		group("area", "Areas", areaList(env), areaProof(env)),

@@ -122,6 +122,11 @@ func (h *hub) order(w http.ResponseWriter, body []byte) {
 		problem(w, 422, "unknown_area", "no area west")
 		return
 	}
+	if o.To.Area == "nowhere" { // as the hub has it
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprint(w, `{"code":"unknown_area","detail":"no area \"nowhere\"","errors":[{"field":"to.area","message":"no area \"nowhere\""}]}`)
+		return
+	}
 	w.WriteHeader(http.StatusAccepted)
 	fmt.Fprint(w, `{"id":"o-7","state":"waiting","estimated_start":"2026-11-21T10:00:34.000Z","after":"o-2"}`)
 }
@@ -258,6 +263,9 @@ func TestCommands(t *testing.T) {
 		"text and clip":       {args: []string{"say", "--area", "a", "--clip", abc, "hello"}, exit: 2, stderr: "tacet: usage: tacet say takes a text or a clip, not both\n"},
 		"no clip":             {args: []string{"say", "--area", "a", "--clip", "x"}, exit: 2, stderr: "tacet: usage: --clip: clip name \"x\" is not sha256: and 64 hexadecimal digits in lower case\n"},
 		"no file":             {args: []string{"clip", "add", "/no/such"}, exit: 2, stderr: "tacet: usage: open /no/such: no such file or directory\n"},
+		"a directory":         {args: []string{"clip", "add", "/tmp"}, exit: 2, stderr: "tacet: usage: /tmp is a directory, not a file\n"},
+		"said once":           {args: []string{"say", "--area", "nowhere", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area \"nowhere\"\n"},
+		"--version":           {args: []string{"--version"}, stdout: "tacet " + Build("v1.2.3") + "\n"},
 		"no text":             {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) (TEXT | --clip CLIP) [flags]\n"},
 		"priority":            {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
 		"unknown flag":        {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
@@ -402,6 +410,22 @@ func TestHelp(t *testing.T) {
 		if exit, out, stderr := run(t, nil, args...); exit != 0 || !strings.Contains(out, "Usage:") || stderr != "" {
 			t.Errorf("%q: got %d, %q, %q", args, exit, out, stderr)
 		}
+	}
+}
+
+// TestUnreadableFile: a file that cannot be read is not the hub's fault.
+func TestUnreadableFile(t *testing.T) {
+	srv := httptest.NewServer(&hub{})
+	defer srv.Close()
+	exit, _, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, "clip", "add", "/proc/self/mem")
+	if want := "tacet: usage: read /proc/self/mem: input/output error\n"; exit != 2 || stderr != want {
+		t.Errorf("got %d, %q, want 2, %q", exit, stderr, want)
+	}
+}
+
+func TestRestartSaysWhatItNeeds(t *testing.T) {
+	if exit, out, _ := run(t, nil, "device", "restart", "--help"); exit != 0 || !strings.Contains(out, "that nobody supervises") {
+		t.Errorf("got %d, %q", exit, out)
 	}
 }
 

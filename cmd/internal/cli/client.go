@@ -189,7 +189,7 @@ func refusal(res *http.Response, body []byte) error {
 		e.Detail = p.Title
 	}
 	for _, f := range p.Errors {
-		if line := f.Field + ": " + f.Message; !strings.Contains(e.Detail, line) {
+		if line := f.Field + ": " + f.Message; f.Message != e.Detail && !strings.Contains(e.Detail, line) {
 			e.Detail += "; " + line
 		}
 	}

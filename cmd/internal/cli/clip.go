@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -38,9 +38,9 @@ func clipAdd(env Env) *cobra.Command {
 	var f hubFlags
 	var name string
 	c := &cobra.Command{Use: "add FILE", Short: "Send a sound file (wav, mp3, flac, ogg) to the hub", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
-		file, err := os.Open(args[0])
+		file, err := openLocal(args[0])
 		if err != nil {
-			return Usagef("%v", err)
+			return err
 		}
 		defer file.Close()
 		hub, err := f.client(env)
@@ -51,7 +51,7 @@ func clipAdd(env Env) *cobra.Command {
 			name = filepath.Base(args[0])
 		}
 		body, err := hub.upload(c.Context(), "/clips?"+url.Values{"name": {name}}.Encode(), file)
-		if err != nil {
+		if err = cmp.Or(file.fault(), err); err != nil {
 			return err
 		}
 		if f.json {

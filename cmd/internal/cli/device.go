@@ -100,7 +100,11 @@ func deviceIdentify(env Env) *cobra.Command {
 }
 
 func deviceRestart(env Env) *cobra.Command {
-	return deviceCommand(env, "restart", "Have a device's program start again, out of safe mode")
+	c := deviceCommand(env, "restart", "Have a device's program start again, out of safe mode")
+	c.Long = `Has a device's program end, with exit code 75, so that whoever supervises it starts
+it again: systemd, or the device's own PID 1. It is out of safe mode then. A device
+that nobody supervises, such as one that was started by hand, ends and stays away.`
+	return c
 }
 
 // deviceCommand tells a device to do something. What is told to a device that is

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -17,10 +18,7 @@ import (
 func version(env Env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{Use: "version", Short: "Print the version", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
-		v := env.Version
-		if v == "" {
-			v = Version()
-		}
+		v := cmp.Or(env.Version, Version())
 		if asJSON {
 			body, err := json.Marshal(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			if err != nil {
@@ -28,7 +26,7 @@ func version(env Env) *cobra.Command {
 			}
 			return printJSON(c, body)
 		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s %s %s/%s\n", c.Root().Name(), v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", c.Root().Name(), Build(v))
 		return err
 	}}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -82,6 +80,18 @@ func Version() string {
 		}
 	}
 	return "devel"
+}
+
+// Build is a version, and what it was built by and for.
+func Build(version string) string {
+	return fmt.Sprintf("%s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// VersionFlag gives a program --version, which prints what its command version
+// does.
+func VersionFlag(root *cobra.Command, version string) {
+	root.Version = Build(version)
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 }
 
 // configCheck reads the configuration, and the files that it names, as serve

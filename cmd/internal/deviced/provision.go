@@ -21,6 +21,13 @@ const (
 	provisionMost = 64 << 10 // bytes of an answer
 )
 
+// What [Provision] fails with, beside faults of this machine.
+var (
+	ErrAddress     = errors.New("is not an address")
+	ErrUnreachable = errors.New("the hub does not answer")
+	ErrRefused     = errors.New("the hub refused")
+)
+
 // Credential is who a device is for the hub, and where it finds it. The secret
 // is in File alone.
 type Credential struct {
@@ -37,11 +44,13 @@ type Credential struct {
 // may read; one that is there is replaced. The file's directory is made, for its
 // owner alone, where the one above is there. That the file can be written is known
 // before the code is used up. The hub's certificate may be of the authorities in
-// the PEM file ca; empty: the system's. It blocks for the hub, 30 s at most.
+// the PEM file ca; empty: the system's. It blocks for the hub, 30 s at most. The
+// error is [ErrAddress] where hub is none, [ErrUnreachable] where it does not
+// answer, [ErrRefused] where it does not take the code.
 func Provision(ctx context.Context, hub, code, file, ca string) (Credential, error) {
 	at, err := url.Parse(hub)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return Credential{}, fmt.Errorf("hub %q is not an address such as https://hub.local:8080", hub)
+		return Credential{}, fmt.Errorf("hub %q %w such as https://hub.local:8080", hub, ErrAddress)
 	}
 	if code == "" {
 		return Credential{}, errors.New("no code")
@@ -117,6 +126,15 @@ type refusal struct {
 	code, detail string
 }
 
+// Unwrap is [ErrRefused] where the hub has judged the code, or how often it was
+// asked; a fault of the hub itself is no refusal.
+func (r *refusal) Unwrap() error {
+	if r.status >= 400 && r.status < 500 {
+		return ErrRefused
+	}
+	return nil
+}
+
 func (r *refusal) Error() string { return "the hub refused: " + r.code + ": " + r.detail }
 
 // final tells whether asking again is of no use: the code is used, unknown or too
@@ -128,7 +146,7 @@ func (r *refusal) final() bool {
 // unnamed is an error without the address, which has the code in it.
 func unnamed(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("the hub does not answer: %w", e.Err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, e.Err)
 	}
 	return err
 }
