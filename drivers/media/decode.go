@@ -30,13 +30,16 @@ type Clip struct {
 	Rate     int // samples a second of the file
 	Channels int // of the file; an mp3 file always counts as 2
 	Sound    Sound
+
+	Missing time.Duration // of a wav file that ends before its head says; 0 where that does not know the length
 }
 
 // The errors of [Decode].
 var (
-	ErrUnknown = errors.New("neither wav, mp3, flac nor ogg vorbis")
-	ErrDamaged = errors.New("damaged sound file")
-	ErrTooLong = errors.New("sound is too long")
+	ErrUnknown     = errors.New("neither wav, mp3, flac nor ogg vorbis")
+	ErrUnsupported = errors.New("sound file of a form that is not read here")
+	ErrDamaged     = errors.New("damaged sound file")
+	ErrTooLong     = errors.New("sound is too long")
 )
 
 const (
@@ -51,9 +54,10 @@ func isRate(hz int) bool { return hz >= minRate && hz <= maxRate }
 // Decode reads a whole sound file, whose type it finds out by itself, into mono
 // sound; the duration of [Clip.Sound] is exactly that of what will be heard. It
 // needs memory for the sound, at most for the given length of it, and 16 MiB,
-// whatever the file says of itself. Its errors wrap [ErrUnknown], [ErrDamaged],
-// [ErrTooLong] or what reading has answered. A file without any sample is
-// damaged. It may be called by several goroutines.
+// whatever the file says of itself. Its errors wrap [ErrUnknown], [ErrUnsupported],
+// [ErrDamaged], [ErrTooLong] or what reading has answered. A file without any
+// sample is damaged; a wav file that was cut short is read as far as it goes, see
+// [Clip.Missing]. It may be called by several goroutines.
 func Decode(r io.Reader, longest time.Duration) (c Clip, err error) {
 	defer func() {
 		if p := recover(); p != nil { // the decoders trust what they read
@@ -67,12 +71,17 @@ func Decode(r io.Reader, longest time.Duration) (c Clip, err error) {
 	}
 	if err == nil {
 		c.Sound, err = collect(s, c.Rate, longest)
+		if w, ok := s.(*wav); ok {
+			c.Missing = w.missing()
+		}
 	}
 	switch {
 	case in.err != nil:
 		return Clip{}, in.err
 	case errors.Is(err, ErrTooLong), errors.Is(err, ErrUnknown):
 		return Clip{}, err
+	case errors.Is(err, ErrUnsupported):
+		return Clip{}, fmt.Errorf("%s: %w", c.Kind, err)
 	case err != nil:
 		return Clip{}, fmt.Errorf("%w: %s: %w", ErrDamaged, c.Kind, err)
 	case len(c.Sound) == 0:
@@ -111,9 +120,17 @@ func streamInfo(head []byte) bool {
 	return len(head) >= 8 && head[4]&0x7f == 0 && head[5] == 0 && head[6] == 0 && head[7] == 34
 }
 
+// sampleBits is what the stream info says that a sample has; 0: it is cut off.
+func sampleBits(head []byte) int {
+	if len(head) < 22 {
+		return 0
+	}
+	return int(head[20]&1)<<4 + int(head[21]>>4) + 1
+}
+
 // open finds out what r is.
 func open(r *bufio.Reader) (source, Clip, error) {
-	head, _ := r.Peek(12)
+	head, _ := r.Peek(22)
 	switch {
 	case bytes.HasPrefix(head, []byte("RIFF")):
 		w, err := openWAV(r)
@@ -124,6 +141,9 @@ func open(r *bufio.Reader) (source, Clip, error) {
 	case bytes.HasPrefix(head, []byte("fLaC")):
 		if !streamInfo(head) {
 			return nil, Clip{Kind: FLAC}, errors.New("it does not begin with its stream info")
+		}
+		if bits := sampleBits(head); bits == 32 { // the decoder knows no such frame
+			return nil, Clip{Kind: FLAC}, fmt.Errorf("%w: %d bits a sample, make it 24 or 16", ErrUnsupported, bits)
 		}
 		s, f, err := flac.Decode(r)
 		return of(FLAC, s, f, err)

@@ -102,6 +102,8 @@ func TestDecodeRefuses(t *testing.T) {
 		binary.LittleEndian.PutUint32(b[at:], v)
 		return b
 	}
+	alaw := EncodeWAV(Tone(440, time.Second))
+	alaw[20] = 6
 	cases := []struct {
 		name string
 		in   io.Reader
@@ -115,6 +117,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"wav of 4 GB", endless(), ErrTooLong},
 		{"half a flac", bytes.NewReader(flac[:len(flac)/2]), ErrDamaged},
 		{"head of a flac", bytes.NewReader(flac[:30]), ErrDamaged},
+		{"flac of 32 bits", bytes.NewReader(fixture(t, "tone32.flac")), ErrUnsupported},
+		{"wav of A-law", bytes.NewReader(alaw), ErrUnsupported},
 		{"half an ogg", bytes.NewReader(ogg[:len(ogg)/2]), ErrDamaged},
 		{"ogg of something else", bytes.NewReader(bytes.Replace(ogg, []byte("\x01vorbis"), []byte("OpusHea"), 1)), ErrDamaged},
 		{"ogg with a wrong checksum", bytes.NewReader(append(bytes.Clone(ogg[:len(ogg)-1]), ogg[len(ogg)-1]^1)), ErrDamaged},
@@ -145,6 +149,32 @@ func TestDecodeIsBounded(t *testing.T) {
 		const most = 10*10*Rate*2 + 8<<20 // a growing slice is copied a few times
 		if got := after.TotalAlloc - before.TotalAlloc; got > most {
 			t.Errorf("%s: %d bytes of memory, at most %d", name, got, most)
+		}
+	}
+}
+
+// A wav file that was cut short is read as far as it goes, and what is missing is
+// told, unless its head does not know the length.
+func TestWAVThatWasCutShort(t *testing.T) {
+	whole := EncodeWAV(Tone(440, 3*time.Second))
+	half := whole[:HeaderSize+2*Samples(time.Second)]
+	claim := func(n uint32) []byte {
+		b := bytes.Clone(half)
+		binary.LittleEndian.PutUint32(b[40:], n)
+		return b
+	}
+	for name, c := range map[string]struct {
+		file           []byte
+		sound, missing time.Duration
+	}{
+		"whole":     {whole, 3 * time.Second, 0},
+		"cut":       {half, time.Second, 2 * time.Second},
+		"to a pipe": {claim(0x7FFFF000), time.Second, 0},
+		"by others": {claim(0xFFFFFFFF), time.Second, 0},
+	} {
+		got, err := Decode(bytes.NewReader(c.file), time.Minute)
+		if err != nil || got.Sound.Duration() != c.sound || got.Missing != c.missing {
+			t.Errorf("%s: %v, missing %v, %v", name, got.Sound.Duration(), got.Missing, err)
 		}
 	}
 }

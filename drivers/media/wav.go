@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 )
 
 // HeaderSize is the number of bytes of [Header].
@@ -65,7 +66,8 @@ func DecodeWAV(b []byte) (Sound, error) {
 // wav reads the frames of a WAV file. Nothing in it is as large as the file says
 // that something is.
 type wav struct {
-	r                    io.Reader // the data, from here on
+	r                    *io.LimitedReader // the data, from here on
+	size                 int64             // of it, as the head says
 	kind                 uint16
 	channels, rate, bits int
 	frames               []byte
@@ -93,7 +95,7 @@ func openWAV(r io.Reader) (*wav, error) {
 			if w.channels == 0 {
 				return nil, notWAV("data before format")
 			}
-			w.r = io.LimitReader(r, size)
+			w.r, w.size = &io.LimitedReader{R: r, N: size}, size
 			return w, nil
 		default:
 			_, _ = io.CopyN(io.Discard, r, size+size&1) // the end is noticed above
@@ -114,7 +116,10 @@ func (w *wav) format(r io.Reader, size int64) error {
 		w.kind = le.Uint16(b[24:])
 	}
 	known := w.kind == formatPCM && (w.bits == 8 || w.bits == 16 || w.bits == 24 || w.bits == 32) || w.kind == formatFloat && w.bits == 32
-	if !known || w.channels < 1 || w.channels > 32 || !isRate(w.rate) {
+	if !known {
+		return fmt.Errorf("%w: %w", ErrUnsupported, notWAV("format %d of %d bits", w.kind, w.bits))
+	}
+	if w.channels < 1 || w.channels > 32 || !isRate(w.rate) {
 		return notWAV("format %d, %d channels, %d Hz, %d bits", w.kind, w.channels, w.rate, w.bits)
 	}
 	return nil
@@ -122,6 +127,19 @@ func (w *wav) format(r io.Reader, size int64) error {
 
 func notWAV(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNotWAV, fmt.Sprintf(format, args...))
+}
+
+// streamed is what a data chunk claims at least that a program has written to a
+// pipe, when it could not know: espeak-ng and sox just below 2 GiB, others 4 GiB.
+const streamed = 0x7F00_0000
+
+// missing is how much sound there is less than the head says, once all was read.
+func (w *wav) missing() time.Duration {
+	if w.size >= streamed {
+		return 0
+	}
+	frames := w.r.N / int64(w.bits/8*w.channels) // under 2 GiB: no overflow below
+	return time.Duration(frames) * time.Second / time.Duration(w.rate)
 }
 
 // read is source: it mixes the channels of each frame.

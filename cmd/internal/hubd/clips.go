@@ -2,6 +2,7 @@ package hubd
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -58,6 +59,10 @@ var mediaTypes = map[media.Kind]string{media.WAV: "audio/wav", media.MP3: "audio
 // takes as much memory as it sounds long.
 type meter struct{ mu sync.Mutex }
 
+// mostMissing is how much of a file may be missing: players of all kinds take one
+// whose last buffer was not written; more was lost on the way here.
+const mostMissing = time.Second
+
 // Measure reads the whole file: only that tells how long it sounds, and that it
 // does to its end.
 func (m *meter) Measure(file io.ReadSeeker) (mediaType string, length time.Duration, err error) {
@@ -66,6 +71,9 @@ func (m *meter) Measure(file io.ReadSeeker) (mediaType string, length time.Durat
 	c, err := media.Decode(file, longestClip)
 	if err != nil {
 		return "", 0, err
+	}
+	if c.Missing > mostMissing {
+		return "", 0, fmt.Errorf("%w: it ends %v before its head says", media.ErrDamaged, c.Missing.Round(100*time.Millisecond))
 	}
 	return mediaTypes[c.Kind], c.Sound.Duration(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -239,6 +240,24 @@ func TestKindsOfClips(t *testing.T) {
 		d, _ := out["duration_ms"].(float64)
 		if code != c.code || c.kind != "" && (out["type"] != c.kind || d < c.least || d > c.most) {
 			t.Errorf("%s: %d %v", c.name, code, out)
+		}
+	}
+}
+
+// A file that lost its end on the way here is refused; one that a program has
+// written to a pipe, whose head cannot know the length, is not.
+func TestMeterOfAFileThatWasCutShort(t *testing.T) {
+	whole := media.EncodeWAV(media.Silence(5 * time.Second))
+	at := func(d time.Duration) []byte { return whole[:media.HeaderSize+2*media.Samples(d)] }
+	piped := bytes.Clone(at(time.Second))
+	copy(piped[40:], "\xff\xff\xff\xff")
+	for name, c := range map[string]struct {
+		file []byte
+		want time.Duration // 0: it is refused
+	}{"whole": {whole, 5 * time.Second}, "half": {at(3 * time.Second), 0}, "the last buffer": {at(4500 * time.Millisecond), 4500 * time.Millisecond}, "piped": {piped, time.Second}} {
+		_, d, err := new(meter).Measure(bytes.NewReader(c.file))
+		if d != c.want || (c.want == 0) != errors.Is(err, media.ErrDamaged) {
+			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
 }
