@@ -163,3 +163,22 @@ func TestStamped(t *testing.T) {
 		}
 	}
 }
+
+// make build has the linker told what stamped finds, and nothing where there is no
+// version.
+func TestMakeStamps(t *testing.T) {
+	for given, want := range map[string]string{"1.2.3": "v1.2.3", "v1.2.3": "v1.2.3", "": ""} {
+		cmd := exec.Command("make", "-n", "build", "VERSION="+given)
+		cmd.Dir = filepath.Join("..", "..", "..")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if !bytes.Contains(out, []byte("internal/cli.release="+releaseMark)) && want != "" {
+			t.Errorf("VERSION=%s: %s", given, out)
+		}
+		if got, err := stamped(out); got != want || err != nil {
+			t.Errorf("VERSION=%s: %q, %v, want %q", given, got, err, want)
+		}
+	}
+}
