@@ -168,9 +168,10 @@ func TestCrashesAreTold(t *testing.T) {
 	url, b := hub(t)
 	cfg := simulated(t, url)
 	cfg.SafeMode = SafeModeAuto
+	temporary := t.TempDir() // who crashes does not clean up
 	for range 5 {
 		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashesAreTold$")
-		c.Env = append(os.Environ(), "TACET_TEST_CRASH="+cfg.Data, "TACET_TEST_HUB="+url)
+		c.Env = append(os.Environ(), "TACET_TEST_CRASH="+cfg.Data, "TACET_TEST_HUB="+url, "TMPDIR="+temporary)
 		if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "as if it were a driver") {
 			t.Fatalf("%v: %s", err, out)
 		}
