@@ -252,7 +252,7 @@ func (p *pi) heard() (string, error) {
 			best = s
 		}
 	}
-	hz, _ := scope.Tone(tr.Of(best))
+	hz := scope.ToneOfPieces(tr.Of(best))
 	text := fmt.Sprintf("%.2f Hz of %g, %v of sound came in QEMU's recording", hz, piTone, sum.Round(time.Millisecond))
 	if sum < least || math.Abs(hz-piTone) > 2 {
 		return "", errors.New(text)

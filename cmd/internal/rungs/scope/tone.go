@@ -3,6 +3,7 @@ package scope
 import (
 	"math"
 	"math/cmplx"
+	"slices"
 )
 
 // Tone is the frequency in hertz and the amplitude of the strongest sine in the
@@ -109,4 +110,35 @@ func Steady(samples []int16, hz float64) float64 {
 	}
 	got, _ := Tone(samples[longest.From:longest.To])
 	return got
+}
+
+// ToneOfPieces is the frequency in hertz of one tone of which pieces are missing, as a
+// recording has it whose frames were dropped: that of most of its periods. Zero
+// for less than three of them.
+func ToneOfPieces(samples []int16) float64 {
+	var periods []float64
+	last := -1.0
+	for i := 1; i < len(samples); i++ {
+		a, b := float64(samples[i-1]), float64(samples[i])
+		if a >= 0 || b < 0 {
+			continue
+		}
+		at := float64(i-1) + a/(a-b)
+		if last >= 0 {
+			periods = append(periods, at-last)
+		}
+		last = at
+	}
+	if len(periods) < 3 {
+		return 0
+	}
+	slices.Sort(periods)
+	middle := periods[len(periods)/2]
+	sum, n := 0.0, 0
+	for _, p := range periods {
+		if math.Abs(p-middle) <= middle/50 {
+			sum, n = sum+p, n+1
+		}
+	}
+	return Rate * float64(n) / sum
 }
