@@ -70,14 +70,19 @@ func ParseBusy(p []byte) (Busy, error) {
 	if err := decodeLoose("busy", p, MaxSubmit, &b); err != nil {
 		return Busy{}, err
 	}
-	if !IsID(string(b.Area)) || b.LeaseMs < 0 || b.LeaseMs > int64(time.Hour/time.Millisecond) || b.Term > MaxCounter || b.Rev > MaxCounter {
-		return Busy{}, Errorf(CodeInvalid, "busy: a value is out of range")
+	return b, b.check()
+}
+
+func (b *Busy) check() error {
+	switch {
+	case b == nil:
+		return nil
+	case !IsID(string(b.Area)) || b.LeaseMs < 0 || b.LeaseMs > int64(time.Hour/time.Millisecond) || b.Term > MaxCounter || b.Rev > MaxCounter:
+		return Errorf(CodeInvalid, "busy: a value is out of range")
+	case b.State != Idle && b.State != Held && b.State != Settling:
+		return Errorf(CodeInvalid, "busy: state %s is not known", quote(string(b.State)))
 	}
-	switch b.State {
-	case Idle, Held, Settling:
-		return b, nil
-	}
-	return Busy{}, Errorf(CodeInvalid, "busy: state %s is not known", quote(string(b.State)))
+	return nil
 }
 
 // Leader says who arbitrates an area, retained on [LeaderTopic].
@@ -112,6 +117,7 @@ type Status struct {
 
 	Health *Health `json:"health,omitempty"` // nil: it does not tell, as its Will
 	Update *Update `json:"update,omitempty"` // nil: it takes none, or does not tell
+	Peers  *Peer   `json:"peers,omitempty"`  // nil: it cannot lead its area
 }
 
 // Encode writes s.
@@ -124,13 +130,20 @@ func ParseStatus(b []byte) (Status, error) {
 	if err := decodeLoose("status", b, MaxControl, &s); err != nil {
 		return Status{}, err
 	}
+	return s, s.check()
+}
+
+func (s *Status) check() error {
+	if s == nil {
+		return nil
+	}
 	if s.Boot > MaxCounter || s.Conn > MaxCounter {
-		return Status{}, Errorf(CodeInvalid, "status: boot or conn is over 2^53-1")
+		return Errorf(CodeInvalid, "status: boot or conn is over 2^53-1")
 	}
 	for _, t := range []string{s.MID, s.Area, s.Location, s.Name, s.State, s.Audio, s.Version} {
 		if err := shortText("status", "a text", t); err != nil {
-			return Status{}, err
+			return err
 		}
 	}
-	return s, nil
+	return s.Peers.check()
 }

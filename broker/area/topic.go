@@ -10,24 +10,27 @@ type Kind uint8
 
 // The kinds of topics. The table is COORDINATION.md §3.1 and DESIGN.md §3.4.
 const (
-	KindForeign  Kind = iota // not a topic of ours
-	KindBusy                 // tacet/area/{area}/busy
-	KindFlag                 // tacet/area/{area}/busy/flag
-	KindSet                  // tacet/area/{area}/busy/set/{device}
-	KindClaim                // tacet/area/{area}/claim/{device}
-	KindAreaWork             // tacet/area/{area}/work
-	KindSubmit               // tacet/area/{area}/submit
-	KindLeader               // tacet/area/{area}/leader
-	KindGrant                // tacet/device/{device}/grant
-	KindWork                 // tacet/device/{device}/work
-	KindStatus               // tacet/device/{device}/status
-	KindTele                 // tacet/device/{device}/tele/{name}
-	KindEvent                // tacet/device/{device}/event/{name}
-	KindCommand              // tacet/device/{device}/cmd/{name}
-	KindLog                  // tacet/device/{device}/log
-	KindGroup                // tacet/group/{group}/{name}
-	KindRequest              // tacet/request/{resource}/{verb}
-	KindResponse             // tacet/response/{transaction}
+	KindForeign   Kind = iota // not a topic of ours
+	KindBusy                  // tacet/area/{area}/busy
+	KindFlag                  // tacet/area/{area}/busy/flag
+	KindSet                   // tacet/area/{area}/busy/set/{device}
+	KindClaim                 // tacet/area/{area}/claim/{device}
+	KindAreaWork              // tacet/area/{area}/work
+	KindSubmit                // tacet/area/{area}/submit
+	KindLeader                // tacet/area/{area}/leader
+	KindGrant                 // tacet/device/{device}/grant
+	KindWork                  // tacet/device/{device}/work
+	KindStatus                // tacet/device/{device}/status
+	KindTele                  // tacet/device/{device}/tele/{name}
+	KindEvent                 // tacet/device/{device}/event/{name}
+	KindCommand               // tacet/device/{device}/cmd/{name}
+	KindLog                   // tacet/device/{device}/log
+	KindPeers                 // tacet/device/{device}/peers
+	KindTrunkUp               // tacet/device/{device}/trunk/up
+	KindTrunkDown             // tacet/device/{device}/trunk/down
+	KindGroup                 // tacet/group/{group}/{name}
+	KindRequest               // tacet/request/{resource}/{verb}
+	KindResponse              // tacet/response/{transaction}
 )
 
 // Topic is a topic name of ours, taken apart. Which fields are set depends on
@@ -73,6 +76,18 @@ func WorkTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/wor
 
 // StatusTopic carries the retained [Status] of a device.
 func StatusTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/status" }
+
+// PeersTopic carries the roster document of its area ([Peers]) to a device that
+// can lead.
+func PeersTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/peers" }
+
+// TrunkUpTopic carries what the local leader of an area says to the hub
+// ([Trunk]).
+func TrunkUpTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/trunk/up" }
+
+// TrunkDownTopic carries what the hub says to the local leader of an area
+// ([Trunk]).
+func TrunkDownTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/trunk/down" }
 
 // GroupTopic mirrors one event of a hub group.
 func GroupTopic(g Group, event string) string {
@@ -159,6 +174,19 @@ func parseDeviceTopic(level []string) Topic {
 			t.Kind = KindStatus
 		case "log":
 			t.Kind = KindLog
+		case "peers":
+			t.Kind = KindPeers
+		default:
+			return Topic{}
+		}
+		return t
+	}
+	if level[3] == "trunk" {
+		switch level[4] {
+		case "up":
+			t.Kind = KindTrunkUp
+		case "down":
+			t.Kind = KindTrunkDown
 		default:
 			return Topic{}
 		}
@@ -188,10 +216,16 @@ func HubOnly(topic string) bool {
 		return true
 	}
 	switch ParseTopic(topic).Kind {
-	case KindBusy, KindFlag, KindLeader, KindGrant, KindWork, KindAreaWork:
+	case KindBusy, KindFlag, KindLeader, KindGrant, KindWork, KindAreaWork, KindPeers, KindTrunkDown:
 		return true
 	}
 	return false
+}
+
+// Secret tells whether a topic carries what its device alone may read: the key
+// of its area.
+func Secret(topic string) bool {
+	return strings.HasSuffix(topic, "/peers") && ParseTopic(topic).Kind == KindPeers
 }
 
 // MatchFilter tells whether a topic filter matches a topic name, as MQTT 5

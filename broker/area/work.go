@@ -157,4 +157,5 @@ type Report struct {
 	Att    int
 	Reason string        // of an end, or of being waiting again
 	Dur    time.Duration // length that the device measured; 0: not known
+	Ago    time.Duration // it happened so long ago: a leader tells it late; 0: now
 }
