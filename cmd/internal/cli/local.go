@@ -87,11 +87,20 @@ func Build(version string) string {
 	return fmt.Sprintf("%s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// VersionFlag gives a program --version, which prints what its command version
-// does.
+// VersionFlag gives a program -v and --version, which print what its command version
+// does. A template of cobra would do it too, and have the linker keep every method
+// of every type, 2 MB of them, since a template may call it by name.
 func VersionFlag(root *cobra.Command, version string) {
-	root.Version = Build(version)
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	askFor(root)
+	asked := root.Flags().BoolP("version", "v", false, "version for "+root.Name())
+	run := root.RunE
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if !*asked {
+			return run(c, args)
+		}
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", c.Name(), Build(version))
+		return err
+	}
 }
 
 // configCheck reads the configuration, and the files that it names, as serve
