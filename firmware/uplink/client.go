@@ -36,15 +36,17 @@ var (
 // Client is the connection of a device to its hub. All methods are safe for
 // concurrent use.
 type Client struct {
-	cfg  Config
-	hubs []*url.URL
-	log  *slog.Logger
+	cfg Config
+	log *slog.Logger
 
 	out     chan task
 	count   counters
 	refused atomic.Bool // see Refused
 
-	mu       sync.Mutex // guards what is below, and the order of out
+	mu       sync.Mutex         // guards what is below, and the order of out
+	course   *course            // see Aim
+	at       Target             // of the connection that stands
+	abandon  context.CancelFunc // of the present attempt, and of the wait after it; nil before the first
 	online   bool
 	conn     net.Conn      // of the present connection
 	dropped  bool          // by us
@@ -70,7 +72,7 @@ type subscription struct {
 	enqueue func(area.Message)
 }
 
-type counters struct{ connects, losses, sent, received, refused, forgotten atomic.Uint64 }
+type counters struct{ connects, losses, sent, received, refused, forgotten, aims atomic.Uint64 }
 
 // Stats counts what a [Client] has done since it was made.
 type Stats struct {
@@ -80,6 +82,7 @@ type Stats struct {
 	Received  uint64
 	Refused   uint64 // messages refused by Publish
 	Forgotten uint64 // messages that waited when a connection was lost
+	Aims      uint64 // changes of the target
 }
 
 // New makes a client; it connects when it runs.
@@ -96,13 +99,7 @@ func New(cfg Config, log *slog.Logger) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, log: log, out: make(chan task, queueLen),
 		watchers: map[int]func(bool, uint64, string){}, subs: map[int]subscription{}}
-	for _, h := range cfg.Hubs {
-		u, err := ParseHub(h)
-		if err != nil {
-			return nil, err
-		}
-		c.hubs = append(c.hubs, u)
-	}
+	c.course, _ = newCourse(c.Home()) // Validate has seen it
 	if c.cfg.Dial == nil {
 		c.cfg.Dial = c.dial
 	}
@@ -223,7 +220,7 @@ func (c *Client) Refused() bool { return c.refused.Load() }
 // Stats is what was counted so far.
 func (c *Client) Stats() Stats {
 	return Stats{Connects: c.count.connects.Load(), Losses: c.count.losses.Load(), Sent: c.count.sent.Load(),
-		Received: c.count.received.Load(), Refused: c.count.refused.Load(), Forgotten: c.count.forgotten.Load()}
+		Received: c.count.received.Load(), Refused: c.count.refused.Load(), Forgotten: c.count.forgotten.Load(), Aims: c.count.aims.Load()}
 }
 
 // filters is all subscribed filters, each once.
@@ -253,33 +250,61 @@ func (c *Client) deliver(m area.Message) {
 // Run keeps the client connected until ctx ends; then it sends what is queued
 // (for at most 1 s), says goodbye, so that no Will is sent, and returns nil.
 func (c *Client) Run(ctx context.Context) error {
-	wait, told := minWait, false
+	r := retry{wait: minWait}
 	for n := uint64(1); ctx.Err() == nil; n++ {
-		hub := c.hubs[int(n-1)%len(c.hubs)]
-		began, connects := time.Now(), c.count.connects.Load()
-		err := c.connection(ctx, n, hub)
-		if ctx.Err() != nil {
-			return nil
+		attempt, abandon := context.WithCancel(ctx)
+		c.attempt(ctx, attempt, n, abandon, &r)
+		if attempt.Err() != nil { // aimed elsewhere: what was, does not count there
+			r = retry{wait: minWait}
+			sleep(ctx, dropWait+rand.N(dropWait))
 		}
-		if time.Since(began) > steady {
-			wait = minWait
-		}
-		told = told && c.count.connects.Load() == connects // once for each time that it was taken
-		refused := errors.Is(err, ErrCredential)
-		c.refused.Store(refused)
-		if !told && refused {
-			told = true
-			c.log.Error("the hub does not take this device's credential, or took it back: enrol the device again", "conn", n, "node", hub.Host, "err", err)
-		}
-		pause := c.pause(&wait)
-		if early(err, c.now()) {
-			pause = min(pause, clockWait)
-			c.log.Warn("the hub's certificate is not valid yet by this machine's clock, which may not be set: trying again", "conn", n, "node", hub.Host)
-		}
-		c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
-		sleep(ctx, pause)
+		abandon()
 	}
 	return nil
+}
+
+// retry is what Run remembers from one attempt to the next.
+type retry struct {
+	wait time.Duration // after the next loss
+	told bool          // that the hub does not take the credential
+}
+
+// attempt makes connection n, serves it, and waits until the next one may be made.
+// It ends early with ctx, and with attempt, which abandon ends.
+func (c *Client) attempt(ctx, attempt context.Context, n uint64, abandon context.CancelFunc, r *retry) {
+	to, hub := c.begin(abandon)
+	began, connects := time.Now(), c.count.connects.Load()
+	err := c.connection(ctx, attempt, n, to, hub)
+	if attempt.Err() != nil {
+		c.aimedAway(n, hub)
+		return
+	}
+	if time.Since(began) > steady {
+		r.wait = minWait
+	}
+	r.told = r.told && c.count.connects.Load() == connects // once for each time that it was taken
+	refused := errors.Is(err, ErrCredential)
+	c.refused.Store(refused)
+	if !r.told && refused {
+		r.told = true
+		c.log.Error("the hub does not take this device's credential, or took it back: enrol the device again", "conn", n, "node", hub.Host, "err", err)
+	}
+	pause := c.pause(&r.wait)
+	if early(err, c.now()) {
+		pause = min(pause, clockWait)
+		c.log.Warn("the hub's certificate is not valid yet by this machine's clock, which may not be set: trying again", "conn", n, "node", hub.Host)
+	}
+	c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
+	sleep(attempt, pause)
+}
+
+// aimedAway ends an attempt at a target that is no longer one.
+func (c *Client) aimedAway(n uint64, hub *url.URL) {
+	c.mu.Lock()
+	c.dropped = false
+	c.mu.Unlock()
+	c.refused.Store(false)
+	c.log.Info("connection left for another", "conn", n, "node", hub.Host)
 }
 
 const (

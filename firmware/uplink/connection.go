@@ -15,24 +15,29 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// connection makes connection n and serves it until it is lost or ctx ends.
-func (c *Client) connection(ctx context.Context, n uint64, hub *url.URL) error {
+// connection makes connection n and serves it until it is lost or ctx ends. Until
+// it stands it ends with attempt too.
+func (c *Client) connection(ctx, attempt context.Context, n uint64, to Target, hub *url.URL) error {
 	lost := make(chan error, 1)
-	p := mqtt.NewClient(c.options(ctx, n, hub, lost))
+	p := mqtt.NewClient(c.options(attempt, n, to, hub, lost))
 	defer c.ended()
-	if err := await(ctx, p.Connect(), connectTime); err != nil {
+	if err := await(attempt, p.Connect(), connectTime); err != nil {
 		p.Disconnect(0)
 		return fmt.Errorf("connect: %w", refusal(err))
 	}
 	have := c.filters()
-	if err := c.subscribeAll(ctx, p, have); err != nil {
+	if err := c.subscribeAll(attempt, p, have); err != nil {
 		p.Disconnect(0)
 		return err
 	}
 	c.count.connects.Add(1)
 	c.refused.Store(false)
-	c.log.Info("connected", "conn", n, "node", hub.Host)
-	c.stands(have)
+	log := c.log
+	if to.Via != "" {
+		log = log.With("who", to.Via)
+	}
+	log.Info("connected", "conn", n, "node", hub.Host)
+	c.stands(to, have)
 	c.tell(true, n, hub)
 	defer c.tell(false, n, hub)
 	return c.serve(ctx, p, lost)
@@ -40,7 +45,7 @@ func (c *Client) connection(ctx context.Context, n uint64, hub *url.URL) error {
 
 // options are those of one connection. The library's own ways to reconnect are
 // off: they would send an old Will.
-func (c *Client) options(ctx context.Context, n uint64, hub *url.URL, lost chan<- error) *mqtt.ClientOptions {
+func (c *Client) options(ctx context.Context, n uint64, to Target, hub *url.URL, lost chan<- error) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
 	o.AddBroker(hub.String())
 	o.SetClientID(c.cfg.ClientID)
@@ -53,9 +58,9 @@ func (c *Client) options(ctx context.Context, n uint64, hub *url.URL, lost chan<
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetOrderMatters(true)
-	if c.cfg.Username != "" {
-		o.SetUsername(c.cfg.Username)
-		o.SetPassword(c.cfg.Password)
+	if to.Username != "" {
+		o.SetUsername(to.Username)
+		o.SetPassword(to.Password)
 	}
 	c.mu.Lock()
 	will := c.will
@@ -71,16 +76,42 @@ func (c *Client) options(ctx context.Context, n uint64, hub *url.URL, lost chan<
 	o.SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
 		dial, cancel := context.WithTimeout(ctx, connectTime)
 		defer cancel()
-		conn, err := c.cfg.Dial(dial, u)
+		conn, err := c.open(dial, to, u)
 		if err != nil {
 			return nil, err
 		}
 		c.mu.Lock()
+		defer c.mu.Unlock()
+		if ctx.Err() != nil { // nobody waits for it any more
+			return nil, errors.Join(ctx.Err(), conn.Close())
+		}
 		c.conn, c.cut = conn, make(chan struct{})
-		c.mu.Unlock()
 		return conn, nil
 	})
 	return o
+}
+
+// open makes the connection to a hub, directly or by who carries it.
+func (c *Client) open(ctx context.Context, to Target, hub *url.URL) (net.Conn, error) {
+	if to.Open == nil {
+		return c.cfg.Dial(ctx, hub)
+	}
+	conn, err := to.Open(ctx, hub)
+	if err != nil || hub.Scheme != "mqtts" {
+		return conn, err
+	}
+	cfg := &tls.Config{}
+	if c.cfg.TLS != nil {
+		cfg = c.cfg.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = hub.Hostname()
+	}
+	t := tls.Client(conn, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return t, nil
 }
 
 // dial connects over the network.
@@ -177,10 +208,10 @@ func (c *Client) goodbye(p mqtt.Client, last mqtt.Token) {
 }
 
 // stands opens the queue, and subscribes what was added since have was read.
-func (c *Client) stands(have []string) {
+func (c *Client) stands(at Target, have []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.online = true
+	c.online, c.at = true, at
 	for _, f := range c.filters() {
 		if !slices.Contains(have, f) {
 			c.change(task{subscribe: f})

@@ -8,7 +8,9 @@
 // filters are subscribed by then) and when it is gone, and says what the hub
 // shall learn if it dies ([Client.Leave]). [Client.Drop] closes the connection
 // without a word, so that the Will is sent, and makes it again: that is how a
-// device heals that hears nothing.
+// device heals that hears nothing. [Client.Aim] has it connect to another [Target]:
+// to the leader of its area, or to the hub through a neighbour who carries the
+// connection.
 //
 // The session is clean and nothing is kept for a later connection: what a device
 // has to say it says again by itself, newer.
@@ -28,7 +30,8 @@
 //
 // # Reconnecting
 //
-// After 200 ms and up to as much again when the connection was dropped by us;
+// After 200 ms and up to as much again when the connection was dropped by us, or
+// the target has changed;
 // else after a wait that doubles from 0.5 s to 15 s, of which a random half is
 // taken off, over the hubs' addresses in turn. A connection that stood for 5 s
 // begins again at the shortest wait. Where the hub's certificate is not valid yet
@@ -37,5 +40,6 @@
 //
 // # What it does not do
 //
-// No queue across connections, no MQTT 5, no search for a hub, no local leader.
+// No queue across connections, no MQTT 5, no search for a hub; it does not choose
+// its target.
 package uplink
