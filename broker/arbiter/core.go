@@ -112,6 +112,10 @@ func (c *Core) handle(ev Event) {
 		c.submit(ev)
 	case Cancel:
 		c.cancel(ev.Work, ev.Reason)
+	case Ended:
+		c.endedElsewhere(ev.Report)
+	case Inherit:
+		c.inherit(ev)
 	case StopPlay:
 		c.stopPlay()
 	case Stored:

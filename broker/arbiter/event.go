@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"time"
+
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -43,6 +45,22 @@ type DeviceDown struct{ Device area.DeviceID }
 type Submit struct {
 	Work    area.Work
 	Expires area.Instant
+
+	// Of a work that another arbiter hands over: what it knows of it.
+	Att    int              // 0: nobody had it before
+	Reason string           // why the attempt before ended
+	Given  *area.Assignment // who has it, and may have been granted the area for it; nil: nobody
+}
+
+// Ended: another arbiter has seen the end of a work, which is its end here too.
+// One that is not known is ignored.
+type Ended struct{ Report area.Report }
+
+// Inherit: the arbiter before this one says what it leaves behind. A device
+// whose hold is known already is passed over.
+type Inherit struct {
+	Holds  []area.Hold
+	Settle time.Duration // a lease that it granted may live for so long
 }
 
 // Cancel takes a work back. What sounds is stopped. Its end comes as a
@@ -89,6 +107,8 @@ func (DeviceUp) event()   {}
 func (DeviceDown) event() {}
 func (Submit) event()     {}
 func (Cancel) event()     {}
+func (Ended) event()      {}
+func (Inherit) event()    {}
 func (StopPlay) event()   {}
 func (Stored) event()     {}
 func (HeardTerm) event()  {}

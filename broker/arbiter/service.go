@@ -183,7 +183,10 @@ func (s *Service) reconcile() {
 
 // Submit hands a work to the dispatcher of its area. A work that is known
 // already is ignored. Its error is an [area.Error] of code unknown_area.
-func (s *Service) Submit(_ context.Context, w area.Work) error {
+func (s *Service) Submit(_ context.Context, w area.Work) error { return s.submit(Submit{Work: w}) }
+
+func (s *Service) submit(ev Submit) error {
+	w := ev.Work
 	if _, ok := s.roster.Settings(w.Area); !ok {
 		return area.Errorf(area.CodeUnknownArea, "no area %s", w.Area)
 	}
@@ -194,11 +197,11 @@ func (s *Service) Submit(_ context.Context, w area.Work) error {
 	s.mu.Lock()
 	s.works[w.ID] = w.Area
 	s.mu.Unlock()
-	expires := area.Never
+	ev.Expires = area.Never
 	if !w.Expires.IsZero() {
-		expires = s.clock().Add(w.Expires.Sub(s.now()))
+		ev.Expires = s.clock().Add(w.Expires.Sub(s.now()))
 	}
-	d.box.put(Submit{Work: w, Expires: expires})
+	d.box.put(ev)
 	return nil
 }
 

@@ -30,6 +30,9 @@ type desk struct {
 	has    bool
 	counts Counts
 	set    CoreConfig
+	holds  []area.Hold  // without a lease, as of the instant
+	heldAt area.Instant // same
+	alive  time.Duration
 }
 
 // gone ends a desk whose area was removed.
@@ -235,6 +238,8 @@ func (d *desk) flush(ctx context.Context) {
 	d.mu.Lock()
 	was := d.counts
 	d.counts = counts
+	d.heldAt = d.s.clock()
+	d.holds, d.alive = d.core.Holds(d.heldAt), d.core.Alive()
 	d.mu.Unlock()
 	if counts.LeaseExpired > was.LeaseExpired {
 		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)

@@ -79,6 +79,10 @@ func (c *Core) submit(ev Submit) {
 		c.restoreWork(w, c.start.Works[i])
 		c.start.Works = slices.Delete(c.start.Works, i, i+1)
 	}
+	if ev.Att > 0 {
+		c.restoreWork(w, ev.record())
+		c.save()
+	}
 	c.works[id] = w
 	at := len(c.order)
 	for at > 0 && c.order[at-1].Prio < w.Prio {

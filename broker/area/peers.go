@@ -39,9 +39,10 @@ const (
 
 // Peer is what a device that can lead its area says of that, in its [Status].
 type Peer struct {
-	Rev  uint64 `json:"rev"`  // of the roster document that it has; 0: none
-	Addr string `json:"addr"` // where its membership listens, address and port
-	Net  string `json:"net"`  // its network, as a prefix: devices of one can hear each other
+	Rev      uint64 `json:"rev"`                // of the roster document that it has; 0: none
+	Addr     string `json:"addr"`               // where its membership listens, address and port
+	Net      string `json:"net"`                // its network, as a prefix: devices of one can hear each other
+	Priority int    `json:"priority,omitempty"` // -100 to 100; lower ones lead first
 }
 
 func (p *Peer) check() error {
@@ -49,8 +50,8 @@ func (p *Peer) check() error {
 	if p == nil {
 		return nil
 	}
-	if p.Rev > MaxCounter {
-		return Errorf(CodeInvalid, "%s: rev is over 2^53-1", what)
+	if p.Rev > MaxCounter || p.Priority < -100 || p.Priority > 100 {
+		return Errorf(CodeInvalid, "%s: rev or priority is out of range", what)
 	}
 	if err := addrPort(p.Addr); err != nil {
 		return Errorf(CodeInvalid, "%s: addr %s", what, err)
@@ -96,7 +97,7 @@ type Member struct {
 	Device   DeviceID `json:"device"`
 	MID      string   `json:"mid"`
 	Index    uint64   `json:"index"`    // FirstMember to 63: its terms are congruent to it mod 64
-	Priority int      `json:"priority"` // lower ones lead first
+	Priority int      `json:"priority"` // as it told it; lower ones lead first
 	Addr     string   `json:"addr"`     // as it told it; empty: not told
 }
 

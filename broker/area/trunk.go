@@ -12,7 +12,7 @@ type TrunkOp string
 // What the leader of an area says to the hub, on [TrunkUpTopic]; in brackets
 // the fields that stand beside those of every message.
 const (
-	// TrunkLead [settle_ms, addr, web, serves, holds]: I arbitrate the area. Said
+	// TrunkLead [settle_ms, alive_ms, addr, web, serves, holds]: I arbitrate the area. Said
 	// each second, and at once on a change.
 	TrunkLead TrunkOp = "lead"
 	// TrunkResign []: I no longer do.
@@ -48,7 +48,8 @@ const (
 
 // What the hub says to the leader of an area, on [TrunkDownTopic].
 const (
-	// TrunkLed [since_ms, holds]: lead is accepted, since then.
+	// TrunkLed [since_ms, settle_ms, holds]: lead is accepted, since then. A lease
+	// that the hub granted may live for settle_ms still, and the holds sound.
 	TrunkLed TrunkOp = "led"
 	// TrunkRefused [reason]: lead is not. Term is the highest heard.
 	TrunkRefused TrunkOp = "refused"
@@ -98,7 +99,8 @@ type Trunk struct {
 	Term uint64  `json:"term"` // the sender's highest
 	Life string  `json:"life"` // random, new at each start of the sender
 
-	SettleMs int64      `json:"settle_ms,omitempty"` // nothing is granted for so long
+	SettleMs int64      `json:"settle_ms,omitempty"` // nothing is, or may be, granted for so long
+	AliveMs  int64      `json:"alive_ms,omitempty"`  // longest life of a lease that may be alive, guard included
 	Addr     string     `json:"addr,omitempty"`      // where the leader's broker listens
 	Web      string     `json:"web,omitempty"`       // where its device hub listens, as in [Leader]
 	Serves   []DeviceID `json:"serves,omitempty"`    // devices that are connected to the leader
@@ -200,7 +202,7 @@ func (t Trunk) check() error {
 			return err
 		}
 	}
-	for _, ms := range []int64{t.SettleMs, t.SinceMs, t.AgoMs} {
+	for _, ms := range []int64{t.SettleMs, t.AliveMs, t.SinceMs, t.AgoMs} {
 		if _, err := fromMillis("a duration", ms); err != nil {
 			return err
 		}

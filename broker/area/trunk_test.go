@@ -55,10 +55,10 @@ func TestPeersRefused(t *testing.T) {
 
 func TestStatusOfAMember(t *testing.T) {
 	good := `{"online":true,"peers":{"rev":12,"addr":"10.0.0.5:7946","net":"10.0.0.0/24"}}`
-	if s, err := ParseStatus([]byte(good)); err != nil || s.Peers == nil || *s.Peers != (Peer{12, "10.0.0.5:7946", "10.0.0.0/24"}) {
+	if s, err := ParseStatus([]byte(good)); err != nil || s.Peers == nil || *s.Peers != (Peer{Rev: 12, Addr: "10.0.0.5:7946", Net: "10.0.0.0/24"}) {
 		t.Errorf("got %+v %v", s.Peers, err)
 	}
-	for _, bad := range []string{`{"addr":"x"}`, `{"net":"10.0.0.0"}`, `{"rev":9007199254740993}`} {
+	for _, bad := range []string{`{"addr":"x"}`, `{"net":"10.0.0.0"}`, `{"rev":9007199254740993}`, `{"priority":101}`} {
 		if _, err := ParseStatus([]byte(`{"online":true,"peers":` + bad + `}`)); CodeOf(err) != CodeInvalid {
 			t.Errorf("%s: %v, want invalid", bad, err)
 		}
@@ -73,7 +73,7 @@ func everyTrunk() []Trunk {
 	hold := Hold{Kind: "classic", Device: "old-1", Claim: 3, Token: 64000001, Prio: Normal, LeftMs: 4000}
 	handed := Handed{Work: "o-1", Location: "1", Prio: Normal, DurMs: 5000, TTLMs: 60000, Redo: RedoRetry, IfBusy: BusyQueue, Body: Body{Kind: "announce"}, Att: 1, Given: &Assignment{Device: "gate-1", MID: "m", Boot: 4}}
 	list := []Trunk{
-		{Op: TrunkLead, SettleMs: 4000, Addr: "10.0.0.5:1883", Web: "http://:8080", Serves: []DeviceID{"gate-1"}, Holds: []Hold{hold}},
+		{Op: TrunkLead, SettleMs: 4000, AliveMs: 6250, Addr: "10.0.0.5:1883", Web: "http://:8080", Serves: []DeviceID{"gate-1"}, Holds: []Hold{hold}},
 		{Op: TrunkResign}, {Op: TrunkAsk}, {Op: TrunkBusy, Busy: &busy},
 		{Op: TrunkSay, Device: "web-1", Answer: &Answer{Op: OpGrant, Boot: 4, Claim: 2, Ack: 9, Token: 80000001, Lease: time.Second}},
 		{Op: TrunkOffer, Offer: &Offer{Work: "o-1", Att: 1, Dur: time.Second, Prio: Normal, TTL: time.Minute}},
@@ -81,7 +81,7 @@ func everyTrunk() []Trunk {
 		{Op: TrunkReport, N: 3, Report: Report{Work: "o-1", State: OrderPlayed, Device: "gate-1", Att: 1, Dur: time.Second}.Reported(time.Minute), Order: &Order{ID: "o-1", Area: "north"}},
 		{Op: TrunkRecord, N: 4, AgoMs: 12, Record: json.RawMessage(`{"is":"grant"}`)}, {Op: TrunkSubmitted, N: 2, Work: "o-1"},
 		{Op: TrunkTele, Topic: "tacet/device/gate-1/tele/temperature", Payload: []byte("21.5")},
-		{Op: TrunkLed, SinceMs: 12, Holds: []Hold{hold}}, {Op: TrunkRefused, Reason: TrunkTermLow}, {Op: TrunkWitness, Live: true, Leader: "gate-1"},
+		{Op: TrunkLed, SinceMs: 12, SettleMs: 6250, Holds: []Hold{hold}}, {Op: TrunkRefused, Reason: TrunkTermLow}, {Op: TrunkWitness, Live: true, Leader: "gate-1"},
 		{Op: TrunkHeard, Device: "web-1", Claim: &claim, Hold: true}, {Op: TrunkSet, Device: "old-1", On: true, Will: true},
 		{Op: TrunkUp, Device: "web-1", Location: "2", Via: ViaClassic}, {Op: TrunkDown, Device: "web-1"}, {Op: TrunkSubmit, N: 2, Handed: &handed},
 		{Op: TrunkCancel, Work: "o-1", Reason: EndUser}, {Op: TrunkStopPlay}, {Op: TrunkStored, Work: "o-1"}, {Op: TrunkGot, N: 3},
