@@ -23,6 +23,7 @@ type play struct {
 	cancel context.CancelFunc
 	first  area.Instant // when it began to sound; 0: it has not
 	last   area.Instant // when it was silent again
+	until  area.Instant // what was written has been heard by then
 }
 
 // playEnd is what became of a play.
@@ -51,8 +52,8 @@ func (a *Agent) start(act turn.Start) {
 	a.spawn(func() {
 		result, err := p.run()
 		a.shared.writing.Store(false)
-		if p.first != 0 {
-			p.last = a.now()
+		if p.first != 0 { // after a time in which the process stood still it is silent for longer than it knows
+			p.last = min(a.now(), p.until.Add(a.Player.Tail()))
 		}
 		a.over <- playEnd{play: p, result: result, err: err}
 	})
@@ -98,7 +99,8 @@ func (p *play) run() (area.Result, error) {
 	size := p.a.cfg.bytes(chunk)
 	for rest := p.sound; len(rest) > 0; {
 		n := min(size, len(rest))
-		if err := p.room(); err != nil {
+		before, err := p.room()
+		if err != nil {
 			return p.silence(err)
 		}
 		if !p.may() {
@@ -110,6 +112,7 @@ func (p *play) run() (area.Result, error) {
 		if _, err := p.a.Player.Write(p.loud(rest[:n])); err != nil {
 			return p.silence(err)
 		}
+		p.until = p.a.now().Add(before + p.a.cfg.length(n))
 		p.a.shared.steps.Add(1)
 		rest = rest[n:]
 	}
@@ -133,19 +136,19 @@ func (p *play) may() bool {
 }
 
 // room waits until a chunk can be written without being more than 50 ms ahead of
-// what is heard. It waits here and not in Write, because time may pass here
-// without the fence being passed.
-func (p *play) room() error {
+// what is heard, and answers by how much that is ahead without the chunk. It waits
+// here and not in Write, because time may pass here without the fence being passed.
+func (p *play) room() (before time.Duration, err error) {
 	for {
-		d, err := p.a.Player.Delay()
+		before, err = p.a.Player.Delay()
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if d += chunk - ahead; d <= 0 {
-			return p.ctx.Err()
+		if before+chunk <= ahead {
+			return before, p.ctx.Err()
 		}
-		if err := pause(p.ctx, d); err != nil {
-			return err
+		if err := pause(p.ctx, before+chunk-ahead); err != nil {
+			return 0, err
 		}
 	}
 }
