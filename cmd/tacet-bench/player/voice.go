@@ -1,7 +1,6 @@
 package player
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/proof"
+	"github.com/tacet-hub/tacet/cmd/internal/heard"
 )
 
 // VoiceConfig says how one voice is put to the test.
@@ -110,16 +109,18 @@ func (s *stage) startHub(ctx context.Context, mqtt string) (err error) {
 }
 
 func (s *stage) startDevice(ctx context.Context, i int) (err error) {
-	id := fmt.Sprintf("gate-%d", i+1)
+	id := string(device(i))
 	s.starts[i]++
 	s.devices[i], _, err = start(ctx, nil, "ready ", filepath.Join(s.programs, "tacet-device"), "run", "--sim", "--hub", s.site.mqtt, "--device", id, "--area", "north",
 		"--location", fmt.Sprint(i+1), "--data", filepath.Join(s.site.dir, id), "--log-level", "error", "--wav", s.wav(i, s.starts[i]))
 	return err
 }
 
+func device(i int) area.DeviceID { return area.DeviceID(fmt.Sprintf("gate-%d", i+1)) }
+
 // wav is what a start of a device records.
 func (s *stage) wav(i, start int) string {
-	return filepath.Join(s.site.dir, fmt.Sprintf("gate-%d-%04d.wav", i+1, start))
+	return filepath.Join(s.site.dir, fmt.Sprintf("%s-%04d.wav", device(i), start))
 }
 
 func (s *stage) stop() {
@@ -219,11 +220,12 @@ func (s *stage) verdict(ctx context.Context) ([]Figure, error) {
 	if err := s.site.ask(ctx, http.MethodGet, "/areas/north/proof?since=24h", "", nil, &v); err != nil {
 		return nil, err
 	}
-	plays, err := s.plays()
+	plays, sounds, err := s.plays()
 	if err != nil {
 		return nil, err
 	}
 	overlaps, longest := overlapping(plays)
+	audible, most := overlapping(sounds)
 	return []Figure{
 		{Name: "orders accepted", Value: float64(len(s.accepted)), Unit: "orders"},
 		{Name: "without an end", Value: float64(lost), Unit: "orders", Exact: true},
@@ -232,101 +234,44 @@ func (s *stage) verdict(ctx context.Context) ([]Figure, error) {
 		{Name: "kills", Value: float64(s.kills), Unit: "kills"},
 		{Name: "plays on the recordings", Value: float64(len(plays)), Unit: "plays"},
 		{Name: "overlaps on the recordings", Value: float64(overlaps), Unit: "pairs", Exact: true, Beside: fmt.Sprintf("longest %s", longest)},
+		{Name: "overlaps of the samples", Value: float64(audible), Unit: "pairs", Exact: true, Beside: fmt.Sprintf("longest %s", most)},
 		{Name: "overlaps by the hub's record", Value: float64(v.Overlaps + v.Intruders), Unit: "pairs", Exact: true, Beside: fmt.Sprintf("%d plays measured, %d not, %d gaps; record broken: %q", v.Measured, v.Unmeasured, v.Gaps, v.Broken)},
 		{Name: "silence after a device's death, longest", Value: s.silence(plays).Seconds(), Unit: "s"},
 	}, nil
 }
 
-// heardPlay is one play on a recording, by the wall clock of this machine.
-type heardPlay struct {
-	device   int
-	work     area.WorkID
-	from, to time.Time
-}
-
-// plays reads what every start of every device has recorded, in order. A play
-// without an end was cut by a kill, no later than its file's last word.
-func (s *stage) plays() (all []heardPlay, err error) {
+// plays reads what every start of every device has recorded, in order: by the
+// lists, and by the samples.
+func (s *stage) plays() (listed, sounded []heard.Play, err error) {
 	for i := range s.devices {
 		for n := 1; n <= s.starts[i]; n++ {
-			name := s.wav(i, n) + ".jsonl"
-			list, err := readPlays(name, i)
-			if errors.Is(err, os.ErrNotExist) {
+			list, err1 := heard.List(s.wav(i, n), device(i))
+			sounds, err2 := heard.Sounds(s.wav(i, n), device(i))
+			if err := errors.Join(err1, err2); errors.Is(err, os.ErrNotExist) {
 				continue // killed before it began to record
+			} else if err != nil {
+				return nil, nil, err
 			}
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, list...)
+			listed, sounded = append(listed, list...), append(sounded, sounds...)
 		}
 	}
-	slices.SortFunc(all, func(a, b heardPlay) int { return a.from.Compare(b.from) })
-	return all, nil
-}
-
-func readPlays(name string, device int) (list []heardPlay, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	wav, err := os.Stat(name[:len(name)-len(".jsonl")])
-	if err != nil {
-		return nil, err
-	}
-	open := false
-	for in := bufio.NewScanner(f); in.Scan(); {
-		var l struct {
-			Event  string      `json:"event"`
-			Work   area.WorkID `json:"work"`
-			UnixMs int64       `json:"unix_ms"`
-		}
-		if json.Unmarshal(in.Bytes(), &l) != nil {
-			break // cut short by a kill
-		}
-		switch at := time.UnixMilli(l.UnixMs); {
-		case l.Event == "start":
-			list, open = append(list, heardPlay{device: device, work: l.Work, from: at}), true
-		case l.Event == "end" && open:
-			list[len(list)-1].to, open = at, false
-		}
-	}
-	if open {
-		list[len(list)-1].to = wav.ModTime()
-	}
-	return list, nil
+	heard.Sort(listed)
+	return listed, sounded, nil
 }
 
 // overlapping counts pairs of plays of two devices that sounded at once.
-func overlapping(plays []heardPlay) (n int, longest time.Duration) {
-	for i, p := range plays {
-		for _, q := range plays[i+1:] {
-			if !q.from.Before(p.to) {
-				break
-			}
-			if d := minTime(p.to, q.to).Sub(q.from); q.device != p.device && d > 0 {
-				n, longest = n+1, max(longest, d)
-			}
-		}
+func overlapping(plays []heard.Play) (n int, longest time.Duration) {
+	for _, o := range heard.Overlaps(plays) {
+		n, longest = n+1, max(longest, o.For)
 	}
 	return n, longest
 }
 
-func minTime(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // twice counts works of which more than one play was whole.
-func twice(plays []heardPlay, durations map[area.WorkID]time.Duration) (n int) {
-	whole := map[area.WorkID]int{}
-	for _, p := range plays {
-		if d := durations[p.work]; d > 0 && p.to.Sub(p.from) >= d*95/100 {
-			if whole[p.work]++; whole[p.work] == 2 {
-				n++
-			}
+func twice(plays []heard.Play, lengths map[area.WorkID]time.Duration) (n int) {
+	for _, times := range heard.Whole(plays, lengths) {
+		if times > 1 {
+			n++
 		}
 	}
 	return n
@@ -334,12 +279,12 @@ func twice(plays []heardPlay, durations map[area.WorkID]time.Duration) (n int) {
 
 // silence is how long it took after a device was killed in the middle of a play
 // until the next one began.
-func (s *stage) silence(plays []heardPlay) (longest time.Duration) {
+func (s *stage) silence(plays []heard.Play) (longest time.Duration) {
 	const last = 100 * time.Millisecond // may be missing at the end of a recording that was cut
 	for _, death := range s.deaths {
 		for i := len(plays) - 2; i >= 0; i-- {
-			if p := plays[i]; p.from.Before(death) && p.to.Sub(death).Abs() <= last {
-				longest = max(longest, plays[i+1].from.Sub(death))
+			if p := plays[i]; p.From.Before(death) && p.To.Sub(death).Abs() <= last {
+				longest = max(longest, plays[i+1].From.Sub(death))
 				break
 			}
 		}
