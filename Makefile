@@ -16,6 +16,10 @@ RUNG ?=
 test-hardware: ## climb the hardware ladder without hardware, or RUNG=3 alone
 	@go run ./cmd/internal/rungs/climb $(RUNG)
 
+.PHONY: test-networks
+test-networks: ## one voice on real networks, with faults as long as in the field (10 minutes, root)
+	go test ./cmd/internal/e2e/nets -count=1 -timeout 60m -v -nets.long
+
 .PHONY: quick
 quick: ## format, vet and the tests of Go, with what is installed
 	@test -z "$$(go list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"

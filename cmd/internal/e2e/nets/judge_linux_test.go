@@ -1,0 +1,97 @@
+package nets
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/proof"
+	"github.com/tacet-hub/tacet/cmd/internal/heard"
+)
+
+// buffer is what a loudspeaker may still sound of a program that stood still: its
+// last chunk was let through before (COORDINATION.md §3.7, iii).
+const buffer = 50 * time.Millisecond
+
+// allow is what a verdict lets pass.
+type allow struct {
+	overlap time.Duration // at most, of any two recordings
+	cut     bool          // an order may have been cut short twice, and then ends failed
+}
+
+// judge waits until every order has its end, and fails the test unless each was
+// played, whole once, no two devices could be heard at once, and the hub's record
+// says the same.
+func (s *site) judge(a allow) {
+	s.t.Helper()
+	played := map[area.WorkID]int{}
+	for _, id := range s.orders {
+		switch o := s.ended(id); {
+		case o.State == area.OrderPlayed:
+			played[id] = 1
+		case !a.cut || o.State != area.OrderFailed || o.Reason == nil || *o.Reason != area.EndCut:
+			s.t.Errorf("order %s", story(o, nil))
+		}
+	}
+	s.free() // so that the last report is in the hub's record
+	for _, g := range s.gates {
+		g.silent()
+	}
+	s.oneVoice(a, played)
+	s.proved(a)
+}
+
+// oneVoice judges the recordings; played is how often each order is to be heard.
+func (s *site) oneVoice(a allow, played map[area.WorkID]int) {
+	s.t.Helper()
+	var listed, sounded []heard.Play
+	for _, g := range s.gates {
+		plays, sounds := g.plays(), g.gather(heard.Sounds)
+		for _, p := range sounds {
+			const edge = 2 * time.Millisecond
+			if !slices.ContainsFunc(plays, func(l heard.Play) bool { return !p.From.Before(l.From.Add(-edge)) && !p.To.After(l.To.Add(edge)) }) {
+				s.t.Errorf("%s is heard at %v, in no play of its list %v", g.id, p, plays)
+			}
+		}
+		listed, sounded = append(listed, plays...), append(sounded, sounds...)
+	}
+	if len(sounded) == 0 {
+		s.t.Error("nothing can be heard")
+	}
+	for how, plays := range map[string][]heard.Play{"by the lists": listed, "by the samples": sounded} {
+		for _, o := range heard.Overlaps(plays) {
+			if o.For > a.overlap {
+				s.t.Errorf("two voices, %s: %v", how, o)
+			}
+		}
+	}
+	whole := heard.Whole(listed, s.lengths)
+	for _, id := range s.orders {
+		if whole[id] != played[id] {
+			s.t.Errorf("order %s was heard whole %d times, want %d: %v", id, whole[id], played[id], listed)
+		}
+	}
+	if testing.Verbose() {
+		s.t.Logf("heard %v", listed)
+	}
+}
+
+// proved asks the hub's tool for what it makes of its record.
+func (s *site) proved(a allow) {
+	s.t.Helper()
+	cmd := exec.Command(tacet(s.t), "area", "proof", "north", "--since", "24h", "--offline", "--data", s.hub.data, "--json")
+	out, err := cmd.Output()
+	var v proof.Verdict
+	if json.Unmarshal(out, &v) != nil {
+		s.t.Fatalf("proof of the area: %v: %s", err, out)
+	}
+	v.Findings = slices.DeleteFunc(v.Findings, func(f proof.Finding) bool {
+		return f.Is == proof.Conflict || f.Is == proof.Overlap && time.Duration(f.Ms)*time.Millisecond <= a.overlap
+	})
+	if v.Broken != "" || len(v.Findings) > 0 || v.Plays == 0 || v.Measured == 0 {
+		s.t.Errorf("the hub's record says %s", out)
+	}
+}
