@@ -42,6 +42,27 @@ func newAuthority(t *testing.T, cfg auth.Config, table auth.Table) *auth.Authori
 	return a
 }
 
+func TestSecretBesideAPassword(t *testing.T) {
+	secret := strings.Repeat("s", 64)
+	a := newAuthority(t, auth.Config{Devices: []auth.Device{
+		{Name: "gate-1", PasswordHash: hashOf("gate's"), Secret: secret, Area: "north"}, {Name: "gate-2", Secret: secret + "2", Area: "north"},
+	}}, nil)
+	for _, c := range []struct {
+		name, password string
+		right          bool
+	}{
+		{"gate-1", "gate's", true}, {"gate-1", secret, true}, {"gate-2", secret + "2", true},
+		{"gate-2", secret, false}, {"gate-2", "gate's", false}, {"gate-3", secret, false},
+	} {
+		if _, err := a.Password(t.Context(), "", c.name, c.password); (err == nil) != c.right {
+			t.Errorf("%s with %.8s: %v", c.name, c.password, err)
+		}
+	}
+	if err := (auth.Config{Devices: []auth.Device{{Name: "gate-1", Secret: "short"}}}).Validate(); err == nil || strings.Contains(err.Error(), "short") {
+		t.Errorf("a short secret: %v", err)
+	}
+}
+
 func TestPassword(t *testing.T) {
 	a := newAuthority(t, site(), nil)
 	for name, c := range map[string]struct {

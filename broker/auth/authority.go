@@ -179,6 +179,9 @@ func configuredRecords(cfg Config) map[string]*record {
 	}
 	for _, d := range cfg.Devices {
 		add(d.principal(), d.PasswordHash)
+		if d.Secret != "" {
+			all[d.Name].secret = digest(d.Secret)
+		}
 	}
 	return all
 }

@@ -33,11 +33,15 @@ type User struct {
 type Device struct {
 	Name         string    // an id: 1 to 64 of A-Z a-z 0-9 _ -; unique among users and devices
 	PasswordHash string    // as a user's; empty: only by certificate, or by a JWT of role device
+	Secret       string    // shown as a password, beside the one above; 32 bytes or more that nobody can guess, of which only a hash is kept; empty: none
 	Area         area.Name // its own area; empty: none
 	Tenant       string    // empty: default
 	Publish      []string  // rules beside its own branch, in order, the first match decides: a filter allows, "!" and a filter denies
 	Subscribe    []string  // the same for reading
 }
+
+// leastSecret is the length below which somebody might guess a secret.
+const leastSecret = 32
 
 // Issuer is whose JWTs are believed. Exactly one of PublicKey, JWKSURL and
 // Secret is set.
@@ -140,6 +144,9 @@ func (f *faults) device(at string, d Device) {
 	}
 	f.once(at+".name", d.Name)
 	f.hash(at, d.PasswordHash)
+	if d.Secret != "" && len(d.Secret) < leastSecret {
+		f.add(at+".secret", "%d bytes are less than %d", len(d.Secret), leastSecret)
+	}
 	f.tenant(at, d.Tenant)
 	if d.Area != "" && !area.IsID(string(d.Area)) {
 		f.add(at+".area", "%q is not the id of an area", d.Area)
