@@ -406,6 +406,25 @@ func TestTerms(t *testing.T) {
 	}
 }
 
+func TestTheFirstTermIsAboveWhatWasHeard(t *testing.T) {
+	for name, c := range map[string]struct {
+		record string
+		floor  uint64
+		want   uint64
+	}{
+		"nothing heard": {`{"v":1,"term":65,"alive_ms":0}`, 0, 129},
+		"a lower one":   {`{"v":1,"term":65,"alive_ms":0}`, 3, 129},
+		"a higher one":  {`{"v":1,"term":65,"alive_ms":0}`, 200, 257},
+		"the same":      {"", 65, 129},
+		"no term":       {"", 1 << 60, nextTerm(mostTerm-termStep, 1)},
+	} {
+		d := newStand(t, c.record, func(cfg *CoreConfig) { cfg.Floor = c.floor })
+		if d.step(Begin{}); d.c.Term() != c.want {
+			t.Errorf("%s: term %d, want %d", name, d.c.Term(), c.want)
+		}
+	}
+}
+
 func TestHigherTermSettles(t *testing.T) {
 	d := idle(t)
 	d.hear("a", area.Claim{Term: 1}, "busy(held:a) a<grant(1000001,2.5s)")

@@ -14,6 +14,7 @@ type CoreConfig struct {
 	Area  area.Name
 	Node  string // name of this arbiter, as devices repeat it in "from"
 	Index uint64 // of this node among all that may arbitrate, 0 to 63: its terms are congruent to it mod 64
+	Floor uint64 // a term that was heard elsewhere: the first one is above it; 0: none was
 
 	Lease      time.Duration // 6 s; 1 s to 1 h
 	StartLease time.Duration // of a first grant; lease/2 + 500 ms, at most the lease

@@ -76,7 +76,7 @@ func (c AreaConfig) withDefaults() AreaConfig {
 type RosterConfig struct {
 	Node    string       // name of this hub process, shown with each player
 	Areas   []AreaConfig // areas of the configuration file
-	MaxSeen int          // areas that devices may bring into being; 0: 1,000
+	MaxSeen int          // areas that devices may bring into being; 0: 1,000; negative: none
 }
 
 // Roster knows the areas, their locations, and which player is live on which

@@ -373,3 +373,16 @@ func TestAreasAreKept(t *testing.T) {
 		t.Errorf("a fourth seen area, one of them from before: %v", err)
 	}
 }
+
+func TestARosterOfOneAreaMakesNoOther(t *testing.T) {
+	r, err := NewRoster(RosterConfig{Node: "gate-1", MaxSeen: -1, Areas: []AreaConfig{{ID: "north", Name: "North Wing"}}}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := r.Seen("North Wing"); err != nil || name != "north" {
+		t.Errorf("%q, %v", name, err)
+	}
+	if _, err := r.Seen("south"); area.CodeOf(err) != area.CodeRate {
+		t.Errorf("another area: %v", err)
+	}
+}

@@ -16,8 +16,10 @@ import (
 type Config struct {
 	Node  string // name of this arbiter, as devices repeat it in "from"
 	Index uint64 // of this node among all that may arbitrate, 0 to 63
+	Floor uint64 // see [CoreConfig.Floor]
 	Addr  string // where the broker listens, shown on the leader topic
 	Web   string // scheme and port of the web listener, shown there too; empty: none
+	Mode  string // shown there too: what this arbiter is; empty: "hub"
 	// Inbox bounds what devices have said to one area and it has not read yet.
 	// More is dropped and counted: every device says it again. 0: 1,024.
 	Inbox int
@@ -90,6 +92,9 @@ func New(cfg Config, bus area.Bus, ledger Ledger, links Links, roster *Roster, c
 	}
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
+	}
+	if cfg.Mode == "" {
+		cfg.Mode = area.LeaderHub
 	}
 	s := &Service{
 		cfg: cfg, bus: bus, ledger: ledger, links: links, roster: roster, clock: clock, now: now, log: log,
@@ -255,6 +260,14 @@ func (s *Service) Say(in area.Name, d area.DeviceID, link string, c area.Claim, 
 func (s *Service) Release(in area.Name, d area.DeviceID) {
 	if desk := s.found(in); desk != nil {
 		desk.box.put(Set{Device: d})
+	}
+}
+
+// Set hands in what a dumb device says that is connected elsewhere; will: it was
+// lost there. Over the area's bound it is dropped and counted.
+func (s *Service) Set(in area.Name, d area.DeviceID, on, will bool) {
+	if desk := s.found(in); desk != nil {
+		desk.box.hear(Set{Device: d, On: on, Will: will})
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
 	a, ok := s.roster.Settings(name)
 	return CoreConfig{
-		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Lease: a.Lease,
+		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
 		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
 	}, ok
 }
@@ -203,7 +203,7 @@ func (d *desk) show(b area.Busy) {
 }
 
 func (d *desk) leader(b area.Busy) area.Leader {
-	l := area.Leader{Term: b.Term, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Mode: "hub"}
+	l := area.Leader{Term: b.Term, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Mode: d.s.cfg.Mode}
 	if next := d.core.Next(); b.State == area.Settling && next != area.Never {
 		l.SettleMs = max(0, next.Sub(d.s.clock())).Milliseconds()
 	}

@@ -33,7 +33,7 @@ func (c *Core) begin() {
 		c.counts.Settlings++
 	}
 	if !c.mutant.sameTerm || c.term == 0 {
-		c.term = nextTerm(c.term, c.cfg.Index)
+		c.term = nextTerm(max(c.term, min(c.cfg.Floor, mostTerm-termStep)), c.cfg.Index)
 	}
 	for _, r := range c.start.Holds {
 		c.restoreHold(r)
@@ -151,7 +151,7 @@ func (c *Core) configure(cfg CoreConfig) {
 	if cfg.alive() < c.alive {
 		c.settleFull = area.Never
 	}
-	cfg.Area, cfg.Node, cfg.Index, cfg.ColdStart = c.cfg.Area, c.cfg.Node, c.cfg.Index, c.cfg.ColdStart
+	cfg.Area, cfg.Node, cfg.Index, cfg.Floor, cfg.ColdStart = c.cfg.Area, c.cfg.Node, c.cfg.Index, c.cfg.Floor, c.cfg.ColdStart
 	c.cfg, c.dirty = cfg, true
 	c.lease = min(c.lease, cfg.Lease)
 	c.alive = max(c.alive, cfg.alive())

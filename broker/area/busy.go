@@ -85,13 +85,19 @@ func (b *Busy) check() error {
 	return nil
 }
 
+// What arbitrates an area.
+const (
+	LeaderHub   = "hub"
+	LeaderLocal = "local" // one of the area's devices
+)
+
 // Leader says who arbitrates an area, retained on [LeaderTopic].
 type Leader struct {
 	Term     uint64 `json:"term"`
 	Host     string `json:"host"`
 	Addr     string `json:"addr"`
 	Web      string `json:"web"`  // scheme and port of the web listener, such as "http://:8080"; its host is the one that the device reached; empty: none
-	Mode     string `json:"mode"` // "hub" or "local"
+	Mode     string `json:"mode"` // LeaderHub or LeaderLocal
 	SettleMs int64  `json:"settle_ms"`
 }
 

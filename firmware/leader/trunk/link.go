@@ -115,6 +115,23 @@ func (l *Link) isWanted() bool {
 	return len(l.wanted) > 0
 }
 
+// Aim says where it connects, as package uplink has it; where that is no change
+// it does nothing.
+func (l *Link) Aim(to uplink.Target) error { return l.up.Aim(to) }
+
+// Home is the hub, as the configuration has it.
+func (l *Link) Home() uplink.Target { return l.up.Home() }
+
+// Documents calls heard with each roster document that the hub sends to the
+// device while the link stands; it must only enqueue.
+func (l *Link) Documents(heard func(payload []byte)) (cancel func(), err error) {
+	return l.up.Subscribe(area.PeersTopic(l.cfg.Device), func(m area.Message) {
+		if !m.Replay {
+			heard(m.Payload)
+		}
+	})
+}
+
 // Watch calls heard for each message of the hub, and changed when a connection
 // stands, once it hears what the hub says, and when it is gone. Both must only
 // enqueue; each may be nil.

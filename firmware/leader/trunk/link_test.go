@@ -42,6 +42,12 @@ func TestLinkStandsWhileItIsWanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cancel()
+	documents := make(chan []byte, 4)
+	forget, err := l.Documents(func(b []byte) { documents <- b })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer forget()
 	ctx, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -71,6 +77,27 @@ func TestLinkStandsWhileItIsWanted(t *testing.T) {
 		}
 		if w := <-heard; w.Leader != "gate-2" || !w.Live {
 			t.Errorf("round %d: %+v", round, w)
+		}
+		if err := b.Publish(ctx, area.Message{Topic: area.PeersTopic("gate-1"), Payload: []byte("{}"), QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-documents; string(d) != "{}" {
+			t.Errorf("round %d: document %s", round, d)
+		}
+		if round == 0 { // and aimed again
+			elsewhere := hub(t)
+			if err := l.Aim(uplink.Target{Hubs: []string{"mqtt://" + elsewhere.Addr().String()}}); err != nil {
+				t.Fatal(err)
+			}
+			if <-up || !<-up {
+				t.Error("not up again")
+			}
+			if err := l.Aim(l.Home()); err != nil {
+				t.Fatal(err)
+			}
+			if <-up || !<-up {
+				t.Error("not home again")
+			}
 		}
 		l.Want("ask", false)
 		if <-up {
