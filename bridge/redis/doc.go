@@ -1,0 +1,28 @@
+// Package redis joins the nodes of a hub over a Redis-compatible server: Redis,
+// Valkey or Garnet. It uses only commands that all three have, and no scripts.
+//
+// # Concepts
+//
+// A [Server] is the connection: it is made lazily, comes back by itself, and says
+// whether it stands. A [Plane] on it implements backplane.Plane.
+//
+// Every channel of the plane (a partition, a node's inbox) is a pub/sub channel and,
+// beside it, a bounded stream with the same batches: who missed some reads them
+// there. In a cluster the channels are sharded ones, each with a hash tag of its own.
+//
+// # Queues
+//
+// What is published waits in a queue of at most [Config.Queue] bytes. One goroutine
+// takes all that is there, joins what goes over one channel, and sends it as one
+// pipeline: no timer delays anything. While the server is away the newest of it is
+// kept within the same bound and sent when it is back; over the bound the newest is
+// refused with backplane.ErrFull and counted, and the receivers are told of a gap.
+//
+// What is received waits in a queue of the same bound; over it batches are dropped,
+// which the numbers in them show: they are then read from the stream, like all that
+// a lost connection has swallowed, or told as missed.
+//
+// # What it does not do
+//
+// It does not believe the server's clock. A key's own expiry only tidies up.
+package redis

@@ -1,0 +1,158 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+)
+
+// Plane implements backplane.Plane. Make it with [NewPlane].
+type Plane struct {
+	s    *Server
+	cfg  Config
+	self backplane.Node
+	out  *outbox
+	in   *inbox
+
+	count struct {
+		published, bytes, batches, received, duplicates, malformed, gaps, caughtUp, missed, losses atomic.Uint64
+	}
+	up atomic.Bool
+
+	mu      sync.Mutex
+	nodes   []backplane.Node
+	listens [backplane.Partitions]bool
+	changed chan struct{} // listens have changed
+	h       backplane.Handler
+}
+
+// NewPlane makes this node's place among the others. Node names must be unique: a
+// second process of the same name puts the first one's Run to an end.
+func NewPlane(s *Server) *Plane {
+	cfg := s.cfg
+	p := &Plane{s: s, cfg: cfg, changed: make(chan struct{}, 1),
+		self: backplane.Node{Name: cfg.Node, Life: rand.Uint64(), Since: time.Now().UTC().Truncate(time.Millisecond), Note: cfg.Note}}
+	p.nodes = []backplane.Node{p.self}
+	p.out, p.in = newOutbox(cfg.Queue), newInbox(cfg.Queue)
+	return p
+}
+
+// Self implements backplane.Plane.
+func (p *Plane) Self() string { return p.cfg.Node }
+
+// Run implements backplane.Plane.
+func (p *Plane) Run(ctx context.Context, h backplane.Handler) error {
+	p.h = h
+	h.Connected(false)
+	g, work := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.live(work) })
+	g.Go(func() error { p.send(work); return nil })
+	g.Go(func() error { p.hear(work); return nil })
+	g.Go(func() error { p.subscribe(work); return nil })
+	err := g.Wait()
+	if err == nil {
+		p.farewell()
+	}
+	return err
+}
+
+// Publish implements backplane.Plane.
+func (p *Plane) Publish(partition int, e backplane.Envelope) error { return p.queue(partition, "", e) }
+
+// Send implements backplane.Plane.
+func (p *Plane) Send(node string, e backplane.Envelope) error {
+	if !slices.ContainsFunc(p.Nodes(), func(n backplane.Node) bool { return n.Name == node && node != p.cfg.Node }) {
+		return backplane.ErrNoNode
+	}
+	return p.queue(backplane.Inbox, node, e)
+}
+
+func (p *Plane) queue(partition int, node string, e backplane.Envelope) error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	return p.out.put(parcel{to: channel{partition, node}, e: e})
+}
+
+// Listen implements backplane.Plane.
+func (p *Plane) Listen(partition int, on bool) {
+	p.mu.Lock()
+	same := p.listens[partition] == on
+	p.listens[partition] = on
+	p.mu.Unlock()
+	if !same {
+		p.nudge()
+	}
+}
+
+func (p *Plane) nudge() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Nodes implements backplane.Plane.
+func (p *Plane) Nodes() []backplane.Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.nodes)
+}
+
+// Stats implements backplane.Plane.
+func (p *Plane) Stats() backplane.Stats {
+	c := &p.count
+	return backplane.Stats{
+		Published: c.published.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(), Refused: p.out.refused(), Received: c.received.Load(),
+		Duplicates: c.duplicates.Load(), Malformed: c.malformed.Load(), Gaps: c.gaps.Load(), CaughtUp: c.caughtUp.Load(), Missed: c.missed.Load(),
+		Losses: c.losses.Load(), Connected: p.up.Load(), Nodes: len(p.Nodes()),
+	}
+}
+
+// channel is where an envelope goes: a partition, or a node's inbox.
+type channel struct {
+	partition int
+	node      string // of an inbox
+}
+
+// name is the pub/sub channel. Each has a hash tag of its own, so that a cluster
+// spreads them; its stream has the same.
+func (c Config) name(ch channel) string { return c.Prefix + ":c:" + ch.tag(c) }
+
+// stream is the key of the channel's history.
+func (c Config) stream(ch channel) string { return c.Prefix + ":s:" + ch.tag(c) }
+
+func (ch channel) tag(c Config) string {
+	if ch.partition == backplane.Inbox {
+		return "{" + c.Prefix + "-node-" + ch.node + "}"
+	}
+	return "{" + c.Prefix + "-part-" + strconv.Itoa(ch.partition) + "}"
+}
+
+// state says whether the server answers; changes are told.
+func (p *Plane) state(up bool) {
+	if p.up.Swap(up) == up {
+		return
+	}
+	if up {
+		p.cfg.Log.Info("backplane connected", "node", p.cfg.Node)
+	} else {
+		p.count.losses.Add(1)
+		p.cfg.Log.Warn("backplane lost", "node", p.cfg.Node)
+	}
+	p.in.put(arrival{state: true, up: up})
+}
+
+// ended tells whether an error only says that ctx is over.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err()))
+}

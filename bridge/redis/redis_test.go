@@ -1,0 +1,318 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
+)
+
+// engine is a redis-server of the test's own.
+type engine struct {
+	t    testing.TB
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// startEngine runs redis-server on a socket in a directory of its own.
+func startEngine(t testing.TB) *engine {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tacet-redis-") // a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{t: t, dir: dir}
+	t.Cleanup(func() { e.kill(); _ = os.RemoveAll(dir) })
+	e.start()
+	return e
+}
+
+func (e *engine) socket() string { return filepath.Join(e.dir, "s") }
+func (e *engine) url() string    { return "unix://" + e.socket() }
+
+func (e *engine) start() {
+	e.t.Helper()
+	e.cmd = exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", e.socket(), "--save", "", "--appendonly", "no", "--dir", e.dir}, e.args...)...)
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := e.cmd.Start(); err != nil {
+		e.t.Fatalf("redis-server: %v", err)
+	}
+	end := time.Now().Add(backplanetest.Patience)
+	for {
+		c, err := net.Dial("unix", e.socket())
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(end) {
+			e.t.Fatalf("redis-server does not listen: %v", err)
+		}
+		pause(e.t.Context(), 5*time.Millisecond)
+	}
+}
+
+func (e *engine) kill() {
+	_ = e.cmd.Process.Kill()
+	_ = e.cmd.Wait()
+	_ = os.Remove(e.socket())
+}
+
+func (e *engine) signal(s syscall.Signal) {
+	e.t.Helper()
+	if err := e.cmd.Process.Signal(s); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// node is a config of a node at the engine, in a hurry.
+func (e *engine) node(name string) Config {
+	return Config{URL: e.url(), Node: name, Heartbeat: 200 * time.Millisecond, NodeTimeout: 2 * time.Second, Log: slog.New(slog.NewTextHandler(e.t.Output(), nil))}
+}
+
+func (e *engine) join(name string) *Plane { return e.plane(e.node(name)) }
+
+func (e *engine) plane(cfg Config) *Plane {
+	e.t.Helper()
+	s, err := NewServer(cfg)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(s.Close)
+	return NewPlane(s)
+}
+
+func (e *engine) do(command ...string) {
+	e.t.Helper()
+	s, err := NewServer(e.node("test"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.do(context.Background(), func(b rueidis.Builder) rueidis.Commands {
+		return rueidis.Commands{b.Arbitrary(command...).Build()}
+	}); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
+		e := startEngine(t)
+		return func(name string) backplane.Plane { return e.join(name) }
+	})
+}
+
+// TestContractOldProtocol: a server without RESP3.
+func TestContractOldProtocol(t *testing.T) {
+	backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
+		e := startEngine(t)
+		return func(name string) backplane.Plane {
+			p := e.join(name)
+			p.s.resp2 = true
+			return p
+		}
+	})
+}
+
+// two are two nodes; b listens to partition 1 and hears a.
+func two(t *testing.T, e *engine) (a, b *Plane, eb *backplanetest.Ear) {
+	t.Helper()
+	a, b = e.join("a"), e.join("b")
+	backplanetest.Start(t, a)
+	eb, _ = backplanetest.Start(t, b)
+	b.Listen(1, true)
+	backplanetest.Hears(t, a, eb, 1)
+	return a, b, eb
+}
+
+func publish(t *testing.T, p *Plane, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := p.Publish(1, backplane.Envelope{Body: fmt.Append(nil, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func numbers(from, to int) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint(i))
+	}
+	return list
+}
+
+// TestServerKilled: what is published while the server is away comes when it is
+// back, in order and once.
+func TestServerKilled(t *testing.T) {
+	e := startEngine(t)
+	a, b, eb := two(t, e)
+	publish(t, a, 0, 10)
+	eb.Bodies(t, 10)
+	e.kill()
+	eb.Until(t, "told of it", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool { return !up })
+	publish(t, a, 10, 500)
+	e.start()
+	if got := eb.Bodies(t, 500); !slices.Equal(got, numbers(0, 500)) {
+		t.Errorf("heard %v", got)
+	}
+	if s := b.Stats(); s.Missed != 0 || s.Losses == 0 || !s.Connected {
+		t.Errorf("stats %+v", s)
+	}
+	eb.Sees(t, "a", "b")
+}
+
+// TestServerStalls: a server that takes connections and says nothing is away, too.
+func TestServerStalls(t *testing.T) {
+	e := startEngine(t)
+	a, _, eb := two(t, e)
+	e.signal(syscall.SIGSTOP)
+	eb.Until(t, "told of it", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool { return !up })
+	publish(t, a, 0, 100)
+	e.signal(syscall.SIGCONT)
+	if got := eb.Bodies(t, 100); !slices.Equal(got, numbers(0, 100)) {
+		t.Errorf("heard %v", got)
+	}
+}
+
+// TestSubscriberCut: what came while the subscription was cut is in the history.
+func TestSubscriberCut(t *testing.T) {
+	e := startEngine(t)
+	a, b, eb := two(t, e)
+	for round := range 20 {
+		publish(t, a, round*50, round*50+25)
+		e.do("CLIENT", "KILL", "TYPE", "pubsub")
+		publish(t, a, round*50+25, round*50+50)
+	}
+	if got := eb.Bodies(t, 1000); !slices.Equal(got, numbers(0, 1000)) {
+		t.Errorf("%d heard, not 0 to 999 in order; stats %+v", len(got), b.Stats())
+	}
+	if s := b.Stats(); s.Missed != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestFlushed: an emptied server has no history: what was lost is told, exactly.
+func TestFlushed(t *testing.T) {
+	e := startEngine(t)
+	a, b, eb := two(t, e)
+	publish(t, a, 0, 10)
+	eb.Bodies(t, 10)
+	p := a // a hole in the numbers, as a full queue makes it
+	p.out.mu.Lock()
+	p.out.holes[channel{1, ""}] += 7
+	p.out.mu.Unlock()
+	e.do("FLUSHALL")
+	publish(t, a, 10, 20)
+	if got := eb.Bodies(t, 20); !slices.Equal(got, numbers(0, 20)) {
+		t.Errorf("heard %v", got)
+	}
+	eb.Until(t, "the gap", func(_ []backplane.Envelope, missed map[string]uint64, _ []string, _ bool) bool {
+		return missed["a"] == 7
+	})
+	if s := b.Stats(); s.Missed != 7 {
+		t.Errorf("stats %+v", s)
+	}
+	eb.Sees(t, "a", "b") // their keys come back with the next heartbeat
+}
+
+// TestFull: over the bound what is newest is refused, and told as a gap.
+func TestFull(t *testing.T) {
+	e := startEngine(t)
+	cfg := e.node("a")
+	cfg.Queue = 4096
+	a, b := e.plane(cfg), e.join("b")
+	backplanetest.Start(t, a)
+	eb, _ := backplanetest.Start(t, b)
+	b.Listen(1, true)
+	backplanetest.Hears(t, a, eb, 1)
+	e.signal(syscall.SIGSTOP)
+	var refused uint64
+	for i := range 100 {
+		if err := a.Publish(1, backplane.Envelope{Body: fmt.Append(make([]byte, 100), i)}); err == backplane.ErrFull {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused == 0 || a.Stats().Refused != refused {
+		t.Errorf("refused %d, counted %d", refused, a.Stats().Refused)
+	}
+	e.signal(syscall.SIGCONT)
+	eb.Bodies(t, 100-int(refused))
+	eb.Until(t, "the gap", func(_ []backplane.Envelope, missed map[string]uint64, _ []string, _ bool) bool {
+		return missed["a"] == refused
+	})
+}
+
+// TestNodeDies: a node that is killed is gone after the node timeout, and nothing
+// of it stays.
+func TestNodeDies(t *testing.T) {
+	e := startEngine(t)
+	ea, _ := backplanetest.Start(t, e.join("a"))
+	dead := e.join("dead")
+	ctx, kill := context.WithCancel(t.Context())
+	if err := dead.beat(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	kill() // it says no more
+	ea.Sees(t, "a", "dead")
+	ea.Sees(t, "a")
+}
+
+// TestLateServer: a node may start before its server.
+func TestLateServer(t *testing.T) {
+	e := startEngine(t)
+	e.kill()
+	a := e.join("a")
+	ear := backplanetest.NewEar()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- a.Run(ctx, ear) }()
+	ear.Until(t, "told that nobody is there", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool {
+		return !up
+	})
+	e.start()
+	ear.Until(t, "connected", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool { return up })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := Config{URL: "redis://127.0.0.1:1", Node: "hub-1"}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]Config{
+		"no url":         {Node: "a"},
+		"another scheme": {URL: "http://x", Node: "a"},
+		"no node":        {URL: "redis://x"},
+		"bad node":       {URL: "redis://x", Node: "a b"},
+		"bad prefix":     {URL: "redis://x", Node: "a", Prefix: "{x}"},
+		"heartbeat":      {URL: "redis://x", Node: "a", Heartbeat: time.Minute},
+		"queue":          {URL: "redis://x", Node: "a", Queue: -1},
+	} {
+		if err := c.Validate(); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	_, err := NewServer(Config{URL: "redis://ann:secret@%zz", Node: "a"})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,128 @@
+package redis
+
+import (
+	"context"
+	"sync"
+
+	"github.com/redis/rueidis"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+)
+
+// subscribe keeps the subscriptions: the node's inbox and the call, always, and the
+// partitions that are listened to. It ends with ctx.
+func (p *Plane) subscribe(ctx context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	tasks.Go(func() { p.follow(ctx, channel{backplane.Inbox, p.cfg.Node}) })
+	tasks.Go(func() { p.followCalls(ctx) })
+	var followers [backplane.Partitions]follower
+	for {
+		p.mu.Lock()
+		listens := p.listens
+		p.mu.Unlock()
+		for i, on := range listens {
+			followers[i].set(ctx, &tasks, on, func(ctx context.Context) { p.follow(ctx, channel{i, ""}) })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.changed:
+		}
+	}
+}
+
+// follower is the goroutine that follows one partition, if there is one.
+type follower struct {
+	stop context.CancelFunc
+	done chan struct{} // of the newest
+}
+
+// set starts or stops it; one begins when the one before it has ended.
+func (f *follower) set(ctx context.Context, tasks *sync.WaitGroup, on bool, follow func(context.Context)) {
+	if on == (f.stop != nil) {
+		return
+	}
+	if !on {
+		f.stop()
+		f.stop = nil
+		return
+	}
+	one, stop := context.WithCancel(ctx)
+	before, done := f.done, make(chan struct{})
+	f.stop, f.done = stop, done
+	tasks.Go(func() {
+		defer close(done)
+		defer stop()
+		if before != nil {
+			<-before
+		}
+		follow(one)
+	})
+}
+
+// follow hears a channel until ctx ends, over as many connections as it takes. The
+// first subscription is made when it is known where the counting is; whenever one
+// stands, what came before it is read from the history.
+func (p *Plane) follow(ctx context.Context, ch channel) {
+	defer p.in.put(arrival{from: ch, ended: true})
+	var b backoff
+	for !p.begun(ctx, ch) {
+		if !pause(ctx, b.next()) {
+			return
+		}
+	}
+	p.receive(ctx, p.cfg.name(ch), true, func() { p.in.put(arrival{from: ch, stood: true}) },
+		func(m rueidis.PubSubMessage) { p.in.put(arrival{from: ch, b: m.Message}) })
+}
+
+// begun has the hearing goroutine read where the counting is; false when it could
+// not.
+func (p *Plane) begun(ctx context.Context, ch channel) bool {
+	done := make(chan bool, 1)
+	p.in.put(arrival{from: ch, begin: done})
+	select {
+	case <-ctx.Done():
+		return false
+	case ok := <-done:
+		return ok
+	}
+}
+
+// followCalls hears when a node comes or goes.
+func (p *Plane) followCalls(ctx context.Context) {
+	call := func() { p.in.put(arrival{call: true}) }
+	p.receive(ctx, p.cfg.callChannel(), false, call, func(rueidis.PubSubMessage) { call() })
+}
+
+// receive subscribes to a channel, again and again, until ctx ends. stood and heard
+// are called on the connection's goroutine and only enqueue.
+func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood func(), heard func(rueidis.PubSubMessage)) {
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
+		if s.Kind == "subscribe" || s.Kind == "ssubscribe" {
+			stood()
+		}
+	})
+	var b backoff
+	for ctx.Err() == nil {
+		c, err := p.s.connected()
+		if err == nil {
+			on, off := c.B().Subscribe().Channel(name).Build(), c.B().Unsubscribe().Channel(name).Build()
+			if sharded && cluster(c) {
+				on, off = c.B().Ssubscribe().Channel(name).Build(), c.B().Sunsubscribe().Channel(name).Build()
+			}
+			begun := b
+			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, c rueidis.CommandClient) error {
+				bye, stop := context.WithTimeout(context.Background(), patience)
+				defer stop()
+				return c.Do(bye, off).Error()
+			}), on, heard)
+			b = begun
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.cfg.Log.Debug("subscription lost", "topic", name, "err", err)
+		pause(ctx, b.next())
+	}
+}
