@@ -87,6 +87,9 @@ type Config struct {
 	// ones included; the next are answered 429. It does not count for those without
 	// a user. Default 0: no limit.
 	MaximumConnectionsPerUser int
+	// Cluster joins the server with those of other nodes; nil: there are none.
+	Cluster Cluster
+
 	// MaximumGroups: how many groups one connection may be a member of; joining
 	// more fails with [ErrGroups]. Default 1,000.
 	MaximumGroups int

@@ -41,6 +41,7 @@ type wish struct {
 type desk struct {
 	limit   int // unopened tickets
 	perUser int // tickets of one user; 0 is no limit
+	newID   func() string
 
 	mu      sync.Mutex
 	tickets map[string]*ticket // by token
@@ -50,7 +51,7 @@ type desk struct {
 
 func newDesk(cfg Config) *desk {
 	return &desk{
-		limit: cfg.MaximumNegotiated, perUser: cfg.MaximumConnectionsPerUser,
+		limit: cfg.MaximumNegotiated, perUser: cfg.MaximumConnectionsPerUser, newID: cfg.newConnID,
 		tickets: make(map[string]*ticket), users: make(map[string]int),
 	}
 }
@@ -58,7 +59,7 @@ func newDesk(cfg Config) *desk {
 // issue makes an unopened ticket. Without one it gives the status to answer
 // with.
 func (d *desk) issue(w wish, expires time.Duration) (*ticket, int) {
-	t := &ticket{id: newID(), user: w.user, stateful: w.stateful, expires: expires}
+	t := &ticket{id: d.newID(), user: w.user, stateful: w.stateful, expires: expires}
 	if t.token = t.id; w.secret {
 		t.token = newID()
 	}
@@ -77,7 +78,7 @@ func (d *desk) issue(w wish, expires time.Duration) (*ticket, int) {
 // walkIn makes an opened ticket for a connection that did not negotiate. Its
 // token is known to nobody.
 func (d *desk) walkIn(user string) (*ticket, int) {
-	t := &ticket{id: newID(), token: newID(), user: user, by: WebSockets}
+	t := &ticket{id: d.newID(), token: newID(), user: user, by: WebSockets}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.enter(t) {

@@ -53,9 +53,17 @@
 // IdleGroups such groups and forgets the one that has been empty longest, so a
 // position that was given out is either continued or has another epoch.
 //
+// # Nodes
+//
+// A [Cluster] joins servers of several processes: what is sent to a target, and what
+// is asked of it, reaches its connections wherever they are ([Server.Hear],
+// [Server.Answer]). The server's own are served first and without it. Package
+// bridge/backplane has one.
+//
 // # Queues
 //
-// Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
+// Events of other nodes: 8,192 for each of as many workers as there are processors;
+// more are dropped ([Stats.Unheard]). Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
 // peer takes nothing for TransportSendTimeout, is cut ([Stats.SlowDisconnects]).
 // Incoming calls: a connection of which MaximumQueuedCalls wait is not read until
 // one ends; such a connection is not held to be silent. Items of an upload: the
@@ -93,6 +101,7 @@
 //
 // # What it does not do
 //
-// No other node: groups and ids end with the process. No word to a client whose
-// answer is no longer wanted: the protocol has none.
+// Positions of groups are a node's own: a client that comes back to another node
+// finds another epoch. No word to a client whose answer is no longer wanted: the
+// protocol has none.
 package signalr

@@ -182,7 +182,7 @@ func ExampleQuestion0() {
 
 	// Of several clients, the first good answer.
 	who, room, err := Where.AskOne(ctx, hub.All())
-	fmt.Println(who.ID() == client.ID(), room, err)
+	fmt.Println(who == client.ID(), room, err)
 	stop()
 
 	// Output:

@@ -186,7 +186,7 @@ func TestInvokeOneAndAll(t *testing.T) {
 	clients[1].Answer("Double", func([]json.RawMessage) (any, error) { <-hold; return 0, nil })
 	clients[2].Answer("Double", func([]json.RawMessage) (any, error) { return 8, nil })
 	who, n, err := double.AskOne(ctx, h.Group("g"), 4)
-	if err != nil || n != 8 || who.ID() != clients[2].ID() {
+	if err != nil || n != 8 || who != clients[2].ID() {
 		t.Errorf("first answer: %v %v %v", who, n, err)
 	}
 	clients[1].Answer("Double", func([]json.RawMessage) (any, error) { return "x", nil })

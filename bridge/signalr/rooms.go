@@ -22,6 +22,7 @@ type rooms struct {
 	most    int // groups of one connection
 	count   *counters
 	writers *writers
+	want    func(topic string, on bool) // told of groups that get their first and lose their last member; nil: nobody wants to know
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -122,6 +123,9 @@ func (r *rooms) wake(name string) *group {
 		return g
 	}
 	r.count.groups.Add(1)
+	if r.want != nil {
+		r.want(groupTopic(name), true)
+	}
 	return g
 }
 
@@ -190,6 +194,9 @@ func (r *rooms) drop(m *membership) {
 		return
 	}
 	r.count.groups.Add(-1)
+	if r.want != nil {
+		r.want(groupTopic(g.name), false)
+	}
 	g.members = nil
 	g.empty = r.idle.PushBack(g)
 	for r.idle.Len() > r.keep {

@@ -34,6 +34,7 @@ type Server struct {
 	watch   *watch
 	tags    tags
 	count   counters
+	post    *post // nil where there is no cluster
 
 	mu       sync.Mutex
 	conns    map[string]*Conn // by id, handshake done or not
@@ -57,6 +58,10 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.writers, s.crew = newWriters(), newCrew()
 	s.watch = newWatch()
 	s.rooms = newRooms(s.cfg, &s.count, s.writers)
+	if s.cfg.Cluster != nil {
+		s.post = newPost()
+		s.rooms.want, s.tags.want = s.cfg.Cluster.Want, s.cfg.Cluster.Want
+	}
 	return s, nil
 }
 
@@ -75,6 +80,7 @@ func (s *Server) OnDisconnect(f func(*Conn, error)) { s.down = f }
 // reconnect, waits until the last call and connection have ended, and returns
 // nil. A server does not run again.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.join(ctx)()
 	s.crew.start()
 	s.watch.start()
 	tick, glances := time.NewTicker(s.cfg.sweep()), time.NewTicker(glance)

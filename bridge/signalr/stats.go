@@ -25,12 +25,17 @@ type Stats struct {
 	Resumed         uint64 // connections that got a new transport
 	SilentClients   uint64 // cut by ClientTimeoutInterval
 	ProtocolErrors  uint64 // cut because of bad input, handshakes included
+	Unspread        uint64 // events that other nodes could not be handed
+	Heard           uint64 // events of other nodes
+	Unheard         uint64 // of these, dropped: malformed, or the queue was full
 }
 
 type counters struct {
 	connections, detached, groups, streams            atomic.Int64
 	opened, failed, refused, denied, late, groupSends atomic.Uint64
 	dropped, slow, resumed, silent, faults, lastTally atomic.Uint64
+
+	clusterCounts
 
 	tallies [64]tally
 }
@@ -57,6 +62,7 @@ func (s *Server) Stats() Stats {
 		RefusedCalls: n.refused.Load(), DeniedCalls: n.denied.Load(), LateMessages: n.late.Load(),
 		GroupSends: n.groupSends.Load(), Dropped: n.dropped.Load(), SlowDisconnects: n.slow.Load(),
 		Resumed: n.resumed.Load(), SilentClients: n.silent.Load(), ProtocolErrors: n.faults.Load(),
+		Unspread: n.unspread.Load(), Heard: n.heard.Load(), Unheard: n.unheard.Load(),
 	}
 	for i := range n.tallies {
 		t := &n.tallies[i]

@@ -15,6 +15,8 @@ func userTag(id string) tag { return tag{user: true, value: id} }
 
 // tags finds connections by user and by attribute.
 type tags struct {
+	want func(topic string, on bool) // told of users who get their first and lose their last connection; nil: nobody wants to know
+
 	mu    sync.RWMutex
 	conns map[tag]map[*Conn]struct{}
 }
@@ -71,14 +73,22 @@ func (t *tags) add(g tag, c *Conn) {
 		}
 		set = make(map[*Conn]struct{}, 1)
 		t.conns[g] = set
+		t.tell(g, true)
 	}
 	set[c] = struct{}{}
 }
 
 func (t *tags) remove(g tag, c *Conn) {
 	set := t.conns[g]
-	if delete(set, c); len(set) == 0 {
+	if delete(set, c); set != nil && len(set) == 0 {
 		delete(t.conns, g)
+		t.tell(g, false)
+	}
+}
+
+func (t *tags) tell(g tag, on bool) {
+	if g.user && t.want != nil {
+		t.want(userTopic(g.value), on)
 	}
 }
 

@@ -37,14 +37,34 @@ func (s *Server) Client(id string) Target {
 }
 
 // Send queues an event for each connection of the target and returns for how
-// many. It encodes once and never blocks. An argument that has no JSON is an
+// many of this server's own. In a cluster the other nodes are handed the event for
+// theirs. It encodes once and never blocks. An argument that has no JSON is an
 // error of the program: it is logged and nothing is sent.
 func (t Target) Send(event string, args ...any) (n int) {
+	if t.s.cfg.Cluster == nil && t.many == nil && t.client != "" {
+		return t.sendOne(event, args)
+	}
+	e := newEvent(event, args)
+	n = t.deliver(e)
+	if t.s.cfg.Cluster != nil {
+		t.s.spread(t, e)
+	}
+	return n
+}
+
+// deliver queues an event for the target's connections of this server.
+func (t Target) deliver(e *event) (n int) {
 	if t.many != nil {
-		return t.sendMany(newEvent(event, args))
+		return t.sendMany(e)
 	}
 	if t.client != "" {
-		return t.sendOne(event, args)
+		c := t.s.find(t.client)
+		if c == nil || slices.Contains(t.except, t.client) {
+			return 0
+		}
+		fan := t.s.writers.fan(1)
+		defer fan.end()
+		return t.s.sendTo(c, e, fan)
 	}
 	g := t.s.rooms.all
 	if !t.all {
@@ -54,7 +74,7 @@ func (t Target) Send(event string, args ...any) (n int) {
 		return 0 // nobody ever joined, or so long ago that the epoch is forgotten
 	}
 	t.s.count.groupSends.Add(1)
-	return t.s.broadcast(g, newEvent(event, args), t.except)
+	return t.s.broadcast(g, e, t.except)
 }
 
 func (t Target) sendOne(event string, args []any) int {

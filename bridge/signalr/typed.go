@@ -50,7 +50,7 @@ type Question0[R any] string
 func (q Question0[R]) Ask(ctx context.Context, c *Conn) (R, error) { return Ask[R](ctx, c, string(q)) }
 
 // AskOne takes the first good answer; see [Target.InvokeOne].
-func (q Question0[R]) AskOne(ctx context.Context, to Target) (*Conn, R, error) {
+func (q Question0[R]) AskOne(ctx context.Context, to Target) (id string, r R, err error) {
 	return askOne[R](ctx, to, string(q))
 }
 
@@ -68,7 +68,7 @@ func (q Question1[A, R]) Ask(ctx context.Context, c *Conn, a A) (R, error) {
 }
 
 // AskOne takes the first good answer; see [Target.InvokeOne].
-func (q Question1[A, R]) AskOne(ctx context.Context, to Target, a A) (*Conn, R, error) {
+func (q Question1[A, R]) AskOne(ctx context.Context, to Target, a A) (id string, r R, err error) {
 	return askOne[R](ctx, to, string(q), a)
 }
 
@@ -86,7 +86,7 @@ func (q Question2[A, B, R]) Ask(ctx context.Context, c *Conn, a A, b B) (R, erro
 }
 
 // AskOne takes the first good answer; see [Target.InvokeOne].
-func (q Question2[A, B, R]) AskOne(ctx context.Context, to Target, a A, b B) (*Conn, R, error) {
+func (q Question2[A, B, R]) AskOne(ctx context.Context, to Target, a A, b B) (id string, r R, err error) {
 	return askOne[R](ctx, to, string(q), a, b)
 }
 

@@ -77,6 +77,12 @@ func PongFrame(data string) []byte {
 	return append([]byte{final | opPong, byte(len(data))}, data...)
 }
 
+// Unseal is the payload of a frame that [Seal] made.
+func Unseal(frame []byte) (payload []byte) {
+	unframe(frame, func(p []byte) { payload = p })
+	return payload
+}
+
 // unframe hands the payload of each data frame to take, in order, and says
 // whether there was a close frame. It reads what [Seal] and the others here
 // make: whole, final, unmasked frames.

@@ -1,0 +1,185 @@
+package signalr
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
+)
+
+// join takes part in the cluster, if there is one, until the function that it
+// returns is called.
+func (s *Server) join(ctx context.Context) (leave func()) {
+	if s.cfg.Cluster == nil {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	for i := range s.post.boxes {
+		tasks.Go(func() { s.post.boxes[i].sort(ctx, s) })
+	}
+	s.cfg.Cluster.Want(everybody, true)
+	return func() {
+		s.cfg.Cluster.Want(everybody, false)
+		stop()
+		tasks.Wait()
+	}
+}
+
+// inquiry is the head of a question to another node, a line of JSON; the method and
+// its arguments follow as a message.
+type inquiry struct {
+	Kind   byte     `json:"kind"`
+	Target string   `json:"target,omitempty"`
+	Except []string `json:"except,omitempty"`
+	Parts  *parts   `json:"parts,omitempty"`
+	One    bool     `json:"one,omitempty"` // the first good answer is enough
+}
+
+// askNodes has other nodes ask their connections of the target.
+func askNodes[R any](ctx context.Context, t Target, one bool, method string, args []any, hand func(Answer[R]) bool) {
+	l, _, node := t.letter()
+	if l.Kind == 0 {
+		return
+	}
+	var nodes []string
+	if node != "" {
+		nodes = []string{node}
+	}
+	q, err := t.inquire(l, one, method, args)
+	if err != nil {
+		return // our own connections say it
+	}
+	t.s.cfg.Cluster.Ask(ctx, nodes, q, func(node string, answer []byte, err error) bool {
+		var list []protocol.Message
+		if err == nil {
+			list, err = parseAnswers(answer)
+		}
+		if err != nil {
+			return hand(Answer[R]{Err: fmt.Errorf("node %s: %w", node, err)})
+		}
+		for _, m := range list {
+			if !hand(answerOf[R](m, method)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// inquire is the question in its wire form.
+func (t Target) inquire(l Letter, one bool, method string, args []any) ([]byte, error) {
+	q := inquiry{Kind: l.Kind, Target: l.Target, Except: l.Except, One: one}
+	if l.Kind == toMany {
+		q.Parts = new(parts)
+		_ = json.Unmarshal(bytes.TrimSuffix(l.Body, []byte("\n")), q.Parts) // it was just written
+	}
+	head, _ := json.Marshal(q) // plain fields
+	d := dialect(protocol.MessagePack)
+	return codecs[d].Append(append(head, '\n', byte(d)), &protocol.Message{Type: protocol.Invocation, Target: method, Args: protocol.Values(args...)})
+}
+
+func answerOf[R any](m protocol.Message, method string) (a Answer[R]) {
+	a.ID = m.ID
+	switch {
+	case m.Failed:
+		a.Err = Error(m.Error)
+	case sizeOf(m.Result) == 0:
+		if _, raw := any(a.Result).(value); !raw {
+			a.Err = ErrNoResult
+		}
+	default:
+		if err := bind(m.Result, &a.Result); err != nil {
+			a.Err = fmt.Errorf("answer to %s: %w", method, err)
+		}
+	}
+	return a
+}
+
+// parseAnswers reads completions, whose ids are those of connections.
+func parseAnswers(b []byte) (list []protocol.Message, err error) {
+	split := protocol.NewSplitter(len(b) + 1)
+	split.Use(protocol.MessagePack)
+	err = split.Feed(bytes.Clone(b), func(record []byte) error {
+		m, err := protocol.MessagePack.Parse(bytes.Clone(record))
+		if err == nil && m.Type != protocol.Completion {
+			err = errWire
+		}
+		list = append(list, m)
+		return err
+	})
+	return list, err
+}
+
+// Answer answers a question of another node's server; see [Cluster.Ask]. It blocks
+// until the clients have answered, or ctx ends.
+func (s *Server) Answer(ctx context.Context, question []byte) ([]byte, error) {
+	head, record, ok := bytes.Cut(question, []byte("\n"))
+	var q inquiry
+	if !ok || json.Unmarshal(head, &q) != nil {
+		return nil, errWire
+	}
+	m, _, err := parseRecord(record)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := s.inquired(q)
+	if !ok {
+		return nil, errWire
+	}
+	args := make([]any, len(m.Args))
+	for i, a := range m.Args {
+		args[i] = a
+	}
+	return t.answers(ctx, q.One, m.Target, args), nil
+}
+
+// inquired is the target of a question among this server's connections.
+func (s *Server) inquired(q inquiry) (t Target, ok bool) {
+	t = Target{s: s, except: q.Except}
+	switch {
+	case q.Kind == toAll:
+		t.all = true
+	case q.Kind == toGroup:
+		t.group = q.Target
+	case q.Kind == toUser:
+		t.many = &many{tags: []tag{userTag(q.Target)}}
+	case q.Kind == toClient:
+		t.client = q.Target
+	case q.Kind == toMany && q.Parts != nil:
+		t.many = q.Parts.many()
+	default:
+		return t, false
+	}
+	return t, true
+}
+
+// answers asks the target's connections of this server alone.
+func (t Target) answers(ctx context.Context, one bool, method string, args []any) (b []byte) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers, wait := askHere[value](ctx, t, method, args)
+	defer wait()
+	defer cancel()
+	for a := range answers {
+		m := protocol.Message{Type: protocol.Completion, ID: a.ID, Result: a.Result}
+		if a.Err != nil {
+			m.Failed, m.Error, m.Result = true, a.Err.Error(), value{}
+		}
+		if one && a.Err == nil {
+			b = b[:0]
+		}
+		next, err := protocol.MessagePack.Append(b, &m)
+		if err != nil {
+			next, _ = protocol.MessagePack.Append(b, &protocol.Message{Type: protocol.Completion, ID: a.ID, Failed: true, Error: err.Error()}) // text has an encoding
+		}
+		b = next
+		if one && a.Err == nil {
+			break
+		}
+	}
+	return b
+}
