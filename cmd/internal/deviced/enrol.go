@@ -162,7 +162,8 @@ func Enrol(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if !strings.HasPrefix(cfg.codeAt, cfg.coded+":") { // a variable has it
 		return nil
 	}
-	if err := blank(cfg.coded, cfg.EnrolCode); err != nil {
+	err := writable(filepath.Dir(cfg.coded), func() error { return blank(cfg.coded, cfg.EnrolCode) })
+	if err != nil {
 		log.Warn("the code is used, and still in the file", "err", err)
 		return nil
 	}
@@ -212,8 +213,9 @@ func (c Config) traded(err error) error {
 		text = err.Error()
 	}
 	if c.coded != "" {
-		// A boot partition that is read only has none; the log and the light tell it.
-		_ = os.WriteFile(filepath.Join(filepath.Dir(c.coded), "tacet-report.txt"), []byte(text+"\n"), 0o644)
+		dir := filepath.Dir(c.coded)
+		// Where it cannot be written, the log and the light tell it.
+		_ = writable(dir, func() error { return os.WriteFile(filepath.Join(dir, "tacet-report.txt"), []byte(text+"\n"), 0o644) })
 	}
 	return err
 }

@@ -3,8 +3,8 @@
 //
 // In order: it mounts the kernel's file systems, finds its card by the signature
 // in the partition table, gives the data partition the rest of a larger card,
-// mounts /boot (FAT32, to be written only where a code waits to be traded) and
-// /data (ext4), sets the clock to no earlier than it can be, brings up each wired
+// mounts /boot (FAT32, read only: the device itself makes it writable for the
+// moment in which it takes a traded code out of tacet.yaml) and /data (ext4), sets the clock to no earlier than it can be, brings up each wired
 // network by DHCP, waits a little for a time server, since TLS needs the time and
 // a Pi has no clock of its own, and starts tacet-device, again and again.
 //

@@ -95,20 +95,17 @@ func TestNotify(t *testing.T) {
 
 func TestConfigurations(t *testing.T) {
 	cases := map[string]struct {
-		text      string
-		code, tls bool
+		text string
+		tls  bool
 	}{
-		"empty":             {"", false, false},
-		"code":              {"enrol_hub: http://hub\nenrol_code: ABCD-EFGH\n", true, false},
-		"quoted code":       {"enrol_hub: \"https://hub\"\r\nenrol_code: \"ABCD\"\r\n", true, true},
-		"code that is gone": {"enrol_code: \"\"\nhub: [\"mqtts://hub\"]\n", false, true},
-		"comments":          {"#enrol_code: ABCD\n# hub: mqtts://hub\nhub: [mqtt://hub]  # or mqtts://hub\n", false, false},
-		"second hub":        {"hub:\n - mqtt://a\n - wss://b\n", false, true},
+		"empty":      {"", false},
+		"code":       {"enrol_hub: http://hub\nenrol_code: ABCD-EFGH\n", false},
+		"enrol_hub":  {"enrol_hub: \"https://hub\"\r\nenrol_code: \"ABCD\"\r\n", true},
+		"hub":        {"enrol_code: \"\"\nhub: [\"mqtts://hub\"]\n", true},
+		"comments":   {"#enrol_code: ABCD\n# hub: mqtts://hub\nhub: [mqtt://hub]  # or mqtts://hub\n", false},
+		"second hub": {"hub:\n - mqtt://a\n - wss://b\n", true},
 	}
 	for name, c := range cases {
-		if got := codeWaits([]byte(c.text)); got != c.code {
-			t.Errorf("%s: a code waits: %v", name, got)
-		}
 		if got := needsTime(c.text); got != c.tls {
 			t.Errorf("%s: it needs the time: %v", name, got)
 		}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,30 +83,13 @@ func partition(disk string, n int) string {
 	return fmt.Sprintf("%s%d", disk, n)
 }
 
-// mountBoot mounts the boot partition. It is read only, so that a power cut
-// leaves it alone, but where a code waits to be traded: then the device has to
-// take the code out of tacet.yaml.
+// mountBoot mounts the boot partition, read only, so that a power cut leaves it
+// alone: the device makes it writable for the moment in which it takes a code that
+// was traded out of tacet.yaml.
 func mountBoot(disk string) error {
-	const flags = unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	what := "/dev/" + partition(disk, 1)
-	if err := unix.Mount(what, bootDir, "vfat", flags|unix.MS_RDONLY, "utf8,umask=077"); err != nil {
-		return err
-	}
-	text, err := os.ReadFile(config)
-	if err != nil {
-		say("tacet.yaml cannot be read: %v", err)
-		return nil
-	}
-	if !codeWaits(text) {
-		return nil
-	}
-	return unix.Mount(what, bootDir, "vfat", flags|unix.MS_SYNCHRONOUS|unix.MS_REMOUNT, "utf8,umask=077")
+	const flags = unix.MS_RDONLY | unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	return unix.Mount("/dev/"+partition(disk, 1), bootDir, "vfat", flags, "utf8,umask=077")
 }
-
-var codeKey = regexp.MustCompile(`(?m)^enrol_code:[ \t]*["']?[A-Za-z0-9]`)
-
-// codeWaits tells whether a configuration has a code that was not traded yet.
-func codeWaits(text []byte) bool { return codeKey.Match(bytes.ReplaceAll(text, []byte("\r"), nil)) }
 
 // mountData mounts the data partition, which has the rest of the card by then.
 // Where it cannot be, memory takes its place: the device lives, and says so.
