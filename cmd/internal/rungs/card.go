@@ -96,7 +96,9 @@ func (c Card) boot(ctx context.Context) ([]string, error) {
 
 // StartPi starts the card in QEMU's Raspberry Pi 3B with a USB network card and a
 // USB loudspeaker, which QEMU records to wav. What the device writes on the card
-// stays on it. The card must be used by one machine at a time.
+// stays on it. The card must be used by one machine at a time. One of the four
+// processors runs: with more, QEMU's SD controller fails (see sdFaults), and on a
+// busy machine they wait for each other.
 func StartPi(ctx context.Context, c Card, wav string) (*Machine, *Monitor, error) {
 	words, err := c.boot(ctx)
 	if err != nil {
@@ -104,7 +106,7 @@ func StartPi(ctx context.Context, c Card, wav string) (*Machine, *Monitor, error
 	}
 	// The serial line is the console: what the firmware does with serial0. The last
 	// words are what QEMU's USB controller needs.
-	words = append([]string{"console=tty1", "console=ttyAMA1,115200"}, append(words, "dwc_otg.fiq_enable=0", "dwc_otg.fiq_fsm_enable=0", "dwc_otg.lpm_enable=0")...)
+	words = append([]string{"console=tty1", "console=ttyAMA1,115200"}, append(words, "dwc_otg.fiq_enable=0", "dwc_otg.fiq_fsm_enable=0", "dwc_otg.lpm_enable=0", "maxcpus=1")...)
 	socket := filepath.Join(c.dir, "monitor")
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err

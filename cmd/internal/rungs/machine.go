@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +33,7 @@ type Machine struct {
 	mu    sync.Mutex
 	err   error // once ended
 	said  []string
+	alarm func(line string) // see Alarm; nil: it is off
 	lines chan string
 }
 
@@ -85,7 +87,11 @@ func (m *Machine) read(from io.Reader) {
 			if m.said = append(m.said, line); len(m.said) > maxSaid {
 				m.said = m.said[1:]
 			}
+			alarm := m.alarm
 			m.mu.Unlock()
+			if alarm != nil {
+				alarm(line)
+			}
 			select {
 			case m.lines <- line:
 			default:
@@ -105,6 +111,18 @@ func (m *Machine) Said() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return strings.Join(m.said, "\n")
+}
+
+// Alarm has do called with each line from now on that has one of the texts in it.
+// It is called by the goroutine that reads the console, so it must be quick.
+func (m *Machine) Alarm(do func(line string), texts ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.alarm = func(line string) {
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
+			do(line)
+		}
+	}
 }
 
 // Await waits for a line that has the text in it, and answers the line. It fails

@@ -4,7 +4,9 @@ package rungs
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,5 +76,27 @@ func TestMachineEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := Start(t.Context(), "none", "/nowhere/at/all"); err == nil {
 		t.Error("a program that is not there has started")
+	}
+}
+
+// The alarm hears of the lines that it is for, even where nobody reads them.
+func TestAlarm(t *testing.T) {
+	heard := make(chan string, 8)
+	m := shell(t, "trap 'echo mmc: timeout; echo all is well; echo mmc: fsm 1; exit' USR1; echo here; while :; do sleep 0.01; done")
+	if _, err := m.Await(t.Context(), "here"); err != nil {
+		t.Fatal(err)
+	}
+	m.Alarm(func(line string) { heard <- line }, "mmc: timeout", "mmc: fsm ")
+	if err := m.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	<-m.ended
+	close(heard)
+	var got []string
+	for line := range heard {
+		got = append(got, line)
+	}
+	if want := []string{"mmc: timeout", "mmc: fsm 1"}; !slices.Equal(got, want) {
+		t.Errorf("it heard %q, want %q", got, want)
 	}
 }

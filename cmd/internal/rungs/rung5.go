@@ -23,15 +23,18 @@ import (
 // kernel of a Pi, our own first process, Ethernet and loudspeaker by USB.
 var rung5 = Rung{
 	Number: 5, Title: "raspi3b: the SD card's image, from its code to its sound", Limit: 15 * time.Minute,
-	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.again", "card.update"},
+	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.again", "card.update", "card.emulator"},
 	needs: []need{{"qemu-system-aarch64", "qemu-system-arm"}, {"mcopy", "mtools"}, {"fdtput", "device-tree-compiler"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
-		p, err := newPi(ctx, s)
-		if err != nil {
-			return err
-		}
-		defer p.close()
-		return p.climb(ctx, sheet)
+		return withCards(ctx, sheet, func(ctx context.Context, broken func(line string)) error {
+			p, err := newPi(ctx, s)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			p.broken = broken
+			return p.climb(ctx, sheet)
+		})
 	},
 }
 
@@ -53,6 +56,7 @@ type pi struct {
 	clip    string
 	m       *Machine
 	monitor *Monitor
+	broken  func(line string) // hears what QEMU's SD controller says when it fails
 	starts  int
 }
 
@@ -107,6 +111,9 @@ func (p *pi) power(on bool) error {
 	p.starts++
 	var err error
 	p.m, p.monitor, err = StartPi(context.Background(), p.card, p.wav()) // close ends it
+	if err == nil {
+		p.m.Alarm(p.broken, sdFaults...)
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 // Sheet prints what a rung has proved, a line each:
 //
 //	HW ok|FAIL name detail
+//	AGAIN why
 //	RESULT fails=N
 //
 // and knows which lines have to come, so that what did not run is a failure. Its
@@ -37,6 +38,7 @@ type Line struct {
 
 const (
 	linePrefix   = "HW "
+	againPrefix  = "AGAIN "
 	resultPrefix = "RESULT fails="
 )
 
@@ -109,6 +111,22 @@ func (s *Sheet) Check(name, detail string, err error) {
 		return
 	}
 	s.OK(name, "%s", detail)
+}
+
+// Fails is the number of failures up to now.
+func (s *Sheet) Fails() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fails
+}
+
+// Again forgets the lines that came, since everything is tried once more, and
+// prints why.
+func (s *Sheet) Again(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen, s.fails = map[string]bool{}, 0
+	fmt.Fprintf(s.out, againPrefix+format+"\n", args...)
 }
 
 // Close prints the lines that did not come as failures, then the last line, and

@@ -22,6 +22,25 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+func TestSheetAgain(t *testing.T) {
+	var out strings.Builder
+	s := New(&out, []string{"pin", "tone"})
+	s.OK("pin", "one")
+	s.Fail("tone", "none")
+	if n := s.Fails(); n != 1 {
+		t.Errorf("%d failures, want 1", n)
+	}
+	s.Again("the emulator: %s", "mmc")
+	s.OK("pin", "two")
+	if fails := s.Close(); fails != 1 { // what came before counts for nothing: the tone is missing
+		t.Errorf("%d failures, want 1", fails)
+	}
+	want := "HW ok pin one\nHW FAIL tone none\nAGAIN the emulator: mmc\nHW ok pin two\nHW FAIL tone no line came\nRESULT fails=1\n"
+	if out.String() != want {
+		t.Errorf("it says\n%s\nwant\n%s", &out, want)
+	}
+}
+
 func TestLinesGoOverAWire(t *testing.T) {
 	for text, want := range map[string]Line{
 		"HW ok pin GPIO22 is high":         {true, "pin", "GPIO22 is high"},
