@@ -6,5 +6,7 @@
 //	tacet-bench broker     what the broker carries, beside the library under it and Mosquitto
 //	tacet-bench durable    what the durable store takes, beside the library with its bolt hook
 //	tacet-bench device     what a device's program takes, how soon it sounds, and what a thousand plays leave behind
+//	tacet-bench voice      two voices at once, lost and doubled orders, while hub and devices are killed
+//	tacet-bench crash      how soon the next device sounds when who sounds is killed
 //	tacet-bench fault      what a hub keeps of its word when it is broken on purpose; exit code 1 if not all
 package main

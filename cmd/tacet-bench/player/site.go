@@ -95,6 +95,9 @@ func (s *site) ask(ctx context.Context, method, path, kind string, body []byte, 
 	if res.StatusCode >= 300 {
 		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, b)
 	}
+	if into == nil {
+		return nil
+	}
 	return json.Unmarshal(b, into)
 }
 

@@ -31,8 +31,8 @@ func TestJudged(t *testing.T) {
 // TestSilence: it lasts from the death in the middle of a play to the next play.
 func TestSilence(t *testing.T) {
 	plays := []heard.Play{play(3, "a", 10, 20), play(3, "b", 30, 70), play(1, "c", 375, 400)}
-	s := stage{deaths: []time.Time{at(75)}}
-	if d := s.silence(plays); d != 300*time.Millisecond {
+	v := voice{deaths: []time.Time{at(75)}}
+	if d := v.silence(plays); d != 300*time.Millisecond {
 		t.Errorf("silence for %s", d)
 	}
 }

@@ -1,0 +1,135 @@
+package player
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/heard"
+)
+
+// stage is a hub and devices of one area, which may be killed and started anew.
+// Where they are stays the same.
+type stage struct {
+	dir  string // of everything
+	site *site
+	say  func(format string, args ...any)
+
+	devices []*process
+	starts  []int // of each device
+}
+
+// newStage builds the programs and starts the hub and so many devices, gate-1 at
+// location 1 and so on. keys are more keys of the area. It must be stopped.
+func newStage(ctx context.Context, under string, devices int, say func(format string, args ...any), keys ...string) (*stage, error) {
+	dir, err := os.MkdirTemp(under, "tacet-bench-")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dir: dir, say: say, site: &site{dir: dir, client: &http.Client{Timeout: patience}}, devices: make([]*process, devices), starts: make([]int, devices)}
+	if err := s.open(ctx, strings.Join(append([]string{"id: north"}, keys...), ", ")); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stage) open(ctx context.Context, keys string) error {
+	s.say("building")
+	for _, name := range []string{"tacet", "tacet-device"} {
+		if err := build(ctx, "./cmd/"+name, s.file(name)); err != nil {
+			return err
+		}
+	}
+	for at, scheme := range map[*string]string{&s.site.web: "http://", &s.site.mqtt: "mqtt://"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		*at = scheme + l.Addr().String()
+		_ = l.Close()
+	}
+	if err := os.WriteFile(s.file("tacet.yaml"), []byte("areas: [{"+keys+"}]\n"), 0o600); err != nil {
+		return err
+	}
+	if err := s.startHub(ctx); err != nil {
+		return err
+	}
+	for i := range s.devices {
+		if err := s.startDevice(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *stage) startHub(ctx context.Context) (err error) {
+	s.site.hub, _, err = start(ctx, nil, "ready ", s.file("tacet"), "serve", "--config", s.file("tacet.yaml"), "--data", s.file("hub"),
+		"--http", strings.TrimPrefix(s.site.web, "http://"), "--mqtt", strings.TrimPrefix(s.site.mqtt, "mqtt://"), "--log-level", "error")
+	return err
+}
+
+func (s *stage) startDevice(ctx context.Context, i int) (err error) {
+	id := string(device(i))
+	s.starts[i]++
+	s.devices[i], _, err = start(ctx, nil, "ready ", s.file("tacet-device"), "run", "--sim", "--hub", s.site.mqtt, "--device", id, "--area", "north",
+		"--location", fmt.Sprint(i+1), "--data", s.file(id), "--log-level", "error", "--wav", s.wav(i, s.starts[i]))
+	return err
+}
+
+func device(i int) area.DeviceID { return area.DeviceID(fmt.Sprintf("gate-%d", i+1)) }
+
+// wav is what a start of a device records.
+func (s *stage) wav(i, start int) string { return s.file(fmt.Sprintf("%s-%04d.wav", device(i), start)) }
+
+// stop ends everything and removes it.
+func (s *stage) stop() {
+	for _, p := range append(s.devices, s.site.hub) {
+		if p != nil {
+			p.stop()
+		}
+	}
+	_ = os.RemoveAll(s.dir)
+}
+
+func dead(p *process) {
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	_ = p.cmd.Wait()
+}
+
+// plays reads what every start of every device has recorded, in order: by the
+// lists, and by the samples.
+func (s *stage) plays() (listed, sounded []heard.Play, err error) {
+	for i := range s.devices {
+		for n := 1; n <= s.starts[i]; n++ {
+			list, err1 := heard.List(s.wav(i, n), device(i))
+			sounds, err2 := heard.Sounds(s.wav(i, n), device(i))
+			if err := errors.Join(err1, err2); errors.Is(err, os.ErrNotExist) {
+				continue // killed before it began to record
+			} else if err != nil {
+				return nil, nil, err
+			}
+			listed, sounded = append(listed, list...), append(sounded, sounds...)
+		}
+	}
+	heard.Sort(listed)
+	return listed, sounded, nil
+}
+
+// overlapping counts pairs of plays of two devices that sounded at once.
+func overlapping(plays []heard.Play) (n int, longest time.Duration) {
+	for _, o := range heard.Overlaps(plays) {
+		n, longest = n+1, max(longest, o.For)
+	}
+	return n, longest
+}
