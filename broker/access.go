@@ -21,6 +21,9 @@ type identity struct {
 	mount     string // of its tenant: see tenant.go
 }
 
+// maxUserName is how much of a user name goes with the messages of its client.
+const maxUserName = 128
+
 // guarded tells whether clients have to show who they are.
 func (b *Broker) guarded() bool { return b.cfg.Auth != nil && !b.cfg.Auth.Open() }
 
@@ -28,6 +31,7 @@ func (b *Broker) guarded() bool { return b.cfg.Auth != nil && !b.cfg.Auth.Open()
 // their places in its tenant. It may wait for a password to be hashed, or the
 // keys of an issuer to be fetched.
 func (b *Broker) recognize(cl *mqtt.Client, l *link, pk *packets.Packet) (packets.Code, error) {
+	l.tag[0].Filter = string(pk.Connect.Username[:min(len(pk.Connect.Username), maxUserName)])
 	if !b.guarded() {
 		return packets.CodeSuccess, nil
 	}

@@ -84,7 +84,7 @@ func messageOf(pk packets.Packet) area.Message {
 		From: pk.Origin,
 	}
 	if len(pk.Filters) == 1 { // tagOf
-		m.Conn, m.Will = uint64(pk.Filters[0].Identifier), pk.Filters[0].NoLocal
+		m.Conn, m.Will, m.User = uint64(pk.Filters[0].Identifier), pk.Filters[0].NoLocal, pk.Filters[0].Filter
 	}
 	return m
 }

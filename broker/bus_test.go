@@ -46,7 +46,7 @@ func TestDeliveredMessageSaysWhoAndHow(t *testing.T) {
 		b := brokertest.New(t)
 		ups := events(b)
 		all := subscribe(t, b, "#")
-		gate := dial(t, b, 4, "gate-1", withWill("tacet/device/gate-1/status", "gone", true))
+		gate := dial(t, b, 4, "gate-1", withWill("tacet/device/gate-1/status", "gone", true), func(pk *packets.Packet) { pk.Connect.UsernameFlag, pk.Connect.Username = true, []byte("ann") })
 		conn := (<-ups).Conn
 
 		gate.send(publishPacket("a", "live", 0, 0))
@@ -66,14 +66,14 @@ func TestDeliveredMessageSaysWhoAndHow(t *testing.T) {
 		got = append(got, subscribe(t, b, "tacet/#").Take(t, 1)...)
 
 		for i, want := range []area.Message{
-			{Topic: "a", Payload: []byte("live"), From: "gate-1", Conn: conn},
-			{Topic: "b", Payload: []byte("kept"), QoS: 2, Retain: true, From: "gate-1", Conn: conn},
+			{Topic: "a", Payload: []byte("live"), From: "gate-1", User: "ann", Conn: conn},
+			{Topic: "b", Payload: []byte("kept"), QoS: 2, Retain: true, From: "gate-1", User: "ann", Conn: conn},
 			{Topic: "c", Payload: []byte("ours"), QoS: 1, Retain: true, From: "tacet-hub:k2"},
 			{Topic: "d", From: area.FromHub},
-			{Topic: "tacet/device/gate-1/status", Payload: []byte("gone"), QoS: 1, Retain: true, Will: true, From: "gate-1", Conn: conn},
-			{Topic: "b", Payload: []byte("kept"), QoS: 2, Retain: true, Replay: true, From: "gate-1", Conn: conn},
+			{Topic: "tacet/device/gate-1/status", Payload: []byte("gone"), QoS: 1, Retain: true, Will: true, From: "gate-1", User: "ann", Conn: conn},
+			{Topic: "b", Payload: []byte("kept"), QoS: 2, Retain: true, Replay: true, From: "gate-1", User: "ann", Conn: conn},
 			{Topic: "c", Payload: []byte("ours"), QoS: 1, Retain: true, Replay: true, From: "tacet-hub:k2"},
-			{Topic: "tacet/device/gate-1/status", Payload: []byte("gone"), QoS: 1, Retain: true, Will: true, Replay: true, From: "gate-1", Conn: conn},
+			{Topic: "tacet/device/gate-1/status", Payload: []byte("gone"), QoS: 1, Retain: true, Will: true, Replay: true, From: "gate-1", User: "ann", Conn: conn},
 		} {
 			if fmt.Sprintf("%+v", got[i]) != fmt.Sprintf("%+v", want) {
 				t.Errorf("message %d:\n got %+v\nwant %+v", i, got[i], want)

@@ -198,8 +198,9 @@ func linkOf(cl *mqtt.Client) *link {
 }
 
 // tagOf makes what a publication carries through the library to inline
-// subscribers and into the retained store: the connection's number, and
-// whether it is a will. It travels in a field that PUBLISH does not use and
+// subscribers and into the retained store: the connection's number, whether it
+// is a will, and, once the connection has signed in, the user name (as Filter).
+// It travels in a field that PUBLISH does not use and
 // that the library copies by reference.
 func tagOf(num uint64, will bool) packets.Subscriptions {
 	return packets.Subscriptions{{Identifier: int(num), NoLocal: will}}

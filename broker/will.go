@@ -41,6 +41,7 @@ func takeWill(cl *mqtt.Client, l *link, connect packets.Packet) *will {
 	pk := ownPacket(c.WillTopic, c.WillPayload, c.WillQos, c.WillRetain, cl.ID)
 	pk.Properties = props
 	pk.Filters = tagOf(l.num, true)
+	pk.Filters[0].Filter = l.tag[0].Filter
 	return &will{packet: pk, who: l.who.Load(), delay: time.Duration(c.WillProperties.WillDelayInterval) * time.Second}
 }
 

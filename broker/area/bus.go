@@ -14,6 +14,7 @@ type Message struct {
 	Replay  bool   // on delivery: this copy came out of the broker's retained store, so it is old news
 	Will    bool   // on delivery: the broker published it for a client that it lost
 	From    string // client id of the publisher, or one of the From names below
+	User    string // on delivery: MQTT user name of the publisher; empty: none, or not known
 	Conn    uint64 // on delivery: number of the publisher's connection, 0 where it has none
 }
 

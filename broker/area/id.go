@@ -55,7 +55,7 @@ func (g Group) Reserved() bool {
 // sends, so that nobody can pass off news of his own as the hub's.
 func HubEvent(event string) bool {
 	switch event {
-	case "AreaChanged", "DeviceChanged", "OrderChanged", "Reading", "Topic", "ReceiveMetric", "ReceiveWork", "ReceiveWorkStatus",
+	case "AreaChanged", "DeviceChanged", "DeviceEvent", "OrderChanged", "Reading", "Topic", "ReceiveMetric", "ReceiveWork", "ReceiveWorkStatus",
 		"WorkOffered", "Revoked", "ConnectionAcknowledged", "UserJoined", "UserLeft", "ReceiveNotification", "ReceiveSystemAlert", "DocumentUpdated":
 		return true
 	}
