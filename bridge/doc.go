@@ -59,6 +59,7 @@ const (
 	eventDevice  = "DeviceChanged"
 	eventOrder   = "OrderChanged"
 	eventReading = "Reading"
+	eventMoment  = "DeviceEvent"
 	eventTopic   = "Topic"
 	eventMetric  = "ReceiveMetric"
 	eventAlert   = "ReceiveSystemAlert"

@@ -47,11 +47,6 @@ const (
 	topicWait = 40
 )
 
-// Readings takes the values that messages carry; it must not block.
-type Readings interface {
-	Put(v mapping.Value, topic string, replay bool) (area.Reading, bool)
-}
-
 // Areas knows which areas there are.
 type Areas interface {
 	Area(a area.Name) (area.Area, bool)
@@ -74,6 +69,7 @@ type Stats struct {
 	Messages      uint64            // taken from the bus
 	Readings      uint64            // sent to watchers
 	Events        uint64            // sent to mapped groups
+	Moments       uint64            // of sensors, sent to watchers: a button that was pressed
 	Mirrored      uint64            // messages of group topics sent to their groups
 	Dropped       uint64            // messages that found the inbox full
 	MirrorDropped uint64            // messages of groups that found the way to the broker full
@@ -85,7 +81,7 @@ type Stats struct {
 }
 
 type counters struct {
-	messages, readings, events, mirrored, mirrorRefused, mirrorFailed, sampledOut atomic.Uint64
+	messages, readings, events, moments, mirrored, mirrorRefused, mirrorFailed, sampledOut atomic.Uint64
 }
 
 // Pump carries messages between topics and groups.
@@ -96,6 +92,7 @@ type Pump struct {
 	out    *inbox
 	topics *topics
 	rules  atomic.Pointer[mapping.Table]
+	reader *mapping.Reader // Run's
 	ready  chan struct{}
 	count  counters
 
@@ -117,7 +114,7 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	cfg = cfg.withDefaults()
 	p := &Pump{
 		Parts: parts, log: log, in: newInbox(cfg.Inbox, cfg.InboxBytes), out: newInbox(cfg.Mirror, cfg.InboxBytes),
-		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{},
+		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{}, reader: mapping.NewReader(),
 		sample: sampler{gap: topicGap, most: topicWait},
 	}
 	p.rules.Store(parts.Mappings)
@@ -201,24 +198,6 @@ func (p *Pump) handle(m area.Message) {
 	p.mapped(m)
 }
 
-// mapped sends the readings and events that the mappings make of a message.
-func (p *Pump) mapped(m area.Message) {
-	out := p.rules.Load().Apply(m.Topic, m.Payload)
-	if out.Faults.Any() {
-		p.blame(m, &out.Faults)
-	}
-	for _, v := range out.Values {
-		if reading, ok := p.Readings.Put(v, m.Topic, m.Replay); ok {
-			p.count.readings.Add(1)
-			toWatchers(p.Hub, reading.Area, eventReading, reading)
-		}
-	}
-	for _, e := range out.Events {
-		p.count.events.Add(1)
-		p.Hub.Send(string(e.Group), e.Event, mappedEvent{m.Topic, showPayload(m.Payload), m.Replay, e.Captures})
-	}
-}
-
 // mappedEvent is the argument of a mapped group's event. Retained is MQTT's
 // word: this copy came out of the broker's store, so it is old news.
 type mappedEvent struct {
@@ -238,10 +217,16 @@ func (p *Pump) blame(m area.Message, faults *mapping.Faults) {
 		worst = r.String()
 	})
 	p.mu.Unlock()
-	if now := p.Now(); !now.Before(p.quiet) {
-		p.quiet = now.Add(time.Second)
-		p.log.Warn("message makes no good reading", "topic", m.Topic, "err", worst)
+	p.sayOnce(p.Now(), "message makes no good reading", "topic", m.Topic, "err", worst)
+}
+
+// sayOnce writes a line about foreign messages, once a second at most.
+func (p *Pump) sayOnce(now time.Time, text string, attrs ...any) {
+	if now.Before(p.quiet) {
+		return
 	}
+	p.quiet = now.Add(time.Second)
+	p.log.Warn(text, attrs...)
 }
 
 // Topics is the newest value of each topic that a filter matches, by topic
@@ -260,7 +245,7 @@ func (p *Pump) Stats() Stats {
 	p.mu.Unlock()
 	c := &p.count
 	return Stats{
-		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Mirrored: c.mirrored.Load(),
+		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Moments: c.moments.Load(), Mirrored: c.mirrored.Load(),
 		Dropped: p.in.dropped.Load(), MirrorDropped: p.out.dropped.Load(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
 		SampledOut: c.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
 	}

@@ -63,6 +63,17 @@ func (t *topics) remove(e *list.Element) {
 	t.bytes -= size(m.Message)
 }
 
+// newest is the newest message of a topic.
+func (t *topics) newest(topic string) (area.Message, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.all[topic]
+	if e == nil {
+		return area.Message{}, false
+	}
+	return e.Value.(sampled).Message, true
+}
+
 // list is what matches the filter, by topic name, what the broker retains
 // included; retained may be nil.
 func (t *topics) list(filter string, retained Retainer) []area.TopicValue {

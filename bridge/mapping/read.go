@@ -1,158 +1,174 @@
 package mapping
 
 import (
-	"bytes"
-	"encoding/json"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// reader turns one payload into values of one device.
-type reader struct {
-	out  *Outcome
-	base Value // device and area
-	rule *rule
-}
-
-// read adds the readings that r makes of a payload.
-func (out *Outcome) read(r *rule, levels []string, payload []byte) {
-	switch {
-	case len(payload) > MaxPayload:
-		out.Faults.add(Size)
-		return
-	case !utf8.Valid(payload):
-		out.Faults.add(Binary)
-		return
-	}
-	payload = bytes.TrimSpace(payload)
-	if len(payload) == 0 {
-		out.Faults.add(Empty)
-		return
-	}
-	d, ok := out.reader(r, levels)
-	if !ok {
-		return
-	}
-	if r.format == Raw {
-		d.raw(levels, payload)
-	} else {
-		d.json(levels, payload)
+// byRule adds the readings that a rule makes of the message.
+func (s *scan) byRule(r *rule) {
+	switch r.format {
+	case Raw:
+		if p, ok := s.text(); ok {
+			s.raw(r, p)
+		}
+	case SenML:
+		s.senml(r)
+	default:
+		s.fields(r)
 	}
 }
 
-// reader renders who the readings are of.
-func (out *Outcome) reader(r *rule, levels []string) (reader, bool) {
-	device, err := area.ParseSensorID(r.device.render(levels))
-	if err != nil {
-		out.Faults.add(Name)
-		return reader{}, false
-	}
-	place := r.area.render(levels)
-	if place != "" && !isName(place) {
-		out.Faults.add(Name)
-		place = ""
-	}
-	return reader{out: out, base: Value{Device: device, Area: place}, rule: r}, true
+// ofRule is who the readings of a rule are of.
+func (s *scan) ofRule(r *rule) (subject, bool) {
+	return s.of(r.device.render(s.levels), r.area.render(s.levels))
 }
 
 // raw reads a payload that is one value.
-func (d reader) raw(levels []string, payload []byte) {
-	n := canonical(d.rule.metric.render(levels))
-	if channel := d.rule.channel.render(levels); channel != "" {
+func (s *scan) raw(r *rule, p []byte) {
+	d, ok := s.ofRule(r)
+	if !ok {
+		return
+	}
+	n := canonical(r.metric.render(s.levels))
+	if channel := r.channel.render(s.levels); channel != "" {
 		n.channel = channel
 	}
-	switch {
-	case payload[0] == '[':
-		d.out.Faults.add(List)
-	case payload[0] == '{':
-		d.out.Faults.add(Shape)
-	case string(payload) == "null":
-		d.out.Faults.add(Null)
-	default:
-		d.add(n, ofText(n.metric, string(payload)))
+	d.add(n, ofPayload(n.metric, p))
+}
+
+// fields reads a payload that is JSON: the named paths, or every leaf.
+func (s *scan) fields(r *rule) {
+	d, ok := s.ofRule(r)
+	if !ok {
+		return
+	}
+	channel := r.channel.render(s.levels)
+	if len(r.fields) > 0 {
+		whole, ok := s.json()
+		for _, f := range r.fields {
+			if !ok {
+				return
+			}
+			leaf, found := lookup(whole, f.path)
+			if !found {
+				continue
+			}
+			n := name{metric: f.metric, channel: f.channel, unit: unitOf[f.metric]}
+			if channel != "" {
+				n.channel = channel
+			}
+			d.add(n, ofJSON(f.metric, leaf))
+		}
+		return
+	}
+	if object, ok := s.object(); ok {
+		d.leaves(object, dialect{channel: channel})
 	}
 }
 
-// json reads a payload that is an object.
-func (d reader) json(levels []string, payload []byte) {
-	if TooDeep(payload, maxDepth) {
-		d.out.Faults.add(Depth)
-		return
-	}
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	decoder.UseNumber()
-	var whole any
-	if err := decoder.Decode(&whole); err != nil || len(bytes.TrimSpace(payload[decoder.InputOffset():])) > 0 {
-		d.out.Faults.add(Syntax)
-		return
-	}
-	object, ok := whole.(map[string]any)
-	if !ok {
-		d.out.Faults.add(Shape)
-		return
-	}
-	channel := d.rule.channel.render(levels)
-	d.walk(nil, object, func(path []string, leaf any) {
-		n, v, ok := d.leaf(path, leaf)
-		if channel != "" {
-			n.channel = channel
+// lookup finds a path in JSON: keys with dots between, and numbers for the
+// places of a list. A key that has the dots itself goes first.
+func lookup(whole any, path string) (any, bool) {
+	switch v := whole.(type) {
+	case map[string]any:
+		if leaf, ok := v[path]; ok {
+			return leaf, true
 		}
-		if ok {
-			d.add(n, v)
+		for at := 0; at < len(path); at++ {
+			if path[at] != '.' {
+				continue
+			}
+			if below, ok := v[path[:at]]; ok {
+				if leaf, ok := lookup(below, path[at+1:]); ok {
+					return leaf, true
+				}
+			}
 		}
+	case []any:
+		place, rest, more := strings.Cut(path, ".")
+		i, err := strconv.Atoi(place)
+		if err != nil || i < 0 || i >= len(v) {
+			return nil, false
+		}
+		if !more {
+			return v[i], true
+		}
+		return lookup(v[i], rest)
+	}
+	return nil, false
+}
+
+// dialect is how one convention names the leaves of its JSON.
+type dialect struct {
+	channel string            // of every value; empty: as the path has it
+	nested  bool              // what a leaf is in is its channel, also where its own name is not known
+	skip    map[string]bool   // keys that are no readings, nor anything below them
+	words   map[string]word   // what keys mean, before the common aliases; an empty metric: no reading
+	units   map[string]string // of metrics, before the canonical ones
+}
+
+// momentary is the keys of things that happen and do not last.
+var momentary = map[string]bool{"action": true, "Action": true, "click": true, "button": true, "button_press": true, "buttonPress": true, "press": true, "event": true}
+
+// leaves reads every leaf of an object that is a number, a boolean or a state.
+// Text of a name that is not known is no reading unless it is a state, and no
+// fault: most JSON has some.
+func (d subject) leaves(object map[string]any, by dialect) {
+	walk(nil, object, func(path []string, leaf any) {
+		if by.skips(path) {
+			return
+		}
+		if key := path[len(path)-1]; momentary[key] {
+			d.happened(strings.ToLower(key), by.channelOf(path), leaf)
+			return
+		}
+		n, ok := by.name(path)
+		if !ok {
+			return
+		}
+		if text, isText := leaf.(string); isText && !isKnown(n.metric) {
+			if _, isState := state(strings.TrimSpace(text)); !isState {
+				return
+			}
+		}
+		d.add(n, ofJSON(n.metric, leaf))
 	})
 }
 
-// walk visits every leaf, in the order of its keys, so that the same payload
-// always gives the same values.
-func (d reader) walk(path []string, object map[string]any, visit func([]string, any)) {
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		below := append(path, key)
-		if child, ok := object[key].(map[string]any); ok {
-			d.walk(below, child, visit)
-			continue
-		}
-		visit(below, object[key])
-	}
+func (by dialect) skips(path []string) bool {
+	return slices.ContainsFunc(path, func(key string) bool { return by.skip[key] })
 }
 
-// leaf judges one leaf: as its field says, else by its own name. Text of a
-// name that is not known is no reading unless it is a state, and no fault: most
-// JSON has some.
-func (d reader) leaf(path []string, leaf any) (name, verdict, bool) {
-	if len(d.rule.fields) > 0 {
-		f, ok := d.rule.fields[strings.Join(path, ".")]
-		return name{metric: f.metric, channel: f.channel, unit: unitOf[f.metric]}, ofJSON(f.metric, leaf), ok
+// channelOf is the channel of a leaf whose name is its key alone.
+func (by dialect) channelOf(path []string) string {
+	if by.channel != "" {
+		return by.channel
 	}
+	return strings.Join(path[:len(path)-1], ".")
+}
+
+// name is what the leaf at a path is called; false: it is no reading.
+func (by dialect) name(path []string) (name, bool) {
+	key := path[len(path)-1]
 	n := nameLeaf(path)
-	if text, ok := leaf.(string); ok && !isKnown(n.metric) {
-		if _, isState := state(text); !isState {
-			return name{}, verdict{}, false
+	if w, ok := by.words[key]; ok {
+		if w.metric == "" {
+			return name{}, false
 		}
+		n = w.name()
+		n.channel = by.channelOf(path)
+	} else if by.nested && len(path) > 1 && !isKnown(n.metric) {
+		n = name{metric: key, channel: by.channelOf(path)}
 	}
-	return n, ofJSON(n.metric, leaf), true
-}
-
-// add keeps a value, or counts why it is none.
-func (d reader) add(n name, v verdict) {
-	d.out.Faults.add(v.why)
-	if !v.reading() {
-		return
+	if unit, ok := by.units[n.metric]; ok {
+		n.unit = unit
 	}
-	switch {
-	case !isName(n.metric) || n.channel != "" && !isName(n.channel):
-		d.out.Faults.add(Name)
-	case len(d.out.Values) >= MaxValues:
-		d.out.Faults.add(Many)
-	default:
-		value := d.base
-		value.Metric, value.Channel, value.Unit, value.Value, value.Bad = n.metric, n.channel, n.unit, v.value, v.bad
-		d.out.Values = append(d.out.Values, value)
+	if by.channel != "" {
+		n.channel = by.channel
 	}
+	return n, true
 }
 
 // TooDeep tells whether JSON is nested more than most levels, without parsing

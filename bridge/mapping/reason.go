@@ -18,10 +18,12 @@ const (
 	Depth            // nested or levelled too deep
 	Many             // more values or events than one message may have
 	Name             // a device, metric, group or event made of the topic is no name
+	Full             // more announced than a [Reader] learns
+	Obscure          // a template that is not understood
 	reasons          // how many there are
 )
 
-var reasonText = [reasons]string{"fine", "text", "not_finite", "null", "list", "shape", "empty", "binary", "syntax", "size", "depth", "many", "name"}
+var reasonText = [reasons]string{"fine", "text", "not_finite", "null", "list", "shape", "empty", "binary", "syntax", "size", "depth", "many", "name", "full", "obscure"}
 
 // String is the reason as it stands in figures.
 func (r Reason) String() string {

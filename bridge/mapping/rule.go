@@ -3,6 +3,8 @@ package mapping
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -13,9 +15,10 @@ type Format string
 
 // The formats.
 const (
-	None Format = ""     // no readings; the rule makes events
-	Raw  Format = "raw"  // the payload is one value
-	JSON Format = "json" // an object, one reading for each field
+	None  Format = ""      // no readings; the rule makes events
+	Raw   Format = "raw"   // the payload is one value
+	JSON  Format = "json"  // an object, one reading for each field
+	SenML Format = "senml" // a pack of RFC 8428
 )
 
 // Bounds of a rule.
@@ -28,8 +31,8 @@ const (
 // Group and Event are templates: text with captures of Topic in it.
 type Rule struct {
 	Topic  string            `json:"topic" yaml:"topic"`             // pattern: levels of text, {capture}, + and #
-	Format Format            `json:"format,omitempty" yaml:"format"` // raw, json, or empty where only events are made
-	Device string            `json:"device,omitempty" yaml:"device"` // default "{device}"; needed for readings
+	Format Format            `json:"format,omitempty" yaml:"format"` // raw, json, senml, or empty where only events are made
+	Device string            `json:"device,omitempty" yaml:"device"` // default "{device}"; needed for readings but of senml, which names its own
 	Area   string            `json:"area,omitempty" yaml:"area"`     // default "{area}" where captured, else the sensor has none
 	Metric string            `json:"metric,omitempty" yaml:"metric"` // of a raw payload; default "{metric}"
 	Fields map[string]string `json:"fields,omitempty" yaml:"fields"` // path in the JSON, dotted, to metric; empty: every leaf that is a value
@@ -57,13 +60,13 @@ type rule struct {
 	area     template
 	metric   template
 	channel  template
-	fields   map[string]field
+	fields   []field
 	group    template
 	event    template
 }
 
 // field is what one path of a JSON payload becomes.
-type field struct{ metric, channel string }
+type field struct{ path, metric, channel string }
 
 // compile checks r; its error has every fault of the rule.
 func compile(r Rule, rank int) (*rule, error) {
@@ -96,20 +99,20 @@ func compile(r Rule, rank int) (*rule, error) {
 func (c *rule) complete(r Rule) (faults []error) {
 	fault := func(text string) { faults = append(faults, errors.New(text)) }
 	switch {
-	case r.Format != None && r.Format != Raw && r.Format != JSON:
-		fault(fmt.Sprintf("format %q is neither raw nor json", r.Format))
+	case r.Format != None && r.Format != Raw && r.Format != JSON && r.Format != SenML:
+		fault(fmt.Sprintf("format %q is none of raw, json and senml", r.Format))
 	case r.Format == None && r.Group == "":
 		fault("neither format nor group: the rule makes nothing")
 	case r.Format == None && (r.Device != "" || r.Metric != "" || len(r.Fields) > 0):
 		fault("device, metric and fields need a format")
 	}
-	if r.Format != None && len(c.device) == 0 {
+	if r.Format != None && r.Format != SenML && len(c.device) == 0 {
 		fault("no device: name one, or capture {device}")
 	}
 	if r.Format == Raw && len(c.metric) == 0 {
 		fault("no metric: name one, or capture {metric}")
 	}
-	if r.Format == Raw && len(r.Fields) > 0 {
+	if r.Format != JSON && r.Format != None && len(r.Fields) > 0 {
 		fault("fields need format json")
 	}
 	if (r.Group == "") != (r.Event == "") {
@@ -165,7 +168,7 @@ func captureName(level string) (string, bool) {
 
 // compileFields gives each path its metric. Two paths of one metric are kept
 // apart by their path as channel.
-func compileFields(fields map[string]string) (map[string]field, error) {
+func compileFields(fields map[string]string) ([]field, error) {
 	if len(fields) > maxFields {
 		return nil, fmt.Errorf("%d fields, at most %d", len(fields), maxFields)
 	}
@@ -173,16 +176,17 @@ func compileFields(fields map[string]string) (map[string]field, error) {
 	for _, metric := range fields {
 		times[metric]++
 	}
-	compiled := make(map[string]field, len(fields))
-	for path, metric := range fields {
+	var compiled []field
+	for _, path := range slices.Sorted(maps.Keys(fields)) {
+		metric := fields[path]
 		if !isName(path) || !isName(metric) {
 			return nil, fmt.Errorf("field %q: %q: path and metric have 1 to %d bytes of text", path, metric, maxName)
 		}
-		f := field{metric: metric}
+		f := field{path: path, metric: metric}
 		if times[metric] > 1 {
 			f.channel = path
 		}
-		compiled[path] = f
+		compiled = append(compiled, f)
 	}
 	return compiled, nil
 }

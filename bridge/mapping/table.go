@@ -20,34 +20,11 @@ const (
 	maxRules   = 10_000   // of an operator
 )
 
-// Value is one reading as the message gave it; the registry makes the
-// [area.Reading] of it.
-type Value struct {
-	Device  area.DeviceID
-	Area    string // text of the area, as captured; empty: none
-	Metric  string
-	Channel string // empty: none
-	Value   any    // float64, bool or string; nil where Bad
-	Unit    string // empty: none
-	Bad     bool   // not what the metric promised
-}
-
-// Event is what a message says to a hub group.
-type Event struct {
-	Group    area.Group
-	Event    string
-	Captures map[string]string // never nil
-}
-
-// Outcome is what became of a message.
-type Outcome struct {
-	Values []Value
-	Events []Event
-	Faults Faults
-}
-
 // Table is compiled rules. It does not change and is safe for concurrent use.
-type Table struct{ root node }
+type Table struct {
+	root     node
+	operator int // rules of lower rank are the operator's
+}
 
 // node is one level in the tree of all patterns.
 type node struct {
@@ -63,7 +40,7 @@ func Compile(operator []Rule) (*Table, error) {
 	if len(operator) > maxRules {
 		return nil, fmt.Errorf("%d mappings, at most %d", len(operator), maxRules)
 	}
-	t, faults := new(Table), []error{}
+	t, faults := &Table{operator: len(operator)}, []error{}
 	for i, r := range append(slices.Clone(operator), Builtin()...) {
 		c, err := compile(r, i)
 		if err != nil {
@@ -129,27 +106,23 @@ func (t *Table) match(levels []string, found []*rule) []*rule {
 	return found
 }
 
-// Apply says what becomes of a message. It never panics and keeps nothing of
-// payload.
-func (t *Table) Apply(topic string, payload []byte) (out Outcome) {
-	if strings.Count(topic, "/") >= maxLevels {
-		out.Faults.add(Depth)
-		return out
-	}
-	var split [maxLevels]string
-	levels := splitLevels(split[:0], topic)
-	var few [8]*rule
-	claimed := false
-	for _, r := range t.match(levels, few[:0]) {
+// forTopic finds what rules say of a topic: the one that makes its readings,
+// the operator's or else a built-in one, or nil, and those that make events.
+func (t *Table) forTopic(levels []string, found []*rule) (own, builtin *rule, events []*rule) {
+	events = found[:0]
+	for _, r := range t.match(levels, found) {
+		switch {
+		case r.format == None:
+		case r.rank >= t.operator && builtin == nil:
+			builtin = r
+		case r.rank < t.operator && own == nil:
+			own = r
+		}
 		if len(r.group) > 0 {
-			out.event(r, levels)
-		}
-		if r.format != None && !claimed {
-			claimed = true
-			out.read(r, levels, payload)
+			events = append(events, r)
 		}
 	}
-	return out
+	return own, builtin, events
 }
 
 func splitLevels(into []string, topic string) []string {

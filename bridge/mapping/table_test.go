@@ -27,6 +27,11 @@ func show(o Outcome) string {
 	return strings.Join(parts, "; ")
 }
 
+// apply is what a reader that has learnt nothing makes of a message.
+func apply(rules *Table, topic string, payload []byte) Outcome {
+	return NewReader().Read(rules, Message{Topic: topic, Payload: payload})
+}
+
 var operator = []Rule{
 	{Topic: "hall/{area}/{metric}", Format: Raw, Device: "hall-{area}"},
 	{Topic: "meters/{device}", Format: JSON, Fields: map[string]string{"p": "power", "a.b": "co2", "t1": "temperature", "t2": "temperature"}},
@@ -91,7 +96,7 @@ func TestApply(t *testing.T) {
 		"fields, one metric": {"meters/m1", `{"t1":1,"t2":2}`, "m1@ temperature/t1=1°C; m1@ temperature/t2=2°C"},
 		"fields, text":       {"meters/m1", `{"p":"off"}`, "m1@ power=<nil>W bad; -text:1"},
 		"fields, null":       {"meters/m1", `{"p":null,"a":{"b":[1]}}`, "-null:1; -list:1"},
-		"fields, object":     {"meters/m1", `{"p":{"x":1}}`, ""},
+		"fields, object":     {"meters/m1", `{"p":{"x":1}}`, "-shape:1"},
 		"leaves":             {"free/x", `{"tempc":1,"ok":true,"door":"open","Serial":"0012","n":5}`, "x@ door=true; x@ n=5; x@ ok=true; x@ temperature=1°C"},
 		"probes":             {"free/x", `{"DS-1":{"Temperature":1},"DS-2":{"Temperature":2},"Time":"2019-11-03T19:34:28"}`, "x@ temperature/DS-1=1°C; x@ temperature/DS-2=2°C"},
 		"own value":          {"free/x", `{"temperature":{"value":21},"aenergy":{"total":7},"battery":{"V":3,"percent":90}}`, "x@ energy=7Wh; x@ battery_voltage=3V; x@ battery=90%; x@ temperature=21°C"},
@@ -100,11 +105,12 @@ func TestApply(t *testing.T) {
 		"PM2.5":              {"free/x", `{"PM2.5":4}`, "x@ pm25=4µg/m³"},
 		"no object":          {"free/x", `[{"a":1}]`, "-shape:1"},
 		"two values":         {"free/x", `{"a":1} {"b":2}`, "-syntax:1"},
-		"no JSON":            {"free/x", `{"a":NaN}`, "-syntax:1"},
+		"NaN in JSON":        {"free/x", `{"a":NaN,"temp":-inf,"b":2}`, "x@ b=2; -not_finite:2; -null:2"},
+		"no JSON":            {"free/x", `{"a":abc}`, "-syntax:1"},
 		"nested too deep":    {"free/x", strings.Repeat(`{"a":`, 10_000), "-depth:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := show(table.Apply(c.topic, []byte(c.payload))); got != c.want {
+			if got := show(apply(table, c.topic, []byte(c.payload))); got != c.want {
 				t.Errorf("%s %.60q\n got %s\nwant %s", c.topic, c.payload, got, c.want)
 			}
 		})
@@ -124,7 +130,7 @@ func TestApplyBoundsValuesAndEvents(t *testing.T) {
 	for i := range MaxValues + 10 {
 		fmt.Fprintf(&b, `"k%d":1,`, i)
 	}
-	out := table.Apply("m/x", []byte("{"+strings.TrimSuffix(b.String(), ",")+"}"))
+	out := apply(table, "m/x", []byte("{"+strings.TrimSuffix(b.String(), ",")+"}"))
 	if len(out.Values) != MaxValues || len(out.Events) != MaxEvents || out.Faults[Many] != 15 {
 		t.Errorf("got %d values, %d events, %d refused; want %d, %d, 15", len(out.Values), len(out.Events), out.Faults[Many], MaxValues, MaxEvents)
 	}
@@ -175,8 +181,8 @@ func FuzzApply(f *testing.F) {
 		f.Add(seed[0], []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, topic string, payload []byte) {
-		out := table.Apply(topic, payload)
-		if again := table.Apply(topic, payload); show(out) != show(again) {
+		out := apply(table, topic, payload)
+		if again := apply(table, topic, payload); show(out) != show(again) {
 			t.Errorf("%q %q: %s, then %s", topic, payload, show(out), show(again))
 		}
 		for _, v := range out.Values {
@@ -198,9 +204,10 @@ func BenchmarkApply(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			reader := NewReader()
 			b.ReportAllocs()
 			for b.Loop() {
-				table.Apply("home/north/hall/temperature", []byte("21.5"))
+				reader.Read(table, Message{Topic: "home/north/hall/temperature", Payload: []byte("21.5")})
 			}
 		})
 	}
@@ -211,18 +218,19 @@ func BenchmarkApplyJSON(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	reader := NewReader()
 	b.ReportAllocs()
 	for b.Loop() {
-		table.Apply("free/x", []byte(`{"temperature":27.34,"humidity":44.72,"battery":97,"linkquality":115,"contact":true}`))
+		reader.Read(table, Message{Topic: "free/x", Payload: []byte(`{"temperature":27.34,"humidity":44.72,"battery":97,"linkquality":115,"contact":true}`)})
 	}
 }
 
-func ExampleTable_Apply() {
+func ExampleReader_Read() {
 	table, err := Compile([]Rule{{Topic: "hall/{area}/{metric}", Format: Raw, Device: "hall-{area}"}})
 	if err != nil {
 		panic(err)
 	}
-	for _, v := range table.Apply("hall/north/temperature", []byte("21.5")).Values {
+	for _, v := range NewReader().Read(table, Message{Topic: "hall/north/temperature", Payload: []byte("21.5")}).Values {
 		fmt.Println(v.Device, v.Area, v.Metric, v.Value, v.Unit)
 	}
 	// Output: hall-north north temperature 21.5 °C

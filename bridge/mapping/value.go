@@ -46,6 +46,24 @@ func state(s string) (on, ok bool) {
 	return false, false
 }
 
+// errTrailing is JSON with something behind it.
+var errTrailing = errors.New("more than one JSON value")
+
+// ofPayload is what a payload that is one value says of a metric.
+func ofPayload(metric string, p []byte) verdict {
+	switch {
+	case len(p) == 0:
+		return verdict{why: Empty}
+	case p[0] == '[':
+		return verdict{why: List}
+	case p[0] == '{':
+		return verdict{why: Shape}
+	case string(p) == "null":
+		return verdict{why: Null}
+	}
+	return ofText(metric, string(p))
+}
+
 // ofText is what text says of a metric.
 func ofText(metric, s string) verdict {
 	on, isState := state(s)

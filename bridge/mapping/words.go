@@ -2,6 +2,12 @@ package mapping
 
 import "strings"
 
+// Units of temperature. The same quantity in both is kept in °C alone.
+const (
+	celsius    = "°C"
+	fahrenheit = "°F"
+)
+
 // unitOf is the canonical unit of each metric that promises a number.
 var unitOf = map[string]string{
 	"temperature": "°C", "humidity": "%", "pressure": "hPa", "co2": "ppm", "pm1": "µg/m³", "pm25": "µg/m³", "pm10": "µg/m³",
@@ -13,6 +19,7 @@ var unitOf = map[string]string{
 var twoState = map[string]bool{
 	"occupancy": true, "contact": true, "switch": true, "motion": true, "presence": true, "door": true, "window": true, "opening": true,
 	"water_leak": true, "smoke": true, "tamper": true, "vibration": true, "light": true, "lock": true, "relay": true, "alarm": true,
+	"battery_ok": true, "battery_low": true, "flood": true, "gas": true, "garage_door": true, "moving": true, "plug": true, "problem": true, "running": true,
 }
 
 // word is a name that sensors use for a metric; a unit that is not the
@@ -24,6 +31,8 @@ var aliases = map[string]word{
 	"Temperature": {metric: "temperature"}, "tC": {metric: "temperature"}, "tempc": {metric: "temperature"}, "tem": {metric: "temperature"},
 	"temp": {metric: "temperature"}, "temperature_C": {metric: "temperature"}, "atmp": {metric: "temperature"},
 	"ext_temperature": {metric: "temperature"}, "temperatureSensor": {metric: "temperature"},
+	"tF": {metric: "temperature", unit: fahrenheit}, "tempf": {metric: "temperature", unit: fahrenheit},
+	"temp_f": {metric: "temperature", unit: fahrenheit}, "temperature_F": {metric: "temperature", unit: fahrenheit}, "temperature_f": {metric: "temperature", unit: fahrenheit},
 	"Humidity": {metric: "humidity"}, "rh": {metric: "humidity"}, "hum": {metric: "humidity"}, "rhum": {metric: "humidity"},
 	"humiditySensor": {metric: "humidity"},
 	"Pressure":       {metric: "pressure"}, "pressure_hPa": {metric: "pressure"},
@@ -73,6 +82,12 @@ func (w word) name() name {
 func nameLeaf(path []string) name {
 	if n := len(path); n >= 2 && (path[n-1] == "value" || path[n-1] == "val") {
 		path = path[:n-1]
+	}
+	if n := len(path); n >= 2 && isDigits(path[n-1]) { // {"temperatureSensor":{"1":20}}
+		if found := canonical(path[n-2]); isKnown(found.metric) {
+			found.channel = path[n-1]
+			return found
+		}
 	}
 	for take := min(2, len(path)); take > 0; take-- {
 		head, tail := path[:len(path)-take], path[len(path)-take:]

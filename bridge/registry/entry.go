@@ -15,9 +15,21 @@ import (
 type entry struct {
 	assigned Assignment
 	area     area.Name // from the topic
+	name     string    // that the sensor gives itself; empty: none
+	about    map[string]string
 	lastLive time.Time // zero: never
-	online   bool
+	online   bool      // heard of within the timeout
+	said     word      // what it, or the broker for it, said of its being there
 	readings map[history.Key]area.Reading
+}
+
+// word is what was said of a device's being there. Its zero value is nothing.
+type word struct {
+	state  area.Presence
+	reason string
+	topic  string
+	replay bool // a retained copy, and nothing live since
+	at     time.Time
 }
 
 // outcome is what became of a value.
@@ -28,14 +40,15 @@ const (
 	replaced                // newer than what was there
 	old                     // a retained copy of what is known
 	refused                 // one metric too many
+	earlier                 // measured before what is there
 )
 
 // put keeps a value as the newest of its key. A retained copy that says what is
 // known already is no news.
-func (e *entry) put(k history.Key, v mapping.Value, topic string, replay bool, at time.Time, most int) (area.Reading, outcome) {
+func (e *entry) put(k history.Key, v mapping.Value, topic string, replay bool, most int) (area.Reading, outcome) {
 	reading := area.Reading{
 		Device: k.Device, Metric: k.Metric, Channel: textOrNil(k.Channel), Value: v.Value, Unit: textOrNil(v.Unit),
-		Quality: quality(v, replay), TS: at.UnixMilli(), Topic: topic,
+		Quality: quality(v, replay), TS: v.TS, Topic: topic,
 	}
 	was, known := e.readings[k]
 	switch {
@@ -43,6 +56,8 @@ func (e *entry) put(k history.Key, v mapping.Value, topic string, replay bool, a
 		return reading, refused
 	case known && replay && was.Value == v.Value:
 		return reading, old
+	case known && v.TS < was.TS && !replay:
+		return reading, earlier
 	}
 	if e.readings == nil {
 		e.readings = map[history.Key]area.Reading{}
@@ -66,9 +81,26 @@ func quality(v mapping.Value, replay bool) area.Quality {
 
 // live notes a live message and tells whether it ends a silence.
 func (e *entry) live(at time.Time) bool {
-	cameBack := !e.online
-	e.online, e.lastLive = true, at
+	cameBack := !e.online || e.said.replay
+	e.online, e.lastLive, e.said.replay = true, at, false
 	return cameBack
+}
+
+// silent tells whether the device has just been silent for too long. One that
+// says by itself whether it is there is not judged by its silence; what a
+// retained copy said holds so long, too.
+func (e *entry) silent(now time.Time, timeout time.Duration) (changed bool) {
+	if e.said.state != "" && e.said.replay && now.Sub(e.said.at) >= timeout {
+		changed = e.said.state == area.Online
+		if changed {
+			e.said = word{}
+		}
+	}
+	if e.online && now.Sub(e.lastLive) >= timeout {
+		e.online = false
+		changed = changed || e.said.state == ""
+	}
+	return changed
 }
 
 // place is the area of a sensor.
@@ -104,19 +136,35 @@ func (r *Registry) show(d area.DeviceID, e *entry) area.Device {
 		ID: d, Name: string(d), Kind: "sensor", Via: area.ViaMQTT, Area: in, Location: e.assigned.Location, Presence: area.PresenceUnknown,
 		Node: r.cfg.Node, Attributes: map[string]string{}, Readings: e.list(in),
 	}
-	if e.assigned.Name != nil {
+	switch {
+	case e.assigned.Name != nil:
 		shown.Name = *e.assigned.Name
+	case e.name != "":
+		shown.Name = e.name
 	}
-	if e.lastLive.IsZero() {
-		return shown
+	maps.Copy(shown.Attributes, e.about)
+	if !e.lastLive.IsZero() {
+		seen := area.At(e.lastLive)
+		shown.LastSeen = &seen
 	}
-	seen, reason := area.At(e.lastLive), area.PresentTimeout
-	shown.LastSeen, shown.Presence = &seen, area.Offline
-	if r.now().Sub(e.lastLive) < r.cfg.Timeout {
-		shown.Presence, reason = area.Online, area.PresentConnected
+	if state, reason := e.presence(r.now(), r.cfg.Timeout); state != area.PresenceUnknown {
+		shown.Presence, shown.Reason = state, &reason
 	}
-	shown.Reason = &reason
 	return shown
+}
+
+// presence is whether the device is there, and why: what was said of it, else
+// whether it was heard.
+func (e *entry) presence(now time.Time, timeout time.Duration) (state area.Presence, reason string) {
+	switch {
+	case e.said.state != "":
+		return e.said.state, e.said.reason
+	case e.lastLive.IsZero():
+		return area.PresenceUnknown, ""
+	case now.Sub(e.lastLive) < timeout:
+		return area.Online, area.PresentConnected
+	}
+	return area.Offline, area.PresentTimeout
 }
 
 func textOrNil(s string) *string {

@@ -61,6 +61,18 @@ func (r *Registry) Device(d area.DeviceID) (area.Device, bool) {
 	return area.Device{}, false
 }
 
+// AreaOf is the area that a device is in, a sensor or a player; unassigned where
+// it is not known.
+func (r *Registry) AreaOf(d area.DeviceID) area.Name {
+	r.mu.Lock()
+	own := area.Unassigned
+	if e := r.devices[d]; e != nil {
+		own = e.place()
+	}
+	r.mu.Unlock()
+	return r.areaOf(d, own)
+}
+
 // ReadingsOf is the newest readings of one device, a sensor or a player. It is
 // never nil.
 func (r *Registry) ReadingsOf(d area.DeviceID) []area.Reading {

@@ -86,10 +86,11 @@ type Stats struct {
 	SensorsRefused uint64 // readings of sensors beyond the bound
 	MetricsRefused uint64 // readings of metrics beyond the bound
 	AreasRefused   uint64 // readings whose area could not be made; their sensor is unassigned
+	Forgotten      uint64 // sensors that were taken away, or belonged to others after all
 }
 
 type counters struct {
-	accepted, bad, old, sensors, metrics, areas atomic.Uint64
+	accepted, bad, old, sensors, metrics, areas, forgotten atomic.Uint64
 }
 
 // Registry holds sensors and readings. It is safe for concurrent use.
@@ -161,44 +162,66 @@ func (r *Registry) tell(d area.DeviceID, urgent bool) {
 
 // Put takes one value that came on a topic, live or as a retained copy, and
 // answers the reading that came of it; false where it was refused or is no
-// news.
+// news, as a value that was measured before the one that is there. That goes
+// into the history alone.
 func (r *Registry) Put(v mapping.Value, topic string, replay bool) (area.Reading, bool) {
-	at, in := r.now(), area.Unassigned
-	if v.Area != "" {
-		name, err := r.roster.Seen(v.Area)
-		if err != nil {
-			r.count.areas.Add(1)
-			r.log.Debug("area of a reading refused", "topic", topic, "err", err)
-		} else {
-			in = name
-		}
+	at, in := r.now(), r.seen(v.Area, topic)
+	if newest := at.Add(clockSlack).UnixMilli(); v.TS == 0 || v.TS > newest {
+		v.TS = at.UnixMilli() // a clock that is ahead is no clock
 	}
 	key := history.Key{Device: v.Device, Metric: v.Metric, Channel: v.Channel}
 	reading, urgent, ok := r.keep(key, v, in, topic, replay, at)
+	if reading.Quality == area.Good {
+		r.history.Add(key, reading.TS, reading.Value)
+	}
 	if !ok {
 		return area.Reading{}, false
 	}
 	reading.Area = r.areaOf(v.Device, reading.Area)
-	if reading.Quality == area.Good {
-		r.history.Add(key, reading.TS, reading.Value)
-	}
 	r.tell(v.Device, urgent)
 	return reading, true
+}
+
+// clockSlack is how far ahead of ours a sensor's clock may be.
+const clockSlack = time.Minute
+
+// seen is the area that a text means; unassigned where it means none, or one
+// that cannot be made.
+func (r *Registry) seen(text, topic string) area.Name {
+	if text == "" {
+		return area.Unassigned
+	}
+	name, err := r.roster.Seen(text)
+	if err != nil {
+		r.count.areas.Add(1)
+		r.log.Debug("area of a reading refused", "topic", topic, "err", err)
+		return area.Unassigned
+	}
+	return name
+}
+
+// entryOf is the entry of a device, made where there is room; the caller holds
+// the lock.
+func (r *Registry) entryOf(d area.DeviceID) (e *entry, isNew bool) {
+	if e = r.devices[d]; e != nil {
+		return e, false
+	}
+	if len(r.devices) >= r.cfg.Sensors {
+		r.count.sensors.Add(1)
+		return nil, false
+	}
+	return &entry{area: area.Unassigned}, true
 }
 
 // keep is Put's half under the lock.
 func (r *Registry) keep(k history.Key, v mapping.Value, in area.Name, topic string, replay bool, at time.Time) (area.Reading, bool, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, isNew := r.devices[k.Device], false
+	e, isNew := r.entryOf(k.Device)
 	if e == nil {
-		if len(r.devices) >= r.cfg.Sensors {
-			r.count.sensors.Add(1)
-			return area.Reading{}, false, false
-		}
-		e, isNew = &entry{area: area.Unassigned}, true
+		return area.Reading{}, false, false
 	}
-	reading, outcome := e.put(k, v, topic, replay, at, r.cfg.Metrics)
+	reading, outcome := e.put(k, v, topic, replay, r.cfg.Metrics)
 	switch outcome {
 	case refused:
 		r.count.metrics.Add(1)
@@ -206,6 +229,9 @@ func (r *Registry) keep(k history.Key, v mapping.Value, in area.Name, topic stri
 	case old:
 		r.count.old.Add(1)
 		return area.Reading{}, false, false
+	case earlier:
+		r.count.accepted.Add(1)
+		return reading, false, false
 	case added:
 		r.readings++
 	}
@@ -315,8 +341,7 @@ func (r *Registry) fallSilent() (gone []area.DeviceID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for d, e := range r.devices {
-		if e.online && now.Sub(e.lastLive) >= r.cfg.Timeout {
-			e.online = false
+		if e.silent(now, r.cfg.Timeout) {
 			gone = append(gone, d)
 		}
 	}
@@ -330,5 +355,6 @@ func (r *Registry) Stats() Stats {
 	r.mu.Unlock()
 	s.Accepted, s.Bad, s.Old = r.count.accepted.Load(), r.count.bad.Load(), r.count.old.Load()
 	s.SensorsRefused, s.MetricsRefused, s.AreasRefused = r.count.sensors.Load(), r.count.metrics.Load(), r.count.areas.Load()
+	s.Forgotten = r.count.forgotten.Load()
 	return s
 }

@@ -74,6 +74,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/mdns":           {"firmware/leader"},
 	"github.com/prometheus/client_golang": {"cmd/internal/hubd"},
 	"github.com/tinylib/msgp":             {"bridge/signalr/protocol"},
+	"google.golang.org/protobuf":          {"bridge/mapping"}, // the wire format alone, of Sparkplug
 	"github.com/golang-jwt/jwt":           {"broker/auth"},
 	"github.com/coreos/go-oidc":           {"broker/auth", "cmd/internal/hubd"},
 	"github.com/spf13":                    {"cmd"},

@@ -1,0 +1,129 @@
+package registry
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/mapping"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+func TestPresenceHasItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newRegistry(t, Config{Timeout: time.Minute}, new(Memory))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = w.Run(ctx) }() // ends with the bubble
+		said := func(state area.Presence, reason string, replay bool) {
+			w.Present(mapping.Presence{Device: "hall", State: state, Reason: reason}, "hall/status", replay)
+		}
+		value := func(replay bool) {
+			w.Put(mapping.Value{Device: "hall", Metric: "co2", Value: 400.0}, "hall/co2", replay)
+		}
+		expect := func(what string, state area.Presence, reason string, seen bool) {
+			t.Helper()
+			d, _ := w.Device("hall")
+			got := ""
+			if d.Reason != nil {
+				got = *d.Reason
+			}
+			if d.Presence != state || got != reason || (d.LastSeen != nil) != seen {
+				t.Errorf("%s: %s (%s), seen %v; want %s (%s), %v", what, d.Presence, got, d.LastSeen, state, reason, seen)
+			}
+		}
+		said(area.Online, area.PresentConnected, true)
+		expect("retained online", area.Online, area.PresentConnected, false)
+		value(true)
+		expect("and a retained value", area.Online, area.PresentConnected, false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		expect("and nothing live", area.PresenceUnknown, "", false)
+		said(area.Online, area.PresentConnected, false)
+		expect("live online", area.Online, area.PresentConnected, true)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		expect("one that speaks for itself is not judged by its silence", area.Online, area.PresentConnected, true)
+		said(area.Asleep, area.PresentAsleep, false)
+		expect("asleep", area.Asleep, area.PresentAsleep, true)
+		said(area.Offline, area.PresentWill, false)
+		value(false)
+		expect("a value does not bring it back", area.Offline, area.PresentWill, true)
+		said(area.Offline, area.PresentGoodbye, false)
+		expect("goodbye", area.Offline, area.PresentGoodbye, true)
+	})
+}
+
+func TestSilentSensorTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newRegistry(t, Config{Timeout: time.Minute}, new(Memory))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = w.Run(ctx) }() // ends with the bubble
+		w.Put(mapping.Value{Device: "hall", Metric: "co2", Value: 400.0}, "hall/co2", false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if d, _ := w.Device("hall"); d.Presence != area.Offline || *d.Reason != area.PresentTimeout {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+func TestWhatASensorSaysOfItself(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	w.See(mapping.Sight{Device: "x1", Area: "north", Name: "Hall", Attributes: map[string]string{"model": "M"}}, "tasmota", "t")
+	d, ok := w.Device("x1")
+	if !ok || d.Name != "Hall" || d.Area != "north" || d.Attributes["convention"] != "tasmota" || d.Attributes["model"] != "M" || d.LastSeen != nil || d.Presence != area.PresenceUnknown {
+		t.Errorf("%+v", d)
+	}
+	own := "Mine"
+	if _, err := w.Assign("x1", Assignment{Name: &own}); err != nil {
+		t.Fatal(err)
+	}
+	w.Forget("x1")
+	if d, ok := w.Device("x1"); !ok || d.Name != own || len(d.Attributes) != 0 {
+		t.Errorf("an operator's word is kept: %+v, %v", d, ok)
+	}
+	w.See(mapping.Sight{Device: "x2"}, "tasmota", "t")
+	w.Forget("x2")
+	if _, ok := w.Device("x2"); ok {
+		t.Error("x2 is there still")
+	}
+}
+
+func TestNewestIsShownWhateverComesLast(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	now := time.Now().UnixMilli()
+	for i, ts := range []int64{now - 5000, now - 9000, now + 3_600_000} {
+		w.Put(mapping.Value{Device: "d", Metric: "co2", Value: float64(i), TS: ts}, "t", false)
+		if i == 1 {
+			if got := w.ReadingsOf("d"); len(got) != 1 || got[0].Value != 0.0 || got[0].TS != now-5000 {
+				t.Errorf("%+v", got)
+			}
+		}
+	}
+	if got := w.ReadingsOf("d"); got[0].Value != 2.0 || got[0].TS > time.Now().UnixMilli() {
+		t.Errorf("a clock that is ahead: %+v", got)
+	}
+}
+
+func TestDisown(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	for _, d := range []area.DeviceID{"guess", "owner"} {
+		w.Put(mapping.Value{Device: d, Metric: "co2", Value: 1.0}, "shared", false)
+	}
+	w.Present(mapping.Presence{Device: "guess2", State: area.Online, Reason: area.PresentConnected}, "shared", false)
+	w.Put(mapping.Value{Device: "other", Metric: "co2", Value: 1.0}, "other", false)
+	w.Disown("shared", []area.DeviceID{"owner"})
+	var left []area.DeviceID
+	for _, d := range w.Devices() {
+		left = append(left, d.ID)
+	}
+	if len(left) != 2 || left[0] != "other" || left[1] != "owner" {
+		t.Errorf("left: %q", left)
+	}
+	if s := w.Stats(); s.Readings != 2 || s.Forgotten != 2 {
+		t.Errorf("%+v", s)
+	}
+}
