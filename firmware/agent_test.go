@@ -675,3 +675,49 @@ func TestConfigTellsAllFaults(t *testing.T) {
 		t.Error("the clock stands at 0")
 	}
 }
+
+// Consumers drop a busy that is older than what they have (COORDINATION.md
+// §3.4): two relays may bring them out of order.
+func TestOlderBusyIsDropped(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		newDev(t, r, "gate-1")
+		say := func(term, rev uint64, lease time.Duration) {
+			r.do(func() {
+				b := area.IdleBusy(north, term, rev, lease)
+				r.publish(area.Message{Topic: area.BusyTopic(north), Payload: b.Encode(), QoS: 1})
+			})
+			synctest.Wait()
+		}
+		say(7, 1<<50, 40*time.Second)
+		say(7, 1<<49, time.Second)
+		say(6, 1<<51, time.Second)
+		r.offer("gate-1", "o-1", 1, speech("one two three four five six seven eight nine"))
+		time.Sleep(8 * time.Second)
+		if n := len(r.told("", area.OpWant)); n > 2 {
+			t.Errorf("%d wants in 8 s: the lease of an older busy counts", n)
+		}
+	})
+}
+
+// §3.5, 2: a device waits before it takes, for each work that it has; so of
+// those that are asked the idle one wins.
+func TestTheIdleDeviceTakes(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		newDev(t, r, "gate-1")
+		newDev(t, r, "gate-2")
+		r.offer("gate-1", "o-1", 1, speech("one two three four five six seven"))
+		r.offer("gate-1", "o-2", 1, speech("one"))
+		time.Sleep(2 * time.Second)
+		for n := range 3 {
+			id := area.WorkID("o-" + string(rune('3'+n)))
+			r.offer("", id, 1, speech("one"))
+			time.Sleep(40 * time.Millisecond)
+			r.do(func() {
+				if d := r.takers[id]; d != "gate-2" && n == 0 {
+					t.Errorf("%s has taken %s, and has two works", d, id)
+				}
+			})
+		}
+		time.Sleep(time.Minute) // all of it is played
+	})
+}

@@ -124,6 +124,10 @@ func (c *Core) take(d *device, m *area.Claim) {
 		w.device, w.mid, w.boot, w.seq, w.heard = d.id, m.MID, m.Boot, m.Seq, c.now
 		w.seen, w.recorded = true, true
 		w.assigned = c.save()
+		if c.mutant.tellsFirst {
+			w.assigned = 0
+			c.confirmWorks()
+		}
 	}
 }
 

@@ -56,6 +56,8 @@ type mutant struct {
 	anyBoot      bool // §0, 5: a boot that was never seen is a newer start
 	anyMID       bool // §8.8: a higher boot frees whatever the machine
 	noSupersede  bool // §8.12
+	tellsFirst   bool // §8.12: a taker is told before the disk is
+	noTakerWait  bool // §8.12: after a restart a taker is given up at once
 	sameTerm     bool // §8.18: the term does not grow
 	noGhosts     bool // §8.17
 	holdsForget  bool // §8.3: holds are not durable

@@ -105,4 +105,7 @@ var simMutants = map[string]struct {
 	"no watchdog (§8.16)":                 {mutant{}, simBug{noWatchdog: true}},
 	"the term does not grow (§8.18)":      {mutant{sameTerm: true}, simBug{}},
 	"superseded attempts play on (§8.12)": {mutant{noSupersede: true}, simBug{}},
+	"told before it is durable (§8.12)":   {mutant{tellsFirst: true}, simBug{disk: true}},
+	"no wait for a taker (§8.12)":         {mutant{noTakerWait: true}, simBug{}},
+	"hears others' answers (§8.8)":        {mutant{}, simBug{anyAnswer: true, clones: true}},
 }

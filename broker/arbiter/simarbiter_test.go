@@ -22,7 +22,7 @@ func (s *sim) arbStart() {
 		panic(err)
 	}
 	core.mutant = s.mutant
-	s.core, s.arbGen, s.arbWake, s.arbBorn, s.arbPPM = core, s.arbGen+1, 0, s.now-s.rng.Int64N(1e12), s.rng.Int64N(8001)-4000
+	s.core, s.arbGen, s.arbWake, s.arbFrom, s.arbBorn, s.arbPPM = core, s.arbGen+1, 0, s.now, s.now-s.rng.Int64N(1e12), s.rng.Int64N(8001)-4000
 	if !s.calm && s.rng.IntN(3) == 0 { // and it does not last
 		s.at(s.now+s.rng.Int64N(4e9), evArbCrash)
 	}
@@ -190,6 +190,7 @@ func (s *sim) arbAct(a Action) {
 			}
 		}
 	case Report:
+		s.checkContact(a)
 		s.report(a.Report)
 	}
 }
@@ -199,6 +200,9 @@ func (s *sim) answer(a Say) {
 	if a.Answer.Op == area.OpGrant {
 		s.checkWork()
 		s.checkToken(a.Answer, uint64(len(a.Device))<<32|uint64(a.Device[len(a.Device)-1]))
+	}
+	if a.Answer.Op == area.OpAssigned {
+		s.checkTaker(a)
 	}
 	back := a.Answer
 	if s.r.messages%64 == 0 {
@@ -234,6 +238,39 @@ func (s *sim) checkWork() {
 	}
 	if s.core.workOf(h) == nil {
 		s.bad(&s.r.badEnds, "%s is granted the area for %s/%d, which is not its", h.device, h.work, h.att)
+	}
+}
+
+// checkTaker: an attempt is one start's, until the arbiter says that the work
+// waits again (§8.12).
+func (s *sim) checkTaker(a Say) {
+	w, is := s.workOf(a.Answer.Work), simTaker{a.Device, a.Answer.MID, a.Answer.Boot}
+	if had := &w.takers[a.Answer.Att]; *had == (simTaker{}) {
+		*had = is
+	} else if *had != is {
+		s.bad(&s.r.badEnds, "%s/%d is %s's and %s's", w.work.ID, a.Answer.Att, had.device, is.device)
+	}
+}
+
+// checkContact: after a restart the taker of a work has the settling, a lease
+// and 3 s to speak; only a new start of it shows earlier that it is gone
+// (§8.12).
+func (s *sim) checkContact(r Report) {
+	w := s.workOf(r.Report.Work)
+	if r.Report.State != area.OrderWaiting {
+		return
+	}
+	if r.By != "" {
+		w.takers[r.Report.Att] = simTaker{}
+	}
+	lost := w.takers[r.Report.Att-1]
+	if r.Report.Reason != area.EndLostContact || s.now-s.arbFrom >= int64(s.lease) {
+		return
+	}
+	for _, d := range s.devs {
+		if d.id == r.By && d.turn != nil && lost == (simTaker{d.id, d.mid, d.turn.Boot()}) {
+			s.bad(&s.r.badEnds, "%s lost %s %v after a start", d.id, w.work.ID, time.Duration(s.now-s.arbFrom))
+		}
 	}
 }
 
@@ -339,7 +376,7 @@ func (s *sim) calmDown() {
 	s.calm = true
 	for _, d := range s.devs {
 		d.cut = 0
-		if !d.up {
+		if !d.up && !d.blank {
 			s.start(d)
 		}
 	}

@@ -13,6 +13,11 @@ func (s *sim) start(d *simDevice) {
 	if d.up {
 		return
 	}
+	if d.kind == leased && !d.blank && !s.calm && s.rng.IntN(50) == 0 {
+		d.blank = true // its card is written anew, which takes longer than a message lives
+		s.at(s.now+int64(simFlash)+s.rng.Int64N(5e9), evStart).dev = d.i
+		return
+	}
 	d.up, d.gen, d.epoch = true, d.gen+1, s.now-s.rng.Int64N(1e12)
 	d.wake, d.wishAt = 0, 0
 	d.queue, d.deaf = nil, false
@@ -27,8 +32,8 @@ func (s *sim) start(d *simDevice) {
 	switch {
 	case s.bug.randomBoot:
 		d.boot = 1 + s.rng.Uint64N(1<<40)
-	case s.rng.IntN(50) == 0: // re-flashed: the counter is lost
-		d.boot = s.rng.Uint64N(2)
+	case d.blank: // the counter is lost
+		d.blank, d.boot = false, s.rng.Uint64N(2)
 	default:
 		d.boot++
 	}
@@ -194,6 +199,9 @@ func (s *sim) toDevice(d *simDevice, e *simEvent) {
 		return
 	}
 	a := e.answer
+	if s.bug.anyAnswer && a.MID != d.mid {
+		a.MID, a.Boot = d.mid, d.turn.Boot()
+	}
 	if s.bug.fromReceipt && a.Op == area.OpGrant && !a.Hold {
 		if sent := d.sent[a.Ack%64]; sent.seq == a.Ack {
 			late := local(s.now-d.epoch, d.ppm).Sub(sent.at)

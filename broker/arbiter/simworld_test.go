@@ -23,6 +23,7 @@ const (
 	simLease   = 4 * time.Second
 	simTail    = 200 * time.Millisecond // sound that cannot be called back: turn's stop latency
 	simCalm    = 200 * time.Second      // without faults, at the end of each seed
+	simFlash   = 16 * time.Second       // a card is written in no less: longer than a message is under way
 	simSettled = 40 * time.Second       // of it until silence counts
 	simSilence = 20 * time.Second       // longest silence while somebody waits
 	simLongest = 8 * time.Hour          // a seed takes 3 h at most
@@ -37,7 +38,12 @@ type simBug struct {
 	randomBoot  bool
 	noHello     bool // a want does not wait for the answer to hello
 	noWatchdog  bool // nobody notices that he is deaf
-	leases      bool // no bug: in this world the configured lease changes often
+	anyAnswer   bool // an answer to another machine of the name counts
+
+	// No bugs, but worlds in which one has to show.
+	leases bool // the configured lease changes often
+	clones bool // two machines have one name, twice
+	disk   bool // the disk fails often, and there are orders
 }
 
 type simResult struct {
@@ -107,6 +113,7 @@ type simDevice struct {
 	wake     int64
 	wishAt   int64
 	up       bool // the process runs
+	blank    bool // its card is being written anew
 	conn     bool
 	deaf     bool
 	cut      int64 // partitioned until
@@ -128,7 +135,15 @@ type simWork struct {
 	work    area.Work
 	expires int64
 	end     area.OrderState
-	full    int // times that it was played to the end
+	full    int                        // times that it was played to the end
+	takers  [mostAttempts + 1]simTaker // by attempt: who was told that it is his
+}
+
+// simTaker is a start of a device; the zero value is none.
+type simTaker struct {
+	device area.DeviceID
+	mid    string
+	boot   uint64
 }
 
 type sim struct {
@@ -147,7 +162,8 @@ type sim struct {
 	core    *Core
 	arbGen  uint64
 	arbWake int64
-	arbBorn int64
+	arbBorn int64 // its clock began here
+	arbFrom int64 // it has arbitrated since
 	arbPPM  int64
 	disk    []byte // durable record
 	inDisk  int64  // records are written in order: the newest is done then
@@ -181,6 +197,9 @@ func newSim(seed uint64, goal int, m mutant, b simBug) *sim {
 	if seed%5 == 2 {
 		s.ledgerFails = 0.05
 	}
+	if b.disk {
+		s.orders, s.ledgerFails = true, 0.3
+	}
 	if seed%3 == 0 || b.leases {
 		s.leases = []time.Duration{simLease, 9 * time.Second, 2 * time.Second}
 	}
@@ -194,8 +213,8 @@ func newSim(seed uint64, goal int, m mutant, b simBug) *sim {
 		case i == 3 && seed%7 == 3:
 			d.mid = "" // not known
 		}
-		if i == 5 && seed%6 == 5 { // a clone of d4: its name, another machine
-			d.id, d.location = "d4", "l4"
+		if i == 5 && seed%6 == 5 || b.clones && i%2 == 1 && i > 1 { // a clone of the one before: its name, another machine
+			d.id, d.location = s.devs[i-1].id, s.devs[i-1].location
 		}
 		d.ppm = s.rng.Int64N(8001) - 4000
 		s.devs = append(s.devs, d)
@@ -440,8 +459,11 @@ func (s *sim) workOf(id area.WorkID) *simWork {
 
 // waits tells whether a device waits that has a right to be served: of two
 // machines of one name, one may be told to wait for long (§8.8).
-func (s *sim) waits(d *simDevice) bool {
-	return d.waiting != 0 && !slices.ContainsFunc(s.devs, func(o *simDevice) bool { return o != d && o.id == d.id })
+func (s *sim) waits(d *simDevice) bool { return d.waiting != 0 && !s.cloned(d) }
+
+// cloned tells whether two machines have d's name.
+func (s *sim) cloned(d *simDevice) bool {
+	return slices.ContainsFunc(s.devs, func(o *simDevice) bool { return o != d && o.id == d.id })
 }
 
 // check looks for silence while somebody waits, and for who is passed over.

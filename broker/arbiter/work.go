@@ -102,6 +102,9 @@ func (c *Core) restoreWork(w *work, r workRecord) {
 	}
 	w.device, w.boot, w.mid, w.told, w.maybe, w.seen = r.Device, r.Boot, r.MID, true, true, true
 	w.heard = max(c.now, c.settleUntil, c.started)
+	if c.mutant.noTakerWait {
+		w.heard = 0
+	}
 }
 
 // skip ends a work that does not wait while something sounds (if_busy skip).
