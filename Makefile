@@ -33,6 +33,11 @@ build: ## build the programs into bin/: make build, or make build VERSION=1.2.3
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(stamp)' -o bin/ $(addprefix ./,$(commands))
 
+SEED ?= 1
+.PHONY: simulate
+simulate: ## simulate 10^7 hand-overs (an hour), for a night; SEED=1000000 begins at other seeds
+	go test ./broker/arbiter -run TestSimulation -v -timeout 6h -sim.handovers 10000000 -sim.first $(SEED)
+
 ARGS ?=
 .PHONY: image
 image: ## write the image of an SD card: make image VERSION=1.2.3 ARGS="--hub http://hub:8080 --code CODE -o sd.img"

@@ -145,7 +145,7 @@ func (c *Core) confirmWorks() {
 		w.told = true
 		c.sayAssigned(w)
 		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderAssigned, Device: w.device, Att: w.att}})
-		if h := c.holder; h != nil && h.device == w.device && h.kind == leased && !h.revoked && w.IfBusy == area.BusyInterrupt &&
+		if h := c.holder; h != nil && h.device == w.device && h.kind == leased && h.proposed == 0 && !h.revoked && w.IfBusy == area.BusyInterrupt &&
 			h.prio <= w.Prio && h.prio.Class() < area.Emergency {
 			c.counts.Preemptions++
 			c.revoke(h, area.ReasonPreempt)

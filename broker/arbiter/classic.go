@@ -20,7 +20,7 @@ func (c *Core) classicTime(dur time.Duration) time.Duration {
 	return dur + dur/4 + classicSlack
 }
 
-// confirmHold grants a hold whose record is durable; its time counts from now.
+// confirmHold grants what had to wait for the record; its time counts from now.
 // Where something else sounds by now, the proposal is dropped: the device still
 // wants, and waits.
 func (c *Core) confirmHold() {
@@ -28,8 +28,12 @@ func (c *Core) confirmHold() {
 	if h == nil || h.proposed == 0 || !c.ledger.has(h.proposed) {
 		return
 	}
-	if c.closed || c.settling() || len(c.ghosts) > 0 || len(c.intruders) > 0 {
+	if c.closed || c.settling() || len(c.ghosts) > 0 && !h.barges || len(c.intruders) > 0 {
 		c.free(h)
+		return
+	}
+	if h.kind == leased {
+		c.confirmLease(h)
 		return
 	}
 	h.proposed, h.since, h.exp = 0, c.now, c.now.Add(h.dur)

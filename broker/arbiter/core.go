@@ -58,6 +58,7 @@ type mutant struct {
 	noSupersede  bool // §8.12
 	tellsFirst   bool // §8.12: a taker is told before the disk is
 	noTakerWait  bool // §8.12: after a restart a taker is given up at once
+	longAtOnce   bool // §8.5: a longer lease is granted before it is written down
 	sameTerm     bool // §8.18: the term does not grow
 	noGhosts     bool // §8.17
 	holdsForget  bool // §8.3: holds are not durable
@@ -93,6 +94,7 @@ func (c *Core) Step(ev Event, now area.Instant) []Action {
 	c.handle(ev)
 	c.next()
 	c.preempt()
+	c.barge()
 	c.offers()
 	c.finish()
 	return c.out
@@ -199,6 +201,9 @@ func (c *Core) Next() area.Instant {
 	for _, e := range c.queue {
 		next = min(next, c.silentAt(e))
 	}
+	if _, at := c.bargeAt(); at < next {
+		next = at
+	}
 	return min(next, c.nextWork())
 }
 
@@ -238,7 +243,7 @@ func (c *Core) Busy() area.Busy {
 		b.State = area.Held
 		prio := int(h.prio)
 		device, claim, token := h.device, h.claim, h.token
-		b.Holder, b.Claim, b.Token, b.Prio = &device, &claim, &token, &prio
+		b.Holder, b.Claim, b.Token, b.Prio, b.Preempt = &device, &claim, &token, &prio, h.barges
 		if h.work != "" {
 			work := h.work
 			b.Work = &work

@@ -8,6 +8,10 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
+// shortestBarge gives a holder that hears the revoke the time to stop and to say
+// so.
+const shortestBarge = 500 * time.Millisecond
+
 // CoreConfig says how one area is arbitrated. The zero value of a duration is
 // its default.
 type CoreConfig struct {
@@ -20,6 +24,18 @@ type CoreConfig struct {
 	StartLease time.Duration // of a first grant; lease/2 + 500 ms, at most the lease
 	Guard      time.Duration // added to every lease here; 250 ms
 	StopWithin time.Duration // in which a revoked device is silent; 150 ms
+
+	// Finish has a lease cover the whole announcement, as far as its length is
+	// known and at most [MostFinish], so that no loss of a link cuts it; a crash
+	// then keeps the area for as long.
+	Finish bool
+	// Barge is how long an emergency waits for a revoked holder that does not
+	// answer, before it sounds in spite of it; 0: until its lease has ended.
+	// 500 ms or more.
+	Barge time.Duration
+	// Others declares that other arbiters may have granted the area, a local
+	// leader or the hub: with Finish their leases may be as long as ours.
+	Others bool
 
 	ClassicHold time.Duration // longest hold of a classic device whose length is not known; 120 s
 	DumbHold    time.Duration // how long a dumb device's hold outlives its connection; 30 s
@@ -49,6 +65,9 @@ func (c CoreConfig) Validate() error {
 	}
 	if c.Lease != 0 && (c.Lease < time.Second || c.Lease > time.Hour) {
 		bad("lease %v is not 1 s to 1 h", c.Lease)
+	}
+	if c.Barge != 0 && c.Barge < shortestBarge {
+		bad("barge %v is not %v or more", c.Barge, shortestBarge)
 	}
 	for name, d := range map[string]time.Duration{"start lease": c.StartLease, "guard": c.Guard, "stop within": c.StopWithin, "classic hold": c.ClassicHold,
 		"dumb hold": c.DumbHold, "longest dumb hold": c.DumbMost, "accept": c.Accept, "offer every": c.OfferEvery} {
@@ -82,5 +101,14 @@ func (c CoreConfig) filled() CoreConfig {
 // refresh is how often devices say everything again.
 func (c CoreConfig) refresh() time.Duration { return c.Lease / 4 }
 
-// alive is how long a lease granted now can live.
+// alive is how long a lease granted now can live, one that the policy finish
+// makes longer apart.
 func (c CoreConfig) alive() time.Duration { return c.Lease + c.Guard }
+
+// theirs is how long a lease of another arbiter of the area can live.
+func (c CoreConfig) theirs() time.Duration {
+	if c.Finish && c.Others {
+		return max(c.Lease, MostFinish) + c.Guard
+	}
+	return c.alive()
+}

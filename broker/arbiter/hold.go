@@ -32,12 +32,16 @@ type hold struct {
 	exp    area.Instant
 
 	playing  bool   // the device has said so: without that a lease is not extended (§0, 11)
+	covered  bool   // its lease lasts to the end of what it plays (policy finish)
 	proposed uint64 // a hold that is not granted before this record is durable; 0: granted
 	heard    area.Instant
 	late     bool // a hold whose grant was repeated late, counted
 	restored bool // read from the record
 	revoked  bool
 	reason   string // of the revoke
+
+	revokedAt area.Instant
+	barges    bool // granted beside a holder that did not answer
 }
 
 func (h *hold) record() holdRecord {
@@ -63,8 +67,12 @@ func (c *Core) restoreHold(r holdRecord) {
 // ready tells whether something new may be granted: nothing that sounds, or may
 // sound, and a record that can be written.
 func (c *Core) ready() bool {
-	return !c.closed && !c.ledger.sick && c.ledger.has(c.ledger.term) && !c.settling() &&
-		c.holder == nil && len(c.ghosts) == 0 && len(c.intruders) == 0
+	return c.writable() && !c.settling() && c.holder == nil && len(c.ghosts) == 0 && len(c.intruders) == 0
+}
+
+// writable tells whether the record lets us grant.
+func (c *Core) writable() bool {
+	return !c.closed && !c.ledger.sick && c.ledger.has(c.ledger.term)
 }
 
 // nextToken is the token of the next grant; it answers false where the term is
@@ -101,14 +109,18 @@ func (c *Core) grant(e *entry) bool {
 	}
 	c.dropEntry(e.device)
 	h := &hold{kind: leased, device: e.device, mid: e.mid, boot: e.boot, claim: e.claim, token: token, seq: e.seq, prio: e.prio, work: e.work, att: e.att,
-		dur: e.dur, since: c.now, heard: e.heard}
+		dur: e.dur, since: c.now, heard: e.heard, barges: e.barges}
 	c.holder, c.dirty = h, true
 	if e.hold {
 		h.kind, h.dur, h.exp = classic, c.classicTime(e.dur), c.silentAt(e)
 		h.proposed = c.save()
 		return true
 	}
-	lease := min(c.cfg.StartLease, c.lease)
+	lease := c.firstLease(h)
+	if !c.promise(lease) {
+		h.exp, h.proposed = c.silentAt(e), c.newest()
+		return true
+	}
 	h.exp = c.now.Add(lease + c.cfg.Guard)
 	c.announce(h, lease)
 	return true
@@ -143,8 +155,7 @@ func (c *Core) keep(h *hold, d *device, m *area.Claim) {
 		c.keepHold(h, m)
 	case m.Playing:
 		h.playing, d.missed = true, 0
-		h.exp = c.now.Add(c.lease + c.cfg.Guard)
-		c.sayGrant(h, c.lease)
+		c.sayGrant(h, c.extend(h))
 		c.played(d, m)
 	default: // it missed the grant, and gets what is left of it, never more (§3.4)
 		if left := h.exp.Sub(c.now) - c.cfg.Guard; left >= time.Millisecond {
@@ -190,7 +201,7 @@ func (c *Core) free(h *hold) {
 // revoke has the holder stop. Its lease is not extended any more; the area is
 // free when it says done, or when the lease ends.
 func (c *Core) revoke(h *hold, reason string) {
-	h.revoked, h.reason = true, reason
+	h.revoked, h.reason, h.revokedAt = true, reason, c.now
 	c.sayRevoke(h)
 }
 
@@ -202,7 +213,7 @@ func (c *Core) sayRevoke(h *hold) {
 // A hold cannot be revoked: who has it does not know how to stop (§8.3).
 func (c *Core) preempt() {
 	h := c.holder
-	if h == nil || h.revoked || h.kind != leased || h.prio.Class() == area.Emergency {
+	if h == nil || h.revoked || h.proposed != 0 || h.kind != leased || h.prio.Class() == area.Emergency {
 		return
 	}
 	for _, e := range c.queue {
@@ -217,7 +228,7 @@ func (c *Core) preempt() {
 // stopPlay revokes what sounds (§3.6 of the design, areas/{a}/stop).
 func (c *Core) stopPlay() {
 	h := c.holder
-	if h == nil || h.kind != leased {
+	if h == nil || h.kind != leased || h.proposed != 0 {
 		return
 	}
 	if w := c.workOf(h); w != nil {

@@ -17,8 +17,11 @@ type ledger struct {
 	unsaved      bool
 	sick         bool // the newest answer was an error: nothing new is granted
 	retry        area.Instant
-	term         uint64 // the term and the longest lease count once this record is durable
-	lease        uint64 // the configured lease counts once this record is durable
+	term         uint64        // the term and the longest lease count once this record is durable
+	lease        uint64        // the configured lease counts once this record is durable
+	wrote        time.Duration // the longest that may be alive, as the newest record has it
+	wroteAt      uint64        // the first record that has it
+	longest      time.Duration // the longest lease that a durable record allows for, guard included
 	released     []released
 }
 
@@ -49,6 +52,9 @@ func (c *Core) write() {
 	}
 	l.unsaved = false
 	l.seq++
+	if c.alive != l.wrote {
+		l.wrote, l.wroteAt = c.alive, l.seq
+	}
 	c.do(Commit{Seq: l.seq, Record: c.record().encode()})
 }
 
@@ -67,6 +73,9 @@ func (c *Core) committed(ev Committed) {
 	l.sick, l.durable = false, ev.Seq
 	if l.has(l.lease) {
 		c.lease = c.cfg.Lease
+	}
+	if l.has(l.wroteAt) {
+		l.longest = l.wrote
 	}
 	c.confirmHold()
 	c.confirmWorks()

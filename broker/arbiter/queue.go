@@ -26,6 +26,7 @@ type entry struct {
 	att        int
 	hold       bool // a classic connection
 	interrupts bool // its work pre-empts up to its own priority
+	barges     bool // it is granted beside a holder that does not answer
 	since      area.Instant
 	heard      area.Instant
 }

@@ -28,6 +28,9 @@ type AreaConfig struct {
 	// DumbHold is how long a dumb device whose connection was lost still counts
 	// as sounding; 0: 30 s.
 	DumbHold time.Duration
+	// EmergencyBarge is how long an emergency waits for a revoked holder that
+	// does not answer, 500 ms or more; 0: until its lease has ended.
+	EmergencyBarge time.Duration
 }
 
 // Place is a location in a configuration.

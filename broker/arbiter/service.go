@@ -337,7 +337,7 @@ func (s *Service) Stats() ServiceStats {
 func (c Counts) plus(o Counts) Counts {
 	return Counts{
 		Grants: c.Grants + o.Grants, LeaseExpired: c.LeaseExpired + o.LeaseExpired, Conflicts: c.Conflicts + o.Conflicts,
-		Intruders: c.Intruders + o.Intruders, Preemptions: c.Preemptions + o.Preemptions, Adoptions: c.Adoptions + o.Adoptions,
+		Intruders: c.Intruders + o.Intruders, Preemptions: c.Preemptions + o.Preemptions, Barges: c.Barges + o.Barges, Adoptions: c.Adoptions + o.Adoptions,
 		Disconnects: c.Disconnects + o.Disconnects, Settlings: c.Settlings + o.Settlings, Stale: c.Stale + o.Stale,
 		Replaced: c.Replaced + o.Replaced, Dropped: c.Dropped + o.Dropped,
 	}

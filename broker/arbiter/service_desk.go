@@ -67,6 +67,7 @@ func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
 	a, ok := s.roster.Settings(name)
 	return CoreConfig{
 		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
+		Finish: a.Policy == "finish", Barge: a.EmergencyBarge, Others: s.cfg.Mode == area.LeaderLocal,
 		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
 	}, ok
 }

@@ -89,7 +89,7 @@ func newHub(t *testing.T, l *ledger, cold bool) *hub {
 	var err error
 	h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: "hub-1", Areas: []arbiter.AreaConfig{
 		{ID: "north", Name: "North Wing", Volume: -1, Locations: []arbiter.Place{{ID: "1"}, {ID: "2"}}},
-		{ID: "south", Volume: -1, Locations: []arbiter.Place{{ID: "3"}}},
+		{ID: "south", Volume: -1, EmergencyBarge: 2 * time.Second, Locations: []arbiter.Place{{ID: "3"}}},
 	}}, time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ func (c *Core) begin() {
 			c.alive = c.cfg.alive()
 		}
 	}
+	if theirs := c.cfg.theirs(); theirs > wait && c.cfg.Others {
+		wait = theirs
+	}
 	if c.start.Clean || c.cfg.ColdStart || c.mutant.noSettle {
 		wait = 0
 	}
@@ -55,8 +58,11 @@ func (c *Core) settled() {
 		return
 	}
 	c.settleFull = area.Never
-	if c.alive > c.cfg.alive() {
+	if long := c.longestAlive(); long > c.cfg.alive() { // of our own, by the policy finish
+		c.settleFull = c.now.Add(long)
+	} else if c.alive > c.cfg.alive() {
 		c.alive = c.cfg.alive()
+		c.ledger.longest = min(c.ledger.longest, c.alive)
 		c.save()
 	}
 }
@@ -79,7 +85,7 @@ func (c *Core) heardTerm(t uint64) {
 		return
 	}
 	c.raise(t)
-	c.settle(c.alive)
+	c.settle(c.longest())
 }
 
 // raise takes our next term above t; it counts when it is durable.
@@ -93,11 +99,14 @@ func (c *Core) raise(t uint64) {
 func (c *Core) newcomer(m *area.Claim) {
 	c.heardTerm(m.Term)
 	if f := m.From; f != nil && f.Arbiter != c.cfg.Node && f.Arbiter != "" {
-		if ago := time.Duration(f.AgoMs) * time.Millisecond; f.AgoMs >= 0 && f.AgoMs < c.alive.Milliseconds() {
-			c.settle(c.alive - ago)
+		if ago := time.Duration(f.AgoMs) * time.Millisecond; f.AgoMs >= 0 && f.AgoMs < c.longest().Milliseconds() {
+			c.settle(c.longest() - ago)
 		}
 	}
 }
+
+// longest is the longest life of a lease that may be alive, whoever granted it.
+func (c *Core) longest() time.Duration { return max(c.alive, c.cfg.theirs()) }
 
 // adopt takes a device over that plays under a token of another arbiter. It
 // keeps its token. The newest token wins; who is replaced stays a ghost, since
@@ -111,13 +120,15 @@ func (c *Core) adopt(d *device, m *area.Claim) bool {
 	}
 	c.heardTerm(m.Token.Term())
 	c.replaceHolder(m.Token)
-	c.holder = &hold{kind: leased, device: d.id, mid: m.MID, boot: m.Boot, claim: m.Claim, token: m.Token, seq: m.Seq, prio: m.Prio,
-		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, exp: c.now.Add(c.lease + c.cfg.Guard), playing: true}
+	h := &hold{kind: leased, device: d.id, mid: m.MID, boot: m.Boot, claim: m.Claim, token: m.Token, seq: m.Seq, prio: m.Prio,
+		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, playing: true}
+	c.holder = h
+	lease := c.extend(h)
 	c.dropEntry(d.id)
 	c.counts.Adoptions++
 	c.dirty = true
 	c.show()
-	c.sayGrant(c.holder, c.lease)
+	c.sayGrant(h, lease)
 	c.played(d, m)
 	return true
 }

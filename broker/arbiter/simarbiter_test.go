@@ -17,7 +17,7 @@ func (s *sim) arbStart() {
 	if len(s.leases) > 0 && !s.calm {
 		s.lease = s.leases[s.rng.IntN(len(s.leases))] // the configuration has changed
 	}
-	core, err := NewCore(CoreConfig{Area: simArea, Node: "hub-1", Index: 1, Lease: s.lease}, s.disk)
+	core, err := NewCore(CoreConfig{Area: simArea, Node: "hub-1", Index: 1, Lease: s.lease, Finish: s.finish}, s.disk)
 	if err != nil {
 		panic(err)
 	}

@@ -27,7 +27,7 @@ func TestMutantsAreCaught(t *testing.T) {
 // TestWorldsOfTheMutants: the worlds in which some of them show are harder than
 // the usual one, and nothing is wrong in them as long as no rule is broken.
 func TestWorldsOfTheMutants(t *testing.T) {
-	for name, world := range map[string]simBug{"leases": {leases: true}, "clones": {clones: true}, "disk": {disk: true}} {
+	for name, world := range map[string]simBug{"leases": {leases: true}, "clones": {clones: true}, "disk": {disk: true}, "finish": {finish: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= 10; seed++ {

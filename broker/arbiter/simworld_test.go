@@ -44,6 +44,7 @@ type simBug struct {
 	leases bool // the configured lease changes often
 	clones bool // two machines have one name, twice
 	disk   bool // the disk fails often, and there are orders
+	finish bool // the policy is finish
 }
 
 type simResult struct {
@@ -174,7 +175,7 @@ type sim struct {
 	loss, dup, ledgerFails float64
 	slowest                int64
 	slowPart               float64
-	orders                 bool
+	orders, finish         bool
 	leases                 []time.Duration
 	lease                  time.Duration
 
@@ -193,7 +194,7 @@ func newSim(seed uint64, goal int, m mutant, b simBug) *sim {
 	s.loss, s.dup = s.rng.Float64()*0.3, s.rng.Float64()*0.2
 	s.slowest = []int64{20e6, 2e9, 15e9, 15e9}[s.rng.IntN(4)]
 	s.slowPart = s.rng.Float64() * 0.3
-	s.orders = seed%4 == 1
+	s.orders, s.finish = seed%4 == 1, seed%9 == 4 || b.finish
 	if seed%5 == 2 {
 		s.ledgerFails = 0.05
 	}

@@ -13,6 +13,7 @@ type Counts struct {
 	Conflicts    uint64 // devices that sounded without a right
 	Intruders    uint64 // dumb and classic devices that sounded while another held, or past their time
 	Preemptions  uint64
+	Barges       uint64 // emergencies that sounded beside a holder that did not answer
 	Adoptions    uint64 // holders taken over from an earlier arbiter
 	Disconnects  uint64
 	Settlings    uint64

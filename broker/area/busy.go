@@ -30,6 +30,7 @@ type Busy struct {
 	Queue     []DeviceID `json:"queue"`
 	Queued    int        `json:"queued"`
 	Intruders []DeviceID `json:"intruders"`
+	Preempt   bool       `json:"preempt,omitempty"` // the holder is an emergency that did not wait for one who does not answer: two may sound
 }
 
 // IdleBusy is the state of an area in which nothing happens.

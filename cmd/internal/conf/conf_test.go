@@ -125,6 +125,7 @@ func TestValidate(t *testing.T) {
 		"lease short":             {"areas: [{id: a, lease: 999ms}]", `t.yaml:1: areas[0].lease: 999ms is not 1s to 10m`},
 		"lease long":              {"areas: [{id: a, lease: 10m1s}]", `t.yaml:1: areas[0].lease: 10m1s is not 1s to 10m`},
 		"policy":                  {"areas: [{id: a, policy: go}]", `t.yaml:1: areas[0].policy: "go" is none of stop, finish`},
+		"barge":                   {"areas: [{id: a, emergency_barge: 100ms}]", `t.yaml:1: areas[0].emergency_barge: 100ms is not 0, or 500ms or more`},
 		"quiet hours":             {"areas: [{id: a, quiet_hours: [\"23:00-5:30\"]}]", `t.yaml:1: areas[0].quiet_hours[0]: "23:00-5:30" is not two times of day such as 23:00-05:30`},
 		"volume":                  {"areas: [{id: a, volume: 101}]", `t.yaml:1: areas[0].volume: 101 is not 0 to 100`},
 		"open beyond loopback":    {"http: {addr: \":8080\"}", `t.yaml:1: http.addr: :8080 is not loopback; with nobody to sign in that needs --insecure`},

@@ -130,10 +130,10 @@ type Area struct {
 	Mode           string        `yaml:"mode"`            // available or strict; default available
 	Topology       string        `yaml:"topology"`        // auto, direct or local; default auto
 	Lease          time.Duration `yaml:"lease"`           // 1s to 10m; default 6s
-	Policy         string        `yaml:"policy"`          // of a player that loses the hub: stop or finish; default stop
+	Policy         string        `yaml:"policy"`          // of a player that loses the hub: stop, or finish (what takes 2 minutes at most); default stop
 	ClassicHold    time.Duration `yaml:"classic_hold"`    // longest claim of a classic client whose length is not known; default 120s
 	DumbHold       time.Duration `yaml:"dumb_hold"`       // longest claim by busy/set; default 30s
-	EmergencyBarge time.Duration `yaml:"emergency_barge"` // an emergency waits no longer than this for a lost holder; default 0: as long as it must
+	EmergencyBarge time.Duration `yaml:"emergency_barge"` // an emergency waits no longer than this for a lost holder, 500ms or more; default 0: as long as it must
 	OnLedgerLoss   string        `yaml:"on_ledger_loss"`  // stop or per_node; default stop
 	QuietHours     []string      `yaml:"quiet_hours"`     // "23:00-05:30", in the hub's time zone; default none
 	Volume         int           `yaml:"volume"`          // 0 to 100; default 70

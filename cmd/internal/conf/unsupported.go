@@ -22,15 +22,11 @@ func (c *Config) unsupported() (fs Faults) {
 		for _, value := range []struct{ key, is, unsupported string }{
 			{"mode", a.Mode, "strict"},
 			{"topology", a.Topology, "local"},
-			{"policy", a.Policy, "finish"},
 			{"on_ledger_loss", a.OnLedgerLoss, "per_node"},
 		} {
 			if value.is == value.unsupported {
 				fs = append(fs, c.Faultf(path+value.key, "%s is not supported in this version", value.is))
 			}
-		}
-		if a.EmergencyBarge > 0 {
-			fs = append(fs, c.Faultf(path+"emergency_barge", "not supported in this version"))
 		}
 	}
 	return fs

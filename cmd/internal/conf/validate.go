@@ -159,7 +159,7 @@ func (k *check) area(key string, a Area) {
 	k.that(a.Lease >= minLease && a.Lease <= maxLease, key+".lease", "%s is not %s to %s", a.Lease, area.Duration(minLease), area.Duration(maxLease))
 	k.that(a.ClassicHold >= time.Second, key+".classic_hold", "%s is not 1s or more", a.ClassicHold)
 	k.that(a.DumbHold >= time.Second, key+".dumb_hold", "%s is not 1s or more", a.DumbHold)
-	k.that(a.EmergencyBarge >= 0, key+".emergency_barge", "%s is not 0 or more", a.EmergencyBarge)
+	k.that(a.EmergencyBarge == 0 || a.EmergencyBarge >= 500*time.Millisecond, key+".emergency_barge", "%s is not 0, or 500ms or more", a.EmergencyBarge)
 	k.that(a.Volume >= 0 && a.Volume <= 100, key+".volume", "%d is not 0 to 100", a.Volume)
 	for i, span := range a.QuietHours {
 		from, to, _ := strings.Cut(span, "-")

@@ -154,12 +154,13 @@ func TestEmptyHub(t *testing.T) {
 func TestAreasOfREST(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	made := h.call("POST", "/areas", `{"name":"West Wing","lease_ms":3000,"locations":[{"id":"9","name":"Gate 9"}]}`)
+	made := h.call("POST", "/areas", `{"name":"West Wing","lease_ms":3000,"policy":"finish","locations":[{"id":"9","name":"Gate 9"}]}`)
 	var a area.Area
 	made.want(t, http.StatusCreated, &a)
 	same(t, "Location", made.header.Get("Location"), "/api/v1/areas/west-wing")
 	same(t, "id", a.ID, "west-wing")
 	same(t, "lease_ms", a.LeaseMs, 3000)
+	same(t, "policy", a.Policy, "finish")
 	w := h.watch()
 	h.announce(`{"id":"o-1","to":{"location":"9"},"message":"x"}`)
 	w.order("o-1", func(o area.Order) bool { return o.Area == "west-wing" })

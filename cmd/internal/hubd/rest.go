@@ -44,7 +44,7 @@ func (a areas) UpdateArea(ctx context.Context, n api.NewArea) (area.Area, error)
 // durable.
 func (a areas) keep(ctx context.Context, n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
 	for field, later := range map[string]bool{
-		"mode": n.Mode == "strict", "topology": n.Topology == "local", "policy": n.Policy == "finish",
+		"mode": n.Mode == "strict", "topology": n.Topology == "local",
 	} {
 		if later {
 			return area.Area{}, area.InvalidField(field, "not supported in this version")

@@ -1,0 +1,123 @@
+package arbiter
+
+import (
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// MostFinish is the longest lease that the policy finish makes of a known
+// length; an announcement that lasts longer may be cut when the hub is lost.
+const MostFinish = 2 * time.Minute
+
+const (
+	finishSlack = 2 * time.Second // to hear the grant, begin to sound, and be silent again
+	finishDrift = 100             // 1/100 for the clocks: twice rho, and as much for a player's rate
+)
+
+// finishLease is a lease in which dur can be played to its end without another
+// word of the arbiter (policy finish, COORDINATION.md §3.6). It is at least
+// least, and counts from a want that is age old.
+func (c *Core) finishLease(least, dur, age time.Duration) time.Duration {
+	if !c.cfg.Finish || dur <= 0 {
+		return least
+	}
+	return max(least, min(dur+dur/finishDrift+age+finishSlack, max(MostFinish, c.cfg.Lease)))
+}
+
+// firstLease is the lease of a new grant.
+func (c *Core) firstLease(h *hold) time.Duration {
+	return c.finishLease(min(c.cfg.StartLease, c.lease), h.dur, c.now.Sub(h.heard))
+}
+
+// extend has the lease of a holder that plays count from now, and answers how
+// long it is. When it says so for the first time it may just have begun; from then
+// on what is left covers the rest. Until a longer one is durable it gets the
+// usual one.
+func (c *Core) extend(h *hold) time.Duration {
+	lease := max(c.lease, h.exp.Sub(c.now)-c.cfg.Guard)
+	if !h.covered {
+		if long := c.finishLease(c.lease, h.dur, 0); c.promise(long) {
+			lease, h.covered = max(lease, long), true
+		}
+	}
+	h.exp = c.now.Add(lease + c.cfg.Guard)
+	return lease
+}
+
+// promise tells whether a lease may be granted now: the longest that may be alive
+// is durable before a longer one is (§8.5). Where not, it is written.
+func (c *Core) promise(lease time.Duration) bool {
+	if lease+c.cfg.Guard <= c.ledger.longest || c.mutant.longAtOnce {
+		return true
+	}
+	if lease+c.cfg.Guard > c.alive {
+		c.alive = lease + c.cfg.Guard
+		c.save()
+	}
+	return false
+}
+
+// confirmLease grants a lease that had to wait for the record. Where something
+// else sounds by now, the proposal is dropped: the device still wants, and waits.
+func (c *Core) confirmLease(h *hold) {
+	lease := c.firstLease(h)
+	if !c.promise(lease) {
+		h.proposed = c.newest() // its want has grown old meanwhile
+		return
+	}
+	h.proposed, h.since, h.exp = 0, c.now, c.now.Add(lease+c.cfg.Guard)
+	c.dirty = true
+	c.announce(h, lease)
+}
+
+// longestAlive is how long the longest lease that we have granted lives yet.
+func (c *Core) longestAlive() (d time.Duration) {
+	for _, h := range append([]*hold{c.holder}, c.ghosts...) {
+		if h != nil && h.kind == leased && h.proposed == 0 {
+			d = max(d, h.exp.Sub(c.now))
+		}
+	}
+	return d
+}
+
+// barge grants the area to an emergency that has waited for a revoked holder as
+// long as the area's option allows; the two may sound at once. It is the one
+// deliberate exception (COORDINATION.md §3.4), flagged in busy and counted.
+func (c *Core) barge() {
+	e, at := c.bargeAt()
+	if e == nil || c.now < at {
+		return
+	}
+	if !c.inTime(e) {
+		return
+	}
+	if h := c.holder; h != nil {
+		c.ghosts = append(c.ghosts, h)
+		c.holder = nil
+	}
+	e.barges = true
+	if c.grant(e) && c.holder != nil {
+		c.counts.Barges++
+	}
+}
+
+// bargeAt is the emergency that may barge in, and when; nil: none may. What
+// cannot be revoked is waited for: a hold without a lease sounds for sure.
+func (c *Core) bargeAt() (*entry, area.Instant) {
+	if c.cfg.Barge == 0 || c.settling() || !c.writable() || len(c.intruders) > 0 || c.holder == nil && len(c.ghosts) == 0 {
+		return nil, area.Never
+	}
+	e := c.best()
+	if e == nil || e.prio.Class() != area.Emergency || e.hold {
+		return nil, area.Never
+	}
+	from := e.since
+	if h := c.holder; h != nil {
+		if h.kind != leased || !h.revoked {
+			return nil, area.Never
+		}
+		from = max(from, h.revokedAt)
+	}
+	return e, from.Add(c.cfg.Barge)
+}
