@@ -185,6 +185,10 @@ func (p *Pump) sendSample() time.Duration {
 func (p *Pump) handle(m area.Message) {
 	p.count.messages.Add(1)
 	t, seen := area.ParseTopic(m.Topic), sampled{m, p.Now()}
+	switch t.Kind {
+	case area.KindPeers, area.KindTrunkUp, area.KindTrunkDown: // between a hub and the leader of an area alone
+		return
+	}
 	p.topics.put(seen)
 	if !m.Replay {
 		p.sample.offer(seen)

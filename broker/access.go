@@ -182,6 +182,9 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 // delivery: the library does not say which (row 12). What may be published is
 // decided in OnPacketRead, which can answer in the client's own protocol.
 func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
+	if !write && area.Secret(topic) && auth.OwnerOf(cl.ID) != string(area.ParseTopic(topic).Device) { // also in open mode
+		return false
+	}
 	l := linkOf(cl)
 	if l == nil { // a session whose client has not been here since the start
 		return !h.b.guarded() || tenantOf(cl.ID) == tenantOf(topic)

@@ -18,12 +18,14 @@ import (
 // The rules, in their order:
 //
 //  1. Topics that only the hub writes are not published on; topics and filters
-//     that begin with $ or @ are neither published on nor read.
+//     that begin with $ or @ are neither published on nor read; a secret topic
+//     ([area.Secret]) is read by its device alone.
 //  2. The principal's own rules, as they are configured.
 //  3. What its kind and roles give: see the package comment.
 type Access struct {
 	publish, read []Rule
 	readsAll      bool        // the first rule for reading allows "#"
+	own           string      // the one secret topic that it may read: see [area.Secret]
 	verdicts      [2]verdicts // on publishing, on reading
 }
 
@@ -42,6 +44,9 @@ func (p Principal) Access() *Access {
 	a.publish = append(own, allow(p.grantedPublish())...)
 	a.read = append(ownRead, allow(p.grantedRead())...)
 	a.readsAll = len(a.read) > 0 && a.read[0] == Rule{Filter: "#"}
+	if p.Kind == KindDevice {
+		a.own = area.PeersTopic(area.DeviceID(p.Name))
+	}
 	return a
 }
 
@@ -132,12 +137,17 @@ func (a *Access) decidePublish(topic string) bool {
 // MayRead tells whether a message on the topic may be delivered.
 func (a *Access) MayRead(topic string) bool {
 	if a.readsAll {
-		return !closed(topic)
+		return !closed(topic) && a.trusted(topic)
 	}
 	return a.verdicts[1].ask(topic, a.decideRead)
 }
 
-func (a *Access) decideRead(topic string) bool { return !closed(topic) && decide(a.read, topic) }
+func (a *Access) decideRead(topic string) bool {
+	return !closed(topic) && a.trusted(topic) && decide(a.read, topic)
+}
+
+// trusted tells whether a topic is no secret, or the principal's own.
+func (a *Access) trusted(topic string) bool { return !area.Secret(topic) || topic == a.own }
 
 // MaySubscribe tells whether the filter, a valid one without mountpoint and
 // without $share, lies inside a rule that allows it as a whole, and is touched

@@ -167,18 +167,18 @@ func (a *Authority) reload(cfg Config) ([]Revoked, error) {
 // which is valid.
 func configuredRecords(cfg Config) map[string]*record {
 	all := make(map[string]*record, len(cfg.Users)+len(cfg.Devices))
-	add := func(p Principal, text string) {
-		r := &record{principal: p, phc: text, configured: true}
+	add := func(p Principal, text, secret string) {
+		r := &record{principal: p, phc: text, secret: secret, configured: true}
 		if text != "" {
 			r.hash, _ = parsePHC(text)
 		}
 		all[p.Name] = r
 	}
 	for _, u := range cfg.Users {
-		add(u.principal(), u.PasswordHash)
+		add(u.principal(), u.PasswordHash, "")
 	}
 	for _, d := range cfg.Devices {
-		add(d.principal(), d.PasswordHash)
+		add(d.principal(), d.PasswordHash, d.SecretHash)
 		if d.Secret != "" {
 			all[d.Name].secret = digest(d.Secret)
 		}

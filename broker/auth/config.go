@@ -32,8 +32,9 @@ type User struct {
 // Device is a device that may connect.
 type Device struct {
 	Name         string    // an id: 1 to 64 of A-Z a-z 0-9 _ -; unique among users and devices
-	PasswordHash string    // as a user's; empty: only by certificate, or by a JWT of role device
+	PasswordHash string    // as a user's; empty: only by certificate, by a JWT of role device, or by its secret
 	Secret       string    // shown as a password, beside the one above; 32 bytes or more that nobody can guess, of which only a hash is kept; empty: none
+	SecretHash   string    // SHA-256 of such a secret, in hex, where that alone is known; empty: none
 	Area         area.Name // its own area; empty: none
 	Tenant       string    // empty: default
 	Publish      []string  // rules beside its own branch, in order, the first match decides: a filter allows, "!" and a filter denies
@@ -146,6 +147,9 @@ func (f *faults) device(at string, d Device) {
 	f.hash(at, d.PasswordHash)
 	if d.Secret != "" && len(d.Secret) < leastSecret {
 		f.add(at+".secret", "%d bytes are less than %d", len(d.Secret), leastSecret)
+	}
+	if d.SecretHash != "" && (d.Secret != "" || !isDigest(d.SecretHash)) {
+		f.add(at+".secret_hash", "is not 64 hexadecimal digits in lower case, or stands beside the secret itself")
 	}
 	f.tenant(at, d.Tenant)
 	if d.Area != "" && !area.IsID(string(d.Area)) {

@@ -51,7 +51,9 @@
 // branches of its areas where those are not "*". An announcer also publishes on
 // submit of its areas; an operator of all areas also on cmd, request and group;
 // an admin everywhere. Nobody publishes on what the hub alone writes
-// ([area.HubOnly]), and nobody publishes on or reads what begins with $ or @.
+// ([area.HubOnly]), nobody publishes on or reads what begins with $ or @, and
+// nobody but its device reads the key of an area ([area.Secret]), an admin
+// neither.
 //
 // A device's own rules come first, in their order, and the first that matches
 // decides: "plant/#" allows, "!plant/secret/#" denies, also what the device
