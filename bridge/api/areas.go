@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -22,6 +23,8 @@ var areaRoutes = []route{
 	{http.MethodDelete, "/areas/{area}", auth.Operate, (*API).removeArea},
 	{http.MethodPost, "/areas/{area}/stop", auth.Operate, (*API).stopArea},
 	{http.MethodGet, "/areas/{area}/proof", auth.Read, (*API).getProof},
+	{http.MethodGet, "/areas/{area}/key", auth.Operate, (*API).getKey},
+	{http.MethodPost, "/areas/{area}/key", auth.Operate, (*API).rotateKey},
 	{http.MethodPost, "/stop", auth.Operate, (*API).stopAll},
 }
 
@@ -94,6 +97,25 @@ func (a *API) getProof(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return ok(v)
+}
+
+func (a *API) getKey(c *call) (answer, error) { return a.areaKey(c, a.Keys.Key) }
+
+func (a *API) rotateKey(c *call) (answer, error) { return a.areaKey(c, a.Keys.Rotate) }
+
+func (a *API) areaKey(c *call, get func(context.Context, area.Name) ([]byte, error)) (answer, error) {
+	x, err := a.area(c, auth.Operate)
+	if err != nil {
+		return answer{}, err
+	}
+	key, err := get(c.Context(), x.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(struct {
+		Area area.Name `json:"area"`
+		Key  []byte    `json:"key"`
+	}{x.ID, key})
 }
 
 func (a *API) stopAll(c *call) (answer, error) {

@@ -318,7 +318,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,3 +395,12 @@ func (nowhere) Load(func(string, []byte) error) error { return nil }
 func (nowhere) Put(context.Context, string, []byte) error { return nil }
 
 func (nowhere) Delete(context.Context, string) error { return nil }
+
+// keys are of all ones, and of all twos once they were made anew.
+type keys struct{}
+
+func (keys) Key(context.Context, area.Name) ([]byte, error) { return bytes.Repeat([]byte{1}, 32), nil }
+
+func (keys) Rotate(context.Context, area.Name) ([]byte, error) {
+	return bytes.Repeat([]byte{2}, 32), nil
+}

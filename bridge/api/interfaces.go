@@ -27,6 +27,14 @@ type Areas interface {
 	RemoveArea(ctx context.Context, a area.Name) error
 }
 
+// Keys knows the keys of the areas, by which the devices that may lead one know
+// each other: not_found.
+type Keys interface {
+	Key(ctx context.Context, a area.Name) ([]byte, error)
+	// Rotate makes another key.
+	Rotate(ctx context.Context, a area.Name) ([]byte, error)
+}
+
 // NewArea is an area to make, or what one becomes; a zero field means its default.
 type NewArea struct {
 	ID         area.Name

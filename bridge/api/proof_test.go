@@ -31,3 +31,14 @@ func TestProof(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestAreaKey(t *testing.T) {
+	w := newWorld(t)
+	if _, out := w.want(200, "GET", "/areas/north/key", ""); !strings.Contains(out, `{"area":"north","key":"AQEB`) {
+		t.Error(out)
+	}
+	if _, out := w.want(200, "POST", "/areas/north/key", ""); !strings.Contains(out, `"key":"AgIC`) {
+		t.Error(out)
+	}
+	w.want(area.CodeNotFound, "GET", "/areas/west/key", "")
+}

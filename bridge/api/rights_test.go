@@ -92,6 +92,8 @@ func TestRights(t *testing.T) {
 	}{
 		{"GET", "/areas", "", reads},
 		{"GET", "/areas/north", "", readsNorth},
+		{"GET", "/areas/north/key", "", runsNorth},
+		{"POST", "/areas/north/key", "", runsNorth},
 		{"GET", "/locations", "", reads},
 		{"GET", "/devices", "", reads},
 		{"GET", "/devices/gate-1", "", readsNorth},

@@ -45,6 +45,7 @@ type Resources struct {
 	Clips       Clips
 	Rollouts    Rollouts
 	Proofs      Proofs
+	Keys        Keys
 }
 
 // Validate reports all resources that are missing at once.
@@ -55,7 +56,7 @@ func (r Resources) Validate() error {
 		missing bool
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
-		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil},
+		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil},
 		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil},
 	} {
 		if c.missing {

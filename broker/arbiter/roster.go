@@ -18,7 +18,7 @@ type AreaConfig struct {
 	Source     area.Source
 	Locations  []Place
 	Mode       string        // "available" (default) or "strict"
-	Topology   string        // "direct" (default)
+	Topology   string        // "auto" (default), "direct" or "local"
 	Policy     string        // "stop" (default) or "finish"
 	Lease      time.Duration // 1 s to 10 min; 0: 6 s
 	Volume     int           // 0 to 100; -1: 70
@@ -61,11 +61,8 @@ func (c AreaConfig) withDefaults() AreaConfig {
 	}
 	orText(&c.Name, string(c.ID))
 	orText(&c.Mode, "available")
-	orText(&c.Topology, "direct")
+	orText(&c.Topology, area.TopologyAuto)
 	orText(&c.Policy, "stop")
-	if c.Topology == "auto" {
-		c.Topology = "direct"
-	}
 	or(&c.Lease, defaultLease)
 	or(&c.ClassicHold, defaultClassicHold)
 	or(&c.DumbHold, defaultDumbHold)
@@ -104,6 +101,7 @@ type Roster struct {
 type areaEntry struct {
 	AreaConfig
 	locations []*location // in the order of their ids
+	topology  string      // what auto comes to; empty: direct
 }
 
 type location struct {
@@ -334,7 +332,7 @@ func (r *Roster) Area(name area.Name) (area.Area, bool) {
 
 func (r *Roster) show(e *areaEntry) area.Area {
 	a := area.Area{
-		ID: e.ID, Name: e.Name, Source: e.Source, Mode: e.Mode, Topology: e.Topology,
+		ID: e.ID, Name: e.Name, Source: e.Source, Mode: e.Mode, Topology: e.resolved(),
 		LeaseMs: e.Lease.Milliseconds(), Policy: e.Policy, Volume: e.Volume,
 		QuietHours: append([]string{}, e.QuietHours...), Locations: []area.Location{}, Members: []area.DeviceID{}, Queue: []area.Queued{},
 	}

@@ -16,10 +16,10 @@ const (
 )
 
 // MaxPeers is the most bytes that a roster document may have.
-const MaxPeers = 128 << 10
+const MaxPeers = 96 << 10
 
-// mostCredentials bounds who can sign in at a leader.
-const mostCredentials = 256
+// MostCredentials bounds who can sign in at a leader.
+const MostCredentials = 256
 
 // Topologies of an area.
 const (
@@ -168,7 +168,7 @@ func (p Peers) check() error {
 	within("volume", int64(p.Volume), 0, 100)
 	within("key", int64(len(p.Key)), AreaKeySize, AreaKeySize)
 	within("members", int64(len(p.Members)), 0, MostMembers)
-	within("credentials", int64(len(p.Credentials)), 0, mostCredentials)
+	within("credentials", int64(len(p.Credentials)), 0, MostCredentials)
 	if !IsID(string(p.Area)) || p.Hub == "" || len(p.Hub) > maxSensor || len(p.Name) > maxSensor {
 		bad("area %s, hub %s or name is out of range", quote(string(p.Area)), quote(p.Hub))
 	}

@@ -75,7 +75,8 @@ const (
 	TrunkStored TrunkOp = "stored"
 	// TrunkGot [n]: a report or a record has come, and is durable.
 	TrunkGot TrunkOp = "got"
-	// TrunkCommand [topic, payload]: a command for a device of the leader's.
+	// TrunkCommand [topic, payload]: a message of the hub for a device of the
+	// leader's: a command, or its roster document.
 	TrunkCommand TrunkOp = "command"
 )
 
@@ -87,8 +88,9 @@ const (
 	TrunkOtherLeads = "other"      // another leader with a higher term is live
 )
 
-// MaxTrunk is the most bytes that a trunk message may have.
-const MaxTrunk = 128 << 10
+// MaxTrunk is the most bytes that a trunk message may have: a roster document fits
+// into one.
+const MaxTrunk = 192 << 10
 
 // Trunk is one message between the hub and the local leader of an area. Op says
 // which fields stand beside the first four; a message of an unknown op is to be

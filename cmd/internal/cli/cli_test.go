@@ -66,6 +66,10 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"id":"o-7","state":%q,"reason":%s,"priority":"high","ended_at":"2026-11-21T10:00:35.000Z","history":[{"state":"accepted","at":"2026-11-21T10:00:00.000Z","device":null,"reason":null}]}`, state, reason)
 	case "POST /stop", "POST /areas/north/stop":
 		fmt.Fprint(w, `{"stopped":["o-1"],"cancelled":["o-2"]}`)
+	case "GET /areas/north/key":
+		fmt.Fprint(w, `{"area":"north","key":"AQEB"}`)
+	case "POST /areas/north/key":
+		fmt.Fprint(w, `{"area":"north","key":"AgIC"}`)
 	case "GET /devices":
 		fmt.Fprint(w, `{"items":[{"id":"gate-1","name":"Gate 1","kind":"player","via":"mqtt","area":"north","location":"1","presence":"online","state":"idle","last_seen":"2026-11-21T10:00:00.000Z"}],"next":null}`)
 	case "GET /devices/gate-1":
@@ -174,6 +178,10 @@ func TestCommands(t *testing.T) {
 			"north  North ?[31mWing   held   gate-1  1        1,2        gate-1,gate-2  config\n" +
 			"south  South             -      -       0        -          -              seen\n",
 			seen: "GET /api/v1/areas?after=p2&limit=1000"},
+		"area key":          {args: []string{"area", "key", "north"}, stdout: "AQEB\n", seen: "GET /api/v1/areas/north/key"},
+		"another key":       {args: []string{"area", "key", "north", "--rotate"}, stdout: "AgIC\n", seen: "POST /api/v1/areas/north/key"},
+		"key of no id":      {args: []string{"area", "key", "a b"}, exit: 2, stderr: "tacet: usage: invalid: area id \"a b\" is not 1 to 64 of A-Z a-z 0-9 _ -\n"},
+		"key as JSON":       {args: []string{"area", "key", "north", "--json"}, stdout: `{"area":"north","key":"AQEB"}` + "\n"},
 		"area list as JSON": {args: []string{"area", "list", "--json"}, stdout: `{"items":[` + north + `],"next":"p2"}` + "\n"},
 		"queue": {args: []string{"queue"}, stdout: "" +
 			"AREA   ORDER  STATE    DEVICE  ESTIMATED_START\nnorth  o-1    playing  gate-1  -\nnorth  o-2    waiting  -       2026-11-21T10:00:34.000Z\n"},

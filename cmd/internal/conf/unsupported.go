@@ -21,7 +21,6 @@ func (c *Config) unsupported() (fs Faults) {
 		path := "areas[" + strconv.Itoa(i) + "]."
 		for _, value := range []struct{ key, is, unsupported string }{
 			{"mode", a.Mode, "strict"},
-			{"topology", a.Topology, "local"},
 			{"on_ledger_loss", a.OnLedgerLoss, "per_node"},
 		} {
 			if value.is == value.unsupported {

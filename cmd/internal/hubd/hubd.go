@@ -29,6 +29,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/broker/peers"
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
@@ -66,6 +67,7 @@ type Hub struct {
 	audit    *audit
 	broker   *broker.Broker
 	roster   *arbiter.Roster
+	peers    *peers.Service
 	arbiter  *arbiter.Service
 	proof    *proof.Book
 	orders   *order.Service
@@ -231,6 +233,9 @@ func (h *Hub) makeAreas() (err error) {
 	if err = h.roster.KeepIn(h.store.Table("areas"), h.log); err != nil {
 		return err
 	}
+	if err = h.makePeers(); err != nil {
+		return err
+	}
 	known, err := h.store.Ledger().Areas()
 	if err != nil {
 		return err
@@ -356,7 +361,7 @@ func (h *Hub) makeRollouts() (err error) {
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof,
+		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof, Keys: h.peers,
 	}, h.log)
 	return err
 }
@@ -370,7 +375,7 @@ func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
-		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
+		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},
 	}
 }

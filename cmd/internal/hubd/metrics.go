@@ -23,6 +23,7 @@ func (h *Hub) metrics() http.Handler {
 			"broker":    func() any { return h.broker.Stats() },
 			"store":     func() any { return h.store.Stats() },
 			"arbiter":   func() any { return h.arbiter.Stats() },
+			"peers":     func() any { return h.peers.Stats() },
 			"proof":     func() any { return h.proof.Stats() },
 			"clips":     func() any { return h.clips.Stats() },
 			"speech":    func() any { return h.voice.Stats() },

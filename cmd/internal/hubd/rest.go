@@ -36,7 +36,12 @@ func (a areas) CreateArea(ctx context.Context, n api.NewArea) (area.Area, error)
 	return made, err
 }
 
+// UpdateArea leaves a topology to be found out where that comes to the one that
+// is asked for: what was read can be sent back.
 func (a areas) UpdateArea(ctx context.Context, n api.NewArea) (area.Area, error) {
+	if is, ok := a.h.roster.Settings(n.ID); ok && is.Topology == area.TopologyAuto && n.Topology == a.h.roster.Topology(n.ID) {
+		n.Topology = area.TopologyAuto
+	}
 	return a.keep(ctx, n, a.h.roster.Update)
 }
 
@@ -44,7 +49,7 @@ func (a areas) UpdateArea(ctx context.Context, n api.NewArea) (area.Area, error)
 // durable.
 func (a areas) keep(ctx context.Context, n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
 	for field, later := range map[string]bool{
-		"mode": n.Mode == "strict", "topology": n.Topology == "local",
+		"mode": n.Mode == "strict",
 	} {
 		if later {
 			return area.Area{}, area.InvalidField(field, "not supported in this version")

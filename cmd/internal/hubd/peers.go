@@ -1,0 +1,56 @@
+package hubd
+
+import (
+	"context"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/peers"
+)
+
+// makePeers opens the rosters of the devices that may lead their area. What
+// topology each area has is known from then on.
+func (h *Hub) makePeers() (err error) {
+	h.peers, err = peers.New(h.broker, grounds{h}, h.store.Table("peers"), h.roster.FoundTopology, time.Now, h.log)
+	return err
+}
+
+// runPeers keeps the rosters until ctx ends. A device whose credential is
+// withdrawn is on none any more.
+func (h *Hub) runPeers(ctx context.Context) error {
+	defer h.auth.Watch(func(r auth.Revoked) {
+		if _, stands := h.auth.AccessOf(r.Tenant, r.Name); r.Name != "" && !stands {
+			h.peers.Revoked(area.DeviceID(r.Name))
+		}
+		h.peers.Changed()
+	})()
+	return h.peers.Run(ctx)
+}
+
+// grounds tells the rosters what the areas are like.
+type grounds struct{ h *Hub }
+
+func (g grounds) Describe(a area.Name) (peers.Area, bool) {
+	is, ok := g.h.roster.Settings(a)
+	if !ok {
+		return peers.Area{}, false
+	}
+	p := area.Peers{
+		Area: a, Name: is.Name, Hub: g.h.cfg.Node, Mode: is.Mode, LeaseMs: is.Lease.Milliseconds(), Policy: is.Policy,
+		ClassicHoldMs: is.ClassicHold.Milliseconds(), DumbHoldMs: is.DumbHold.Milliseconds(), Volume: is.Volume, Open: g.h.auth.Open(),
+	}
+	if shown, ok := g.h.roster.Area(a); ok {
+		for _, l := range shown.Locations {
+			p.Locations = append(p.Locations, area.PeerPlace{ID: l.ID, Name: l.Name})
+		}
+	}
+	if !p.Open {
+		p.Credentials = g.h.auth.Credentials(a)
+	}
+	return peers.Area{Peers: p, Topology: is.Topology}, true
+}
+
+func (g grounds) Player(d area.DeviceID) (area.Device, bool) { return g.h.roster.Player(d) }
+
+func (g grounds) Watch(changed func()) (cancel func()) { return g.h.roster.Watch(changed) }
