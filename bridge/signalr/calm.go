@@ -9,6 +9,7 @@ import (
 // calm lets the streams of a connection wait until little is queued for it, so
 // that a stream is no faster than its client and cannot overflow the queue.
 type calm struct {
+	c       *Conn      // whose held states are released, too; nil: nobody's
 	turn    sync.Mutex // held while looking and sending: one item at a time
 	waiting atomic.Int32
 
@@ -18,7 +19,13 @@ type calm struct {
 
 // relax tells those that wait to look again. A nil calm has none.
 func (k *calm) relax() {
-	if k == nil || k.waiting.Load() == 0 {
+	if k == nil {
+		return
+	}
+	if k.c != nil {
+		k.c.release()
+	}
+	if k.waiting.Load() == 0 {
 		return
 	}
 	k.mu.Lock()

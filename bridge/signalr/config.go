@@ -97,6 +97,9 @@ type Config struct {
 	// Default 10,000.
 	IdleGroups int
 
+	// History keeps events of groups for [Conn.JoinSince]. Default: none is kept.
+	History History
+
 	// AllowedOrigins: origins ("https://example.org") whose pages may connect
 	// beside the server's own host; "*" is any. Ignored if CheckOrigin is set.
 	AllowedOrigins []string

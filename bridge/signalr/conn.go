@@ -55,6 +55,7 @@ type Conn struct {
 
 	in        inbox
 	calm      calm
+	held      held
 	questions questions
 
 	mu     sync.Mutex
@@ -86,6 +87,7 @@ func newConn(s *Server, t *ticket, who Principal, r *http.Request) *Conn {
 		c.tape = &tape{limit: s.cfg.OutboxBytes + s.cfg.StatefulReconnectBufferSize, first: 1, wake: make(chan struct{}, 1)}
 	}
 	c.in.init(s.cfg, &c.tasks)
+	c.calm.c = c
 	c.listening.Store(true)
 	c.each = c.record
 	return c
@@ -193,8 +195,10 @@ func (c *Conn) JoinFor(g string, hears func(event string) bool) (Position, error
 	return at, err
 }
 
-// Leave ends the membership; an event that is just being sent may still come.
-func (c *Conn) Leave(g string) { c.s.rooms.leave(g, c) }
+// Leave ends the membership; an event that is just being sent may still come. It
+// returns the position behind which nothing comes any more, and whether the
+// connection was a member.
+func (c *Conn) Leave(g string) (Position, bool) { return c.s.rooms.leave(g, c) }
 
 // Groups returns the names of the groups that the connection is a member of,
 // sorted; after its end, those it was a member of.

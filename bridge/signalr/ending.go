@@ -30,6 +30,14 @@ func (c *Conn) enqueueIn(fan *fanout, f *frame) error {
 	return err
 }
 
+// enqueueEvent is enqueueIn for an event, which may replace an older one.
+func (c *Conn) enqueueEvent(fan *fanout, e *event, f *frame) error {
+	if e.latest {
+		return c.enqueueLatest(fan, e, f)
+	}
+	return c.enqueueIn(fan, f)
+}
+
 // reply is enqueue for what is still a draft: it is copied only when it cannot be
 // written at once.
 func (c *Conn) reply(d *draft) error {
@@ -46,12 +54,7 @@ func (c *Conn) reply(d *draft) error {
 func (c *Conn) post(seal bool, frames ...*frame) error { return c.postIn(nil, seal, frames...) }
 
 func (c *Conn) postIn(fan *fanout, seal bool, frames ...*frame) error {
-	l, v := c.line.Load(), refused
-	if c.tape != nil {
-		v, l = c.tape.post(seal, frames)
-	} else {
-		v = l.out.put(seal, frames...)
-	}
+	l, v := c.hand(seal, frames...)
 	switch v {
 	case starts:
 		if fan != nil {
@@ -66,6 +69,16 @@ func (c *Conn) postIn(fan *fanout, seal bool, frames ...*frame) error {
 		return ErrSlow
 	}
 	return nil
+}
+
+// hand queues frames; of a verdict starts the caller must see to the writing.
+func (c *Conn) hand(seal bool, frames ...*frame) (l *line, v verdict) {
+	if c.tape != nil {
+		v, l = c.tape.post(seal, frames)
+		return l, v
+	}
+	l = c.line.Load()
+	return l, l.out.put(seal, frames...)
 }
 
 // fail cuts the connection without a goodbye. It does not block.

@@ -99,6 +99,9 @@ type event struct {
 	frames [dialects]*frame
 	errs   [dialects]error
 	seen   map[*Conn]struct{} // who has it already; nil when nobody can get it twice
+	kept   []byte             // its arguments as the history has them; nil until a group wants it
+	latest bool               // it may replace an older one of its key
+	key    string
 }
 
 // dialects is how many protocols there are.

@@ -20,6 +20,7 @@ type Position struct {
 type rooms struct {
 	keep    int // groups without members that are remembered
 	most    int // groups of one connection
+	history History
 	count   *counters
 	writers *writers
 	want    func(topic string, on bool) // told of groups that get their first and lose their last member; nil: nobody wants to know
@@ -52,10 +53,11 @@ type membership struct {
 	c     *Conn
 	group *group
 	index int
+	left  Position // of the group, when it ended
 }
 
 func newRooms(cfg Config, count *counters, w *writers) *rooms {
-	return &rooms{writers: w, keep: cfg.IdleGroups, most: cfg.MaximumGroups, count: count, groups: make(map[string]*group), all: &group{}}
+	return &rooms{writers: w, keep: cfg.IdleGroups, most: cfg.MaximumGroups, history: cfg.History, count: count, groups: make(map[string]*group), all: &group{}}
 }
 
 // enter makes c one of all; false when it has ended already.
@@ -165,14 +167,17 @@ func (g *group) remove(m *membership) {
 	}
 }
 
-func (r *rooms) leave(name string, c *Conn) {
+func (r *rooms) leave(name string, c *Conn) (Position, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := groupKey(name)
-	if m := c.rooms[key]; m != nil && !c.left {
-		delete(c.rooms, key)
-		r.drop(m)
+	m := c.rooms[key]
+	if m == nil || c.left {
+		return Position{}, false
 	}
+	delete(c.rooms, key)
+	r.drop(m)
+	return m.left, true
 }
 
 // leaveAll ends every membership; c.rooms still tells afterwards what they
@@ -189,6 +194,7 @@ func (r *rooms) leaveAll(c *Conn) {
 // drop removes a member, and sets the group aside when it was the last.
 func (r *rooms) drop(m *membership) {
 	g := m.group
+	m.left = g.pos
 	g.remove(m)
 	if len(g.members) > 0 || g == r.all {
 		return
@@ -262,16 +268,17 @@ func (r *rooms) spoken(g *group) (set uint) {
 
 // send counts an event of g and queues it for every member that is not
 // excepted. It returns for how many; ok is false, and nothing happened, when a
-// member speaks a protocol for which the event is not prepared.
-func (r *rooms) send(g *group, e *event, except []string) (n int, ok bool) {
-	fan, n, ok := r.spread(g, e, except)
+// member speaks a protocol for which the event is not prepared. keep puts it
+// into the history.
+func (r *rooms) send(g *group, e *event, except []string, keep bool) (n int, ok bool) {
+	fan, n, ok := r.spread(g, e, except, keep)
 	if ok {
 		fan.end() // without the lock
 	}
 	return n, ok
 }
 
-func (r *rooms) spread(g *group, e *event, except []string) (fan *fanout, n int, ok bool) {
+func (r *rooms) spread(g *group, e *event, except []string, keep bool) (fan *fanout, n int, ok bool) {
 	g.order.Lock()
 	defer g.order.Unlock()
 	r.mu.Lock()
@@ -280,8 +287,11 @@ func (r *rooms) spread(g *group, e *event, except []string) (fan *fanout, n int,
 		return nil, 0, false
 	}
 	g.pos.Offset++
-	members, choosy := g.list(), g.choosy
+	at, members, choosy := g.pos, g.list(), g.choosy
 	r.mu.Unlock()
+	if keep {
+		r.history.Keep(g.name, Past{At: at, Event: e.m.Target, Args: e.kept})
+	}
 	fan = r.writers.fan(len(members))
 	for _, c := range members {
 		f := e.frames[dialect(c.codec)]
@@ -297,7 +307,7 @@ func (r *rooms) spread(g *group, e *event, except []string) (fan *fanout, n int,
 			}
 			e.seen[c] = struct{}{}
 		}
-		if c.enqueueIn(fan, f) == nil {
+		if c.enqueueEvent(fan, e, f) == nil {
 			n++
 		}
 	}

@@ -21,6 +21,8 @@ type Stats struct {
 	LateMessages    uint64 // items and completions for what has ended
 	GroupSends      uint64 // events sent to groups or to all
 	Dropped         uint64 // events to connections that were ending
+	Conflated       uint64 // events that a newer one of their key has replaced
+	Replayed        uint64 // events of groups that came to a client late, by JoinSince
 	SlowDisconnects uint64 // cut because the outbox overflowed or the peer took nothing
 	Resumed         uint64 // connections that got a new transport
 	SilentClients   uint64 // cut by ClientTimeoutInterval
@@ -34,6 +36,7 @@ type counters struct {
 	connections, detached, groups, streams            atomic.Int64
 	opened, failed, refused, denied, late, groupSends atomic.Uint64
 	dropped, slow, resumed, silent, faults, lastTally atomic.Uint64
+	conflated, replayed                               atomic.Uint64
 
 	clusterCounts
 
@@ -61,6 +64,7 @@ func (s *Server) Stats() Stats {
 		Groups: n.groups.Load(), Streams: n.streams.Load(), Opened: n.opened.Load(), FailedCalls: n.failed.Load(),
 		RefusedCalls: n.refused.Load(), DeniedCalls: n.denied.Load(), LateMessages: n.late.Load(),
 		GroupSends: n.groupSends.Load(), Dropped: n.dropped.Load(), SlowDisconnects: n.slow.Load(),
+		Conflated: n.conflated.Load(), Replayed: n.replayed.Load(),
 		Resumed: n.resumed.Load(), SilentClients: n.silent.Load(), ProtocolErrors: n.faults.Load(),
 		Unspread: n.unspread.Load(), Heard: n.heard.Load(), Unheard: n.unheard.Load(),
 	}

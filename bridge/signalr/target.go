@@ -44,7 +44,11 @@ func (t Target) Send(event string, args ...any) (n int) {
 	if t.s.cfg.Cluster == nil && t.many == nil && t.client != "" {
 		return t.sendOne(event, args)
 	}
-	e := newEvent(event, args)
+	return t.send(newEvent(event, args))
+}
+
+// send sends an event to the target, wherever it is.
+func (t Target) send(e *event) (n int) {
 	n = t.deliver(e)
 	if t.s.cfg.Cluster != nil {
 		t.s.spread(t, e)
@@ -97,11 +101,12 @@ func (t Target) sendOne(event string, args []any) int {
 // and sends it. When members of another protocol join meanwhile it begins anew,
 // because encoding calls the program's own methods and no lock may be held.
 func (s *Server) broadcast(g *group, e *event, except []string) int {
+	keep := s.remember(g, e)
 	for {
 		if err := e.prepare(s.rooms.spoken(g)); err != nil {
 			s.log.Error("event cannot be encoded", "err", err)
 		}
-		if n, ok := s.rooms.send(g, e, except); ok {
+		if n, ok := s.rooms.send(g, e, except, keep); ok {
 			return n
 		}
 	}

@@ -123,7 +123,7 @@ func (s *Server) sendTo(c *Conn, e *event, fan *fanout) int {
 	if err := e.prepare(1 << d); err != nil {
 		s.log.Error("event cannot be encoded", "err", err)
 	}
-	if e.frames[d] == nil || c.enqueueIn(fan, e.frames[d]) != nil {
+	if e.frames[d] == nil || c.enqueueEvent(fan, e, e.frames[d]) != nil {
 		return 0
 	}
 	return 1
