@@ -21,6 +21,10 @@
 // [Alerts] tells group "alerts" what an operator has to know: who is refused and
 // why, who misses messages, what is wrong with the disk or a certificate.
 //
+// Readings, topics and figures are news of a state: a member that does not keep up
+// gets the newest of each and misses what is old. A view ([Pump.StreamTopics],
+// [Pump.StreamReadings]) picks its own, and gets at most 20 a second.
+//
 // Watchers of one area are the group area:{id}. Watchers of all areas are the
 // group [All], which no client can name; whatever goes to one area goes there
 // too, and what concerns unassigned sensors.
@@ -69,6 +73,15 @@ const (
 // back; what is sent to one group arrives in that order.
 type Hub interface {
 	Send(group, event string, args ...any)
+	// SendLatest is Send for news of a state: a member that is slow may get the
+	// newest of a key alone, and not in its place among others.
+	SendLatest(group, event, key string, args ...any)
+}
+
+// stateToWatchers is toWatchers for news of a state.
+func stateToWatchers(hub Hub, a area.Name, event, key string, args ...any) {
+	hub.SendLatest(string(area.AreaGroup(a)), event, key, args...)
+	hub.SendLatest(All, event, key, args...)
 }
 
 // toWatchers sends to the watchers of an area, and to those of all areas.

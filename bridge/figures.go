@@ -85,7 +85,7 @@ func (f *Figures) send() {
 		{Name: "dropped_s", Value: rate(f.src.Dropped, &f.dropped)},
 	} {
 		m.Timestamp = area.At(now)
-		f.hub.Send(GroupMetrics, eventMetric, m)
+		f.hub.SendLatest(GroupMetrics, eventMetric, m.Name, m)
 	}
 }
 

@@ -76,6 +76,7 @@ type Stats struct {
 	MirrorRefused uint64            // messages of groups, or to them, that may not pass
 	MirrorFailed  uint64            // messages of groups that the broker did not take
 	SampledOut    uint64            // messages that group topics did not get
+	ViewsSampled  uint64            // topics and readings that views did not get
 	TopicsEvicted uint64            // topics that left the list for others
 	Faults        map[string]uint64 // what made no good reading, by [mapping.Reason]
 }
@@ -91,6 +92,7 @@ type Pump struct {
 	in     *inbox
 	out    *inbox
 	topics *topics
+	views  views
 	rules  atomic.Pointer[mapping.Table]
 	reader *mapping.Reader // Run's
 	ready  chan struct{}
@@ -172,7 +174,7 @@ func (p *Pump) loop(ctx context.Context) {
 // is nothing more to send.
 func (p *Pump) sendSample() time.Duration {
 	if m, ok := p.sample.due(p.Now()); ok {
-		p.Hub.Send(GroupTopics, eventTopic, show(m))
+		p.Hub.SendLatest(GroupTopics, eventTopic, m.Topic, show(m))
 	}
 	p.count.sampledOut.Store(p.sample.out)
 	if d := p.sample.sleep(p.Now()); d >= 0 {
@@ -192,8 +194,9 @@ func (p *Pump) handle(m area.Message) {
 	p.topics.put(seen)
 	if !m.Replay {
 		p.sample.offer(seen)
+		offer(&p.views.topics, seen)
 		if t.Area != "" {
-			toWatchers(p.Hub, t.Area, eventTopic, show(seen))
+			stateToWatchers(p.Hub, t.Area, eventTopic, m.Topic, show(seen))
 		}
 	}
 	if t.Kind == area.KindGroup {
@@ -251,6 +254,6 @@ func (p *Pump) Stats() Stats {
 	return Stats{
 		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Moments: c.moments.Load(), Mirrored: c.mirrored.Load(),
 		Dropped: p.in.dropped.Load(), MirrorDropped: p.out.dropped.Load(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
-		SampledOut: c.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
+		SampledOut: c.sampledOut.Load(), ViewsSampled: p.views.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
 	}
 }

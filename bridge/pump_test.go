@@ -270,12 +270,13 @@ func BenchmarkHandle(b *testing.B) {
 // nobody takes everything and keeps nothing.
 type nobody struct{}
 
-func (nobody) Send(string, string, ...any)            {}
-func (nobody) Present(mapping.Presence, string, bool) {}
-func (nobody) See(mapping.Sight, string, string)      {}
-func (nobody) Forget(area.DeviceID)                   {}
-func (nobody) Disown(string, []area.DeviceID)         {}
-func (nobody) AreaOf(area.DeviceID) area.Name         { return area.Unassigned }
+func (nobody) Send(string, string, ...any)               {}
+func (nobody) Present(mapping.Presence, string, bool)    {}
+func (nobody) See(mapping.Sight, string, string)         {}
+func (nobody) Forget(area.DeviceID)                      {}
+func (nobody) Disown(string, []area.DeviceID)            {}
+func (nobody) AreaOf(area.DeviceID) area.Name            { return area.Unassigned }
+func (nobody) SendLatest(string, string, string, ...any) {}
 func (nobody) Put(v mapping.Value, topic string, _ bool) (area.Reading, bool) {
 	return area.Reading{Device: v.Device, Topic: topic}, true
 }

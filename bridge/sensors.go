@@ -55,7 +55,8 @@ func (p *Pump) read(m area.Message) mapping.Outcome {
 	for _, v := range out.Values {
 		if reading, ok := p.Readings.Put(v, m.Topic, m.Replay); ok {
 			p.count.readings.Add(1)
-			toWatchers(p.Hub, reading.Area, eventReading, reading)
+			offer(&p.views.readings, reading)
+			stateToWatchers(p.Hub, reading.Area, eventReading, readingKey(reading), reading)
 		}
 	}
 	for _, there := range out.Presences {

@@ -36,6 +36,14 @@
 // names of other tenants. Areas, orders and topics are those of the tenant
 // "default" as yet: for others there are none.
 //
+// # Coming back
+//
+// JoinGroup with a position, or with "resume", sends what the group had since,
+// before it answers; where some of that is gone the answer says so. What the hub
+// itself tells of areas, devices, orders and readings is not kept: JoinArea has a
+// snapshot. Where somebody left is remembered for users and registered devices;
+// one whose connection was lost is sent some events again rather than too few.
+//
 // # Goroutines
 //
 //   - Run's goroutine owns every device. Hub calls reach it over a

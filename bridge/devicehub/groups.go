@@ -1,7 +1,6 @@
 package devicehub
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 
@@ -10,47 +9,6 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 )
-
-// joined is the answer to JoinGroup: where the group's history stands.
-type joined struct {
-	Epoch  string `json:"epoch"`
-	Offset uint64 `json:"offset"`
-	Gap    bool   `json:"gap"`
-}
-
-// joinGroup answers the position of the group. With since it answers gap true:
-// nothing is replayed, so whatever came between is missing.
-func (h *Hub) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
-	var name string
-	var since json.RawMessage
-	if err := c.BindOptional(1, &name, &since); err != nil {
-		return nil, err
-	}
-	p := h.caller(c)
-	g, err := h.MayJoin(p, name)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.Conn().Join(room(p, g))
-	if err != nil {
-		return nil, err
-	}
-	gap := len(since) > 0 && string(bytes.TrimSpace(since)) != "null"
-	return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, nil
-}
-
-func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
-	var name string
-	if err := c.Bind(&name); err != nil {
-		return nil, err
-	}
-	g, err := area.ParseGroup(name)
-	if err != nil {
-		return nil, err
-	}
-	c.Conn().Leave(room(h.caller(c), g))
-	return nil, nil
-}
 
 // sendToGroup sends event(args…) to a group and to the group's topic.
 func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {

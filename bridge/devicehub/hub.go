@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/replay"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
@@ -84,6 +85,8 @@ type Parts struct {
 	View    View
 	Mirror  Mirror
 	Clips   Clips
+	Streams Streams
+	Past    Past                               // nil: nothing of it is kept
 	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
 	Clock   func() area.Instant
 	Now     func() time.Time
@@ -97,6 +100,7 @@ type Hub struct {
 	calls chan func(*loop)
 	heard chan func(*loop)
 	count counters
+	marks *replay.Marks
 }
 
 type counters struct {
@@ -114,13 +118,13 @@ type Stats struct {
 // New makes the hub and registers its methods with the server, which must not
 // serve yet.
 func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
-	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Clips == nil || p.Who == nil || p.Clock == nil || p.Now == nil {
+	if p.Server == nil || p.Bus == nil || p.Arbiter == nil || p.Roster == nil || p.Orders == nil || p.View == nil || p.Mirror == nil || p.Clips == nil || p.Streams == nil || p.Who == nil || p.Clock == nil || p.Now == nil {
 		return nil, errors.New("devicehub: a part is missing")
 	}
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
-	h := &Hub{Parts: p, node: cfg.Node, log: log, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	h := &Hub{Parts: p, node: cfg.Node, log: log, marks: replay.NewMarks(0), calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
 	h.methods()
 	return h, nil
 }

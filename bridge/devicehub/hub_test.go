@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/devicehub"
+	"github.com/tacet-hub/tacet/bridge/replay"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 	"github.com/tacet-hub/tacet/broker"
@@ -105,11 +106,13 @@ func newSite(t *testing.T) *site {
 	must(err)
 	s.orders, err = order.New(order.Config{}, order.NewMemory(0), s.roster, s.arbiter, order.Speech{}, time.Now, log)
 	must(err)
-	server, err := signalr.New(signalr.Config{Authenticate: authenticate}, log)
+	past, err := replay.New(replay.Config{}, time.Now)
+	must(err)
+	server, err := signalr.New(signalr.Config{Authenticate: authenticate, History: past}, log)
 	must(err)
 	s.Hub, err = devicehub.New(devicehub.Config{Node: "hub-1"}, devicehub.Parts{
 		Server: server, Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s, Who: connected,
-		Clips: uploads{s}, Clock: clock, Now: time.Now,
+		Clips: uploads{s}, Streams: streams{}, Past: past, Clock: clock, Now: time.Now,
 	}, log)
 	must(err)
 	s.pipe = signalrtest.NewPipe(server)
@@ -534,8 +537,8 @@ func TestGroupsAndPresence(t *testing.T) {
 			t.Errorf("mirrored: %q", s.sent)
 		}
 		join("alarms", map[string]any{"epoch": at.Epoch, "offset": 0})
-		if at.Offset != 1 || !at.Gap {
-			t.Errorf("joined again at %+v, want offset 1 and a gap, since nothing is replayed", at)
+		if m := <-got; at.Offset != 1 || at.Gap || m != `{"level":3}` {
+			t.Errorf("joined again at %+v and heard %s, want offset 1, no gap, and the alarm again", at, m)
 		}
 		list, err := s.Presence(auth.Anonymous(), "area:North Wing")
 		if err != nil || len(list) != 1 || list[0].Device == nil || *list[0].Device != "gate-1" || list[0].Node != "hub-1" {

@@ -60,11 +60,14 @@ func (h *Hub) methods() {
 		sum, err := h.uploadClip(ctx, h.caller(c), name, bytes)
 		return sum, outward(err)
 	}))
+	h.stream("StreamTopics", h.streamTopics)
+	h.stream("StreamReadings", h.streamReadings)
 	h.Server.OnConnect(func(c *signalr.Conn) {
 		h.enter(c)
 		_ = c.Send("ConnectionAcknowledged", c.ID(), area.At(h.Now()))
 	})
 	h.Server.OnDisconnect(func(c *signalr.Conn, err error) {
+		h.markAll(c, err != nil)
 		if c.Get(registered{}) == nil {
 			return
 		}

@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // alarms is what a watcher was told of the event Alarm.
@@ -72,4 +76,73 @@ func TestMappedGroup(t *testing.T) {
 	h.publish("barrier", "by rule", "-r")
 	e := w.await("the rule's event", func(e told) bool { return e.event == "Barrier" })
 	same(t, "the rule's event", e.String(), `Barrier({"topic":"barrier","payload":"by rule","retained":false,"captures":{}})`)
+}
+
+// TestGroupNpmAndMosquitto: what mosquitto_pub says on a group's topic is an event
+// at the vendor's client, what that client says is a message at mosquitto_sub, and
+// each comes exactly once.
+func TestGroupNpmAndMosquitto(t *testing.T) {
+	t.Parallel()
+	const n, down, up = 20, "tacet/group/g/Down", "tacet/group/g/Up"
+	h := start(t)
+	sub, page := h.subscribe("-v", "-t", "tacet/group/#"), h.npm()
+	page.invoke("JoinGroup", "g")
+	for i := range n {
+		h.publish(down, fmt.Sprintf(`[%d,"x"]`, i))
+		page.invoke("SendToGroup", "g", "Up", i, map[string]int{"n": i})
+	}
+	page.event(0, "Down", hears(t, n-1, "x"))
+	page.event(0, "Up", hears(t, n-1, map[string]int{"n": n - 1}))
+	sub.message(0, up, exactly(fmt.Sprintf(`[%d,{"n":%[1]d}]`, n-1)))
+	h.publish("tacet/group/g/End", "1") // whatever comes twice comes before this
+	page.event(0, "End", hears(t, 1))
+	sub.message(0, "tacet/group/g/End", anything)
+
+	told, shown := map[string]int{}, map[string]int{}
+	for _, text := range page.out.since(0) {
+		var l line
+		if json.Unmarshal([]byte(text), &l) == nil && l.Event != "" {
+			told[l.Event]++
+		}
+	}
+	for _, text := range sub.out.since(0) {
+		topic, _, _ := strings.Cut(text, " ")
+		shown[topic]++
+	}
+	same(t, "events at the client", fmt.Sprint(told["Down"], told["Up"], told["End"]), fmt.Sprint(n, n, 1))
+	same(t, "messages at mosquitto_sub", fmt.Sprint(shown[down], shown[up]), fmt.Sprint(n, n))
+}
+
+// TestNpmStreams: a page streams topics and readings: what is there, and what
+// comes.
+func TestNpmStreams(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	page := h.npm()
+	h.publish("home/north/hall/temperature", "20", "-r")
+	h.publish("plant/x", "idle", "-r")
+	value := func(want float64) func(json.RawMessage) bool {
+		return func(raw json.RawMessage) bool {
+			var r area.Reading
+			return json.Unmarshal(raw, &r) == nil && r.Device == "hall" && r.Value == want
+		}
+	}
+	payload := func(want string) func(json.RawMessage) bool {
+		return func(raw json.RawMessage) bool {
+			var v area.TopicValue
+			return json.Unmarshal(raw, &v) == nil && v.Topic == "plant/x" && string(v.Payload) == want
+		}
+	}
+	readings := page.begin("stream", "StreamReadings", map[string]string{"area": "north"})
+	topics := page.begin("stream", "StreamTopics", "plant/#", 100)
+	r, p := page.item(readings, 0, value(20)), page.item(topics, 0, payload(`"idle"`))
+	h.publish("home/south/yard/temperature", "5")
+	h.publish("home/north/hall/temperature", "21")
+	h.publish("plant/x", "busy")
+	page.item(readings, r, value(21))
+	page.item(topics, p, payload(`"busy"`))
+	refused := page.finish(page.begin("stream", "StreamTopics", "a/#/b"))
+	if refused.Error == nil || !strings.Contains(*refused.Error, "HubException: invalid: ") {
+		t.Errorf("a bad filter: %+v", refused)
+	}
 }

@@ -10,6 +10,7 @@ import (
 type line struct {
 	ID         int
 	Result     json.RawMessage
+	Item       json.RawMessage // of a stream
 	Error      *string
 	Event      string
 	Args       []json.RawMessage
@@ -50,6 +51,13 @@ func (n *npm) begin(how, method string, args ...any) int {
 	}
 	n.say(map[string]any{"id": n.last, how: method, "args": args})
 	return n.last
+}
+
+// item waits for an item of a stream that fits.
+func (n *npm) item(id, mark int, fits func(json.RawMessage) bool) (after int) {
+	n.t.Helper()
+	_, after = heard(n.program, mark, fmt.Sprintf("item of stream %d", id), func(l line) bool { return l.ID == id && l.Item != nil && fits(l.Item) })
+	return after
 }
 
 // finish waits for the answer to a call.

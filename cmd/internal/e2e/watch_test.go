@@ -91,8 +91,14 @@ func TestNpmGroups(t *testing.T) {
 	if second.Epoch != first.Epoch || second.Offset != first.Offset+2 {
 		t.Errorf("after two events the position is %+v, before %+v", second, first)
 	}
-	if p := join("alarms", map[string]any{"epoch": first.Epoch, "offset": first.Offset}); !p.Gap {
-		t.Error("a join since an old position tells no gap, though nothing was replayed")
+	mark := n.out.mark()
+	if p := join("alarms", map[string]any{"epoch": first.Epoch, "offset": first.Offset}); p != second {
+		t.Errorf("a join since an old position answers %+v, want %+v", p, second)
+	}
+	_, mark = n.event(mark, "Alarm", hears(t, "fire", 1)) // before the answer
+	n.event(mark, "Alarm", hears(t, map[string]bool{"own": true}))
+	if p := join("alarms", map[string]any{"epoch": "another life", "offset": 1}); !p.Gap || p.Offset != second.Offset {
+		t.Errorf("a join since a position of another epoch answers %+v, want a gap", p)
 	}
 	n.invoke("LeaveGroup", "alarms")
 	other.call("SendToGroup", "alarms", "Alarm", "late")

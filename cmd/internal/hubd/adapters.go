@@ -43,6 +43,10 @@ type groups struct{ s *signalr.Server }
 
 func (g groups) Send(group, event string, args ...any) { g.s.Group(group).Send(event, args...) }
 
+func (g groups) SendLatest(group, event, key string, args ...any) {
+	g.s.Group(group).SendLatest(event, key, args...)
+}
+
 // renderer knows how long an order will sound: what the chimes and the clip
 // last, and what speaking the text takes, by estimate until it was spoken. The
 // device that plays it measures.

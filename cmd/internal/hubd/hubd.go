@@ -21,6 +21,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
+	"github.com/tacet-hub/tacet/bridge/replay"
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker"
@@ -76,6 +77,7 @@ type Hub struct {
 	devices  *devicehub.Hub
 	registry *registry.Registry
 	history  *history.Memory
+	past     *replay.Memory
 	api      *api.API
 	pump     *bridge.Pump
 	view     *bridge.View
@@ -273,11 +275,14 @@ func (h *Hub) makeOrders() (err error) {
 }
 
 func (h *Hub) makeHub() (err error) {
+	if h.past, err = replay.New(replay.Config{Wants: replayed}, time.Now); err != nil {
+		return err
+	}
 	h.signalr, err = signalr.New(signalr.Config{
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
-		CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
+		History: h.past, CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
 	}, h.log)
 	return err
 }
@@ -332,6 +337,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
 		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
+		Streams: streams{h}, Past: h.past,
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err

@@ -33,6 +33,7 @@ func (h *Hub) metrics() http.Handler {
 			"devices":   func() any { return h.devices.Stats() },
 			"registry":  func() any { return h.registry.Stats() },
 			"history":   func() any { return h.history.Stats() },
+			"replay":    func() any { return h.past.Stats() },
 			"pump":      func() any { return h.pump.Stats() },
 			"view":      func() any { return h.view.Stats() },
 			"api":       func() any { return h.api.Stats() },

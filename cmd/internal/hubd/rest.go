@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -158,6 +159,34 @@ func (m members) Send(_ context.Context, who auth.Principal, g area.Group, event
 		list[i] = a
 	}
 	return m.h.devices.Send(who, g, event, list)
+}
+
+// streams are the hub's streams: the pump sees what changes, the registry has the
+// readings.
+type streams struct{ h *Hub }
+
+func (s streams) StreamTopics(ctx context.Context, filter string, perSecond int, send func(area.TopicValue) error) error {
+	return s.h.pump.StreamTopics(ctx, filter, perSecond, send)
+}
+
+func (s streams) StreamReadings(ctx context.Context, perSecond int, fits func(area.Reading) bool, send func(area.Reading) error) error {
+	return s.h.pump.StreamReadings(ctx, perSecond, fits, func() []area.Reading { return s.h.registry.Readings(registry.Filter{}) }, send)
+}
+
+// replayed tells whether an event of a group is kept for who comes back: all but
+// what the group is sent anew all the time, and what the hub tells of its areas,
+// which a snapshot has.
+func replayed(group, event string) bool {
+	if group[0] == '@' { // of another tenant
+		_, group, _ = strings.Cut(group, "/")
+	}
+	switch {
+	case group == bridge.GroupTopics, group == bridge.GroupMetrics, group == bridge.All:
+		return false
+	case strings.HasPrefix(group, "area:"):
+		return !area.HubEvent(event)
+	}
+	return true
 }
 
 var _ devicehub.View = (*bridge.View)(nil)

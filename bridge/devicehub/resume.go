@@ -1,0 +1,139 @@
+package devicehub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Past knows when the events of groups were. It must not block.
+type Past interface {
+	// Before answers where a group stood at an instant, false where nothing that is
+	// kept came later.
+	Before(group, epoch string, t time.Time) (signalr.Position, bool)
+}
+
+// onItsWay is how long an event may have been on its way to a client that was
+// lost: who asks to go on where he was is sent such events again.
+const onItsWay = 5 * time.Second
+
+// joined is the answer to JoinGroup: where the group's history stands.
+type joined struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+	Gap    bool   `json:"gap"`
+}
+
+// joinGroup answers the position of the group, with since after what the client
+// has missed: since is a position, or "resume", which is where this user or
+// device left.
+func (h *Hub) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
+	var name string
+	var since json.RawMessage
+	if err := c.BindOptional(1, &name, &since); err != nil {
+		return nil, err
+	}
+	p := h.caller(c)
+	g, err := h.MayJoin(p, name)
+	if err != nil {
+		return nil, err
+	}
+	from, back, err := h.since(c.Conn(), room(p, g), since)
+	if err != nil {
+		return nil, err
+	}
+	if !back {
+		at, err := c.Conn().Join(room(p, g))
+		return joined{Epoch: at.Epoch, Offset: at.Offset}, err
+	}
+	at, gap, err := c.Conn().JoinSince(room(p, g), from)
+	return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, err
+}
+
+// since reads the position that a client wants to go on from; back is false for
+// one that comes for the first time. A user or device of whom it is not known
+// where he left gets the zero position, which answers a gap.
+func (h *Hub) since(c *signalr.Conn, group string, raw json.RawMessage) (from signalr.Position, back bool, err error) {
+	text := string(bytes.TrimSpace(raw))
+	switch text {
+	case "", "null":
+		return from, false, nil
+	case `"resume"`:
+		for _, who := range h.selves(c) {
+			if at, ok := h.marks.Get(who, group); ok {
+				return at, true, nil
+			}
+		}
+		return from, true, nil
+	}
+	var at struct {
+		Epoch  *string `json:"epoch"`
+		Offset *uint64 `json:"offset"`
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(&at) != nil || at.Epoch == nil || at.Offset == nil {
+		return from, false, area.Errorf(area.CodeBadRequest, "since is neither {\"epoch\",\"offset\"} nor \"resume\"")
+	}
+	return signalr.Position{Epoch: *at.Epoch, Offset: *at.Offset}, true, nil
+}
+
+// selves are the names under which it is remembered where a connection left:
+// that of its device, and that of its user.
+func (h *Hub) selves(c *signalr.Conn) (names []string) {
+	if at, ok := c.Get(registered{}).(place); ok {
+		names = append(names, "device/"+string(at.device))
+	}
+	if u := c.User(); u != "" {
+		names = append(names, "user/"+u) // unique over tenants
+	}
+	return names
+}
+
+// mark remembers where a connection left a group.
+func (h *Hub) mark(c *signalr.Conn, group string, at signalr.Position) {
+	for _, who := range h.selves(c) {
+		h.marks.Set(who, group, at)
+	}
+}
+
+// markAll remembers where a connection that has ended stood in its groups. What
+// was sent to one that was lost, after it was heard last, may not have arrived.
+func (h *Hub) markAll(c *signalr.Conn, lost bool) {
+	if len(h.selves(c)) == 0 {
+		return
+	}
+	for _, group := range c.Groups() {
+		at, ok := c.LeftAt(group)
+		if !ok {
+			continue
+		}
+		if lost && h.Past != nil {
+			if before, ok := h.Past.Before(group, at.Epoch, c.Heard().Add(-onItsWay)); ok && before.Offset < at.Offset {
+				at = before
+			}
+		}
+		h.mark(c, group, at)
+	}
+}
+
+func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
+	var name string
+	if err := c.Bind(&name); err != nil {
+		return nil, err
+	}
+	g, err := area.ParseGroup(name)
+	if err != nil {
+		return nil, err
+	}
+	group := room(h.caller(c), g)
+	if at, ok := c.Conn().Leave(group); ok {
+		h.mark(c.Conn(), group, at)
+	}
+	return nil, nil
+}
