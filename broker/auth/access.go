@@ -26,6 +26,8 @@ type Access struct {
 	publish, read []Rule
 	readsAll      bool        // the first rule for reading allows "#"
 	own           string      // the one secret topic that it may read: see [area.Secret]
+	ownRead       int         // so many rules for reading are its own
+	groups        groupRights // what the others give of hub groups
 	verdicts      [2]verdicts // on publishing, on reading
 }
 
@@ -43,6 +45,7 @@ func (p Principal) Access() *Access {
 	}
 	a.publish = append(own, allow(p.grantedPublish())...)
 	a.read = append(ownRead, allow(p.grantedRead())...)
+	a.groups, a.ownRead = p.groupRights(), len(ownRead)
 	a.readsAll = len(a.read) > 0 && a.read[0] == Rule{Filter: "#"}
 	if p.Kind == KindDevice {
 		a.own = area.PeersTopic(area.DeviceID(p.Name))
@@ -88,6 +91,11 @@ func (p Principal) grantedPublish() []string {
 		list = []string{area.Root + "/device/+/cmd/+", area.Root + "/request/#", area.Root + "/group/#"}
 		fallthrough
 	case rank >= Announce:
+		if rank >= Operate {
+			for _, a := range p.areaNames() {
+				list = append(list, groupFilter(a))
+			}
+		}
 		for _, a := range p.areaLevels() {
 			list = append(list, area.Root+"/area/"+a+"/submit")
 		}
@@ -99,7 +107,7 @@ func (p Principal) grantedRead() []string {
 	if p.Kind == KindDevice {
 		list := []string{area.Root + "/device/" + p.Name + "/#"}
 		if p.Area != "" {
-			list = append(list, area.Root+"/area/"+string(p.Area)+"/#")
+			list = append(list, area.Root+"/area/"+string(p.Area)+"/#", groupFilter(p.Area))
 		}
 		return list
 	}
@@ -112,6 +120,22 @@ func (p Principal) grantedRead() []string {
 	var list []string
 	for _, a := range p.areaLevels() {
 		list = append(list, area.Root+"/area/"+a+"/#")
+	}
+	for _, a := range p.areaNames() {
+		list = append(list, groupFilter(a))
+	}
+	return list
+}
+
+// groupFilter is the topics of an area's group.
+func groupFilter(a area.Name) string { return area.GroupTopic(area.AreaGroup(a), "#") }
+
+// areaNames are the areas by name where the roles count.
+func (p Principal) areaNames() (list []area.Name) {
+	for _, a := range p.Areas {
+		if area.IsID(a) {
+			list = append(list, area.Name(a))
+		}
 	}
 	return list
 }
@@ -137,13 +161,21 @@ func (a *Access) decidePublish(topic string) bool {
 // MayRead tells whether a message on the topic may be delivered.
 func (a *Access) MayRead(topic string) bool {
 	if a.readsAll {
-		return !closed(topic) && a.trusted(topic)
+		return !closed(topic) && a.trusted(topic) && (a.ownRead > 0 || a.groups.mayRead(topic))
 	}
 	return a.verdicts[1].ask(topic, a.decideRead)
 }
 
 func (a *Access) decideRead(topic string) bool {
-	return !closed(topic) && a.trusted(topic) && decide(a.read, topic)
+	if closed(topic) || !a.trusted(topic) {
+		return false
+	}
+	for i, r := range a.read {
+		if area.MatchFilter(r.Filter, topic) {
+			return !r.Deny && (i < a.ownRead || a.groups.mayRead(topic))
+		}
+	}
+	return false
 }
 
 // trusted tells whether a topic is no secret, or the principal's own.
