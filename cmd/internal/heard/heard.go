@@ -155,6 +155,19 @@ func openedAt(wav string) (time.Time, error) {
 	return time.UnixMilli(l.UnixMs), nil
 }
 
+// Join is the plays of one device, in order, with those joined that follow each
+// other so closely that [Sounds] hears them as one.
+func Join(plays []Play) (joined []Play) {
+	for _, p := range plays {
+		if n := len(joined); n > 0 && p.From.Sub(joined[n-1].To) <= pause+time.Millisecond {
+			joined[n-1].To, joined[n-1].Open = p.To, p.Open
+			continue
+		}
+		joined = append(joined, p)
+	}
+	return joined
+}
+
 // Sort puts plays of several devices in the order of their beginnings.
 func Sort(plays []Play) {
 	slices.SortFunc(plays, func(a, b Play) int { return a.From.Compare(b.From) })

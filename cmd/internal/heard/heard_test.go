@@ -34,6 +34,13 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
+func TestJoin(t *testing.T) {
+	got := Join([]Play{play("g-0", "a", 0, 100), play("g-0", "b", 104, 200), play("g-0", "c", 206, 300), play("g-0", "d", 307, 400)})
+	if want := []Play{play("g-0", "a", 0, 300), play("g-0", "d", 307, 400)}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestWhole(t *testing.T) {
 	lengths := map[area.WorkID]time.Duration{"a": time.Second, "b": time.Second, "c": time.Second}
 	got := Whole([]Play{

@@ -52,7 +52,7 @@ func (s *site) oneVoice(a allow, played map[area.WorkID]int) {
 		plays, sounds := g.plays(), g.gather(heard.Sounds)
 		for _, p := range sounds {
 			const edge = 2 * time.Millisecond
-			if !slices.ContainsFunc(plays, func(l heard.Play) bool { return !p.From.Before(l.From.Add(-edge)) && !p.To.After(l.To.Add(edge)) }) {
+			if !slices.ContainsFunc(heard.Join(plays), func(l heard.Play) bool { return !p.From.Before(l.From.Add(-edge)) && !p.To.After(l.To.Add(edge)) }) {
 				s.t.Errorf("%s is heard at %v, in no play of its list %v", g.id, p, plays)
 			}
 		}
