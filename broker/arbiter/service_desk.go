@@ -130,7 +130,7 @@ func (d *desk) step(ev Event, reporter Reporter) {
 	case Committed:
 		d.committed(ev)
 	case Heard:
-		d.watcher.heard(ev)
+		d.watcher.heard(ev, d.s.clock())
 	}
 	for _, a := range d.core.Step(ev, d.s.clock()) {
 		switch a := a.(type) {

@@ -20,16 +20,45 @@ type watcher struct {
 	intruders map[area.DeviceID]bool
 	sounded   proof.Record // the newest report, which is repeated until it is answered
 	conflict  proof.Record // same
+	clocks    map[area.DeviceID]clock
 }
 
-// heard tells of a device's own report.
-func (w *watcher) heard(ev Heard) {
+// clock is how far the desk's clock was ahead of that of a start of a device, in ms,
+// by the quickest of its messages.
+type clock struct {
+	boot  uint64
+	ahead int64
+}
+
+// mostClocks bounds what is known of clocks; with more all are forgotten, and a
+// report is as good as the message that brought it.
+const mostClocks = 1024
+
+// late is by how much a message of a device took longer than its quickest, in ms.
+func (w *watcher) late(d area.DeviceID, boot uint64, at int64, now area.Instant) int64 {
+	ahead := now.Sub(0).Milliseconds() - at
+	if c, ok := w.clocks[d]; ok && c.boot == boot && c.ahead <= ahead {
+		return ahead - c.ahead
+	}
+	if w.clocks == nil || len(w.clocks) >= mostClocks {
+		w.clocks = map[area.DeviceID]clock{}
+	}
+	w.clocks[d] = clock{boot, ahead}
+	return 0
+}
+
+// heard tells of a device's own report, and compares clocks at each want: a report
+// may come by a connection that was dead for a while.
+func (w *watcher) heard(ev Heard, now area.Instant) {
 	c := ev.Claim
+	if w.to != nil && c.At != 0 {
+		w.late(ev.Device, c.Boot, c.At, now)
+	}
 	if w.to == nil || c.Op != area.OpDone || c.Sound == nil || c.Token == 0 {
 		return
 	}
 	r := proof.Record{Is: proof.Sounded, Device: ev.Device, Token: c.Token, Work: c.Work, Boot: c.Boot,
-		At: c.Sound.AtMs, First: c.Sound.FirstMs, Last: c.Sound.LastMs, Result: c.Result}
+		At: c.Sound.AtMs, Late: w.late(ev.Device, c.Boot, c.Sound.AtMs, now), First: c.Sound.FirstMs, Last: c.Sound.LastMs, Result: c.Result}
 	if w.sounded.Device == r.Device && w.sounded.Token == r.Token {
 		return
 	}

@@ -2,7 +2,9 @@ package arbiter
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/proof"
@@ -35,8 +37,8 @@ func TestWitness(t *testing.T) {
 		func() { w.shown(busy("", 0)) },
 		func() { w.shown(busy("d1", 7)) },
 		func() { w.shown(busy("d1", 7)) },
-		func() { w.heard(silent) },
-		func() { w.heard(sound); w.heard(sound) },
+		func() { w.heard(silent, 0) },
+		func() { w.heard(sound, 0); w.heard(sound, 0) },
 		func() { w.shown(busy("d2", 8, "d3")) },
 		func() { w.said(stale); w.said(stale) },
 		func() { w.said(Say{Device: "d4", Answer: area.Answer{Op: area.OpQueued}}) },
@@ -55,6 +57,41 @@ func TestWitness(t *testing.T) {
 	}
 	none := watcher{name: "north"}
 	none.shown(busy("d1", 7))
-	none.heard(sound)
+	none.heard(sound, 0)
 	none.said(stale)
+}
+
+// lates are by how much the reports that a witness was told of were late.
+type lates struct{ list []int64 }
+
+func (l *lates) Note(_ area.Name, r proof.Record) { l.list = append(l.list, r.Late) }
+
+// TestALateReportIsKnownToBeLate: it is compared with the quickest message of the
+// same start of the device, which may be a want.
+func TestALateReportIsKnownToBeLate(t *testing.T) {
+	l := &lates{}
+	w := watcher{to: l, name: "north"}
+	at := func(ms int64) area.Instant { return area.Instant(ms * int64(time.Millisecond)) }
+	want := func(boot uint64, at int64) Heard {
+		return Heard{Device: "d1", Claim: area.Claim{Op: area.OpWant, Boot: boot, At: at}}
+	}
+	done := func(boot uint64, token area.Token, at int64) Heard {
+		return Heard{Device: "d1", Claim: area.Claim{Op: area.OpDone, Boot: boot, Token: token, Sound: &area.Sound{AtMs: at, FirstMs: 1, LastMs: 2}}}
+	}
+	w.heard(want(1, 100), at(5100))
+	w.heard(want(1, 200), at(5190)) // the quickest: 10 ms less underway
+	w.heard(want(1, 300), at(5310))
+	w.heard(Heard{Device: "d1", Claim: area.Claim{Op: area.OpWant, Boot: 1}}, at(5311)) // it does not say
+	w.heard(done(1, 7, 1000), at(11_000))                                               // 5,010 ms later than it could have been
+	w.heard(done(2, 8, 100), at(12_000))                                                // another start: nothing to compare with
+	w.heard(done(2, 9, 200), at(12_095))                                                // and the quickest of it
+	if want := []int64{5010, 0, 0}; !slices.Equal(l.list, want) {
+		t.Errorf("got %d, want %d", l.list, want)
+	}
+	for i := range 3 * mostClocks {
+		w.heard(Heard{Device: area.DeviceID(fmt.Sprint("d", i)), Claim: area.Claim{Op: area.OpWant, At: 1}}, at(1))
+	}
+	if n := len(w.clocks); n > mostClocks {
+		t.Errorf("%d clocks are kept", n)
+	}
 }

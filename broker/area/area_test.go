@@ -147,8 +147,8 @@ func TestClaimsOnTheWire(t *testing.T) {
 	}{
 		{Claim{Op: OpHello, Boot: 41, MID: "9f", Nonce: "k2", Claim: 18, Seq: 77, Term: 64, From: &From{"hub-1", 900}, Prio: Normal},
 			`{"op":"hello","boot":41,"mid":"9f","nonce":"k2","claim":18,"seq":77,"term":64,"from":{"arbiter":"hub-1","ago_ms":900}}`},
-		{Claim{Op: OpWant, Boot: 41, MID: "9f", Claim: 19, Seq: 78, Term: 64, Prio: 100, Dur: 8 * time.Second, Work: "w-9", Att: 1},
-			`{"op":"want","boot":41,"mid":"9f","claim":19,"seq":78,"term":64,"prio":100,"dur_ms":8000,"playing":false,"token":0,"work":"w-9","att":1}`},
+		{Claim{Op: OpWant, Boot: 41, MID: "9f", Claim: 19, Seq: 78, Term: 64, At: 909000, Prio: 100, Dur: 8 * time.Second, Work: "w-9", Att: 1},
+			`{"op":"want","boot":41,"mid":"9f","claim":19,"seq":78,"term":64,"at_ms":909000,"prio":100,"dur_ms":8000,"playing":false,"token":0,"work":"w-9","att":1}`},
 		{Claim{Op: OpDone, Boot: 41, MID: "9f", Claim: 19, Seq: 83, Token: 7000041, Work: "w-9", Att: 1, Result: Played, Prio: Normal},
 			`{"op":"done","boot":41,"mid":"9f","claim":19,"seq":83,"token":7000041,"work":"w-9","att":1,"result":"played"}`},
 		{Claim{Op: OpTake, Boot: 41, MID: "9f", Seq: 5, Work: "w-9", Att: 1, Prio: Normal}, `{"op":"take","boot":41,"mid":"9f","seq":5,"work":"w-9","att":1}`},

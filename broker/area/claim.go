@@ -90,6 +90,7 @@ type Claim struct {
 	Seq     uint64 // number of the message
 	Term    uint64 // highest that the device has seen
 	From    *From
+	At      int64 // of a want: the device's own monotonic clock at the saying, ms; 0: it does not say. For the record alone
 	Prio    Priority
 	Dur     time.Duration // how long the sound lasts
 	Playing bool
@@ -118,6 +119,7 @@ type claimWire struct {
 	Seq     *int64  `json:"seq,omitempty"`
 	Term    *int64  `json:"term,omitempty"`
 	From    *From   `json:"from,omitempty"`
+	AtMs    *int64  `json:"at_ms,omitempty"`
 	Prio    *int64  `json:"prio,omitempty"`
 	DurMs   *int64  `json:"dur_ms,omitempty"`
 	Playing *bool   `json:"playing,omitempty"`
@@ -143,6 +145,9 @@ func (c Claim) Encode() []byte {
 		w.Nonce, w.Claim, w.Term, w.From = c.Nonce, ptr(int64(c.Claim)), ptr(int64(c.Term)), c.From
 	case OpWant:
 		w.Claim, w.Term, w.From = ptr(int64(c.Claim)), ptr(int64(c.Term)), c.From
+		if c.At != 0 {
+			w.AtMs = &c.At
+		}
 		w.Prio, w.DurMs, w.Playing, w.Token = ptr(int64(c.Prio)), ptr(milliseconds(c.Dur)), ptr(c.Playing), ptr(int64(c.Token))
 		work()
 	case OpDone:
@@ -176,7 +181,7 @@ func ParseClaim(b []byte) (Claim, error) {
 	}
 	c.Boot = number("boot", &w.Boot)
 	c.Claim, c.Seq, c.Term, c.Token = number("claim", w.Claim), number("seq", w.Seq), number("term", w.Term), Token(number("token", w.Token))
-	c.Att = int(number("att", w.Att))
+	c.Att, c.At = int(number("att", w.Att)), int64(number("at_ms", w.AtMs))
 	if err != nil {
 		return Claim{}, err
 	}

@@ -200,7 +200,7 @@ func (a *Audit) reported(r Record) bool {
 
 // clock is by how much the hub's clock is ahead of that of the device's start.
 func (a *Audit) clock(r Record) int64 {
-	s, ahead := start{r.Device, r.Boot}, r.T-r.At
+	s, ahead := start{r.Device, r.Boot}, r.T-r.At-r.Late
 	if best, ok := a.clocks[s]; ok && best < ahead {
 		return best
 	}

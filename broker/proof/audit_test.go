@@ -71,6 +71,27 @@ func TestHandOversNeverSeemToOverlap(t *testing.T) {
 	}
 }
 
+// TestAReportThatComesLateIsNoOverlap: a device that was cut off reports when it is
+// back, and by then another one has sounded. That it is late the arbiter knows from
+// messages before; a real overlap is found all the same.
+func TestAReportThatComesLateIsNoOverlap(t *testing.T) {
+	for overlap, want := range map[int64]uint64{0: 0, 100: 1} {
+		s := newStage()
+		s.clocks["d1"], s.clocks["d2"] = 1<<30, 77
+		one := s.grant("d1")
+		s.now += 2000 // d1 is cut off: its lease ends
+		s.write(Record{Is: Freed, Device: "d1", Token: one})
+		two := s.grant("d2")
+		s.report("d2", two, s.now, s.now+3000, s.now+3000, 1)
+		late := int64(1500)
+		s.report("d1", one, s.now-1800, s.now+overlap, s.now+overlap, late)
+		s.records[len(s.records)-1].Late = late
+		if c := judge(s.records).seen(); c.Overlaps != want {
+			t.Errorf("with %d ms of overlap: %+v", overlap, c)
+		}
+	}
+}
+
 // TestOverlapIsFound: two devices that sounded at once are found, also when the
 // report of one comes long after.
 func TestOverlapIsFound(t *testing.T) {

@@ -16,8 +16,11 @@
 // clock. An [Audit] turns it into the hub's: the smallest difference between the
 // hub's clock at the arrival and the device's at the sending, over all reports of
 // one start of the device, is off by no more than the quickest message was
-// underway. A play cannot have begun before its grant, nor ended after its report,
-// and is cut to that. So two plays that were handed over properly never seem to
+// underway. Since that may be the only report of a start, and have waited for a dead
+// connection to be given up, the arbiter also compares clocks at each want of the
+// device, and notes by how much the report was slower than the quickest of them. A
+// play cannot have begun before its grant, nor ended after its report, and is cut to
+// that. So two plays that were handed over properly never seem to
 // overlap, and two that did overlap do, but for milliseconds of transport.
 //
 // The hub's clock is the wall's at the start and counts evenly from there: a step

@@ -39,6 +39,7 @@ type Record struct {
 	Work   area.WorkID   `json:"work,omitempty"`
 	Boot   uint64        `json:"boot,omitempty"`   // of a sound: the start whose clock it is
 	At     int64         `json:"at,omitempty"`     // of a sound: when it was told, ms of the device's clock
+	Late   int64         `json:"late,omitempty"`   // same: by how many ms its message was slower than the quickest of that start
 	First  int64         `json:"first,omitempty"`  // same: the first sample
 	Last   int64         `json:"last,omitempty"`   // same: the last sample
 	Result area.Result   `json:"result,omitempty"` // of a sound

@@ -74,7 +74,7 @@ func (t *Turn) state(now area.Instant) {
 			t.claim, t.claimed = t.claim+1, true
 		}
 		c.Claim, c.Prio, c.Dur, c.Playing = t.claim, t.wish.Prio, t.wish.Dur, t.phase == Playing
-		c.Term, c.From = t.term, t.from(now)
+		c.Term, c.From, c.At = t.term, t.from(now), inMs(now)
 	}
 	t.say(c, now)
 }
@@ -147,9 +147,10 @@ func (t *Turn) heardAt(now area.Instant) *area.Sound {
 	if t.last == 0 {
 		return nil
 	}
-	ms := func(i area.Instant) int64 { return int64(i) / int64(time.Millisecond) }
-	return &area.Sound{AtMs: ms(now), FirstMs: ms(t.first), LastMs: ms(t.last)}
+	return &area.Sound{AtMs: inMs(now), FirstMs: inMs(t.first), LastMs: inMs(t.last)}
 }
+
+func inMs(i area.Instant) int64 { return int64(i) / int64(time.Millisecond) }
 
 // end goes from Waiting or Playing to Done; where nobody would listen to the
 // done, straight to Idle.
