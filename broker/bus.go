@@ -38,6 +38,9 @@ func (b *Broker) Publish(ctx context.Context, batch ...area.Message) error {
 	for i := range batch {
 		m := &batch[i]
 		pk := ownPacket(m.Topic, slices.Clone(m.Payload), m.QoS, m.Retain, cmp.Or(m.From, area.FromHub))
+		if m.Reply != nil {
+			pk.Properties.CorrelationData = slices.Clone(m.Reply.Correlation)
+		}
 		if err := b.server.InjectPacket(b.own, pk); err != nil {
 			return area.Errorf(area.CodeInternal, "publish: %s", err)
 		}
@@ -85,6 +88,9 @@ func messageOf(pk packets.Packet) area.Message {
 	}
 	if len(pk.Filters) == 1 { // tagOf
 		m.Conn, m.Will, m.User = uint64(pk.Filters[0].Identifier), pk.Filters[0].NoLocal, pk.Filters[0].Filter
+	}
+	if p := &pk.Properties; p.ResponseTopic != "" || len(p.CorrelationData) > 0 {
+		m.Reply = &area.Reply{Topic: p.ResponseTopic, Correlation: p.CorrelationData}
 	}
 	return m
 }

@@ -35,7 +35,19 @@
 // What changes who may do what is logged, once, from where, about whom and by
 // whom; no secret ever.
 //
+// # MQTT
+//
+// [Desk] answers the same requests over MQTT: tacet/request/{resource}/{verb} is
+// one request of REST, on behalf of who published it, and its answer is published
+// on tacet/response/{transaction}, or where MQTT 5 says. What a request makes secret
+// (tokens, enrolments) is not told there.
+//
+// # Goroutines
+//
+// The API has none. Desk.Run has four workers, which end with its context; the
+// requests of one client go to one of them, so they are answered in order.
+//
 // # What it does not do
 //
-// No state, no goroutine; it does not find out who asks.
+// It does not find out who asks.
 package api

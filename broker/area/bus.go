@@ -16,6 +16,14 @@ type Message struct {
 	From    string // client id of the publisher, or one of the From names below
 	User    string // on delivery: MQTT user name of the publisher; empty: none, or not known
 	Conn    uint64 // on delivery: number of the publisher's connection, 0 where it has none
+	Reply   *Reply // MQTT 5: where an answer goes, or what it answers; nil: nothing is said of that
+}
+
+// Reply is what MQTT 5 says of requests and answers. In a message that is
+// published only Correlation counts.
+type Reply struct {
+	Topic       string // where the publisher wants the answer; as it said, so not to be trusted
+	Correlation []byte // what the answer repeats; nil: nothing. It must not be changed
 }
 
 // Names of our own publishers. No MQTT client may call itself so: ids that

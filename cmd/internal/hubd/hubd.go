@@ -79,6 +79,7 @@ type Hub struct {
 	history  *history.Memory
 	past     *replay.Memory
 	api      *api.API
+	requests *api.Desk
 	pump     *bridge.Pump
 	view     *bridge.View
 	figures  *bridge.Figures
@@ -218,7 +219,7 @@ func (h *Hub) listen() (err error) {
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeAPI} {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -379,7 +380,7 @@ func (h *Hub) guard() guard {
 // parts are the groups in the order in which they stop.
 func (h *Hub) parts() [][]part {
 	return [][]part{
-		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
+		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},

@@ -37,6 +37,7 @@ func (h *Hub) metrics() http.Handler {
 			"pump":      func() any { return h.pump.Stats() },
 			"view":      func() any { return h.view.Stats() },
 			"api":       func() any { return h.api.Stats() },
+			"requests":  func() any { return h.requests.Stats() },
 			"auth":      func() any { return h.auth.Stats() },
 			"sign_in":   func() any { return h.signInStats() },
 			"alerts":    func() any { return h.alerts.Stats() },
