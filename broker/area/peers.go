@@ -43,6 +43,7 @@ type Peer struct {
 	Addr     string `json:"addr"`               // where its membership listens, address and port
 	Net      string `json:"net"`                // its network, as a prefix: devices of one can hear each other
 	Priority int    `json:"priority,omitempty"` // -100 to 100; lower ones lead first
+	Clips    string `json:"clips,omitempty"`    // where its clips are given to neighbours, address and port; empty: nowhere
 }
 
 func (p *Peer) check() error {
@@ -55,6 +56,9 @@ func (p *Peer) check() error {
 	}
 	if err := addrPort(p.Addr); err != nil {
 		return Errorf(CodeInvalid, "%s: addr %s", what, err)
+	}
+	if err := addrPort(p.Clips); err != nil {
+		return Errorf(CodeInvalid, "%s: clips %s", what, err)
 	}
 	if _, err := netip.ParsePrefix(p.Net); p.Net != "" && err != nil {
 		return Errorf(CodeInvalid, "%s: net %s is no prefix", what, quote(p.Net))
@@ -99,6 +103,7 @@ type Member struct {
 	Index    uint64   `json:"index"`    // FirstMember to 63: its terms are congruent to it mod 64
 	Priority int      `json:"priority"` // as it told it; lower ones lead first
 	Addr     string   `json:"addr"`     // as it told it; empty: not told
+	Clips    string   `json:"clips"`    // as it told it; empty: not told
 }
 
 // Credential lets somebody sign in at a leader as at the hub.
@@ -195,13 +200,15 @@ func (p Peers) checkMembers() (errs []error) {
 			errs = append(errs, fmt.Errorf("member %s, or its index %d, stands twice", quote(string(m.Device)), m.Index))
 		case addrPort(m.Addr) != nil:
 			errs = append(errs, fmt.Errorf("member %s: addr %w", quote(string(m.Device)), addrPort(m.Addr)))
+		case addrPort(m.Clips) != nil:
+			errs = append(errs, fmt.Errorf("member %s: clips %w", quote(string(m.Device)), addrPort(m.Clips)))
 		}
 		devices[m.Device], indices[m.Index] = true, true
 	}
 	return errs
 }
 
-// addrPort checks where a membership listens; empty: not told.
+// addrPort checks where somebody listens; empty: not told.
 func addrPort(s string) error {
 	if s == "" {
 		return nil

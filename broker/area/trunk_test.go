@@ -37,7 +37,7 @@ func TestPeersRefused(t *testing.T) {
 		"topology that is not resolved": func(p *Peers) { p.Topology = TopologyAuto }, "mode": func(p *Peers) { p.Mode = "" }, "policy": func(p *Peers) { p.Policy = "go" },
 		"index of a member": func(p *Peers) { p.HubIndex = 16 }, "short key": func(p *Peers) { p.Key = p.Key[1:] }, "lease": func(p *Peers) { p.LeaseMs = 10 },
 		"index of a hub": func(p *Peers) { p.Members[0].Index = 3 }, "index twice": func(p *Peers) { p.Members[1].Index = 16 },
-		"device twice": func(p *Peers) { p.Members[1].Device = "gate-1" }, "address": func(p *Peers) { p.Members[0].Addr = "here" },
+		"device twice": func(p *Peers) { p.Members[1].Device = "gate-1" }, "address": func(p *Peers) { p.Members[0].Addr = "here" }, "clips": func(p *Peers) { p.Members[0].Clips = "10.0.0.5" },
 		"no hash": func(p *Peers) { p.Credentials[0].Hash = "" }, "location": func(p *Peers) { p.Locations[0].ID = "" }, "volume": func(p *Peers) { p.Volume = 101 },
 		"too many": func(p *Peers) { p.Members = make([]Member, MostMembers+1) },
 	}
@@ -58,7 +58,7 @@ func TestStatusOfAMember(t *testing.T) {
 	if s, err := ParseStatus([]byte(good)); err != nil || s.Peers == nil || *s.Peers != (Peer{Rev: 12, Addr: "10.0.0.5:7946", Net: "10.0.0.0/24"}) {
 		t.Errorf("got %+v %v", s.Peers, err)
 	}
-	for _, bad := range []string{`{"addr":"x"}`, `{"net":"10.0.0.0"}`, `{"rev":9007199254740993}`, `{"priority":101}`} {
+	for _, bad := range []string{`{"addr":"x"}`, `{"clips":"x"}`, `{"net":"10.0.0.0"}`, `{"rev":9007199254740993}`, `{"priority":101}`} {
 		if _, err := ParseStatus([]byte(`{"online":true,"peers":` + bad + `}`)); CodeOf(err) != CodeInvalid {
 			t.Errorf("%s: %v, want invalid", bad, err)
 		}
