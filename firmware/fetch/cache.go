@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/clip"
 )
@@ -23,17 +24,25 @@ type Cache struct {
 	count counters
 
 	mu    sync.Mutex
-	under map[clip.Sum]chan struct{} // downloads under way; closed at the end
+	under map[clip.Sum]*flight // downloads under way
+}
+
+// flight is a download under way.
+type flight struct {
+	over  chan struct{} // closed at its end
+	moved time.Time     // when it began, or bytes came last
 }
 
 type counters struct {
-	hits, fetched, bytes, resumed, retried, missing, wrong, large, slow atomic.Uint64
+	hits, fetched, hub, near, bytes, resumed, retried, missing, wrong, large, slow atomic.Uint64
 }
 
 // Stats counts what a [Cache] has done since it was opened.
 type Stats struct {
 	Hits    uint64 // asked for, and there
 	Fetched uint64 // whole clips
+	Hub     uint64 // of them, that came from the hub
+	Near    uint64 // of them, that came from a neighbour
 	Bytes   uint64 // that came over the network
 	Resumed uint64 // downloads that went on where they had broken off
 	Retried uint64 // attempts after the first
@@ -51,7 +60,7 @@ func Open(cfg Config, web *Web) (*Cache, error) {
 		return nil, err
 	}
 	cfg.fill()
-	c := &Cache{cfg: cfg, web: web, parts: filepath.Join(cfg.Dir, "parts"), slots: make(chan struct{}, cfg.AtOnce), under: map[clip.Sum]chan struct{}{}}
+	c := &Cache{cfg: cfg, web: web, parts: filepath.Join(cfg.Dir, "parts"), slots: make(chan struct{}, cfg.AtOnce), under: map[clip.Sum]*flight{}}
 	var err error
 	if c.kept, err = clip.Open(clip.Config{Dir: cfg.Dir, MaxBytes: cfg.MaxBytes, MaxClip: cfg.MaxClip, Log: cfg.Log}); err != nil {
 		return nil, err
@@ -65,12 +74,12 @@ func (c *Cache) Close() { c.web.Close() }
 // Stats is a snapshot of the counters.
 func (c *Cache) Stats() Stats {
 	n := &c.count
-	return Stats{Hits: n.hits.Load(), Fetched: n.fetched.Load(), Bytes: n.bytes.Load(), Resumed: n.resumed.Load(), Retried: n.retried.Load(),
+	return Stats{Hits: n.hits.Load(), Fetched: n.fetched.Load(), Hub: n.hub.Load(), Near: n.near.Load(), Bytes: n.bytes.Load(), Resumed: n.resumed.Load(), Retried: n.retried.Load(),
 		Missing: n.missing.Load(), Wrong: n.wrong.Load(), Large: n.large.Load(), Slow: n.slow.Load(), Kept: c.kept.Stats()}
 }
 
-// Fetch answers the clip of that name ("sha256:…"), from the cache or from the
-// hub's web listener at what hub answers, which is asked before each attempt. It
+// Fetch answers the clip of that name ("sha256:…"), from the cache, from a
+// neighbour that has it, or from the hub's web listener at what hub answers, which is asked before each attempt. It
 // blocks until the whole clip is there and right, until it is known that it
 // cannot be had, or until ctx ends; its error wraps [ErrMissing], [ErrHash] or
 // [ErrDisk]. The file is the caller's to close.
@@ -107,14 +116,14 @@ func (c *Cache) enter(ctx context.Context, sum clip.Sum) (leave func(), err erro
 		c.mu.Lock()
 		other, busy := c.under[sum]
 		if !busy {
-			c.under[sum] = make(chan struct{})
+			c.under[sum] = &flight{over: make(chan struct{}), moved: time.Now()}
 		}
 		c.mu.Unlock()
 		if !busy {
 			break
 		}
 		select {
-		case <-other:
+		case <-other.over:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -131,8 +140,15 @@ func (c *Cache) enter(ctx context.Context, sum clip.Sum) (leave func(), err erro
 func (c *Cache) left(sum clip.Sum) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.under[sum])
+	close(c.under[sum].over)
 	delete(c.under, sum)
+}
+
+// moved notes that bytes of a download came.
+func (c *Cache) moved(sum clip.Sum) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.under[sum].moved = time.Now()
 }
 
 // keep takes a finished download into the cache.

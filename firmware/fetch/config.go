@@ -22,6 +22,7 @@ type Config struct {
 	MaxBytes int64  // of the cache; 0: 256 MiB
 	MaxClip  int64  // bytes of one; 0: 64 MiB
 	AtOnce   int    // downloads; 0: 3
+	Near     Near   // who is asked before the hub; nil: nobody
 	Log      *slog.Logger
 }
 

@@ -14,6 +14,10 @@
 // password that is a JWT as it is. Over a line that is not encrypted it sends no
 // secret unless it was told that the secret goes there in the clear anyway.
 //
+// A [Near] is the neighbours, who are asked before the hub: for each clip, and for
+// one that is to come once for all of them ([Cache.Await], [Cache.Spread]) also
+// whether it is on its way to one.
+//
 // # What ends a download
 //
 // For good: the hub has no such clip, refuses it, or sends another
@@ -28,5 +32,6 @@
 //
 // # What it does not do
 //
-// It starts no goroutine, decodes nothing, and asks no neighbour.
+// It starts no goroutine and decodes nothing. How neighbours are spoken to is not
+// its matter: package share knows.
 package fetch

@@ -21,12 +21,19 @@ import (
 // errTransient marks what may be better the next time.
 var errTransient = errors.New("for now")
 
-// download fetches a clip, attempt by attempt.
+// part is the file of a download under way.
+func (c *Cache) part(sum clip.Sum) string { return filepath.Join(c.parts, sum.Hex()) }
+
+// download fetches a clip, attempt by attempt: from a neighbour that has it, else
+// from the hub.
 func (c *Cache) download(ctx context.Context, hub func() string, sum clip.Sum) error {
 	c.prune()
-	part := filepath.Join(c.parts, sum.Hex())
+	part := c.part(sum)
 	for wait := firstWait; ; wait = min(2*wait, longest) {
-		err := c.attempt(ctx, hub(), part, sum)
+		if err := c.fromNear(ctx, part, sum); err == nil || errors.Is(err, ErrDisk) {
+			return err
+		}
+		err := c.fromHub(ctx, hub(), part, sum)
 		if err == nil || !errors.Is(err, errTransient) {
 			return err
 		}
@@ -41,11 +48,25 @@ func (c *Cache) download(ctx context.Context, hub func() string, sum clip.Sum) e
 	}
 }
 
-// attempt goes on with a download until it is whole, or ends.
-func (c *Cache) attempt(ctx context.Context, hub, part string, sum clip.Sum) error {
+// fromHub goes on with a download from the hub's web listener.
+func (c *Cache) fromHub(ctx context.Context, hub, part string, sum clip.Sum) error {
 	if hub == "" {
 		return fmt.Errorf("%w: the hub's web listener is not known: %w", ErrMissing, errTransient)
 	}
+	err := c.attempt(ctx, func(ctx context.Context, head http.Header) (*http.Response, error) {
+		return c.web.Get(ctx, hub, "/clips/"+sum.Hex(), head)
+	}, part, sum)
+	if err == nil {
+		c.count.hub.Add(1)
+	}
+	return err
+}
+
+// source asks whoever has a clip for it, with headers.
+type source func(ctx context.Context, head http.Header) (*http.Response, error)
+
+// attempt goes on with a download until it is whole, or ends.
+func (c *Cache) attempt(ctx context.Context, get source, part string, sum clip.Sum) error {
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
@@ -57,7 +78,7 @@ func (c *Cache) attempt(ctx context.Context, hub, part string, sum clip.Sum) err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	res, err := c.web.Get(ctx, hub, "/clips/"+sum.Hex(), rangeFrom(had))
+	res, err := get(ctx, rangeFrom(had))
 	if err != nil {
 		return unreachable(err)
 	}
@@ -72,7 +93,7 @@ func (c *Cache) attempt(ctx context.Context, hub, part string, sum clip.Sum) err
 	if from > 0 {
 		c.count.resumed.Add(1)
 	}
-	if err := c.take(f, from, res, stop); err != nil {
+	if err := c.take(f, sum, from, res, stop); err != nil {
 		return err
 	}
 	err = c.keep(part, sum)
@@ -131,7 +152,7 @@ func useless(code int) bool {
 
 // take writes the body of an answer to its place. It ends a line that is dead
 // and one that drips.
-func (c *Cache) take(f *os.File, from int64, res *http.Response, stop context.CancelCauseFunc) error {
+func (c *Cache) take(f *os.File, sum clip.Sum, from int64, res *http.Response, stop context.CancelCauseFunc) error {
 	if err := errors.Join(f.Truncate(from), seek(f, from)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
@@ -143,6 +164,7 @@ func (c *Cache) take(f *os.File, from int64, res *http.Response, stop context.Ca
 		dead.Reset(stallTime)
 		n += int64(k)
 		c.count.bytes.Add(uint64(k))
+		c.moved(sum)
 		if from+n > c.cfg.MaxClip {
 			c.count.large.Add(1)
 			return errors.Join(fmt.Errorf("%w: more bytes than a clip has", ErrMissing), os.Remove(f.Name()))

@@ -19,7 +19,7 @@ var rank = map[string]int{
 	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12,
 	"bridge": 13, "bridge/devicehub": 13, "bridge/api": 13, "bridge/dashboard": 13,
 
-	"firmware/uplink": 10, "firmware/fetch": 10, "firmware/update": 10, "firmware/leader/election": 1, "firmware/leader/trunk": 11, "firmware/leader": 12, "firmware/leader/host": 13, "firmware": 12,
+	"firmware/uplink": 10, "firmware/fetch": 10, "firmware/share": 11, "firmware/update": 10, "firmware/leader/election": 1, "firmware/leader/trunk": 11, "firmware/leader": 12, "firmware/leader/host": 13, "firmware": 12,
 
 	"configs/systemd": 0,
 
