@@ -131,7 +131,8 @@ func New(cfg Config, roster Roster, hist History, assign Assignments, now func()
 }
 
 // Watch calls changed after each change of a device; urgent tells a change of
-// the sensor itself from one of its readings and last_seen alone. changed must
+// the sensor itself, a new metric among them, from one of its readings and
+// last_seen alone. changed must
 // only enqueue. After cancel has returned it is not called again by a later
 // change.
 func (r *Registry) Watch(changed func(d area.DeviceID, urgent bool)) (cancel func()) {
@@ -246,7 +247,7 @@ func (r *Registry) keep(k history.Key, v mapping.Value, in area.Name, topic stri
 	}
 	cameBack := !replay && e.live(at)
 	reading.Area = e.place()
-	return reading, isNew || cameBack || was != e.place(), true
+	return reading, isNew || outcome == added || cameBack || was != e.place(), true
 }
 
 // areaOf is the area of a device: a player's is the roster's word.

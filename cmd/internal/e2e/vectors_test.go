@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// vector is a real message of a foreign sensor and what must come of it
+// (bridge/mapping/testdata/vectors).
+type vector struct {
+	ID     string
+	Source string // who sent it so; ours, which the package itself tests, have none
+	Given  struct {
+		Messages []vectorMessage
+		Mappings []json.RawMessage
+		Assign   map[string]string
+	}
+	vectorMessage
+	Expect []struct {
+		Device, Area, Name string
+		Presence           area.Presence
+		Readings           []struct {
+			Metric  string
+			Value   any
+			Unit    *string
+			Channel *string
+			TS      int64
+		}
+	}
+	Exact  bool
+	Absent []string
+}
+
+type vectorMessage struct {
+	Topic, Payload string
+	Retain         bool
+}
+
+func readVectors(t *testing.T) (list []vector) {
+	t.Helper()
+	files, err := filepath.Glob("../../../bridge/mapping/testdata/vectors/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no vectors: %v", err)
+	}
+	for _, file := range files {
+		var of []vector
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &of)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		list = append(list, slices.DeleteFunc(of, func(v vector) bool { return v.Source == "" })...)
+	}
+	return list
+}
+
+// TestForeignSensors: what mosquitto_pub publishes as real devices do is shown
+// in the right area with the right unit.
+func TestForeignSensors(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	w := h.watch()
+	known, before := map[string]bool{}, map[string]bool{}
+	for i, v := range readVectors(t) {
+		for _, in := range slices.Sorted(maps.Values(v.Given.Assign)) {
+			if !known[in] {
+				h.call("POST", h.ready.HTTP+"/api/v1/areas", map[string]string{"id": in})
+				known[in] = true
+			}
+		}
+		for device, in := range v.Given.Assign {
+			h.call("PUT", h.ready.HTTP+"/api/v1/devices/"+url.PathEscape(device), map[string]string{"area": in}).want(t, 200, nil)
+		}
+		for _, m := range v.Given.Mappings {
+			h.call("POST", h.ready.HTTP+"/api/v1/mappings", m).want(t, 201, nil)
+		}
+		for _, m := range append(v.Given.Messages, v.vectorMessage) {
+			var more []string
+			if m.Retain {
+				more = append(more, "-r")
+			}
+			h.publish(m.Topic, m.Payload, more...)
+		}
+		mark := area.DeviceID(fmt.Sprintf("mark-%d", i))
+		h.publish(fmt.Sprintf("home/north/%s/count", mark), "1")
+		w.reading(0, func(r area.Reading) bool { return r.Device == mark })
+		for _, d := range v.Expect {
+			v.Exact = v.Exact && !before[d.Device] // else it shows what the vectors before left
+			before[d.Device] = true
+		}
+		h.checkVector(t, v)
+	}
+	h.publish("v1/devices/me/telemetry", `{"temperature":19}`, "-u", "probe-7")
+	w.reading(0, func(r area.Reading) bool { return r.Device == "probe-7" && r.Value == 19.0 })
+}
+
+func (h *hub) checkVector(t *testing.T, v vector) {
+	t.Helper()
+	for _, want := range v.Expect {
+		var d area.Device
+		h.get("/devices/"+url.PathEscape(want.Device), &d)
+		if string(d.Area) != want.Area || want.Presence != "" && d.Presence != want.Presence || want.Name != "" && d.Name != want.Name || d.LastSeen == nil {
+			t.Errorf("%s: %s is in %s, %s, called %s, seen %v; want %s, %s, %s", v.ID, want.Device, d.Area, d.Presence, d.Name, d.LastSeen, want.Area, want.Presence, want.Name)
+		}
+		newest := int64(0)
+		for _, r := range want.Readings {
+			newest = max(newest, r.TS)
+		}
+		for _, r := range want.Readings {
+			if r.TS == newest && !slices.ContainsFunc(d.Readings, func(got area.Reading) bool {
+				return got.Metric == r.Metric && sameValue(got.Value, r.Value) && sameText(got.Unit, r.Unit) && (r.Channel == nil || sameText(got.Channel, r.Channel)) && (r.TS == 0 || got.TS == r.TS)
+			}) {
+				t.Errorf("%s: %s has no %s %v in %+v", v.ID, want.Device, r.Metric, r.Value, d.Readings)
+			}
+		}
+		for _, r := range d.Readings {
+			if slices.ContainsFunc(v.Absent, func(name string) bool { return strings.EqualFold(name, r.Metric) }) {
+				t.Errorf("%s: %s has %s", v.ID, want.Device, r.Metric)
+			}
+		}
+		if v.Exact && len(want.Readings) != len(d.Readings) {
+			t.Errorf("%s: %s has %d readings, want %d", v.ID, want.Device, len(d.Readings), len(want.Readings))
+		}
+	}
+}
+
+func sameValue(got, want any) bool {
+	a, isNumber := got.(float64)
+	b, too := want.(float64)
+	if isNumber && too {
+		return math.Abs(a-b) <= 1e-6*math.Max(1, math.Abs(b))
+	}
+	return got == want
+}
+
+func sameText(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
