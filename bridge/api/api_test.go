@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -15,10 +16,11 @@ const hello = `{"to":{"area":"north"},"message":"hello"}`
 func TestReads(t *testing.T) {
 	w := newWorld(t)
 	w.site.schedules["a"] = area.Schedule{ID: "a", Cron: ptr("* * * * *"), TimeZone: "UTC", Source: area.SourceConfig, Work: area.OrderRequest{To: area.To{Area: ptr("north")}, Message: ptr("x")}}
+	w.site.mappings["a"] = mapping.Entry{ID: "a", Rule: mapping.Rule{Topic: "x/{device}", Format: mapping.JSON}, Source: area.SourceConfig}
 	w.want(202, "POST", "/orders", hello)
 	for _, path := range []string{
 		"/areas", "/areas/north", "/locations", "/locations?area=north", "/devices", "/devices?area=north&kind=player&presence=online", "/devices/gate-1", "/devices/hall%2F%CE%B1%20%CE%B2%25",
-		"/sensors", "/orders", "/orders?area=north&state=accepted&from=2020-01-01T00:00:00Z&to=2999-01-01T00:00:00Z", "/schedules", "/schedules/a", "/schedules/a/next?n=3",
+		"/sensors", "/orders", "/orders?area=north&state=accepted&from=2020-01-01T00:00:00Z&to=2999-01-01T00:00:00Z", "/schedules", "/schedules/a", "/schedules/a/next?n=3", "/mappings", "/mappings/a",
 		"/readings", "/readings?metric=temperature&device=hall&area=north&channel=x", "/readings?from=2026-11-21T10:00:00Z&to=2026-11-21T11:00:00Z&step=60s", "/readings?step=1m",
 		"/groups/g.1:x/members", "/presence", "/presence?scope=area:north", "/presence?scope=attr:role=x", "/topics", "/topics?filter=home/%23", "/openapi.yaml",
 	} {
@@ -54,6 +56,12 @@ func TestRefusals(t *testing.T) {
 		{area.CodeNotFound, "GET", "/orders/o-1", "", nil},
 		{area.CodeNotFound, "DELETE", "/orders/o-1", "", nil},
 		{area.CodeNotFound, "GET", "/schedules/x", "", nil},
+		{area.CodeNotFound, "GET", "/mappings/x", "", nil},
+		{area.CodeNotFound, "DELETE", "/mappings/x", "", nil},
+		{area.CodeInvalid, "POST", "/mappings", `{"format":"raw"}`, nil},
+		{area.CodeInvalid, "POST", "/mappings", `{"topic":"a/#/b","format":"raw","device":"d","metric":"m"}`, nil},
+		{area.CodeInvalid, "POST", "/mappings", `{"id":"a b","topic":"a","format":"json","device":"d"}`, nil},
+		{area.CodeBadRequest, "POST", "/mappings", `{"topic":"a","formt":"raw"}`, nil},
 		{area.CodeNotFound, "PUT", "/schedules/x", "{}", nil},
 		{area.CodeNotFound, "GET", "/schedules/x/next", "", nil},
 		{area.CodeNotFound, "GET", "/groups/a%20b/members", "", nil},

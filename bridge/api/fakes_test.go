@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker/area"
@@ -36,6 +37,7 @@ type site struct {
 	areas     map[area.Name]area.Area
 	devices   map[area.DeviceID]area.Device
 	schedules map[string]area.Schedule
+	mappings  map[string]mapping.Entry
 	kept      map[string]area.Message
 	published []area.Message
 	needed    map[clip.Sum]bool // clips
@@ -43,7 +45,7 @@ type site struct {
 }
 
 func newSite() *site {
-	s := &site{areas: map[area.Name]area.Area{}, devices: map[area.DeviceID]area.Device{}, schedules: map[string]area.Schedule{}, kept: map[string]area.Message{}}
+	s := &site{areas: map[area.Name]area.Area{}, devices: map[area.DeviceID]area.Device{}, schedules: map[string]area.Schedule{}, mappings: map[string]mapping.Entry{}, kept: map[string]area.Message{}}
 	s.areas["north"] = area.Area{ID: "north", Name: "North Wing", Source: area.SourceConfig, Mode: "available", Topology: "direct", LeaseMs: 6000, Policy: "stop", Volume: 70,
 		QuietHours: []string{}, Locations: []area.Location{{ID: "1", Name: "Gate 1", Device: ptr(area.DeviceID("gate-1"))}}, Members: []area.DeviceID{"gate-1"},
 		Busy: area.IdleBusy("north", 1, 1, 6*time.Second).Encode(), Queue: []area.Queued{}}
@@ -162,6 +164,35 @@ func (s *site) Series(f registry.Filter, from, to time.Time, step time.Duration)
 	s.asked = to
 	return []registry.Series{{Device: "hall/α β%", Metric: "temperature", Unit: ptr("°C"), Points: []history.Point{{TS: from.UnixMilli(), Value: 21.25}}}}
 }
+
+func (s *site) Mappings() []mapping.Entry { return values(s.mappings) }
+
+func (s *site) Mapping(id string) (mapping.Entry, error) {
+	if e, ok := s.mappings[id]; ok {
+		return e, nil
+	}
+	return mapping.Entry{}, area.Errorf(area.CodeNotFound, "no mapping %s", id)
+}
+
+func (s *site) CreateMapping(ctx context.Context, e mapping.Entry) (mapping.Entry, error) {
+	if _, ok := s.mappings[e.ID]; ok {
+		return e, area.Errorf(area.CodeExists, "mapping %s exists", e.ID)
+	}
+	return s.ReplaceMapping(ctx, e)
+}
+
+func (s *site) ReplaceMapping(_ context.Context, e mapping.Entry) (mapping.Entry, error) {
+	if s.mappings[e.ID].Source == area.SourceConfig {
+		return e, area.Errorf(area.CodeConfigured, "mapping %s is the file's", e.ID)
+	}
+	if err := mapping.Check(e.Rule); err != nil {
+		return e, area.InvalidField("topic", "%v", err)
+	}
+	s.mappings[e.ID] = e
+	return e, nil
+}
+
+func (s *site) DeleteMapping(_ context.Context, id string) error { delete(s.mappings, id); return nil }
 
 func (s *site) List() []area.Schedule { return values(s.schedules) }
 
@@ -318,7 +349,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Mappings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

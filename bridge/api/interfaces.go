@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
@@ -94,6 +95,16 @@ type Schedules interface {
 type Readings interface {
 	Readings(f registry.Filter) []area.Reading
 	Series(f registry.Filter, from, to time.Time, step time.Duration) []registry.Series
+}
+
+// Mappings keeps what operators say of foreign topics: what of
+// [registry.Rulebook] REST needs.
+type Mappings interface {
+	Mappings() []mapping.Entry
+	Mapping(id string) (mapping.Entry, error)
+	CreateMapping(ctx context.Context, e mapping.Entry) (mapping.Entry, error)
+	ReplaceMapping(ctx context.Context, e mapping.Entry) (mapping.Entry, error)
+	DeleteMapping(ctx context.Context, id string) error
 }
 
 // Topics reads and writes MQTT topics.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
@@ -34,6 +35,7 @@ func newGuardedWorld(t *testing.T) *world {
 	south := w.site.areas["north"]
 	south.ID, south.Name, south.Source, south.Locations, south.Members = "south", "South Wing", area.SourceAPI, []area.Location{}, []area.DeviceID{}
 	w.site.areas["south"] = south
+	w.site.mappings["m-1"] = mapping.Entry{ID: "m-1", Rule: mapping.Rule{Topic: "x/{device}", Format: mapping.JSON}, Source: area.SourceAPI}
 	w.site.schedules["hourly"] = area.Schedule{ID: "hourly", Cron: ptr("0 * * * *"), TimeZone: "UTC", Source: area.SourceAPI, Work: area.OrderRequest{To: area.To{Area: ptr("north")}, Message: ptr("x")}}
 	w.site.schedules["round"] = area.Schedule{ID: "round", Cron: ptr("0 * * * *"), TimeZone: "UTC", Source: area.SourceAPI, Work: area.OrderRequest{To: area.To{Each: ptr("locations")}, Message: ptr("x")}}
 	if _, _, err := w.clips.Put(t.Context(), strings.NewReader("RIFF kept"), clip.About{}); err != nil {
@@ -104,6 +106,8 @@ func TestRights(t *testing.T) {
 		{"GET", "/schedules/hourly", "", readsNorth},
 		{"GET", "/schedules/hourly/next", "", readsNorth},
 		{"GET", "/schedules/round", "", and(refuse(out, "nobody", "device", "north operator", "south operator"), refuse(gone, "stranger"))},
+		{"GET", "/mappings", "", reads},
+		{"GET", "/mappings/m-1", "", and(reads, refuse(gone, "stranger"))},
 		{"GET", "/readings", "", reads},
 		{"GET", "/readings?step=1m", "", reads},
 		{"GET", "/groups/g/members", "", reads},
@@ -133,6 +137,10 @@ func TestRights(t *testing.T) {
 		{"POST", "/areas", `{"id":"west"}`, runsAll},
 		{"DELETE", "/areas/south", "", and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"POST", "/schedules", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
+		{"POST", "/mappings", `{"topic":"x/{device}","format":"json"}`, runsAll},
+		{"PUT", "/mappings/m-1", `{"topic":"x/{device}","format":"json"}`, and(runsAll, refuse(gone, "stranger"))},
+		{"PATCH", "/mappings/m-1", `{"device":"d"}`, and(runsAll, refuse(gone, "stranger"))},
+		{"DELETE", "/mappings/m-1", "", and(runsAll, refuse(gone, "stranger"))},
 		{"POST", "/rollouts", `{"to":{"device":"gate-1"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
 		{"POST", "/rollouts", `{"to":{"area":"north"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},
 		{"DELETE", "/rollouts/u-1", "", runsNorth},

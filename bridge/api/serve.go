@@ -39,6 +39,7 @@ type Resources struct {
 	Orders      Orders
 	Schedules   Schedules
 	Readings    Readings
+	Mappings    Mappings
 	Topics      Topics
 	Groups      Groups
 	Credentials Credentials
@@ -56,7 +57,7 @@ func (r Resources) Validate() error {
 		missing bool
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
-		{"Readings", r.Readings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil},
+		{"Readings", r.Readings == nil}, {"Mappings", r.Mappings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil},
 		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil},
 	} {
 		if c.missing {
@@ -130,7 +131,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.

@@ -40,6 +40,28 @@ type Rule struct {
 	Event  string            `json:"event,omitempty" yaml:"event"`
 }
 
+// Entry is a rule of the operator with its name.
+type Entry struct {
+	ID string `json:"id"`
+	Rule
+	Source area.Source `json:"source"` // config or api
+}
+
+// Check reports every fault of a rule of the operator. Topics of ours are not
+// his to read so, and nothing that only the hub says may be said by a mapping.
+func Check(r Rule) error {
+	c, err := compile(r, 0)
+	if first, _, _ := strings.Cut(r.Topic, "/"); first == area.Root {
+		err = errors.Join(err, fmt.Errorf("topics below %s/ are the hub's own", area.Root))
+	}
+	if c != nil && r.Group != "" {
+		if g, ok := c.group.constant(); ok && area.Group(g).Reserved() && area.HubEvent(r.Event) {
+			err = errors.Join(err, fmt.Errorf("%s of group %s is the hub's own", r.Event, g))
+		}
+	}
+	return err
+}
+
 // Builtin is the rules that hold where no rule of the operator does: our own
 // devices' readings, and the smallest sensor that one can build.
 func Builtin() []Rule {
@@ -106,10 +128,10 @@ func (c *rule) complete(r Rule) (faults []error) {
 	case r.Format == None && (r.Device != "" || r.Metric != "" || len(r.Fields) > 0):
 		fault("device, metric and fields need a format")
 	}
-	if r.Format != None && r.Format != SenML && len(c.device) == 0 {
+	if r.Format != None && r.Format != SenML && len(c.device) == 0 && r.Device == "" {
 		fault("no device: name one, or capture {device}")
 	}
-	if r.Format == Raw && len(c.metric) == 0 {
+	if r.Format == Raw && len(c.metric) == 0 && r.Metric == "" {
 		fault("no metric: name one, or capture {metric}")
 	}
 	if r.Format != JSON && r.Format != None && len(r.Fields) > 0 {

@@ -115,7 +115,7 @@ func (t *Table) forTopic(levels []string, found []*rule) (own, builtin *rule, ev
 		case r.format == None:
 		case r.rank >= t.operator && builtin == nil:
 			builtin = r
-		case r.rank < t.operator && own == nil:
+		case r.rank < t.operator && own == nil && levels[0] != area.Root: // of "#" our own topics are none
 			own = r
 		}
 		if len(r.group) > 0 {
@@ -144,7 +144,7 @@ func (out *Outcome) event(r *rule, levels []string) {
 	}
 	group, err := area.ParseGroup(r.group.render(levels))
 	event := r.event.render(levels)
-	if err != nil || !isName(event) {
+	if err != nil || !isName(event) || group.Reserved() && area.HubEvent(event) {
 		out.Faults.add(Name)
 		return
 	}

@@ -207,7 +207,10 @@ func get[T any](ctx context.Context, c *client, path string) (v T, body []byte, 
 
 // all reads every page of a list.
 func all[T any](ctx context.Context, c *client, path string) (items []T, err error) {
-	after := ""
+	after, mark := "", "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
 	for {
 		q := url.Values{"limit": {"1000"}}
 		if after != "" {
@@ -216,7 +219,7 @@ func all[T any](ctx context.Context, c *client, path string) (items []T, err err
 		page, _, err := get[struct {
 			Items []T
 			Next  *string
-		}](ctx, c, path+"?"+q.Encode())
+		}](ctx, c, path+mark+q.Encode())
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -152,14 +153,22 @@ type Location struct {
 }
 
 // Mapping takes messages of foreign topics in, as readings (format) or as
-// events of a group (group and event).
+// events of a group (group and event). Captures of the topic may stand in
+// device, area, metric, group and event: "hall-{area}".
 type Mapping struct {
-	Topic  string            `yaml:"topic"`  // topic filter, which may also have {area}, {device} and {metric} as levels
-	Format string            `yaml:"format"` // raw or json; empty with group and event
-	Device string            `yaml:"device"` // name of the sensor, with captures: "hall-{area}"
-	Fields map[string]string `yaml:"fields"` // of JSON: field to metric; empty: every field
+	Topic  string            `yaml:"topic"`  // topic filter, which may also have captures as levels: {area}, {device}, {metric}, {channel} and any other {name}
+	Format string            `yaml:"format"` // raw, json or senml; empty with group and event
+	Device string            `yaml:"device"` // name of the sensor; default {device}, of senml the base name
+	Area   string            `yaml:"area"`   // default {area} where the topic captures it
+	Metric string            `yaml:"metric"` // of raw; default {metric}
+	Fields map[string]string `yaml:"fields"` // of JSON: path (a.b, a.0.b) to metric; empty: every field
 	Group  area.Group        `yaml:"group"`
 	Event  string            `yaml:"event"`
+}
+
+// Rule is the mapping as the bridge reads it.
+func (m Mapping) Rule() mapping.Rule {
+	return mapping.Rule{Topic: m.Topic, Format: mapping.Format(m.Format), Device: m.Device, Area: m.Area, Metric: m.Metric, Fields: m.Fields, Group: m.Group, Event: m.Event}
 }
 
 // Schedule is a rule and the order that it makes. Exactly one of Cron, Every

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/scheduler"
 )
@@ -192,24 +193,29 @@ func isClock(s string) bool {
 }
 
 func (k *check) mapping(key string, m Mapping) {
-	levels := strings.Split(m.Topic, "/")
-	for i, l := range levels {
-		if strings.HasPrefix(l, "{") && strings.HasSuffix(l, "}") {
-			k.oneOf(key+".topic", l, "{area}", "{device}", "{metric}")
-			levels[i] = "+"
-		}
-	}
-	k.that(area.ValidFilter(strings.Join(levels, "/")), key+".topic", "%q is not a topic filter", m.Topic)
-	k.that(!strings.HasPrefix(m.Topic, area.Root+"/"), key+".topic", "topics below %s/ are the hub's own", area.Root)
-	if m.Group != "" || m.Event != "" {
-		_, err := area.ParseGroup(string(m.Group))
-		k.that(err == nil, key+".group", "%q is not 1 to 128 of A-Z a-z 0-9 _ . : -", m.Group)
-		k.that(m.Event != "", key+".event", "an event is needed beside a group")
-		k.that(m.Format == "" && m.Device == "" && len(m.Fields) == 0, key, "a mapping makes readings (format, device, fields) or events (group, event), not both")
+	k.that(m.Format == "" || m.Group == "" && m.Event == "", key, "a mapping makes readings (format, device, fields) or events (group, event), not both")
+	err := mapping.Check(m.Rule())
+	if err == nil {
 		return
 	}
-	k.oneOf(key+".format", m.Format, "raw", "json")
-	k.that(m.Format == "json" || len(m.Fields) == 0, key+".fields", "fields are of format json alone")
+	for line := range strings.Lines(err.Error()) {
+		k.that(false, key+mappingKey(line), "%s", strings.TrimSpace(line))
+	}
+}
+
+// mappingKey is the key that a fault of a mapping begins with; what it is about
+// otherwise is the mapping as a whole.
+func mappingKey(fault string) string {
+	first, _, _ := strings.Cut(fault, " ")
+	switch first = strings.TrimSuffix(first, ":"); first {
+	case "topic", "topics":
+		return ".topic"
+	case "field", "fields":
+		return ".fields"
+	case "device", "area", "metric", "group", "event", "format":
+		return "." + first
+	}
+	return ""
 }
 
 func (k *check) schedules() {

@@ -76,6 +76,7 @@ type Hub struct {
 	signalr  *signalr.Server
 	devices  *devicehub.Hub
 	registry *registry.Registry
+	rulebook *registry.Rulebook
 	history  *history.Memory
 	past     *replay.Memory
 	api      *api.API
@@ -289,8 +290,8 @@ func (h *Hub) makeHub() (err error) {
 }
 
 func (h *Hub) makeBridge() error {
-	rules, err := mapping.Compile(rules(h.cfg.Mappings))
-	if err != nil {
+	var err error
+	if h.rulebook, err = registry.NewRulebook(h.store.Table("mappings"), rules(h.cfg.Mappings), func(t *mapping.Table) { h.pump.Remap(t) }, h.log); err != nil {
 		return err
 	}
 	if h.history, err = history.New(history.Config{}); err != nil {
@@ -300,7 +301,7 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.broker, Hub: groups{h.signalr}, Mappings: rules, Readings: h.registry, Areas: h.roster, Retained: h.broker, Now: time.Now,
+		Bus: h.broker, Hub: groups{h.signalr}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.broker, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
@@ -330,7 +331,7 @@ func (h *Hub) dropped() uint64 {
 
 func rules(list []conf.Mapping) (out []mapping.Rule) {
 	for _, m := range list {
-		out = append(out, mapping.Rule{Topic: m.Topic, Format: mapping.Format(m.Format), Device: m.Device, Fields: m.Fields, Group: m.Group, Event: m.Event})
+		out = append(out, m.Rule())
 	}
 	return out
 }
@@ -367,7 +368,7 @@ func (h *Hub) makeRollouts() (err error) {
 
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
-		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Topics: topics{h}, Groups: members{h},
+		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Mappings: h.rulebook, Topics: topics{h}, Groups: members{h},
 		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof, Keys: h.peers,
 	}, h.log)
 	return err

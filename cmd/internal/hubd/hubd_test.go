@@ -257,6 +257,38 @@ func TestReloadTakesAreasMappingsAndSchedules(t *testing.T) {
 	}
 }
 
+func TestMappingsMadeByREST(t *testing.T) {
+	h, r, _ := started(t, nil)
+	changed := make(chan area.DeviceID, 100)
+	defer h.registry.Watch(func(d area.DeviceID, _ bool) { changed <- d })()
+	says := func(topic string, device area.DeviceID) {
+		t.Helper()
+		if err := h.broker.Publish(t.Context(), area.Message{Topic: topic, Payload: []byte("3")}); err != nil {
+			t.Fatal(err)
+		}
+		for d := range changed {
+			if d == device {
+				return
+			}
+		}
+	}
+	made := write(t, "POST", r.HTTP+"/api/v1/mappings", `{"id":"m1","topic":"tele/{device}/SENSOR","format":"raw","metric":"co2","device":"mine-{device}"}`)
+	if !strings.Contains(made, `"source":"api"`) {
+		t.Fatal(made)
+	}
+	says("tele/x/SENSOR", "mine-x") // which beats the convention
+	write(t, "PATCH", r.HTTP+"/api/v1/mappings/m1", `{"device":"other"}`)
+	says("tele/x/SENSOR", "other")
+	if err := h.Reload(t.Context(), h.cfg); err != nil {
+		t.Fatal(err)
+	}
+	says("tele/x/SENSOR", "other")
+	write(t, "DELETE", r.HTTP+"/api/v1/mappings/m1", "")
+	if code, body := get(t, r.HTTP+"/api/v1/mappings"); code != 200 || strings.Contains(body, "m1") {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
 func TestGuard(t *testing.T) {
 	open := guard{open: true, origins: []string{"https://board.example"}}
 	cases := []struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
@@ -20,10 +19,7 @@ func (h *Hub) Reload(ctx context.Context, cfg conf.Config) error {
 		h.log.Warn("changed keys need a start", "rule", strings.Join(keys, " "), "n", len(keys))
 	}
 	err := h.roster.Configure(areaConfigs(cfg.Areas))
-	table, e := mapping.Compile(rules(cfg.Mappings))
-	if e == nil {
-		h.pump.Remap(table)
-	}
+	e := h.rulebook.Configure(rules(cfg.Mappings))
 	known, bad := cfg.Identity()
 	if bad == nil {
 		bad = h.auth.Reload(known)
