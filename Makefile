@@ -18,7 +18,7 @@ test-hardware: ## climb the hardware ladder without hardware, or RUNG=3 alone
 
 .PHONY: test-networks
 test-networks: ## one voice on real networks, with faults as long as in the field (10 minutes, root)
-	go test ./cmd/internal/e2e/nets -count=1 -timeout 60m -v -nets.long
+	go test ./cmd/internal/e2e/nets -count=5 -timeout 60m -v -nets.long
 
 .PHONY: quick
 quick: ## format, vet and the tests of Go, with what is installed

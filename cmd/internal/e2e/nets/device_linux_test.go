@@ -35,6 +35,7 @@ func TestADeviceIsCutOffWhileItPlays(t *testing.T) {
 	s.lan.isolate(victim.host)
 	victim.silent()
 	s.playing(id, s.but(victim)...)
+	s.lasts()
 	s.lan.heal()
 	s.order(victim.at(), short)
 	s.judge(allow{})
@@ -53,6 +54,7 @@ func TestADeviceIsCutOffWhileItWaits(t *testing.T) {
 	s.lan.isolate(waits.host)
 	next := s.order(s.gates[2].at(), short)
 	s.ended(next)
+	s.lasts()
 	s.lan.heal()
 	s.judge(allow{})
 }
@@ -69,6 +71,7 @@ func TestADeviceIsKilledWhileItPlays(t *testing.T) {
 	other := s.but(victim)[0]
 	s.playing(id, other)
 	s.ended(s.order(other.at(), short))
+	s.lasts()
 	victim.start()
 	s.order(victim.at(), short)
 	s.judge(allow{})
@@ -83,6 +86,7 @@ func TestADeviceStandsStillWhileItPlays(t *testing.T) {
 	victim, _ := s.playing(id, s.gates...)
 	victim.p.signal(syscall.SIGSTOP)
 	s.playing(id, s.but(victim)...)
+	s.lasts()
 	victim.p.signal(syscall.SIGCONT)
 	s.order(victim.at(), short)
 	s.judge(allow{overlap: buffer})
@@ -98,6 +102,7 @@ func TestADeviceIsNotHeard(t *testing.T) {
 	s.lan.mute(victim.host, s.hub.host)
 	victim.silent()
 	s.playing(id, s.but(victim)...)
+	s.lasts()
 	s.lan.heal()
 	s.order(victim.at(), short)
 	s.judge(allow{})
@@ -112,6 +117,7 @@ func TestADeviceHearsNothing(t *testing.T) {
 	s.lan.mute(s.hub.host, victim.host)
 	victim.silent()
 	s.playing(id, s.but(victim)...)
+	s.lasts()
 	s.lan.heal()
 	s.order(victim.at(), short)
 	s.judge(allow{cut: true})
@@ -133,6 +139,7 @@ func TestPacketsGetLost(t *testing.T) {
 	for _, id := range s.orders {
 		s.ended(id)
 	}
+	s.lasts()
 	s.lan.heal()
 	s.order(anybody(), short)
 	s.judge(allow{cut: true})

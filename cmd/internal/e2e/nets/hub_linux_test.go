@@ -4,7 +4,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -24,6 +23,7 @@ func TestTheHubIsCutOff(t *testing.T) {
 	s.lan.isolate(s.hub.host)
 	speaks.silent()
 	next := s.order(s.gates[1].at(), short) // the hub takes it all the same
+	s.lasts()
 	s.lan.heal()
 	s.ended(next)
 	s.judge(allow{})
@@ -55,19 +55,8 @@ func TestTheHubStandsStill(t *testing.T) {
 	speaks, _ := s.playing(id, s.gates...)
 	s.hub.p.signal(syscall.SIGSTOP)
 	speaks.silent()
-	if *long {
-		stand(t, 20*time.Second)
-	}
+	s.lasts()
 	s.hub.p.signal(syscall.SIGCONT)
 	s.ended(waiting)
 	s.judge(allow{})
-}
-
-// stand is how long a fault lasts.
-func stand(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-	}
 }

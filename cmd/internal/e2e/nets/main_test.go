@@ -12,7 +12,7 @@ import (
 
 // long makes faults last as long as they do in the field, and not just until
 // somebody has noticed.
-var long = flag.Bool("nets.long", false, "faults of 20 s and more, and more rounds of each")
+var long = flag.Bool("nets.long", false, "faults that last for 45 s and more")
 
 // atOnce is how many tests run side by side: they wait for most of their time.
 const atOnce = "6"

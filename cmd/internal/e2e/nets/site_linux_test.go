@@ -206,3 +206,18 @@ func (s *site) free() {
 	s.t.Helper()
 	s.busy("free", func(b area.Busy) bool { return b.State == area.Idle })
 }
+
+// lasts is as long as a fault lasts beyond what a test waits for: no time, but in
+// the long run so long that every connection is given up.
+func (s *site) lasts() {
+	s.t.Helper()
+	if !*long {
+		return
+	}
+	over := time.NewTimer(45 * time.Second)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-s.t.Context().Done():
+	}
+}
