@@ -144,3 +144,40 @@ func TestPacketsGetLost(t *testing.T) {
 	s.order(anybody(), short)
 	s.judge(allow{cut: true})
 }
+
+// TestAnEmergencyWaitsForWhoIsCutOff: who cannot be told to be silent is waited for
+// until its lease has ended.
+func TestAnEmergencyWaitsForWhoIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2, "")
+	s.clip(short)
+	calm := s.order(s.gates[0].at(), medium)
+	s.playing(calm, s.gates[0])
+	s.lan.isolate(s.gates[0].host)
+	fire := s.urgent(s.gates[1].at(), short, "emergency")
+	s.ended(fire)
+	s.lasts()
+	s.lan.heal()
+	s.judge(allow{})
+}
+
+// TestFinishIsNeverCut: with the policy finish a device that is cut off in the middle
+// says its announcement to the end, and everybody waits for it. It is for this device
+// alone: another one would say it again, since nobody can know that it was said.
+func TestFinishIsNeverCut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2, ", policy: finish")
+	s.clip(short)
+	id := s.order(s.gates[0].alone(), medium)
+	s.playing(id, s.gates[0])
+	s.lan.isolate(s.gates[0].host)
+	next := s.order(s.gates[1].at(), short)
+	s.gates[0].heardFor(id, medium*95/100)
+	s.ended(next)
+	s.lasts()
+	s.lan.heal()
+	s.judge(allow{})
+	if p := s.gates[0].plays(); len(p) != 1 {
+		t.Errorf("it was said in pieces: %v", p)
+	}
+}

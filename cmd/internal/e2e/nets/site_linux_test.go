@@ -141,15 +141,22 @@ func (s *site) clip(long time.Duration) string {
 }
 
 // The targets of orders.
-func anybody() map[string]string      { return map[string]string{"area": "north"} }
-func (g *gate) at() map[string]string { return map[string]string{"location": g.location} }
+func anybody() map[string]string         { return map[string]string{"area": "north"} }
+func (g *gate) alone() map[string]string { return map[string]string{"device": string(g.id)} }
+func (g *gate) at() map[string]string    { return map[string]string{"location": g.location} }
 
 // order orders a tone of a length, and answers the order's id. It sends it until
 // the hub has accepted it.
 func (s *site) order(to map[string]string, long time.Duration) area.WorkID {
 	s.t.Helper()
+	return s.urgent(to, long, "normal")
+}
+
+// urgent is order with a priority.
+func (s *site) urgent(to map[string]string, long time.Duration, priority string) area.WorkID {
+	s.t.Helper()
 	id := area.WorkID(fmt.Sprintf("o-%d", len(s.lengths)+1))
-	body, err := json.Marshal(map[string]any{"id": id, "to": to, "kind": "play", "clip": s.clip(long), "expires": "10m"})
+	body, err := json.Marshal(map[string]any{"id": id, "to": to, "kind": "play", "clip": s.clip(long), "expires": "10m", "priority": priority})
 	if err != nil {
 		s.t.Fatal(err)
 	}
