@@ -77,6 +77,8 @@ func TestPublishRights(t *testing.T) {
 		"tacet/device/gate-1/cmd/volume":       "gate-1 ann root",
 		"tacet/device/gate-2/status":           "root",
 		"tacet/area/north/claim/gate-1":        "gate-1 root",
+		"tacet/area/north/vote/gate-1":         "gate-1 root",
+		"tacet/area/north/vote/gate-2":         "root",
 		"tacet/area/north/claim/gate-2":        "root",
 		"tacet/area/south/claim/gate-1":        "root",
 		"tacet/area/north/busy/set/gate-1":     "gate-1 root",

@@ -75,6 +75,7 @@ type Agent struct {
 	area     area.Name // in which it claims
 	unlisten func()    // ends the subscriptions of that area
 	turn     *turn.Turn
+	ballot   *turn.Ballot // its vote, where the area is strict
 	todo     []turn.Event // to be stepped after the present one
 	play     *play        // what sounds; nil: nothing
 	offers   map[area.WorkID]*taking
@@ -182,6 +183,7 @@ func New(cfg Config, p Parts) (*Agent, error) {
 	a.shared.volume.Store(int64(cfg.Volume))
 	a.shared.boot.Store(p.Memory.Boot())
 	a.area, a.turn = cfg.Area, a.newTurn(cfg.Area, p.Memory.Boot())
+	a.ballot = turn.NewBallot(p.Memory.MID(), a.now())
 	return a, nil
 }
 

@@ -38,6 +38,7 @@ func (a *Agent) listenIn(in area.Name) (cancel func(), err error) {
 		area.AreaWorkTopic(in): while(a.offered),
 		area.BusyTopic(in):     while(a.areaBusy),
 		area.LeaderTopic(in):   while(a.led),
+		area.PollTopic(in):     while(a.polled),
 	})
 }
 
@@ -145,6 +146,18 @@ func (a *Agent) areaBusy(m area.Message) {
 		l.Lease = b.Lease()
 	}
 	a.step(l)
+}
+
+// polled votes for the arbiter that asks, if the device stands by no other.
+func (a *Agent) polled(m area.Message) {
+	p, err := area.ParsePoll(m.Payload)
+	if err != nil || p.Area != a.area || m.Replay {
+		a.Log.Warn("poll not understood", "topic", m.Topic, "err", err)
+		return
+	}
+	if v, ok := a.ballot.Poll(p, a.now()); ok {
+		a.publish(area.Message{Topic: area.VoteTopic(a.area, a.cfg.Device), Payload: v.Encode(), QoS: 1})
+	}
 }
 
 // shortestLease is the least that an area can have; less would have the device

@@ -44,6 +44,7 @@ func (a *Agent) move(to area.Name) bool {
 	}
 	a.queue, a.current = nil, nil
 	a.turn = a.newTurn(to, a.turn.Boot())
+	a.ballot = turn.NewBallot(a.Memory.MID(), a.now())
 	if a.link.up {
 		a.step(turn.Up{})
 	}

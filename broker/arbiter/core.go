@@ -28,6 +28,8 @@ type Core struct {
 	ledger ledger
 	start  record // read at the start
 
+	votes votes
+
 	holder    *hold
 	ghosts    []*hold // replaced holders that may still sound (§8.17)
 	intruders []*hold // dumb devices that sound beside the holder
@@ -77,14 +79,17 @@ func NewCore(cfg CoreConfig, rec []byte) (*Core, error) {
 	}
 	cfg = cfg.filled()
 	return &Core{cfg: cfg, lease: cfg.Lease, start: start, term: start.Term, settleUntil: area.Never,
-		devices: map[area.DeviceID]*device{}, works: map[area.WorkID]*work{}, at: map[area.LocationID]area.DeviceID{}}, nil
+		votes: votes{until: map[area.DeviceID]area.Instant{}}, devices: map[area.DeviceID]*device{}, works: map[area.WorkID]*work{}, at: map[area.LocationID]area.DeviceID{}}, nil
 }
 
 // Step takes an event in and answers what to do, in order. The slice is valid
 // until the next Step. Instants must not go back. Before [Begin] nothing is
-// done.
+// done, but that an [Electorate] is noted.
 func (c *Core) Step(ev Event, now area.Instant) []Action {
 	c.out, c.now, c.asker = c.out[:0], now, nil
+	if e, ok := ev.(Electorate); ok { // also before the beginning
+		c.elect(e.Voters)
+	}
 	if _, ok := ev.(Begin); !ok && !c.begun {
 		return nil
 	}
@@ -92,6 +97,7 @@ func (c *Core) Step(ev Event, now area.Instant) []Action {
 		c.expire()
 	}
 	c.handle(ev)
+	c.count()
 	c.next()
 	c.preempt()
 	c.barge()
@@ -132,7 +138,11 @@ func (c *Core) handle(ev Event) {
 		c.committed(ev)
 	case Close:
 		c.closed = true
-	case Tick:
+	case Voted:
+		c.voted(ev)
+	case Seconded:
+		c.seconded(ev)
+	case Electorate, Tick:
 	}
 }
 
@@ -156,7 +166,7 @@ func (c *Core) expire() {
 }
 
 // finish answers a want that was not granted, shows the state and writes the
-// record, where they have changed.
+// record, where they have changed, and asks for votes.
 func (c *Core) finish() {
 	if e := c.asker; e != nil && slices.Contains(c.queue, e) {
 		c.sayQueued(e, c.rank(e))
@@ -168,6 +178,7 @@ func (c *Core) finish() {
 		c.save()
 	}
 	c.show()
+	c.poll()
 	c.write()
 }
 
@@ -204,7 +215,7 @@ func (c *Core) Next() area.Instant {
 	if _, at := c.bargeAt(); at < next {
 		next = at
 	}
-	return min(next, c.nextWork())
+	return min(next, c.nextVote(), c.nextWork())
 }
 
 // Counts are what happened so far.
@@ -248,7 +259,7 @@ func (c *Core) Busy() area.Busy {
 			work := h.work
 			b.Work = &work
 		}
-	case c.settling():
+	case c.mute():
 		b.State = area.Settling
 	}
 	for _, e := range c.ranked() {

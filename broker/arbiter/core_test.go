@@ -109,6 +109,8 @@ func (d *stand) word(a Action) string {
 		return fmt.Sprintf("offer(%s>%s,%d)", a.Offer.Work, a.Device, a.Offer.Att)
 	case Disconnect:
 		return fmt.Sprintf("disconnect(%s)", a.Device)
+	case Poll:
+		return fmt.Sprintf("poll(%d,%v)", a.Poll.N, a.Poll.Vote)
 	case Report:
 		s := fmt.Sprintf("report(%s,%s,%d", a.Report.Work, a.Report.State, a.Report.Att)
 		if a.Report.Reason != "" {

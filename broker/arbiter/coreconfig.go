@@ -33,6 +33,12 @@ type CoreConfig struct {
 	// answer, before it sounds in spite of it; 0: until its lease has ended.
 	// 500 ms or more.
 	Barge time.Duration
+	// Strict has the area sound only while a majority of its seats stands by this
+	// arbiter (§8.10). The seats are the hub's and that of each [Voter]; without
+	// voters the hub's alone is the majority.
+	Strict bool
+	// Seat declares that this arbiter is the hub, whose seat is its own.
+	Seat bool
 	// Others declares that other arbiters may have granted the area, a local
 	// leader or the hub: with Finish their leases may be as long as ours.
 	Others bool
@@ -105,9 +111,10 @@ func (c CoreConfig) refresh() time.Duration { return c.Lease / 4 }
 // makes longer apart.
 func (c CoreConfig) alive() time.Duration { return c.Lease + c.Guard }
 
-// theirs is how long a lease of another arbiter of the area can live.
+// theirs is how long a lease of another arbiter of the area can live; votes have
+// to outlive our own that are as long.
 func (c CoreConfig) theirs() time.Duration {
-	if c.Finish && c.Others {
+	if c.Finish && (c.Others || c.Strict) {
 		return max(c.Lease, MostFinish) + c.Guard
 	}
 	return c.alive()

@@ -97,6 +97,21 @@ type Committed struct {
 // follows says so, and the next start need not settle.
 type Close struct{}
 
+// Electorate: who votes in a strict area. Of two lists that differ by more than
+// one voter, each may have a majority: an arbiter that has the older one is to
+// be told before another begins with the newer.
+type Electorate struct{ Voters []Voter }
+
+// Voted: a device answered a poll of this arbiter.
+type Voted struct {
+	Device area.DeviceID
+	Vote   area.Vote
+}
+
+// Seconded: the hub follows this leader, and has heard what it said at the
+// instant of the core's clock.
+type Seconded struct{ Said area.Instant }
+
 // Tick: time has passed; see [Core.Next].
 type Tick struct{}
 
@@ -115,6 +130,9 @@ func (HeardTerm) event()  {}
 func (Configure) event()  {}
 func (Committed) event()  {}
 func (Close) event()      {}
+func (Electorate) event() {}
+func (Voted) event()      {}
+func (Seconded) event()   {}
 func (Tick) event()       {}
 
 // Action is something that the core's caller has to do: one of the types
@@ -150,6 +168,9 @@ type Commit struct {
 // Disconnect: close the device's connection; it seems to hear nothing.
 type Disconnect struct{ Device area.DeviceID }
 
+// Poll: ask the voters of the area, on its poll topic.
+type Poll struct{ Poll area.Poll }
+
 // Report: tell the order service what became of a work.
 type Report struct {
 	Report area.Report
@@ -164,4 +185,5 @@ func (Say) action()        {}
 func (HoldOut) action()    {}
 func (Commit) action()     {}
 func (Disconnect) action() {}
+func (Poll) action()       {}
 func (Report) action()     {}

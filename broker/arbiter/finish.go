@@ -25,21 +25,29 @@ func (c *Core) finishLease(least, dur, age time.Duration) time.Duration {
 	return max(least, min(dur+dur/finishDrift+age+finishSlack, max(MostFinish, c.cfg.Lease)))
 }
 
-// firstLease is the lease of a new grant.
-func (c *Core) firstLease(h *hold) time.Duration {
-	return c.finishLease(min(c.cfg.StartLease, c.lease), h.dur, c.now.Sub(h.heard))
+// firstLease is the lease of a new grant; a hold has none.
+func (c *Core) firstLease(e *entry) time.Duration {
+	if e.hold {
+		return 0
+	}
+	return c.finishLease(min(c.cfg.StartLease, c.lease), e.dur, c.now.Sub(e.heard))
 }
 
 // extend has the lease of a holder that plays count from now, and answers how
 // long it is. When it says so for the first time it may just have begun; from then
 // on what is left covers the rest. Until a longer one is durable it gets the
-// usual one.
+// usual one. Where no majority stands for longer, it is what is left, which may
+// be nothing.
 func (c *Core) extend(h *hold) time.Duration {
-	lease := max(c.lease, h.exp.Sub(c.now)-c.cfg.Guard)
+	left := h.exp.Sub(c.now) - c.cfg.Guard
+	lease := max(c.lease, left)
 	if !h.covered {
 		if long := c.finishLease(c.lease, h.dur, 0); c.promise(long) {
-			lease, h.covered = max(lease, long), true
+			lease, h.covered = max(lease, long), c.backs(long)
 		}
+	}
+	if lease = c.within(lease); lease <= left {
+		return left
 	}
 	h.exp = c.now.Add(lease + c.cfg.Guard)
 	return lease
@@ -61,7 +69,11 @@ func (c *Core) promise(lease time.Duration) bool {
 // confirmLease grants a lease that had to wait for the record. Where something
 // else sounds by now, the proposal is dropped: the device still wants, and waits.
 func (c *Core) confirmLease(h *hold) {
-	lease := c.firstLease(h)
+	lease := c.firstLease(&entry{dur: h.dur, heard: h.heard})
+	if !c.backs(lease) {
+		c.free(h)
+		return
+	}
 	if !c.promise(lease) {
 		h.proposed = c.newest() // its want has grown old meanwhile
 		return
@@ -89,7 +101,7 @@ func (c *Core) barge() {
 	if e == nil || c.now < at {
 		return
 	}
-	if !c.inTime(e) {
+	if !c.inTime(e) || !c.backs(c.firstLease(e)) {
 		return
 	}
 	if h := c.holder; h != nil {

@@ -98,10 +98,14 @@ func (c *Core) next() {
 
 // grant gives the area to an entry of the queue. A work whose time is over is
 // refused here and nowhere else (§8.13). It answers false where nothing can be
-// granted now.
+// granted now: for want of a token, or of a majority.
 func (c *Core) grant(e *entry) bool {
 	if !c.inTime(e) {
 		return true
+	}
+	lease := c.firstLease(e)
+	if !c.backs(lease) {
+		return false
 	}
 	token, ok := c.nextToken()
 	if !ok {
@@ -116,7 +120,6 @@ func (c *Core) grant(e *entry) bool {
 		h.proposed = c.save()
 		return true
 	}
-	lease := c.firstLease(h)
 	if !c.promise(lease) {
 		h.exp, h.proposed = c.silentAt(e), c.newest()
 		return true
@@ -142,6 +145,9 @@ func (c *Core) sayGrant(h *hold, lease time.Duration) {
 	c.say(h.device, a)
 }
 
+// shortestLease is the least that is worth saying.
+const shortestLease = time.Millisecond
+
 // keep answers a want of the holder.
 func (c *Core) keep(h *hold, d *device, m *area.Claim) {
 	h.seq, h.heard = m.Seq, c.now
@@ -155,15 +161,24 @@ func (c *Core) keep(h *hold, d *device, m *area.Claim) {
 		c.keepHold(h, m)
 	case m.Playing:
 		h.playing, d.missed = true, 0
-		c.sayGrant(h, c.extend(h))
+		c.sayExtended(h, d, m)
 		c.played(d, m)
 	default: // it missed the grant, and gets what is left of it, never more (§3.4)
-		if left := h.exp.Sub(c.now) - c.cfg.Guard; left >= time.Millisecond {
+		if left := h.exp.Sub(c.now) - c.cfg.Guard; left >= shortestLease {
 			c.sayGrant(h, left)
 			return
 		}
 		c.sayQueuedTo(d, m, 1)
 	}
+}
+
+// sayExtended answers a holder that plays.
+func (c *Core) sayExtended(h *hold, d *device, m *area.Claim) {
+	if lease := c.extend(h); lease >= shortestLease {
+		c.sayGrant(h, lease)
+		return
+	}
+	c.sayQueuedTo(d, m, 1)
 }
 
 // lapse ends a hold whose time is over. Where a lease ended without its grant

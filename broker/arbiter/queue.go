@@ -154,7 +154,7 @@ func (c *Core) ranked() []*entry {
 }
 
 func (c *Core) sayQueued(e *entry, pos int) {
-	if c.settling() {
+	if c.mute() {
 		pos = 0
 	}
 	c.say(e.device, area.Answer{Op: area.OpQueued, Boot: e.boot, MID: e.mid, Claim: e.claim, Ack: e.seq, Pos: pos})

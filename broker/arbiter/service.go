@@ -26,6 +26,10 @@ type Config struct {
 	// ColdStart declares that no device can hold a lease yet: see
 	// [CoreConfig.ColdStart].
 	ColdStart bool
+	// Voters are the members of an area, who vote where it is strict. It is asked
+	// when the area is first arbitrated, and by [Service.Elect]; it must not block,
+	// nor call the service. nil: nobody but this arbiter has a seat.
+	Voters func(area.Name) []Voter
 	// Witness keeps the record of what was granted and what sounded. nil: nobody
 	// does.
 	Witness Witness
@@ -337,7 +341,7 @@ func (s *Service) Stats() ServiceStats {
 func (c Counts) plus(o Counts) Counts {
 	return Counts{
 		Grants: c.Grants + o.Grants, LeaseExpired: c.LeaseExpired + o.LeaseExpired, Conflicts: c.Conflicts + o.Conflicts,
-		Intruders: c.Intruders + o.Intruders, Preemptions: c.Preemptions + o.Preemptions, Barges: c.Barges + o.Barges, Adoptions: c.Adoptions + o.Adoptions,
+		Intruders: c.Intruders + o.Intruders, Preemptions: c.Preemptions + o.Preemptions, Barges: c.Barges + o.Barges, Unbacked: c.Unbacked + o.Unbacked, Adoptions: c.Adoptions + o.Adoptions,
 		Disconnects: c.Disconnects + o.Disconnects, Settlings: c.Settlings + o.Settlings, Stale: c.Stale + o.Stale,
 		Replaced: c.Replaced + o.Replaced, Dropped: c.Dropped + o.Dropped,
 	}

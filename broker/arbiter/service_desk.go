@@ -60,6 +60,9 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 	if a, _ := s.roster.Settings(name); a.Source == area.SourceSeen {
 		s.log.Warn("area made by a device that named it", "area", name)
 	}
+	if s.cfg.Voters != nil {
+		core.Step(Electorate{Voters: s.cfg.Voters(name)}, s.clock())
+	}
 	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg, watcher: watcher{to: s.cfg.Witness, name: name}}, nil
 }
 
@@ -68,6 +71,7 @@ func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
 	return CoreConfig{
 		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
 		Finish: a.Policy == "finish", Barge: a.EmergencyBarge, Others: s.cfg.Mode == area.LeaderLocal,
+		Strict: a.Mode == area.ModeStrict, Seat: s.cfg.Mode == area.LeaderHub,
 		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
 	}, ok
 }
@@ -145,6 +149,8 @@ func (d *desk) step(ev Event, reporter Reporter) {
 			d.commit(a)
 		case Disconnect:
 			d.s.disconnect(a.Device)
+		case Poll:
+			d.put(area.PollTopic(d.name), a.Poll.Encode(), false)
 		case Report:
 			d.s.tell(a)
 			reporter.Report(a.Report)

@@ -21,6 +21,7 @@ func (s *Service) listen() (cancel func(), err error) {
 		area.StatusTopic("+"):     s.heardStatus,
 		area.ClaimTopic("+", "+"): s.heardClaim,
 		area.SetTopic("+", "+"):   s.heardSet,
+		area.VoteTopic("+", "+"):  s.heardVote,
 	} {
 		c, err := s.bus.Subscribe(filter, heard)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/brokertest"
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
@@ -60,6 +61,81 @@ func TestEmergencyBarge(t *testing.T) {
 		busy := h.busy(t, "south")
 		if b.turn.Phase() != turn.Playing || !busy.Preempt || *busy.Holder != "gate-4" || h.service.Stats().Barges != 1 {
 			t.Errorf("the emergency is %s, busy %s, %d barged", b.turn.Phase(), busy.Encode(), h.service.Stats().Barges)
+		}
+	})
+}
+
+// votes has a device vote as its agent does.
+func (h *hub) votes(t *testing.T, d *device) *brokertest.Inbox {
+	t.Helper()
+	ballot := turn.NewBallot("m-"+string(d.id), area.Instant(time.Since(d.zero)))
+	polls := brokertest.Subscribe(t, d.c, area.PollTopic(d.in), 1)
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	t.Cleanup(func() { close(stop); <-done })
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			for polls.Len() > 0 {
+				p, err := area.ParsePoll(polls.Take(t, 1)[0].Payload)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if v, ok := ballot.Poll(p, area.Instant(time.Since(d.zero))); ok {
+					d.c.Publish(area.VoteTopic(d.in, d.id), 1, false, v.Encode()).Wait()
+				}
+			}
+		}
+	}()
+	return polls
+}
+
+// In a strict area the hub grants what a majority of the members and itself stands
+// by; over MQTT, with the ballots that devices have.
+func TestStrictAreaOverMQTT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, newLedger(), true)
+		set := func(mode string, members ...string) {
+			h.voters = nil
+			for _, m := range members {
+				h.voters = append(h.voters, arbiter.Voter{Device: area.DeviceID(m), MID: "m-" + m})
+			}
+			h.service.Elect("north")
+			if err := h.roster.Update(arbiter.AreaConfig{ID: "north", Name: "North Wing", Mode: mode, Volume: -1, Locations: []arbiter.Place{{ID: "1"}, {ID: "2"}}}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		d := h.device(t, "gate-1", "north", "1")
+		set(area.ModeStrict, "gate-1", "gate-2")
+		d.step(turn.Wish{Prio: area.Normal, Dur: time.Second})
+		if b := h.busy(t, "north"); d.turn.Phase() != turn.Waiting || b.State != area.Settling {
+			t.Fatalf("without a vote the device is %s, busy %s", d.turn.Phase(), b.State)
+		}
+		h.votes(t, d)
+		for range 14 { // nobody is voted for within V of the voter's start
+			time.Sleep(time.Second)
+			d.step(turn.Tick{})
+		}
+		if d.turn.Phase() != turn.Playing {
+			t.Errorf("with two of three votes the device is %s", d.turn.Phase())
+		}
+		d.step(turn.Over{Result: area.Played})
+		set(area.ModeStrict, "gate-2", "gate-3", "gate-4")
+		d.step(turn.Wish{Prio: area.Normal, Dur: time.Second})
+		if d.turn.Phase() != turn.Waiting || h.service.Stats().Unbacked != 2 {
+			t.Errorf("with the hub's vote alone the device is %s, %+v", d.turn.Phase(), h.service.Stats())
+		}
+		set(area.ModeStrict) // no member: the hub's vote is the majority
+		d.step(turn.Tick{})
+		if d.turn.Phase() != turn.Playing {
+			t.Errorf("in an area without members the device is %s", d.turn.Phase())
 		}
 	})
 }

@@ -38,6 +38,7 @@ func (c *Core) begin() {
 	if !c.mutant.sameTerm || c.term == 0 {
 		c.term = nextTerm(max(c.term, min(c.cfg.Floor, mostTerm-termStep)), c.cfg.Index)
 	}
+	c.votes.backed = c.now < c.quorum()
 	for _, r := range c.start.Holds {
 		c.restoreHold(r)
 	}
@@ -121,14 +122,16 @@ func (c *Core) adopt(d *device, m *area.Claim) bool {
 	c.heardTerm(m.Token.Term())
 	c.replaceHolder(m.Token)
 	h := &hold{kind: leased, device: d.id, mid: m.MID, boot: m.Boot, claim: m.Claim, token: m.Token, seq: m.Seq, prio: m.Prio,
-		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, playing: true}
+		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, playing: true, exp: c.now}
 	c.holder = h
-	lease := c.extend(h)
 	c.dropEntry(d.id)
 	c.counts.Adoptions++
 	c.dirty = true
 	c.show()
-	c.sayGrant(h, lease)
+	c.sayExtended(h, d, m)
+	if h.exp == c.now { // no majority allows more; what it has from another arbiter may live on
+		h.exp = c.now.Add(c.longest())
+	}
 	c.played(d, m)
 	return true
 }

@@ -14,6 +14,7 @@ type Counts struct {
 	Intruders    uint64 // dumb and classic devices that sounded while another held, or past their time
 	Preemptions  uint64
 	Barges       uint64 // emergencies that sounded beside a holder that did not answer
+	Unbacked     uint64 // times that a strict area lost its majority
 	Adoptions    uint64 // holders taken over from an earlier arbiter
 	Disconnects  uint64
 	Settlings    uint64

@@ -55,6 +55,8 @@ func TestTopicsParseBack(t *testing.T) {
 		{BusyTopic("north"), Topic{Kind: KindBusy, Area: "north"}},
 		{FlagTopic("north"), Topic{Kind: KindFlag, Area: "north"}},
 		{SetTopic("north", "g-1"), Topic{Kind: KindSet, Area: "north", Device: "g-1"}},
+		{VoteTopic("north", "g-1"), Topic{Kind: KindVote, Area: "north", Device: "g-1"}},
+		{PollTopic("north"), Topic{Kind: KindPoll, Area: "north"}},
 		{ClaimTopic("north", "g-1"), Topic{Kind: KindClaim, Area: "north", Device: "g-1"}},
 		{AreaWorkTopic("north"), Topic{Kind: KindAreaWork, Area: "north"}},
 		{SubmitTopic("north"), Topic{Kind: KindSubmit, Area: "north"}},
@@ -95,7 +97,7 @@ func TestHubOnlyTopics(t *testing.T) {
 	for topic, want := range map[string]bool{
 		BusyTopic("n"): true, FlagTopic("n"): true, LeaderTopic("n"): true, GrantTopic("d"): true, WorkTopic("d"): true, AreaWorkTopic("n"): true,
 		ResponseTopic("x"): true, "$SYS/broker/uptime": true,
-		ClaimTopic("n", "d"): false, SetTopic("n", "d"): false, SubmitTopic("n"): false, StatusTopic("d"): false, "home/a": false,
+		PollTopic("n"): true, VoteTopic("n", "d"): false, ClaimTopic("n", "d"): false, SetTopic("n", "d"): false, SubmitTopic("n"): false, StatusTopic("d"): false, "home/a": false,
 	} {
 		if got := HubOnly(topic); got != want {
 			t.Errorf("%q: got %v, want %v", topic, got, want)

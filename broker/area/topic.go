@@ -18,6 +18,8 @@ const (
 	KindAreaWork              // tacet/area/{area}/work
 	KindSubmit                // tacet/area/{area}/submit
 	KindLeader                // tacet/area/{area}/leader
+	KindPoll                  // tacet/area/{area}/poll
+	KindVote                  // tacet/area/{area}/vote/{device}
 	KindGrant                 // tacet/device/{device}/grant
 	KindWork                  // tacet/device/{device}/work
 	KindStatus                // tacet/device/{device}/status
@@ -67,6 +69,14 @@ func SubmitTopic(a Name) string { return Root + "/area/" + string(a) + "/submit"
 
 // LeaderTopic carries the retained [Leader] of an area.
 func LeaderTopic(a Name) string { return Root + "/area/" + string(a) + "/leader" }
+
+// PollTopic is where the arbiter of a strict area asks for votes ([Poll]).
+func PollTopic(a Name) string { return Root + "/area/" + string(a) + "/poll" }
+
+// VoteTopic is where a device votes for an arbiter ([Vote]).
+func VoteTopic(a Name, d DeviceID) string {
+	return Root + "/area/" + string(a) + "/vote/" + string(d)
+}
 
 // GrantTopic carries the arbiter's answers to one device.
 func GrantTopic(d DeviceID) string { return Root + "/device/" + string(d) + "/grant" }
@@ -130,7 +140,7 @@ func parseAreaTopic(level []string) Topic {
 		return Topic{}
 	}
 	t := Topic{Area: Name(level[2])}
-	if last := level[len(level)-1]; len(level) == 6 || level[3] == "claim" {
+	if last := level[len(level)-1]; len(level) == 6 || level[3] == "claim" || level[3] == "vote" {
 		if !IsID(last) {
 			return Topic{}
 		}
@@ -152,8 +162,12 @@ func parseAreaTopic(level []string) Topic {
 		t.Kind = KindSubmit
 	case "leader":
 		t.Kind = KindLeader
+	case "poll":
+		t.Kind = KindPoll
+	case "vote":
+		t.Kind = KindVote
 	}
-	if t.Kind == KindForeign || (t.Device != "") != (t.Kind == KindSet || t.Kind == KindClaim) {
+	if t.Kind == KindForeign || (t.Device != "") != (t.Kind == KindSet || t.Kind == KindClaim || t.Kind == KindVote) {
 		return Topic{}
 	}
 	return t
@@ -216,7 +230,7 @@ func HubOnly(topic string) bool {
 		return true
 	}
 	switch ParseTopic(topic).Kind {
-	case KindBusy, KindFlag, KindLeader, KindGrant, KindWork, KindAreaWork, KindPeers, KindTrunkDown:
+	case KindBusy, KindFlag, KindLeader, KindPoll, KindGrant, KindWork, KindAreaWork, KindPeers, KindTrunkDown:
 		return true
 	}
 	return false

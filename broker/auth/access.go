@@ -79,7 +79,7 @@ func (p Principal) grantedPublish() []string {
 		d := area.DeviceID(p.Name)
 		list := []string{area.Root + "/device/" + p.Name + "/#"}
 		if p.Area != "" {
-			list = append(list, area.ClaimTopic(p.Area, d), area.SetTopic(p.Area, d))
+			list = append(list, area.ClaimTopic(p.Area, d), area.SetTopic(p.Area, d), area.VoteTopic(p.Area, d))
 		}
 		return list
 	}

@@ -142,7 +142,6 @@ func TestValidate(t *testing.T) {
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.external: not supported in this version`},
-		"strict":                  {"areas: [{id: a, mode: strict}]", `t.yaml:1: areas[0].mode: strict is not supported in this version`},
 		"mapping's filter":        {"mappings: [{topic: \"a/#/b\", format: raw}]", `t.yaml:1: mappings[0].topic: topic "a/#/b" is no topic filter`},
 		"mapping's capture":       {"mappings: [{topic: \"a/{room}\", format: raw, device: \"{hall}\", metric: co2}]", `t.yaml:1: mappings[0].device: device: the topic captures no {hall}`},
 		"mapping of ours":         {"mappings: [{topic: \"tacet/#\", format: raw, device: d, metric: m}]", `t.yaml:1: mappings[0].topic: topics below tacet/ are the hub's own`},

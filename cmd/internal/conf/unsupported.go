@@ -19,13 +19,8 @@ func (c *Config) unsupported() (fs Faults) {
 	}
 	for i, a := range c.Areas {
 		path := "areas[" + strconv.Itoa(i) + "]."
-		for _, value := range []struct{ key, is, unsupported string }{
-			{"mode", a.Mode, "strict"},
-			{"on_ledger_loss", a.OnLedgerLoss, "per_node"},
-		} {
-			if value.is == value.unsupported {
-				fs = append(fs, c.Faultf(path+value.key, "%s is not supported in this version", value.is))
-			}
+		if a.OnLedgerLoss == "per_node" {
+			fs = append(fs, c.Faultf(path+"on_ledger_loss", "per_node is not supported in this version"))
 		}
 	}
 	return fs

@@ -49,13 +49,6 @@ func (a areas) UpdateArea(ctx context.Context, n api.NewArea) (area.Area, error)
 // keep hands an area to the roster, and answers what it has become once that is
 // durable.
 func (a areas) keep(ctx context.Context, n api.NewArea, roster func(arbiter.AreaConfig) error) (area.Area, error) {
-	for field, later := range map[string]bool{
-		"mode": n.Mode == "strict",
-	} {
-		if later {
-			return area.Area{}, area.InvalidField(field, "not supported in this version")
-		}
-	}
 	c := arbiter.AreaConfig{
 		ID: n.ID, Name: n.Name, Source: area.SourceAPI, Mode: n.Mode, Topology: n.Topology, Policy: n.Policy,
 		Lease: n.Lease, Volume: -1, QuietHours: n.QuietHours,

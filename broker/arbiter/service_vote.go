@@ -1,0 +1,44 @@
+package arbiter
+
+import (
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// Elect tells the arbiter of an area that its members have changed.
+func (s *Service) Elect(in area.Name) {
+	if s.cfg.Voters == nil {
+		return
+	}
+	if d := s.found(in); d != nil {
+		d.box.put(Electorate{Voters: s.cfg.Voters(in)})
+	}
+}
+
+// Seconded tells the arbiter of a strict area, which a leader is, that the hub
+// follows it: it has answered what the leader said at the instant of the service's
+// clock.
+func (s *Service) Seconded(in area.Name, said area.Instant) {
+	if d := s.found(in); d != nil {
+		d.box.put(Seconded{Said: said})
+	}
+}
+
+// heardVote hands a vote to the arbiter that asked for it. Like a claim it comes
+// again, with the next poll.
+func (s *Service) heardVote(m area.Message) {
+	t := area.ParseTopic(m.Topic)
+	if t.Kind != area.KindVote || m.Replay || m.Will || len(m.Payload) == 0 {
+		return
+	}
+	v, err := area.ParseVote(m.Payload)
+	if err != nil {
+		s.malformed(m, err)
+		return
+	}
+	s.mu.Lock()
+	d := s.desks[t.Area]
+	s.mu.Unlock()
+	if d != nil {
+		d.box.hear(Voted{Device: t.Device, Vote: v})
+	}
+}
