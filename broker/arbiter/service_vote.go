@@ -4,12 +4,15 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// Elect tells the arbiter of an area that its members have changed.
+// Elect tells the arbiter of an area that its members may have changed.
 func (s *Service) Elect(in area.Name) {
 	if s.cfg.Voters == nil {
 		return
 	}
-	if d := s.found(in); d != nil {
+	s.mu.Lock()
+	d := s.desks[in]
+	s.mu.Unlock()
+	if d != nil {
 		d.box.put(Electorate{Voters: s.cfg.Voters(in)})
 	}
 }

@@ -77,6 +77,9 @@ func (c *Core) seconded(ev Seconded) {
 // elect changes who votes. The votes of who stays count on.
 func (c *Core) elect(list []Voter) {
 	v := &c.votes
+	if slices.Equal(v.voters, list) {
+		return
+	}
 	v.voters = slices.Clone(list)
 	for d := range v.until {
 		if !slices.ContainsFunc(list, func(w Voter) bool { return w.Device == d }) {

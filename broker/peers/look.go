@@ -164,7 +164,7 @@ func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) e
 		k.Key = newKey()
 	}
 	revised := k.revise(of, s.now().Unix())
-	s.resolved(a, k.topology(of.Topology))
+	defer s.resolved(a, k.topology(of.Topology)) // once the members are those
 	if !revised && reflect.DeepEqual(was, k) {
 		return nil
 	}

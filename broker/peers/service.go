@@ -1,11 +1,13 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,7 +78,8 @@ const (
 )
 
 // New reads the table. resolved is told what the topology of each area comes
-// to, at once for what is kept and then from Run's goroutine; it must not block.
+// to, at once for what is kept and then from Run's goroutine, at each look and
+// after the members have changed; it must not block.
 func New(bus area.Bus, areas Areas, table Table, resolved func(a area.Name, topology string), now func() time.Time, log *slog.Logger) (*Service, error) {
 	if bus == nil || areas == nil || table == nil || resolved == nil || now == nil || log == nil {
 		return nil, errors.New("peers: a part is missing")
@@ -186,7 +189,23 @@ func (s *Service) Member(in area.Name, d area.DeviceID) (area.Member, bool) {
 	defer s.mu.Unlock()
 	k := s.books[in]
 	e, ok := k.member(d)
-	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr}, ok
+	return e.member(), ok
+}
+
+// Members are the members of an area's roster, by name.
+func (s *Service) Members(in area.Name) (list []area.Member) {
+	k := s.book(in)
+	for _, e := range k.Entries {
+		if !e.Left {
+			list = append(list, e.member())
+		}
+	}
+	slices.SortFunc(list, func(a, b area.Member) int { return cmp.Compare(a.Device, b.Device) })
+	return list
+}
+
+func (e entry) member() area.Member {
+	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr}
 }
 
 // Key is the key of an area, made where there is none. It blocks for the disk.

@@ -247,7 +247,7 @@ func (h *Hub) makeAreas() (err error) {
 	cold := h.opt.ColdStart && len(known) == 0 // a record of an earlier start: a lease of it may be alive
 	h.arbiter, err = arbiter.New(arbiter.Config{
 		Node: h.cfg.Node, Addr: h.broker.Addr().String(), Web: h.webPort(), ColdStart: cold,
-		Witness: h.proof,
+		Witness: h.proof, Voters: h.voters,
 	}, h.broker, h.store.Ledger(), links{h.broker}, h.roster, h.clock, time.Now, h.log)
 	return err
 }

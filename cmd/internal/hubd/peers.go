@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/peers"
@@ -12,8 +13,25 @@ import (
 // makePeers opens the rosters of the devices that may lead their area. What
 // topology each area has is known from then on.
 func (h *Hub) makePeers() (err error) {
-	h.peers, err = peers.New(h.broker, grounds{h}, h.store.Table("peers"), h.roster.FoundTopology, time.Now, h.log)
+	h.peers, err = peers.New(h.broker, grounds{h}, h.store.Table("peers"), h.resolved, time.Now, h.log)
 	return err
+}
+
+// resolved takes in what the topology of an area comes to, and who its members
+// are.
+func (h *Hub) resolved(a area.Name, topology string) {
+	h.roster.FoundTopology(a, topology)
+	if h.arbiter != nil {
+		h.arbiter.Elect(a)
+	}
+}
+
+// voters are the members of an area, who vote where it is strict.
+func (h *Hub) voters(a area.Name) (list []arbiter.Voter) {
+	for _, m := range h.peers.Members(a) {
+		list = append(list, arbiter.Voter{Device: m.Device, MID: m.MID})
+	}
+	return list
 }
 
 // runPeers keeps the rosters until ctx ends. A device whose credential is
