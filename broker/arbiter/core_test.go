@@ -408,6 +408,16 @@ func TestTerms(t *testing.T) {
 	}
 }
 
+func TestACleanStopProvesNothingWhereOthersArbitrate(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		d := newStand(t, `{"v":1,"term":65,"alive_ms":4250,"clean":true}`, func(cfg *CoreConfig) { cfg.Others = shared })
+		d.step(Begin{})
+		if _, settling := d.c.Settling(); settling != shared {
+			t.Errorf("shared %v: settling %v", shared, settling)
+		}
+	}
+}
+
 func TestTheFirstTermIsAboveWhatWasHeard(t *testing.T) {
 	for name, c := range map[string]struct {
 		record string

@@ -40,7 +40,9 @@ type CoreConfig struct {
 	// Seat declares that this arbiter is the hub, whose seat is its own.
 	Seat bool
 	// Others declares that other arbiters may have granted the area, a local
-	// leader or the hub: with Finish their leases may be as long as ours.
+	// leader or the hub: that an earlier reign here was stopped in order proves
+	// nothing about leases, so that every start settles (§8.2); with Finish their
+	// leases may be as long as ours.
 	Others bool
 
 	ClassicHold time.Duration // longest hold of a classic device whose length is not known; 120 s

@@ -16,7 +16,8 @@ func (c *Core) begin() {
 	c.begun, c.started = true, c.now
 	c.alive = c.cfg.alive()
 	wait := c.alive
-	if left := time.Duration(c.start.AliveMs) * time.Millisecond; !c.start.Clean && left > c.alive {
+	clean := c.start.Clean && !c.cfg.Others
+	if left := time.Duration(c.start.AliveMs) * time.Millisecond; !clean && left > c.alive {
 		c.alive, wait = left, left
 		if c.mutant.shortSettle {
 			wait = c.cfg.alive()
@@ -28,7 +29,7 @@ func (c *Core) begin() {
 	if theirs := c.cfg.theirs(); theirs > wait && c.cfg.Others {
 		wait = theirs
 	}
-	if c.start.Clean || c.cfg.ColdStart || c.mutant.noSettle {
+	if clean || c.cfg.ColdStart || c.mutant.noSettle {
 		wait = 0
 	}
 	c.settleUntil, c.settleFull = c.now.Add(wait), c.now.Add(wait)

@@ -22,6 +22,10 @@ type Config struct {
 	// Queue bounds the records that wait to be written, over all areas. What finds
 	// it full is counted, and recorded as missing. 0: 4,096.
 	Queue int
+	// FileBytes is how long a file of the record gets, 64 KiB or more, and Files how
+	// many of an area are kept, the newest, 2 or more. 0: 4 MiB, and 16.
+	FileBytes int64
+	Files     int
 }
 
 const (
@@ -65,6 +69,15 @@ func Open(cfg Config, now func() time.Time, log *slog.Logger) (*Book, error) {
 	}
 	if cfg.Queue == 0 {
 		cfg.Queue = 4096
+	}
+	if cfg.FileBytes == 0 {
+		cfg.FileBytes = segmentSize
+	}
+	if cfg.Files == 0 {
+		cfg.Files = segmentsKept
+	}
+	if cfg.FileBytes < 64<<10 || cfg.Files < 2 {
+		return nil, fmt.Errorf("proof: %d files of %d bytes are less than 2 of 65536", cfg.Files, cfg.FileBytes)
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("proof: %w", err)
@@ -208,6 +221,7 @@ func (b *Book) volume(a area.Name) (*volume, error) {
 	if err != nil {
 		return nil, err
 	}
+	files.most, files.keep = b.cfg.FileBytes, b.cfg.Files
 	v := &volume{files: files, audit: &Audit{}}
 	since := b.clock() - watched.Milliseconds()
 	_, broken, err := readAll(dir, func(r Record) {

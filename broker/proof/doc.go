@@ -35,7 +35,8 @@
 //
 // # Limits
 //
-// A file ends at 4 MiB; of an area the newest 16 are kept, and the first line of
+// A file ends at 4 MiB; of an area the newest 16 are kept ([Config] can say
+// otherwise), and the first line of
 // each says with which sum the one before it ended. Records wait in a queue of
 // 4,096; what finds it full is counted, and the record says itself how many are
 // missing. Writing is not waited for by those who grant: a power cut can take the

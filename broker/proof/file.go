@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	segmentSize  = 4 << 20
-	segmentsKept = 16
+	segmentSize  = 4 << 20 // of a Config that says nothing else
+	segmentsKept = 16      // same
 	suffix       = ".jsonl"
 	mostLine     = 64 << 10
 )
@@ -23,6 +23,7 @@ const (
 type files struct {
 	dir   string
 	most  int64 // bytes after which a file ends
+	keep  int   // files that are kept
 	file  *os.File
 	size  int64
 	n     uint64 // of the newest record
@@ -41,7 +42,7 @@ func openFiles(dir string) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &files{dir: dir, most: segmentSize}
+	f := &files{dir: dir, most: segmentSize, keep: segmentsKept}
 	if len(list) == 0 {
 		return f, nil
 	}
@@ -143,7 +144,7 @@ func (f *files) next(now int64) error {
 	if err != nil {
 		return err
 	}
-	for ; len(list) > segmentsKept; list = list[1:] {
+	for ; len(list) > f.keep; list = list[1:] {
 		if err := os.Remove(list[0]); err != nil {
 			return fmt.Errorf("proof: %w", err)
 		}
