@@ -1,0 +1,99 @@
+package host
+
+import (
+	"encoding/json"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// What goes up. Everything here runs on the line's goroutine.
+
+// heardLeader hears our own arbiter say by which term it arbitrates: who follows
+// us may come.
+func (l *line) heardLeader(m area.Message) {
+	var shown area.Leader
+	if err := json.Unmarshal(m.Payload, &shown); err != nil || shown.Term == 0 {
+		return
+	}
+	if shown.Term != l.shown.Term {
+		l.works.reigned(shown.Term)
+		l.Ready(l.addr, l.webAt, shown.Term)
+	}
+	l.shown, l.at = shown, l.Clock()
+}
+
+func (l *line) heardBusy(m area.Message) {
+	b, err := area.ParseBusy(m.Payload)
+	if err != nil {
+		return
+	}
+	l.busy = &b
+	l.tell(area.Trunk{Op: area.TrunkBusy, Busy: &b})
+}
+
+// heardAnswer is the arbiter's word to one device.
+func (l *line) heardAnswer(m area.Message) {
+	d := area.ParseTopic(m.Topic).Device
+	if m.Replay || !l.remote[d] {
+		return
+	}
+	if a, err := area.ParseAnswer(m.Payload); err == nil {
+		l.tell(area.Trunk{Op: area.TrunkSay, Device: d, Answer: &a})
+	}
+}
+
+// heardOffer is a work that is held out to one device, or to all.
+func (l *line) heardOffer(m area.Message) {
+	d := area.ParseTopic(m.Topic).Device
+	if m.Replay || d != "" && !l.remote[d] {
+		return
+	}
+	if o, err := area.ParseOffer(m.Payload); err == nil {
+		l.tell(area.Trunk{Op: area.TrunkOffer, Device: d, Offer: &o})
+	}
+}
+
+// heardStatus is a device that is connected here.
+func (l *line) heardStatus(m area.Message) {
+	if m.Replay || len(m.Payload) == 0 {
+		return
+	}
+	l.here(m)
+	l.tellStatus(m)
+}
+
+func (l *line) tellStatus(m area.Message) {
+	if s, err := area.ParseStatus(m.Payload); err == nil {
+		l.tell(area.Trunk{Op: area.TrunkStatus, Device: area.ParseTopic(m.Topic).Device, Status: &s})
+	}
+}
+
+// here notes that a device speaks to us itself, and not through the hub any more.
+func (l *line) here(m area.Message) {
+	if m.Conn != 0 && !m.Will {
+		delete(l.remote, area.ParseTopic(m.Topic).Device)
+	}
+}
+
+// heardClaim looks for dones of works that nobody here knows: the hub may.
+func (l *line) heardClaim(m area.Message) {
+	if m.Replay {
+		return
+	}
+	l.here(m)
+	c, err := area.ParseClaim(m.Payload)
+	if err != nil || c.Op != area.OpDone || c.Work == "" || l.hubs(c.Work) {
+		return
+	}
+	if _, err := l.orders.Get(c.Work); err == nil {
+		return
+	}
+	l.tell(area.Trunk{Op: area.TrunkDone, Device: area.ParseTopic(m.Topic).Device, Claim: &c})
+}
+
+// heardTele is a reading, an event or a log line.
+func (l *line) heardTele(m area.Message) {
+	if !m.Replay {
+		l.tell(area.Trunk{Op: area.TrunkTele, Topic: m.Topic, Payload: m.Payload})
+	}
+}
