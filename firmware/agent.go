@@ -57,15 +57,17 @@ type Agent struct {
 	Parts
 	count counters
 
-	inbox   chan func()   // what the owner is to do
-	links   chan struct{} // link has changed
-	over    chan playEnd  // of the play; one at a time
-	ends    chan error    // Run is to end, and to answer this; nil: in order
-	died    chan error    // a goroutine has panicked
-	made    chan rendered // sounds of works
-	toMake  chan job      // works to be rendered
-	toFetch chan *item    // works whose clip is to be brought
-	ready   chan struct{} // closed once the hub has answered
+	inbox   chan func()     // what the owner is to do
+	links   chan struct{}   // link has changed
+	over    chan playEnd    // of the play; one at a time
+	ends    chan error      // Run is to end, and to answer this; nil: in order
+	died    chan error      // a goroutine has panicked
+	made    chan rendered   // sounds of works
+	toMake  chan job        // works to be rendered
+	toFetch chan *item      // works whose clip is to be brought
+	toLoad  chan *item      // downloads that are this device's to do
+	beside  chan area.Offer // downloads that a neighbour is to do
+	ready   chan struct{}   // closed once the hub has answered
 
 	shared shared
 	work   sync.WaitGroup // renderers, the writer and the guard; Run starts and awaits them
@@ -79,10 +81,11 @@ type Agent struct {
 	todo     []turn.Event // to be stepped after the present one
 	play     *play        // what sounds; nil: nothing
 	offers   map[area.WorkID]*taking
-	queue    []*item     // assigned, in the order of their coming
-	declined area.WorkID // newest that was given back: neighbours may have it first
-	current  *item       // of queue: the wish
-	busy     *area.Busy  // newest seen on this connection
+	queue    []*item       // assigned, in the order of their coming
+	declined area.WorkID   // newest that was given back: neighbours may have it first
+	current  *item         // of queue: the wish
+	heard    []area.WorkID // the newest downloads that were held out to the area
+	busy     *area.Busy    // newest seen on this connection
 	link     link
 	webPort  string       // of the hub, as it told it
 	keepAt   area.Instant // when works that are not made are taken again
@@ -140,7 +143,7 @@ type link struct {
 }
 
 type counters struct {
-	offers, unfit, full, takes, declined, played, stopped, preempted, failed, repeated, deaf, dropped, feeds, hangs, panics atomic.Uint64
+	offers, unfit, full, takes, declined, played, stopped, preempted, failed, repeated, loaded, unloaded, deaf, dropped, feeds, hangs, panics atomic.Uint64
 }
 
 // Stats counts what an [Agent] has done since it was made.
@@ -155,6 +158,8 @@ type Stats struct {
 	Preempted uint64
 	Failed    uint64 // by the loudspeaker
 	Repeated  uint64 // answered from the journal
+	Loaded    uint64 // downloads that were done for the area
+	Unloaded  uint64 // downloads of others that did not come here: no room, or no clip
 	Deaf      uint64 // connections made again because nobody answered
 	Dropped   uint64 // messages for which the inbox had no room
 	Feeds     uint64 // of the watchdog
@@ -174,7 +179,7 @@ func New(cfg Config, p Parts) (*Agent, error) {
 	cfg.fill()
 	a := &Agent{cfg: cfg, Parts: p,
 		inbox: make(chan func(), inboxLen), links: make(chan struct{}, 1), over: make(chan playEnd, 1), ends: make(chan error, 1), died: make(chan error, 1),
-		made: make(chan rendered, 2*mostTaken), toMake: make(chan job, 2*mostTaken), toFetch: make(chan *item, 2*mostTaken), ready: make(chan struct{}),
+		made: make(chan rendered, 2*mostTaken), toMake: make(chan job, 2*mostTaken), toFetch: make(chan *item, 2*mostTaken), toLoad: make(chan *item, 2*mostTaken), beside: make(chan area.Offer, mostBeside), ready: make(chan struct{}),
 		offers: map[area.WorkID]*taking{}, warned: map[string]bool{}, ampOff: area.Never, keepAt: area.Never}
 	a.shared.faults = map[string]string{}
 	if cfg.Start.Safe {
@@ -224,7 +229,7 @@ func (a *Agent) Stats() Stats {
 	c := &a.count
 	return Stats{Offers: c.offers.Load(), Unfit: c.unfit.Load(), Full: c.full.Load(), Takes: c.takes.Load(), Declined: c.declined.Load(),
 		Played: c.played.Load(), Stopped: c.stopped.Load(), Preempted: c.preempted.Load(), Failed: c.failed.Load(),
-		Repeated: c.repeated.Load(), Deaf: c.deaf.Load(), Dropped: c.dropped.Load(),
+		Repeated: c.repeated.Load(), Loaded: c.loaded.Load(), Unloaded: c.unloaded.Load(), Deaf: c.deaf.Load(), Dropped: c.dropped.Load(),
 		Feeds: c.feeds.Load(), Hangs: c.hangs.Load(), Panics: c.panics.Load()}
 }
 

@@ -38,8 +38,12 @@ func (j job) close() {
 	}
 }
 
-// able tells whether the device can do a work: speak a text, or play a clip.
+// able tells whether the device can do a work: speak a text, play a clip or bring
+// one.
 func (a *Agent) able(b area.Body) bool {
+	if loads(b) {
+		return a.clipOf(b) != ""
+	}
 	return b.Message != nil && *b.Message != "" || a.clipOf(b) != ""
 }
 
@@ -57,24 +61,37 @@ func (a *Agent) clipOf(b area.Body) string {
 func (a *Agent) prepare(i *item, ttl time.Duration) {
 	i.ctx, i.cancel = context.WithTimeout(a.renderer, patience(i, ttl))
 	a.keepAt = min(a.keepAt, a.now().Add(keepEvery))
-	if a.clipOf(i.body) != "" {
-		select {
-		case a.toFetch <- i:
+	switch {
+	case loads(i.body):
+		if offer(a.toLoad, i) {
 			return
-		default:
 		}
-	} else {
-		select {
-		case a.toMake <- job{item: i}:
+	case a.clipOf(i.body) != "":
+		if offer(a.toFetch, i) {
 			return
-		default:
+		}
+	default:
+		if offer(a.toMake, job{item: i}) {
+			return
 		}
 	}
 	a.decline(i, "")
 }
 
+// offer puts something into a queue; false: there is no room.
+func offer[T any](queue chan<- T, v T) bool {
+	select {
+	case queue <- v:
+		return true
+	default:
+		return false
+	}
+}
+
 func patience(i *item, ttl time.Duration) time.Duration {
 	switch {
+	case loads(i.body):
+		return min(max(ttl, lookTime), fetchTime)
 	case i.body.Message != nil && *i.body.Message != "":
 		return ownVoice
 	case i.prio.Class() >= area.Emergency:

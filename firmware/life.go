@@ -35,6 +35,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	for range fetchers {
 		a.spawn(a.fetch)
 	}
+	a.spawn(a.load)
+	a.spawn(a.loadBeside)
 	cancel, err := a.listen()
 	if err != nil {
 		return err

@@ -83,6 +83,18 @@ type Clips interface {
 	Fetch(ctx context.Context, hub func() string, clip string) (io.ReadSeekCloser, error)
 }
 
+// Sharer is [Clips] that come once for all devices of an area. The agent uses it
+// where its clips have it. Both block until ctx ends at most, and are called by
+// one goroutine each.
+type Sharer interface {
+	// Await brings a clip that another device of the area was asked to bring from
+	// the hub.
+	Await(ctx context.Context, hub func() string, clip string) error
+	// Spread waits until the others have a clip, and tells who has it and who has
+	// not.
+	Spread(ctx context.Context, clip string) (has, lacks []area.DeviceID)
+}
+
 // Uplink is the connection to the hub; package uplink has one.
 type Uplink interface {
 	area.Bus

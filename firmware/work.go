@@ -16,6 +16,7 @@ import (
 type taking struct {
 	offer area.Offer
 	due   area.Instant // when it is taken
+	all   bool         // it is held out to the whole area
 	said  bool         // it was taken; the hub has not answered yet
 }
 
@@ -25,7 +26,8 @@ type item struct {
 	att   int
 	prio  area.Priority
 	body  area.Body
-	done  bool         // it was played already, says the journal
+	done  bool         // it was played already, says the journal; or its clip was brought
+	all   bool         // it was held out to the whole area
 	sound []byte       // nil: not rendered yet
 	until area.Instant // given up if it has to wait for longer; 0: never
 
@@ -39,6 +41,7 @@ type rendered struct {
 	sound  []byte
 	err    error
 	reason string // of err, as an order's end has it; empty: device_error
+	loaded bool   // there is none: a download is done
 }
 
 // offered hears a work being held out.
@@ -52,6 +55,9 @@ func (a *Agent) offered(m area.Message) {
 		return
 	}
 	a.count.offers.Add(1)
+	if m.Topic == area.AreaWorkTopic(a.area) {
+		a.accompany(o)
+	}
 	switch {
 	case a.has(o):
 	case a.cfg.Start.Safe:
@@ -60,14 +66,14 @@ func (a *Agent) offered(m area.Message) {
 	case !a.able(o.Body):
 		a.count.unfit.Add(1)
 		a.warnOnce("unfit "+o.Body.Kind, "a work has neither text nor clip that can be played here", "work", o.Work)
-	case m.Topic == area.AreaWorkTopic(a.area) && a.output() == noOutput: // it is held out again, also when a neighbour has room
+	case m.Topic == area.AreaWorkTopic(a.area) && a.output() == noOutput && !loads(o.Body): // it is held out again, also when a neighbour has room
 		a.count.unfit.Add(1)
 		a.warnOnce("silent", "works of the area are left to others, nothing to sound by works", "work", o.Work)
 	case a.full(o.Prio):
 		a.count.full.Add(1)
 	default:
-		t := &taking{offer: o, due: a.now()}
-		if m.Topic == area.AreaWorkTopic(a.area) { // others are asked too
+		t := &taking{offer: o, due: a.now(), all: m.Topic == area.AreaWorkTopic(a.area)}
+		if t.all { // others are asked too
 			t.due = t.due.Add(perWaiting*time.Duration(len(a.queue)+len(a.offers)) + rand.N(takeJitter))
 			if a.shared.muted.Load() && o.Prio < area.Emergency {
 				t.due = t.due.Add(mutedWait)
@@ -130,7 +136,7 @@ func (a *Agent) assigned(act turn.Assigned) {
 		a.step(turn.Decline{Work: act.Work, Att: act.Att})
 		return
 	}
-	i := &item{work: act.Work, att: act.Att, prio: act.Prio, body: o.offer.Body, done: a.Memory.Played(act.Work)}
+	i := &item{work: act.Work, att: act.Att, prio: act.Prio, body: o.offer.Body, done: a.Memory.Played(act.Work), all: o.all}
 	a.queue = append(a.queue, i)
 	a.Log.Info("assigned", "work", i.work, "n", i.att)
 	if i.done {
@@ -200,8 +206,13 @@ func (a *Agent) soundMade(r rendered) {
 		a.decline(r.item, r.reason)
 		return
 	}
-	a.fault(partRender, nil)
 	a.fault(partClip, nil)
+	if r.loaded {
+		r.item.done = true
+		a.count.loaded.Add(1)
+		return
+	}
+	a.fault(partRender, nil)
 	r.item.sound = r.sound
 }
 
@@ -231,7 +242,7 @@ func (a *Agent) first() (first *item) {
 			first = i
 		}
 	}
-	held := slices.ContainsFunc(a.queue, func(i *item) bool { return !i.made() && i.prio.Class() >= area.Emergency })
+	held := slices.ContainsFunc(a.queue, func(i *item) bool { return !i.made() && !loads(i.body) && i.prio.Class() >= area.Emergency })
 	if held && first != nil && first.prio.Class() < area.Emergency {
 		return nil
 	}
@@ -240,7 +251,9 @@ func (a *Agent) first() (first *item) {
 
 // free ends the present wish: the hub knows what became of it.
 func (a *Agent) free(act turn.Free) {
-	if act.Result == area.Played {
+	if act.Result == area.Played && a.current != nil && loads(a.current.body) {
+		a.Log.Debug("the hub knows that it was brought", "work", act.Work)
+	} else if act.Result == area.Played {
 		a.Log.Info("played", "work", act.Work)
 	} else {
 		a.Log.Info("not played to the end", "work", act.Work, "err", string(act.Result))
@@ -249,6 +262,7 @@ func (a *Agent) free(act turn.Free) {
 		return
 	}
 	switch repeated := a.current.done; {
+	case repeated && loads(a.current.body): // it was counted when it was done
 	case repeated:
 		a.count.repeated.Add(1)
 	case act.Result == area.Played:

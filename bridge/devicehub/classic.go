@@ -209,6 +209,9 @@ func (l *loop) release(id area.DeviceID, conn string) {
 // that it is held out to.
 func (l *loop) offer(in area.Name, to area.DeviceID, o area.Offer) {
 	l.holdOut(in, to, o)
+	if o.Body.Kind == area.KindDownload {
+		return // ReceiveWork means to sound something
+	}
 	if _, ok := l.taking[o.Work]; ok {
 		return
 	}

@@ -287,6 +287,25 @@ func TestClassicWork(t *testing.T) {
 	})
 }
 
+// A classic program knows no downloads: it would sound one.
+func TestClassicDevicesBringNoClips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		a := s.program("gate-1", "north", 1)
+		a.heard()
+		o := area.Offer{Work: "o-1", Att: 1, TTL: time.Minute, Body: area.Body{Kind: area.KindDownload, Clip: new("sha256:12")}}
+		for _, topic := range []string{area.WorkTopic("gate-1"), area.AreaWorkTopic("north")} {
+			if err := s.broker.Publish(t.Context(), area.Message{Topic: topic, Payload: o.Encode(), QoS: 1, From: area.FromArbiter}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		if got := a.heard(); got != "" {
+			t.Errorf("it was told %q", got)
+		}
+	})
+}
+
 func TestClassicWorkThatNobodyFollowsGoesToAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)

@@ -41,6 +41,10 @@ const (
 	EndLostContact = "lost_contact"
 )
 
+// KindDownload is the kind of an order that brings a clip to devices, and sounds
+// nothing.
+const KindDownload = "download"
+
 // To is where an order goes: exactly one key is set. Each is for schedules
 // alone: "locations" makes one order for each location.
 type To struct {

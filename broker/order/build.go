@@ -140,6 +140,9 @@ func (s *Service) duration(r area.OrderRequest, by By, sub *area.Submit) (time.D
 	if err != nil {
 		return 0, err
 	}
+	if r.Kind == KindDownload { // it sounds nothing
+		return 0, nil
+	}
 	if by.Dur > 0 {
 		d = by.Dur
 	}

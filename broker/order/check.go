@@ -24,6 +24,7 @@ const (
 const (
 	KindAnnounce = "announce"
 	KindPlay     = "play"
+	KindDownload = area.KindDownload
 )
 
 // The defaults of a request, DESIGN.md §3.6.
@@ -104,8 +105,10 @@ func checkSound(r area.OrderRequest, found *faults, bare bool) {
 		if n := given(r.Message) + given(r.Clip); n > 1 || n == 0 && !bare {
 			found.add("message", "exactly one of message and clip is needed")
 		}
-	case "download", "gpio", "custom":
-		found.add("kind", "no device does "+r.Kind+" yet: announce and play are done")
+	case KindDownload:
+		checkDownload(r, found)
+	case "gpio", "custom":
+		found.add("kind", "no device does "+r.Kind+" yet: announce, play and download are done")
 	default:
 		found.add("kind", "none of announce, play, download, gpio, custom")
 	}
@@ -127,6 +130,25 @@ func checkSound(r area.OrderRequest, found *faults, bare bool) {
 		if !language.MatchString(l) && i < MaxLanguages {
 			found.add(fmt.Sprintf("languages.%d", i), "not a language tag such as en or pt-BR")
 		}
+	}
+}
+
+// checkDownload checks what sounds nothing, and so has nothing to sound.
+func checkDownload(r area.OrderRequest, found *faults) {
+	if r.Clip == nil {
+		found.add("clip", "a download brings a clip: it is needed")
+	}
+	if r.Message != nil {
+		found.add("message", "a download has none")
+	}
+	if r.Chime != "" && r.Chime != DefaultChime {
+		found.add("chime", "a download has none")
+	}
+	if r.Repeat != nil && *r.Repeat != 1 {
+		found.add("repeat", "a download is done once")
+	}
+	if r.IfBusy != "" && r.IfBusy != area.BusyQueue {
+		found.add("if_busy", "a download waits for no silence: only queue")
 	}
 }
 

@@ -46,6 +46,7 @@ var requests = []struct {
 	{"empty message", `{"to":{"area":"north"},"message":" \n"}`, area.CodeInvalid, "message"},
 	{"control character", `{"to":{"area":"north"},"message":"a\u0000b"}`, area.CodeInvalid, "message"},
 	{"long message", `{"to":{"area":"north"},"message":"` + strings.Repeat("a", MaxMessage+1) + `"}`, area.CodeInvalid, "message"},
+	{"download of nothing that sounds", `{"to":{"area":"north"},"kind":"download","message":"hi","chime":"two-tone","repeat":2,"if_busy":"skip"}`, area.CodeInvalid, "chime clip if_busy message repeat"},
 	{"kind without executor", `{"to":{"area":"north"},"kind":"gpio"}`, area.CodeInvalid, "kind"},
 	{"no kind", `{"to":{"area":"north"},"message":"hi","kind":"sing"}`, area.CodeInvalid, "kind"},
 	{"all at once", `{"id":"a b","to":{"area":"north"},"message":"hi","chime":"ding dong","languages":["x"],"priority":"low","volume":101,"repeat":0,"not_before":"soon","expires":"5","if_busy":"wait"}`,
@@ -335,3 +336,25 @@ func TestEstimateIsStable(t *testing.T) {
 		}
 	})
 }
+
+// A download needs a clip and nothing else, and how long that sounds is nothing to
+// it.
+func TestDownload(t *testing.T) {
+	r := area.OrderRequest{To: area.To{Area: new("north")}, Kind: KindDownload, Clip: &clip}
+	if err := Check(r); err != nil {
+		t.Errorf("%v", err)
+	}
+	s := &Service{rend: known{}}
+	if d, err := s.duration(r, By{Dur: time.Minute}, nil); d != 0 || err != nil {
+		t.Errorf("it takes %v, %v", d, err)
+	}
+	r.Kind = KindPlay
+	if d, err := s.duration(r, By{}, nil); d != 5*time.Second || err != nil {
+		t.Errorf("played it takes %v, %v", d, err)
+	}
+}
+
+// known is a renderer that knows every clip.
+type known struct{}
+
+func (known) Duration(area.OrderRequest) (time.Duration, error) { return 5 * time.Second, nil }
