@@ -31,6 +31,7 @@ type entry struct {
 	Priority int           `json:"priority"`
 	Addr     string        `json:"addr"`
 	Net      string        `json:"net"`
+	Clips    string        `json:"clips,omitempty"`
 	Left     bool          `json:"left,omitempty"`
 }
 
@@ -66,7 +67,7 @@ func (k book) encode() []byte {
 // join makes a device a member, as it says of itself, or changes what is known
 // of it.
 func (k *book) join(d area.DeviceID, mid string, p area.Peer) error {
-	now := entry{Device: d, MID: mid, Priority: p.Priority, Addr: p.Addr, Net: p.Net}
+	now := entry{Device: d, MID: mid, Priority: p.Priority, Addr: p.Addr, Net: p.Net, Clips: p.Clips}
 	if i := k.find(d); i >= 0 {
 		now.Index = k.Entries[i].Index
 		k.Entries = slices.Clone(k.Entries)
@@ -85,7 +86,7 @@ func (k *book) join(d area.DeviceID, mid string, p area.Peer) error {
 // has tells whether join would change nothing.
 func (k *book) has(d area.DeviceID, mid string, p area.Peer) bool {
 	e, is := k.member(d)
-	return is && e == entry{Device: d, MID: mid, Index: e.Index, Priority: p.Priority, Addr: p.Addr, Net: p.Net}
+	return is && e == entry{Device: d, MID: mid, Index: e.Index, Priority: p.Priority, Addr: p.Addr, Net: p.Net, Clips: p.Clips}
 }
 
 // leave ends a device's membership.
@@ -152,7 +153,7 @@ func (k *book) document(of Area) area.Peers {
 	p.Rev, p.Key, p.Topology = k.Rev, k.Key, k.topology(of.Topology)
 	for _, e := range k.Entries {
 		if !e.Left {
-			p.Members = append(p.Members, area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr})
+			p.Members = append(p.Members, area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr, Clips: e.Clips})
 		}
 	}
 	slices.SortFunc(p.Members, func(x, y area.Member) int { return cmp.Compare(x.Index, y.Index) })

@@ -205,7 +205,7 @@ func (s *Service) Members(in area.Name) (list []area.Member) {
 }
 
 func (e entry) member() area.Member {
-	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr}
+	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr, Clips: e.Clips}
 }
 
 // Key is the key of an area, made where there is none. It blocks for the disk.

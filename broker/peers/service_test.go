@@ -242,6 +242,7 @@ func TestEachChangeIsSentAndOutlivesTheHub(t *testing.T) {
 		change("topology", func() { b.site.change(func() { b.site.set = area.TopologyDirect }) }, func(p area.Peers) bool { return p.Topology == area.TopologyDirect })
 		change("key", func() { _, _ = b.s.Rotate(t.Context(), "north") }, func(p area.Peers) bool { return string(p.Key) != string(before.Key) })
 		change("address", func() { two.say("m2", peer("10.0.0.9:7946", "10.0.0.0/24")) }, func(p area.Peers) bool { return p.Members[1].Addr == "10.0.0.9:7946" })
+		change("clips", func() { two.say("m2", &area.Peer{Addr: "10.0.0.9:7946", Net: "10.0.0.0/24", Clips: "10.0.0.9:7947"}) }, func(p area.Peers) bool { return p.Members[1].Clips == "10.0.0.9:7947" })
 		change("moved", func() { b.site.change(func() { b.site.at["gate-2"] = "south" }) }, func(p area.Peers) bool { return len(p.Members) == 1 })
 		if p, _ := two.got(); p.Area != "south" || len(p.Members) != 1 || string(p.Key) == string(before.Key) {
 			t.Errorf("where it went it got %+v", p)

@@ -198,6 +198,10 @@ func (s *Seat) publish() {
 		p = &area.Peer{Rev: s.roster.Rev, Addr: s.at.String(), Net: s.net}
 	}
 	s.mu.Lock()
+	s.shown = s.roster
+	if p != nil {
+		p.Clips = s.gives
+	}
 	same := s.state == st && (p == nil) == (s.peer == nil) && (p == nil || *p == *s.peer)
 	s.state, s.peer = st, p
 	s.mu.Unlock()
@@ -225,6 +229,23 @@ func (s *Seat) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state
+}
+
+// Roster is the newest roster of the area; false: there is none, or this device is
+// no member. What it points to must not be changed.
+func (s *Seat) Roster() (area.Peers, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shown, s.state.Member
+}
+
+// Gives has the status, and so the roster, say where this device gives its clips
+// to the others: an address and a port; empty: nowhere.
+func (s *Seat) Gives(addr string) {
+	s.mu.Lock()
+	s.gives = addr
+	s.mu.Unlock()
+	s.enqueue(s.publish)
 }
 
 // Peer is what the device's status says of it; nil: nothing yet.

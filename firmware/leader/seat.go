@@ -47,6 +47,8 @@ type Seat struct {
 	mu    sync.Mutex // guards what is below
 	peer  *area.Peer
 	state State
+	shown area.Peers                       // the roster
+	gives string                           // where the device gives its clips; empty: nowhere
 	ways  map[area.DeviceID]netip.AddrPort // relays
 	key   []byte
 

@@ -447,6 +447,30 @@ func TestRosterIsPassedOn(t *testing.T) {
 	s.until("and follow the first", s.follow("leader", all[0], all[:2]...))
 }
 
+// Who gives clips to the others says where, and finds in the roster where they do,
+// for as long as he is on it.
+func TestWhereClipsAreGiven(t *testing.T) {
+	t.Parallel()
+	all := names(2)
+	s := newSite(t, area.TopologyDirect, all...)
+	s.seats[all[0]].start()
+	one := s.seats[all[0]]
+	if p, member := one.Roster(); member {
+		t.Errorf("before there is one the roster is %+v", p)
+	}
+	one.Gives("127.0.0.1:7947")
+	s.until("it is told", func() bool { p := one.Peer(); return p != nil && p.Clips == "127.0.0.1:7947" })
+	s.tell(all[0])
+	s.until("the roster is there", func() bool { p, member := one.Roster(); return member && p.Rev == s.peers.Rev && len(p.Members) == 2 })
+	one.Gives("")
+	s.until("it is taken back", func() bool { return one.Peer().Clips == "" })
+	s.mu.Lock()
+	s.peers.Members = s.peers.Members[1:]
+	s.mu.Unlock()
+	s.tell(all[0])
+	s.until("it is not on it", func() bool { _, member := one.Roster(); return !member })
+}
+
 // A member that cannot lead leaves it to the next.
 func TestUnfit(t *testing.T) {
 	t.Parallel()

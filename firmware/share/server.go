@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/hmac"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -25,7 +27,7 @@ type Server struct {
 	asks    *rate.Limiter // requests
 	bytes   *rate.Limiter
 	count   counters
-	web     http.Server
+	web     http.Handler
 }
 
 type counters struct {
@@ -53,7 +55,7 @@ func NewServer(cfg Config, shelf Shelf) (*Server, error) {
 		asks: rate.NewLimiter(asksASec, 2*asksASec), bytes: rate.NewLimiter(rate.Limit(cfg.Rate), piece)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /clips/{sum}", s.give) // HEAD too
-	s.web = http.Server{Handler: s.admitted(mux), ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead, ErrorLog: nil}
+	s.web = s.admitted(mux)
 	return s, nil
 }
 
@@ -66,6 +68,7 @@ func (s *Server) Stats() Stats {
 // Run answers what comes to the listener until ctx ends; it closes it, leaves
 // nothing running and returns nil then. It can be called once.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	web := http.Server{Handler: s.web, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead, ErrorLog: log.New(io.Discard, "", 0)}
 	var end sync.WaitGroup
 	defer end.Wait()
 	ended := make(chan struct{})
@@ -77,11 +80,11 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		}
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 		defer cancel()
-		if s.web.Shutdown(late) != nil {
-			_ = s.web.Close() // what is under way is asked for again
+		if web.Shutdown(late) != nil {
+			_ = web.Close() // what is under way is asked for again
 		}
 	})
-	err := s.web.Serve(&fewer{Listener: l, left: make(chan struct{}, s.cfg.Conns), many: &s.count.many})
+	err := web.Serve(&fewer{Listener: l, left: make(chan struct{}, s.cfg.Conns), many: &s.count.many})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

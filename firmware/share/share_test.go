@@ -416,7 +416,7 @@ func TestRate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pipe := signalrtest.NewPipe(server.web.Handler)
+		pipe := signalrtest.NewPipe(server.web)
 		defer pipe.Close()
 		number, path := server.numbers.next(), "/clips/"+clip.SumOf(b).Hex()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://gate-1"+path, nil)
