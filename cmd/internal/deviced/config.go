@@ -114,6 +114,9 @@ type Sensor struct {
 type Peers struct {
 	Mode    string `yaml:"mode"`
 	KeyFile string `yaml:"key_file"`
+	Bind    string `yaml:"bind"`   // where the membership listens
+	Listen  string `yaml:"listen"` // of the broker of a leader, host:port; empty: port 1883, or a free one, where the membership listens
+	Web     string `yaml:"web"`    // of its web listener, the same; empty: port 8080, or a free one
 }
 
 // The values of [Config.SafeMode].

@@ -1,0 +1,263 @@
+package deviced
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/clip"
+	"github.com/tacet-hub/tacet/firmware/fetch"
+	"github.com/tacet-hub/tacet/firmware/leader"
+	"github.com/tacet-hub/tacet/firmware/uplink"
+)
+
+var silent = slog.New(slog.DiscardHandler)
+
+// alone is an area whose hub cannot be reached, and the device that leads it.
+type alone struct {
+	t     *testing.T
+	h     *hosting
+	clips *fetch.Cache
+	doc   area.Peers
+	mqtt  string // of the leader's broker
+	web   string // of its web listener
+	seen  chan area.Busy
+}
+
+// nobody is an address where no hub listens.
+const nobody = "mqtt://127.0.0.1:1"
+
+func newAlone(t *testing.T, change func(*area.Peers)) *alone {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Sim, cfg.Data, cfg.Hub = "gate-1", "north", true, dir, []string{nobody}
+	cfg.Peers.Listen, cfg.Peers.Web = "127.0.0.1:0", "127.0.0.1:0"
+	u, err := cfg.uplink(cfg.Device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clips, err := cfg.fetcher(u, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(clips.Close)
+	a := &alone{t: t, clips: clips, seen: make(chan area.Busy, 1000), doc: area.Peers{
+		V: 1, Rev: 1, Area: "north", Name: "North Wing", Hub: "hub-1", Topology: area.TopologyLocal, Mode: area.ModeAvailable, Policy: area.PolicyStop, LeaseMs: 1000, Volume: 70,
+		Open: true, Key: make([]byte, area.AreaKeySize), Locations: []area.PeerPlace{{ID: "1", Name: "Gate 1"}}, Members: []area.Member{{Device: "gate-1", MID: "m1", Index: 16, Addr: "127.0.0.1:7946"}, {Device: "gate-2", MID: "m2", Index: 17}},
+	}}
+	if change != nil {
+		change(&a.doc)
+	}
+	if a.h, err = newHosting(cfg, u, clips, time.Now, silent); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ready := make(chan [2]string, 10)
+	var work sync.WaitGroup
+	work.Go(func() {
+		err := a.h.beside(ctx, func(ctx context.Context) error {
+			return a.h.host.Lead(ctx, leader.Reign{Peers: a.doc, Ready: func(addr, web string, _ uint64) { ready <- [2]string{addr, web} }, Heard: func(uint64) {}, Document: func([]byte) {}})
+		})
+		if err != nil {
+			t.Errorf("the reign ends with %v", err)
+		}
+		close(ready)
+	})
+	t.Cleanup(func() {
+		stop()
+		work.Wait()
+		if err := a.h.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	at, ok := <-ready
+	if !ok {
+		t.FailNow()
+	}
+	a.mqtt, a.web = "mqtt://"+at[0], "http://127.0.0.1"+at[1][len("http://"):]
+	return a
+}
+
+// device starts a simulated device at the leader.
+func (a *alone) device(id, location string) {
+	a.t.Helper()
+	cfg := Default()
+	cfg.Device, cfg.Area, cfg.Location, cfg.Sim, cfg.Data, cfg.Hub = id, "North Wing", location, true, filepath.Join(a.t.TempDir(), id), []string{a.mqtt}
+	d, err := New(cfg, "v1", silent)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	a.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			a.t.Error(err)
+		}
+	})
+	<-d.Ready()
+}
+
+// watch hears what the area does.
+func (a *alone) watch() {
+	a.t.Helper()
+	c, err := uplink.New(uplink.Config{Hubs: []string{a.mqtt}, ClientID: "watcher"}, silent)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if _, err := c.Subscribe(area.BusyTopic("north"), func(m area.Message) {
+		if b, err := area.ParseBusy(m.Payload); err == nil {
+			a.seen <- b
+		}
+	}); err != nil {
+		a.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = c.Run(ctx) })
+	a.t.Cleanup(func() { stop(); work.Wait() })
+}
+
+// until waits for a state, in which and before which nobody sounds without a right.
+func (a *alone) until(is func(area.Busy) bool) area.Busy {
+	a.t.Helper()
+	for b := range a.seen {
+		if len(b.Intruders) > 0 {
+			a.t.Errorf("intruders: %v", b.Intruders)
+		}
+		if is(b) {
+			return b
+		}
+	}
+	return area.Busy{}
+}
+
+func holder(b area.Busy) string {
+	if b.Holder == nil {
+		return ""
+	}
+	return string(*b.Holder)
+}
+
+// A classic SignalR program takes its turn at the leader beside MQTT devices,
+// without any hub.
+func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
+	a := newAlone(t, nil)
+	a.watch()
+	a.device("gate-1", "1")
+	a.device("gate-2", "2")
+	told := make(chan bool, 100)
+	c, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{On: map[string]func([]json.RawMessage){
+		"ReceiveWorkStatus": func(args []json.RawMessage) { told <- string(args[0]) == "true" },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "classic-1", "North Wing", "3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.h.host.Submit(t.Context(), area.Submit{Work: "w-1", Body: []byte(`{"message":"the gate is closing","chime":"none"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	first := a.until(func(b area.Busy) bool { return b.State == area.Held })
+	if !slices.Contains([]string{"gate-1", "gate-2"}, holder(first)) || first.Work == nil || *first.Work != "w-1" {
+		t.Fatalf("holds: %s, work %v", holder(first), first.Work)
+	}
+	for !<-told { // another device holds the area
+	}
+	if _, err := c.Invoke(t.Context(), "BroadcastWorkStatus", "north", true); err != nil {
+		t.Fatal(err)
+	}
+	a.until(func(b area.Busy) bool { return holder(b) == "classic-1" }) // and not before w-1 was over: until has seen all states
+	if err := a.h.host.Submit(t.Context(), area.Submit{Work: "w-2", Body: []byte(`{"message":"it is closed","chime":"none"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if b := a.until(func(b area.Busy) bool { return b.Queued > 0 }); holder(b) != "classic-1" {
+		t.Errorf("while the program sounds: %+v", b)
+	}
+	if _, err := c.Invoke(t.Context(), "BroadcastWorkStatus", "north", false); err != nil {
+		t.Fatal(err)
+	}
+	a.until(func(b area.Busy) bool { return b.Work != nil && *b.Work == "w-2" })
+	a.until(func(b area.Busy) bool { return b.State == area.Idle })
+	if !a.h.host.CutOff() || a.h.host.Stats().Owed < 2 {
+		t.Errorf("cut off %v, %+v", a.h.host.CutOff(), a.h.host.Stats())
+	}
+}
+
+// Where the hub asks who comes, so does its leader; clips are for who is known.
+func TestWhoIsServedByTheLeader(t *testing.T) {
+	hash, err := auth.HashPassword([]byte("classic's own"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAlone(t, func(p *area.Peers) {
+		p.Open, p.Credentials = false, []area.Credential{{Name: "classic-1", Hash: hash}}
+	})
+	token := base64.StdEncoding.EncodeToString([]byte("classic-1:classic's own"))
+	c, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{AccessToken: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "classic-1", "north", "3"); err != nil {
+		t.Errorf("its own name: %v", err)
+	}
+	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "gate-2", "north", "2"); err == nil {
+		t.Error("it may be another device")
+	}
+	if _, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{}); err == nil {
+		t.Error("somebody who is not known is let in")
+	}
+	sound := []byte("a clip of this device")
+	sum := clip.Sum(sha256.Sum256(sound))
+	get := func(user, password string) (int, []byte) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.web+"/clips/"+sum.Hex(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user != "" {
+			r.SetBasicAuth(user, password)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, _ := io.ReadAll(res.Body)
+		return res.StatusCode, b
+	}
+	if code, _ := get("", ""); code != http.StatusUnauthorized {
+		t.Errorf("a clip for nobody: %d", code)
+	}
+	if code, _ := get("gate-2", leader.Secret(a.doc.Key, "gate-2")); code != http.StatusNotFound {
+		t.Errorf("a clip that is not here: %d", code)
+	}
+	shelf := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(sound) }))
+	defer shelf.Close()
+	f, err := a.clips.Fetch(t.Context(), func() string { return shelf.URL }, sum.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if code, b := get("gate-2", leader.Secret(a.doc.Key, "gate-2")); code != http.StatusOK || !bytes.Equal(b, sound) {
+		t.Errorf("a clip that is here: %d, %q", code, b)
+	}
+}
