@@ -108,9 +108,12 @@ type Voted struct {
 	Vote   area.Vote
 }
 
-// Seconded: the hub follows this leader, and has heard what it said at the
-// instant of the core's clock.
-type Seconded struct{ Said area.Instant }
+// Seconded: the hub follows this leader, since then, and has heard what it said
+// at the instant of the core's clock.
+type Seconded struct {
+	Said  area.Instant
+	Since time.Duration // how long it has followed nobody else, and not arbitrated itself
+}
 
 // Tick: time has passed; see [Core.Next].
 type Tick struct{}

@@ -39,7 +39,7 @@ func (c *Core) firstLease(e *entry) time.Duration {
 // usual one. Where no majority stands for longer, it is what is left, which may
 // be nothing.
 func (c *Core) extend(h *hold) time.Duration {
-	left := h.exp.Sub(c.now) - c.cfg.Guard
+	left := h.lent.Sub(c.now) - c.cfg.Guard
 	lease := max(c.lease, left)
 	if !h.covered {
 		if long := c.finishLease(c.lease, h.dur, 0); c.promise(long) {
@@ -49,7 +49,8 @@ func (c *Core) extend(h *hold) time.Duration {
 	if lease = c.within(lease); lease <= left {
 		return left
 	}
-	h.exp = c.now.Add(lease + c.cfg.Guard)
+	h.lent = c.now.Add(lease + c.cfg.Guard)
+	h.exp = max(h.exp, h.lent)
 	return lease
 }
 
@@ -79,6 +80,7 @@ func (c *Core) confirmLease(h *hold) {
 		return
 	}
 	h.proposed, h.since, h.exp = 0, c.now, c.now.Add(lease+c.cfg.Guard)
+	h.lent = h.exp
 	c.dirty = true
 	c.announce(h, lease)
 }

@@ -30,6 +30,7 @@ type hold struct {
 	dur    time.Duration
 	since  area.Instant
 	exp    area.Instant
+	lent   area.Instant // a lease: until then by our own grants; what another arbiter granted may live to exp
 
 	playing  bool   // the device has said so: without that a lease is not extended (§0, 11)
 	covered  bool   // its lease lasts to the end of what it plays (policy finish)
@@ -125,6 +126,7 @@ func (c *Core) grant(e *entry) bool {
 		return true
 	}
 	h.exp = c.now.Add(lease + c.cfg.Guard)
+	h.lent = h.exp
 	c.announce(h, lease)
 	return true
 }
@@ -164,7 +166,7 @@ func (c *Core) keep(h *hold, d *device, m *area.Claim) {
 		c.sayExtended(h, d, m)
 		c.played(d, m)
 	default: // it missed the grant, and gets what is left of it, never more (§3.4)
-		if left := h.exp.Sub(c.now) - c.cfg.Guard; left >= shortestLease {
+		if left := h.lent.Sub(c.now) - c.cfg.Guard; left >= shortestLease {
 			c.sayGrant(h, left)
 			return
 		}

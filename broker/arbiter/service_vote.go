@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"time"
+
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -17,12 +19,12 @@ func (s *Service) Elect(in area.Name) {
 	}
 }
 
-// Seconded tells the arbiter of a strict area, which a leader is, that the hub
-// follows it: it has answered what the leader said at the instant of the service's
-// clock.
-func (s *Service) Seconded(in area.Name, said area.Instant) {
+// Seconded tells the arbiter of a strict area, which a leader is, that the hub has
+// followed it for so long: it has answered what the leader said at the instant of
+// the service's clock.
+func (s *Service) Seconded(in area.Name, said area.Instant, since time.Duration) {
 	if d := s.found(in); d != nil {
-		d.box.put(Seconded{Said: said})
+		d.box.put(Seconded{Said: said, Since: since})
 	}
 }
 

@@ -123,14 +123,14 @@ func (c *Core) adopt(d *device, m *area.Claim) bool {
 	c.heardTerm(m.Token.Term())
 	c.replaceHolder(m.Token)
 	h := &hold{kind: leased, device: d.id, mid: m.MID, boot: m.Boot, claim: m.Claim, token: m.Token, seq: m.Seq, prio: m.Prio,
-		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, playing: true, exp: c.now}
+		work: m.Work, att: m.Att, dur: m.Dur, since: c.now, playing: true}
 	c.holder = h
 	c.dropEntry(d.id)
 	c.counts.Adoptions++
 	c.dirty = true
 	c.show()
 	c.sayExtended(h, d, m)
-	if h.exp == c.now { // no majority allows more; what it has from another arbiter may live on
+	if h.lent == 0 { // no majority allows more; what it has from another arbiter may live on
 		h.exp = c.now.Add(c.longest())
 	}
 	c.played(d, m)

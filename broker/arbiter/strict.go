@@ -22,7 +22,8 @@ const (
 	voteSlack   = 4 * time.Second  // V = longest lease + guard + this
 	secondLife  = 30 * time.Second // a hub that follows a leader takes the area back no sooner
 	mostPolls   = 32               // whose votes may still come
-	votePercent = 99               // of V count at the arbiter; the voter promises 102
+	votePercent = 99               // of V count at the arbiter
+	bindPercent = 102              // of V the voter promises
 )
 
 // votes is what a strict area's arbiter has been promised.
@@ -69,9 +70,13 @@ func (c *Core) voted(ev Voted) {
 }
 
 // seconded counts that the hub follows this leader: it has heard what the leader
-// said at the instant, and takes the area back no sooner than after its time.
+// said at the instant, and takes the area back no sooner than after its time. It
+// may have followed another one before, whose time has to be over.
 func (c *Core) seconded(ev Seconded) {
-	c.votes.second = max(c.votes.second, ev.Said.Add(max(secondLife, c.longest())/100*votePercent))
+	life := max(secondLife, c.longest())
+	if ev.Since >= life/100*bindPercent {
+		c.votes.second = max(c.votes.second, ev.Said.Add(life/100*votePercent))
+	}
 }
 
 // elect changes who votes. The votes of who stays count on.

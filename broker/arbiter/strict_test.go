@@ -81,7 +81,8 @@ func TestStrictSeats(t *testing.T) {
 	d.want(Begin{}, "busy(settling) poll(1,8.25s)")
 	d.hear("a", want, "a<queued(0) busy(settling,a)")
 	d.vote("v1", "")
-	d.want(Seconded{Said: d.now}, "busy(held:a) a<grant(1000001,2.5s)")
+	d.want(Seconded{Said: d.now, Since: 30 * time.Second}, "") // it may have promised itself to another
+	d.want(Seconded{Said: d.now, Since: 31 * time.Second}, "busy(held:a) a<grant(1000001,2.5s)")
 
 	d = strict(t, false) // a leader of nobody
 	d.want(Begin{}, "busy(settling)")
@@ -184,4 +185,18 @@ func TestStrictFinish(t *testing.T) {
 	d.vote("v1", "busy(idle)")
 	d.hear("a", area.Claim{Dur: 20 * time.Second}, "a<queued(1) busy(idle) busy(held:a) a<grant(1000001,22.2s)")
 	d.hear("a", area.Claim{Dur: 20 * time.Second, Playing: true, Token: 1000001}, "a<grant(1000001,22.2s)")
+}
+
+// What a device has from another arbiter is not this one's to say again: without a
+// majority it gets nothing, however often it asks.
+func TestStrictLendsNoLeaseOfAnother(t *testing.T) {
+	d := newStand(t, `{"v":1,"term":1,"alive_ms":4250}`, func(c *CoreConfig) { c.Strict = true })
+	d.elect("v1", "v2")
+	d.want(Begin{}, "busy(settling) poll(1,8.25s)")
+	d.hear("a", playing(1000005), "busy(held:a) a<queued(1)")
+	d.now += sec / 2
+	d.hear("a", playing(1000005), "a<queued(1)")
+	d.vote("v1", "")
+	d.vote("v2", "busy(held:a)")
+	d.hear("a", playing(1000005), "a<grant(1000005,4s)")
 }
