@@ -22,8 +22,9 @@ const (
 
 	askEvery = 500 * time.Millisecond
 	// askMost is how long an answer of the hub is waited for: a hub that does not
-	// answer arbitrates nothing.
-	askMost = 3 * time.Second
+	// answer arbitrates nothing. It is longer than it takes to know that an uplink is
+	// lost, which is no answer either: then another member asks.
+	askMost = 8 * time.Second
 	// answerGood is for how long an answer counts.
 	answerGood = 2 * time.Second
 	unfitFor   = 30 * time.Second // after a reign that could not begin or go on
@@ -238,22 +239,26 @@ func (e *Election) leader() (best Member, ok bool) {
 
 // direct is the area whose arbiter is the hub's.
 func (e *Election) direct(now area.Instant) {
-	if e.uplink || now < e.hubLed {
+	if e.uplink {
 		e.stop()
 		e.turn(Aim{To: Hub}, now)
-		if now < e.hubLed {
-			e.due(e.hubLed)
-		}
 		return
 	}
 	carrier, carried := e.carrier(now, func(m Member) bool { return m.Uplink })
-	if e.leading {
+	hubLeads := now < e.hubLed
+	switch {
+	case hubLeads:
+		e.stop()
+		e.due(e.hubLed)
+	case e.leading:
 		e.inSight(carried, now)
 	}
 	other, led := e.leader()
 	switch {
 	case e.leading:
 		e.turnToSelf(now)
+	case hubLeads && !carried: // who carried the word of the hub will be seen
+		e.turn(Aim{To: Hub}, now)
 	case carried:
 		e.turn(Aim{To: Via, Member: carrier}, now)
 	case led:

@@ -87,7 +87,7 @@ func TestRules(t *testing.T) {
 		"local: the hub is asked first": {{0, local, ""}, {0, Uplink{true}, "ask"}, {ms(10), Witness{Live: true, Leader: "z", Term: 30}, ""},
 			{ms(1000), Witness{Live: true, Leader: "z", Term: 30}, "ask"}, {ms(5000), Witness{Live: false, Term: 30}, "ask lead>30"}},
 		"local: the leader in the witness was this device": {{0, local, ""}, {0, Uplink{true}, "ask"}, {ms(2900), Witness{Live: true, Leader: "b", Term: 17}, "ask"}, {ms(3000), Tick{}, "lead>17"}},
-		"local: a hub that does not answer is passed over": {{0, local, ""}, {0, Uplink{true}, "ask"}, {ms(2999), Tick{}, "ask"}, {ms(3000), Tick{}, "lead>0"}},
+		"local: a hub that does not answer is passed over": {{0, local, ""}, {0, Uplink{true}, "ask"}, {ms(7999), Tick{}, "ask"}, {ms(8000), Tick{}, "lead>0"}},
 		"local: who is served carries":                     {{0, local, ""}, {0, see(served(a)), ""}, {ms(1000), Tick{}, "via:a"}, {ms(9000), see(served(a), leads(c, 18)), "leader:c"}},
 		"local: who is served shows that the hub serves":   {{0, local, ""}, {0, Uplink{true}, "ask"}, {0, see(served(a)), ""}, {ms(1000), Tick{}, ""}},
 		"local: the leader cannot be reached": {{0, local, ""}, {0, Uplink{true}, "ask"}, {0, see(leads(a, 16)), "leader:a"}, {ms(9999), Tick{}, ""},
