@@ -290,7 +290,7 @@ func newWorldWatched(t *testing.T, b area.Bus, hub *watcher, rules ...mapping.Ru
 	t.Helper()
 	table, err := mapping.Compile(rules)
 	must(t, err)
-	hist, err := history.New(history.Config{})
+	hist, err := history.New(history.Config{}, time.Now, slog.New(slog.DiscardHandler))
 	must(t, err)
 	w := &world{bus: b, hub: hub, site: newSite("north", "south"), desk: &desk{}}
 	w.reg, err = registry.New(registry.Config{}, w.site, hist, new(registry.Memory), time.Now, quietLog())

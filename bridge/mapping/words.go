@@ -15,6 +15,9 @@ var unitOf = map[string]string{
 	"battery": "%", "battery_voltage": "V", "signal_strength": "dBm",
 }
 
+// UnitOf is the canonical unit of a metric; empty: none.
+func UnitOf(metric string) string { return unitOf[metric] }
+
 // twoState is the metrics that promise one of two states.
 var twoState = map[string]bool{
 	"occupancy": true, "contact": true, "switch": true, "motion": true, "presence": true, "door": true, "window": true, "opening": true,

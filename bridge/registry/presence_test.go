@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -125,5 +126,20 @@ func TestDisown(t *testing.T) {
 	}
 	if s := w.Stats(); s.Readings != 2 || s.Forgotten != 2 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestCourseOutlivesTheRegistry(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	now := time.Now()
+	w.history.Add(history.Key{Device: "gone", Metric: "temperature"}, now.UnixMilli(), 21.5)
+	w.Put(mapping.Value{Device: "here", Metric: "co2", Value: 400.0, Unit: "ppm"}, "t", false)
+	got := w.Series(Filter{}, now.Add(-time.Minute), now.Add(time.Minute), time.Minute)
+	if len(got) != 2 || got[1].Device != "gone" || *got[1].Unit != "°C" || len(got[1].Points) != 1 {
+		t.Errorf("%+v", got)
+	}
+	north := area.Name("north")
+	if got := w.Series(Filter{Area: &north}, now.Add(-time.Minute), now.Add(time.Minute), time.Minute); len(got) != 0 {
+		t.Errorf("of an area: %+v", got)
 	}
 }

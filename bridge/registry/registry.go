@@ -60,6 +60,7 @@ type Roster interface {
 // History keeps what was measured.
 type History interface {
 	Add(k history.Key, ts int64, value any) bool
+	Keys() []history.Key
 	Series(k history.Key, from, to time.Time, step time.Duration) []history.Point
 }
 

@@ -57,7 +57,7 @@ func newRegistry(t *testing.T, cfg Config, assign Assignments) (*Registry, *rost
 	ros := &roster{most: 3, areas: map[area.Name]area.Area{
 		"north": {ID: "north", Locations: []area.Location{{ID: "1"}}},
 	}, players: map[area.DeviceID]area.Device{"gate-1": {ID: "gate-1", Area: "pier"}}}
-	hist, err := history.New(history.Config{})
+	hist, err := history.New(history.Config{}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ type Hub struct {
 	devices  *devicehub.Hub
 	registry *registry.Registry
 	rulebook *registry.Rulebook
-	history  *history.Memory
+	history  *history.Store
 	past     *replay.Memory
 	api      *api.API
 	requests *api.Desk
@@ -294,7 +294,7 @@ func (h *Hub) makeBridge() error {
 	if h.rulebook, err = registry.NewRulebook(h.store.Table("mappings"), rules(h.cfg.Mappings), func(t *mapping.Table) { h.pump.Remap(t) }, h.log); err != nil {
 		return err
 	}
-	if h.history, err = history.New(history.Config{}); err != nil {
+	if h.history, err = history.New(history.Config{Dir: filepath.Join(h.cfg.Data, "history")}, time.Now, h.log); err != nil {
 		return err
 	}
 	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.store.Table("assignments")), time.Now, h.log); err != nil {
@@ -384,7 +384,7 @@ func (h *Hub) parts() [][]part {
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
-		{{"broker", h.broker.Run}, {"proof", h.proof.Run}},
+		{{"broker", h.broker.Run}, {"proof", h.proof.Run}, {"history", h.history.Run}},
 	}
 }
 
