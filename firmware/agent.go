@@ -25,6 +25,10 @@ type Parts struct {
 	Clips    Clips // nil: no clips are played, and texts are spoken here
 	Memory   *Memory
 	Log      *slog.Logger
+	// Home is where the web listener of the hub is, as [WebOf] tells, while the device
+	// is connected to somebody else; it must not block. Empty, or nil: it is not, and
+	// the hub has told.
+	Home func() string
 	// Network tells whether the machine has a network, so that the light can
 	// tell a pulled cable from a hub that is down. It must not block; it is
 	// asked every second while there is no connection. Nil: there always is one.

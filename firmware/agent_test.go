@@ -62,7 +62,7 @@ type dev struct {
 	clips Clips // nil: none
 
 	network func() bool
-	parts   Parts // of these Calendar, Watchdog, Ring, Gauges and Commands
+	parts   Parts // of these Home, Calendar, Watchdog, Ring, Gauges and Commands
 	fails   error // what Run is to end with
 	early   bool  // it is not waited for until the hub has answered
 
@@ -105,7 +105,7 @@ func newDev(t *testing.T, r *referee, id area.DeviceID, change ...func(*dev, *Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Clips: d.clips, Memory: m, Log: log, Network: d.network,
+	d.Agent, err = New(cfg, Parts{Uplink: up, Player: d.audio, Beacon: &d.board, Clock: d.clock, Renderer: voice{}, Clips: d.clips, Memory: m, Log: log, Network: d.network, Home: d.parts.Home,
 		Calendar: d.parts.Calendar, Watchdog: d.parts.Watchdog, Ring: d.parts.Ring, Gauges: d.parts.Gauges, Commands: d.parts.Commands, Update: d.parts.Update})
 	if err != nil {
 		t.Fatal(err)

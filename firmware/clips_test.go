@@ -310,8 +310,33 @@ func TestWhereTheWebListenerIs(t *testing.T) {
 		{"", "mqtt://hub.local:1883", "gopher://:70", ""},
 		{"", "mqtt://hub.local:1883", "http://", ""},
 	} {
-		if got := webOf(c.configured, c.hub, c.told); got != c.want {
-			t.Errorf("webOf(%q, %q, %q) = %q, want %q", c.configured, c.hub, c.told, got, c.want)
+		if got := WebOf(c.configured, c.hub, c.told); got != c.want {
+			t.Errorf("WebOf(%q, %q, %q) = %q, want %q", c.configured, c.hub, c.told, got, c.want)
 		}
 	}
+}
+
+// Clips come from the hub, whoever leads the area: a leader has no more than the
+// neighbours have.
+func TestALeaderIsNoHub(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		newShelf(t, r)
+		home := ""
+		d := newDev(t, r, "gate-1", func(d *dev, _ *Config) { d.parts.Home = func() string { return home } })
+		time.Sleep(time.Second)
+		if got := d.Web(); got != "http://hub:8080" {
+			t.Errorf("the hub is at %q", got)
+		}
+		r.do(func() {
+			l := area.Leader{Term: 80, Host: "gate-2", Web: "http://:9", Mode: area.LeaderLocal}
+			r.publish(area.Message{Topic: area.LeaderTopic(north), Payload: l.Encode(), QoS: 1, Retain: true})
+		})
+		time.Sleep(time.Second)
+		if got := d.Web(); got != "http://hub:8080" {
+			t.Errorf("with a leader it is at %q", got)
+		}
+		if home = "https://hub.local:8443"; d.Web() != home {
+			t.Errorf("as the roster says it is at %q", d.Web())
+		}
+	})
 }

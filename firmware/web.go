@@ -11,8 +11,14 @@ import (
 
 // Web is the address of the hub's web listener as the device reaches it, such as
 // http://hub.local:8080; empty while that is not known. It stays the last one
-// while the hub is away.
+// while the hub is away. A leader of the area is no hub: it has no more than the
+// neighbours have.
 func (a *Agent) Web() string {
+	if a.Home != nil {
+		if web := a.Home(); web != "" {
+			return web
+		}
+	}
 	if p := a.shared.web.Load(); p != nil {
 		return *p
 	}
@@ -26,22 +32,28 @@ func (a *Agent) led(m area.Message) {
 		a.Log.Warn("leader not understood", "topic", m.Topic, "err", err)
 		return
 	}
+	if l.Mode == area.LeaderLocal {
+		return
+	}
 	a.webPort = l.Web
 	a.findWeb()
 }
 
 // findWeb works out where the web listener is, now that something is known anew.
 func (a *Agent) findWeb() {
-	if web := webOf(a.cfg.Web, a.link.hub, a.webPort); web != "" && web != a.Web() {
+	if a.Home != nil && a.Home() != "" {
+		return // it is connected to somebody else
+	}
+	if web := WebOf(a.cfg.Web, a.link.hub, a.webPort); web != "" && web != a.Web() {
 		a.shared.web.Store(&web)
 		a.Log.Debug("the hub's web listener", "conn", a.link.conn, "node", web)
 	}
 }
 
-// webOf is where the web listener is: where the operator says; else where the
+// WebOf is where the web listener is: where the operator says; else where the
 // hub's MQTT over WebSocket is; else at the hub's host, by scheme and port as the
 // hub told them.
-func webOf(configured, hub, told string) string {
+func WebOf(configured, hub, told string) string {
 	if configured != "" {
 		return configured
 	}

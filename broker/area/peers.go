@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"time"
 )
 
@@ -76,7 +77,8 @@ type Peers struct {
 	Name          string       `json:"name"` // of the area, for people
 	Hub           string       `json:"hub"`  // name of the hub that made it
 	HubIndex      uint64       `json:"hub_index"`
-	Topology      string       `json:"topology"` // TopologyLocal or TopologyDirect
+	Web           string       `json:"web,omitempty"` // of the hub: scheme and port of its web listener, as in [Leader]; empty: none
+	Topology      string       `json:"topology"`      // TopologyLocal or TopologyDirect
 	Mode          string       `json:"mode"`
 	LeaseMs       int64        `json:"lease_ms"`
 	Policy        string       `json:"policy"`
@@ -174,6 +176,9 @@ func (p Peers) check() error {
 	within("key", int64(len(p.Key)), AreaKeySize, AreaKeySize)
 	within("members", int64(len(p.Members)), 0, MostMembers)
 	within("credentials", int64(len(p.Credentials)), 0, MostCredentials)
+	if u, err := url.Parse(p.Web); len(p.Web) > maxSensor || err != nil || p.Web != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Port() == "") {
+		bad("web %s is no scheme and port", quote(p.Web))
+	}
 	if !IsID(string(p.Area)) || p.Hub == "" || len(p.Hub) > maxSensor || len(p.Name) > maxSensor {
 		bad("area %s, hub %s or name is out of range", quote(string(p.Area)), quote(p.Hub))
 	}

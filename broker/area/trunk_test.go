@@ -38,7 +38,7 @@ func TestPeersRefused(t *testing.T) {
 		"index of a member": func(p *Peers) { p.HubIndex = 16 }, "short key": func(p *Peers) { p.Key = p.Key[1:] }, "lease": func(p *Peers) { p.LeaseMs = 10 },
 		"index of a hub": func(p *Peers) { p.Members[0].Index = 3 }, "index twice": func(p *Peers) { p.Members[1].Index = 16 },
 		"device twice": func(p *Peers) { p.Members[1].Device = "gate-1" }, "address": func(p *Peers) { p.Members[0].Addr = "here" }, "clips": func(p *Peers) { p.Members[0].Clips = "10.0.0.5" },
-		"no hash": func(p *Peers) { p.Credentials[0].Hash = "" }, "location": func(p *Peers) { p.Locations[0].ID = "" }, "volume": func(p *Peers) { p.Volume = 101 },
+		"web": func(p *Peers) { p.Web = "hub:8080" }, "no hash": func(p *Peers) { p.Credentials[0].Hash = "" }, "location": func(p *Peers) { p.Locations[0].ID = "" }, "volume": func(p *Peers) { p.Volume = 101 },
 		"too many": func(p *Peers) { p.Members = make([]Member, MostMembers+1) },
 	}
 	for name, spoil := range cases {

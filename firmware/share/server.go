@@ -66,7 +66,8 @@ func (s *Server) Stats() Stats {
 }
 
 // Run answers what comes to the listener until ctx ends; it closes it, leaves
-// nothing running and returns nil then. It can be called once.
+// nothing running and returns nil then. It can be called again, with
+// another listener.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	web := http.Server{Handler: s.web, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead, ErrorLog: log.New(io.Discard, "", 0)}
 	var end sync.WaitGroup
