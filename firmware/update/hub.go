@@ -1,6 +1,7 @@
 package update
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -72,17 +73,27 @@ func (h Hub) Release(ctx context.Context, arch string) (Release, error) {
 	return ParseRelease(b)
 }
 
-// Program asks for what is missing of a program.
+// Program asks for what is missing of a program; for all of it packed, which is
+// less than half.
 func (h Hub) Program(ctx context.Context, m Manifest, from int64) (io.ReadCloser, int64, error) {
 	head := http.Header{"If-Match": {ETag(m)}}
 	if from > 0 {
 		head.Set("Range", "bytes="+strconv.FormatInt(from, 10)+"-")
+	} else {
+		head.Set("Accept-Encoding", "gzip")
 	}
 	res, done, err := h.get(ctx, Path(m.Arch)+"/program", head)
 	if err != nil {
 		return nil, 0, err
 	}
 	switch {
+	case res.StatusCode == http.StatusOK && res.Header.Get("Content-Encoding") == "gzip":
+		body, err := gzip.NewReader(res.Body)
+		if err != nil {
+			done()
+			return nil, 0, err
+		}
+		return answer{body, done}, 0, nil
 	case res.StatusCode == http.StatusOK:
 		return answer{res.Body, done}, 0, nil
 	case res.StatusCode == http.StatusPartialContent && res.Header.Get("Content-Range") == fmt.Sprintf("bytes %d-%d/%d", from, m.Size-1, m.Size):

@@ -2,6 +2,7 @@ package update
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -87,6 +88,16 @@ func TestAskForProgram(t *testing.T) {
 		want   error
 	}{
 		{"from the start", good, 0, 0, nil},
+		{"packed", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Accept-Encoding") != "gzip" || r.Header.Get("Range") != "" {
+				t.Errorf("asked with %v", r.Header)
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+			zip := gzip.NewWriter(w)
+			_, _ = zip.Write(program)
+			_ = zip.Close()
+		}, 0, 0, nil},
+		{"packed, and cut off at once", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, 0, 0, io.EOF},
 		{"from the middle", good, 700_000, 700_000, nil},
 		{"a hub that cannot go on", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(program) }, 700_000, 0, nil},
 		{"another release by now", func(w http.ResponseWriter, r *http.Request) {

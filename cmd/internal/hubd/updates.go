@@ -1,9 +1,12 @@
 package hubd
 
 import (
+	"compress/gzip"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -136,7 +139,26 @@ func (h *Hub) serveProgram(w http.ResponseWriter, r *http.Request, _ update.Rele
 	head.Set("ETag", update.ETag(m))
 	head.Set("Cache-Control", "no-cache")
 	head.Set("Content-Type", "application/octet-stream")
-	http.ServeContent(counting{w, &h.updates.bytes}, r, "", m.Built, f)
+	head.Set("Vary", "Accept-Encoding")
+	out := counting{w, &h.updates.bytes}
+	if takesPacked(r, update.ETag(m)) {
+		head.Set("ETag", "W/"+update.ETag(m)) // the same program, not the same bytes
+		head.Set("Content-Encoding", "gzip")
+		zip, _ := gzip.NewWriterLevel(out, gzip.BestSpeed) // the level is valid
+		if _, err := io.Copy(zip, f); err == nil {
+			_ = zip.Close() // the caller has gone
+		}
+		return
+	}
+	http.ServeContent(out, r, "", m.Built, f)
+}
+
+// takesPacked tells whether a program is to be sent packed: whole, to who takes
+// it so. What broke off is gone on with as it is.
+func takesPacked(r *http.Request, etag string) bool {
+	match := r.Header.Get("If-Match")
+	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" && (match == "" || match == etag) &&
+		slices.Contains(strings.FieldsFunc(r.Header.Get("Accept-Encoding"), func(c rune) bool { return c == ',' || c == ' ' }), "gzip")
 }
 
 // counting counts the bytes of an answer. What is behind it may send a file as

@@ -2,6 +2,7 @@ package hubd
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -88,6 +89,26 @@ func TestUpdatesAreServed(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes; want %d, %d bytes", c.name, res.StatusCode, len(body), c.code, len(c.body))
 		}
 	}
+	for accept, packed := range map[string]bool{"gzip": true, "deflate, gzip": true, "br": false, "gzip;q=0": false} {
+		req, _ := http.NewRequest(http.MethodGet, r.HTTP+"/updates/linux-arm64/program", nil)
+		req.Header.Set("Accept-Encoding", accept)
+		req.Header.Set("If-Match", tag)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body io.Reader = res.Body
+		if packed {
+			if body, err = gzip.NewReader(res.Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := io.ReadAll(body)
+		res.Body.Close()
+		if err != nil || !bytes.Equal(got, program) || (res.Header.Get("Content-Encoding") == "gzip") != packed || strings.HasPrefix(res.Header.Get("ETag"), "W/") != packed {
+			t.Errorf("for %q: %d bytes, %v, %v", accept, len(got), err, res.Header)
+		}
+	}
 	for _, arch := range []string{"linux-riscv64", "x", "..%2f..", "linux-arm64.json"} {
 		if code, body := get(t, r.HTTP+"/updates/"+arch); code != http.StatusNotFound || !strings.Contains(body, `"not_found"`) {
 			t.Errorf("/updates/%s: %d %s", arch, code, body)
@@ -101,7 +122,7 @@ func TestUpdatesAreServed(t *testing.T) {
 		t.Errorf("a damaged program: %d %s", code, body)
 	}
 	_, figures := get(t, r.Admin+"/metrics")
-	for _, line := range []string{"tacet_updates_asked 3", "tacet_updates_programs 5", "tacet_updates_missing 5", "tacet_updates_damaged 1"} {
+	for _, line := range []string{"tacet_updates_asked 3", "tacet_updates_programs 9", "tacet_updates_missing 5", "tacet_updates_damaged 1"} {
 		if !strings.Contains(figures, "\n"+line+"\n") {
 			t.Errorf("the metrics do not say %s", line)
 		}
