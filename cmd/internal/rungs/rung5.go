@@ -17,13 +17,14 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/rungs/proof"
 	"github.com/tacet-hub/tacet/cmd/internal/rungs/scope"
 	"github.com/tacet-hub/tacet/drivers/media"
+	"golang.org/x/sync/errgroup"
 )
 
 // rung5 is the SD card that a person writes, on an emulated Raspberry Pi 3B: the
 // kernel of a Pi, our own first process, Ethernet and loudspeaker by USB.
 var rung5 = Rung{
 	Number: 5, Title: "raspi3b: the SD card's image, from its code to its sound", Limit: 15 * time.Minute,
-	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.again", "card.update", "card.emulator"},
+	Lines: []string{"card.image", "card.boot", "card.joins", "card.sounds", "card.amp", "card.hub", "card.update", "card.again", "card.emulator"},
 	needs: []need{{"qemu-system-aarch64", "qemu-system-arm"}, {"mcopy", "mtools"}, {"fdtput", "device-tree-compiler"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
 		return withCards(ctx, sheet, func(ctx context.Context, broken func(line string)) error {
@@ -58,6 +59,7 @@ type pi struct {
 	monitor *Monitor
 	broken  func(line string) // hears what QEMU's SD controller says when it fails
 	starts  int
+	program string // an update
 }
 
 func newPi(ctx context.Context, s *Site) (p *pi, err error) {
@@ -121,8 +123,11 @@ func (p *pi) power(on bool) error {
 func (p *pi) wav() string { return filepath.Join(p.card.dir, fmt.Sprintf("sound-%d.wav", p.starts)) }
 
 // climb is the life of a card: it is written, edited, started, joins, sounds,
-// loses its hub, and its power.
+// loses its hub, gets another version, and loses its power.
 func (p *pi) climb(ctx context.Context, sheet *proof.Sheet) error {
+	next, building := errgroup.WithContext(ctx) // while the machine starts
+	defer next.Wait()
+	next.Go(func() error { return p.buildUpdate(building) })
 	info, err := os.Stat(p.card.image)
 	if err == nil {
 		err = p.card.add(ctx, "tacet.yaml", fmt.Sprintf(piLines, p.hub.Guest(), p.key))
@@ -154,10 +159,12 @@ func (p *pi) climb(ctx context.Context, sheet *proof.Sheet) error {
 	sheet.Check("card.sounds", detail, err)
 	detail, err = p.hubBack(ctx)
 	sheet.Check("card.hub", detail, err)
+	if err = next.Wait(); err == nil {
+		detail, err = p.updated(ctx)
+	}
+	sheet.Check("card.update", detail, err)
 	detail, err = p.again(ctx)
 	sheet.Check("card.again", detail, err)
-	detail, err = p.updated(ctx)
-	sheet.Check("card.update", detail, err)
 	return nil
 }
 
@@ -281,7 +288,8 @@ func (p *pi) hubBack(ctx context.Context) (string, error) {
 	return fmt.Sprintf("killed and started; the device has played %.1f s later", time.Since(began).Seconds()), errors.Join(on, err)
 }
 
-// again cuts the power and starts the same card: it needs no code.
+// again cuts the power and starts the same card: it needs no code, and runs the
+// version that it was brought to.
 func (p *pi) again(ctx context.Context) (string, error) {
 	before, err := p.boot(ctx, 0)
 	if err != nil {
@@ -297,11 +305,11 @@ func (p *pi) again(ctx context.Context) (string, error) {
 	}
 	took := time.Since(began)
 	on, err := p.plays(ctx)
-	if err = errors.Join(on, err); err != nil {
+	if err = errors.Join(on, err, p.runs(ctx)); err != nil {
 		return "", err
 	}
 	detail, err := p.heard()
-	return fmt.Sprintf("power cut; start %.0f of the same card, after %.0f, is at the hub after %.1f s: %s", after, before, took.Seconds(), detail), err
+	return fmt.Sprintf("power cut; start %.0f of the same card, after %.0f, is at the hub after %.1f s and runs %s: %s", after, before, took.Seconds(), newVersion, detail), err
 }
 
 // boot is the number of the device's start that the hub knows, which is larger

@@ -73,26 +73,18 @@ func (h *Hub) Status(ctx context.Context, device string) (st area.Status, err er
 	return st, json.Unmarshal(topics.Items[0].Payload, &st)
 }
 
-// update builds another version of the device's program for the card.
-func (p *pi) update(ctx context.Context) (string, error) {
-	program := filepath.Join(p.card.dir, "update")
+// buildUpdate builds another version of the device's program for the card.
+func (p *pi) buildUpdate(ctx context.Context) error {
+	p.program = filepath.Join(p.card.dir, "update")
 	_, err := output(ctx, p.tree, "env", "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0",
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+newVersion+":", "-o", program, "./cmd/tacet-device")
-	return program, err
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+newVersion+":", "-o", p.program, "./cmd/tacet-device")
+	return err
 }
 
 // updated brings the card to another version over the hub. The card's own program
 // stays the launcher: after a power cut it starts the new one again.
 func (p *pi) updated(ctx context.Context) (string, error) {
-	program, err := p.update(ctx)
-	if err != nil {
-		return "", err
-	}
-	if err := p.hub.Publish(ctx, program, newVersion); err != nil {
-		return "", err
-	}
-	before, err := p.boot(ctx, 0)
-	if err != nil {
+	if err := p.hub.Publish(ctx, p.program, newVersion); err != nil {
 		return "", err
 	}
 	began := time.Now()
@@ -101,20 +93,7 @@ func (p *pi) updated(ctx context.Context) (string, error) {
 	}
 	took := time.Since(began)
 	on, err := p.plays(ctx)
-	if err = errors.Join(on, err, p.runs(ctx)); err != nil {
-		return "", err
-	}
-	after, err := p.boot(ctx, before)
-	if err != nil {
-		return "", err
-	}
-	if err := p.power(true); err != nil {
-		return "", err
-	}
-	if _, err := p.boot(ctx, after); err != nil {
-		return "", fmt.Errorf("after a power cut: %w: %s", err, tail(p.m.Said(), 3000))
-	}
-	return fmt.Sprintf("%s confirmed from slot a %.1f s after it was ordered, has played, and runs again after a power cut", newVersion, took.Seconds()), p.runs(ctx)
+	return fmt.Sprintf("%s confirmed from slot a %.1f s after it was ordered, and has played", newVersion, took.Seconds()), errors.Join(on, err, p.runs(ctx))
 }
 
 // runs looks whether the new version runs from its slot.
