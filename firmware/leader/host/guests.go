@@ -19,28 +19,34 @@ func guests(p area.Peers, log *slog.Logger) auth.Config {
 	}
 	by := map[string]int{}
 	var cfg auth.Config
-	add := func(name string) *auth.Device {
-		i, ok := by[name]
-		if !ok {
-			i = len(cfg.Devices)
-			by[name] = i
-			cfg.Devices = append(cfg.Devices, auth.Device{Name: name, Area: p.Area})
-		}
-		return &cfg.Devices[i]
-	}
-	for _, m := range p.Members {
-		d := add(string(m.Device))
-		d.Secret = leader.Secret(p.Key, m.Device)
-		d.Publish = []string{area.SubmitTopic(p.Area)}
-	}
 	for _, c := range p.Credentials {
-		if err := (auth.Config{Devices: []auth.Device{{Name: c.Name, PasswordHash: c.Hash}}}).Validate(); err != nil {
+		d := auth.DeviceOf(c, p.Area)
+		if err := (auth.Config{Devices: []auth.Device{d}}).Validate(); err != nil {
 			log.Warn("a credential of the roster is of no use here", "device", c.Name, "err", err)
 			continue
 		}
-		add(c.Name).PasswordHash = c.Hash
+		by[c.Name] = len(cfg.Devices)
+		cfg.Devices = append(cfg.Devices, d)
+	}
+	for _, m := range p.Members {
+		i, ok := by[string(m.Device)]
+		if !ok {
+			i = len(cfg.Devices)
+			cfg.Devices = append(cfg.Devices, auth.Device{Name: string(m.Device), Area: p.Area})
+		}
+		d := &cfg.Devices[i]
+		d.Secret, d.SecretHash = leader.Secret(p.Key, m.Device), "" // here it needs no other
+		d.Publish = []string{area.SubmitTopic(p.Area)}
 	}
 	return cfg
+}
+
+// voters are the members, who vote where the area is strict.
+func voters(p area.Peers) (list []arbiter.Voter) {
+	for _, m := range p.Members {
+		list = append(list, arbiter.Voter{Device: m.Device, MID: m.MID})
+	}
+	return list
 }
 
 // settings is how the area works.

@@ -308,9 +308,9 @@ func TestLeaderServesItsAreaAndTheHubsDevices(t *testing.T) {
 	d.says(area.Claim{Op: area.OpDone, Claim: 1, Token: g.Token, Result: area.Played}, area.OpReleased)
 	s.hears(area.TrunkSay, func(u area.Trunk) bool { return u.Device == "web-1" && u.Answer.Op == area.OpGrant })
 	// What an operator asks of a device goes down, and nothing of it comes up again.
-	asked := make(chan area.Message, 1)
+	asked := make(chan area.Message, 4)
 	if _, err := d.up.Subscribe("tacet/device/gate-2/#", func(m area.Message) {
-		if area.ParseTopic(m.Topic).Kind == area.KindCommand {
+		if k := area.ParseTopic(m.Topic).Kind; k == area.KindCommand || k == area.KindPeers {
 			asked <- m
 		}
 	}); err != nil {
@@ -322,7 +322,18 @@ func TestLeaderServesItsAreaAndTheHubsDevices(t *testing.T) {
 		t.Errorf("%+v", tele)
 	}
 	s.down(area.Trunk{Op: area.TrunkCommand, Topic: "tacet/device/gate-2/cmd/identify"})
-	<-asked
+	s.down(area.Trunk{Op: area.TrunkCommand, Topic: area.BusyTopic("north"), Payload: []byte("{}")}) // nothing of the kind
+	s.down(area.Trunk{Op: area.TrunkCommand, Topic: area.PeersTopic("gate-2"), Payload: []byte("{}")})
+	if m := <-asked; area.ParseTopic(m.Topic).Kind != area.KindCommand {
+		t.Errorf("%+v", m)
+	}
+	if m := <-asked; m.Topic != area.PeersTopic("gate-2") {
+		t.Errorf("%+v", m)
+	}
+	// A hub that was started anew hears everything again.
+	s.life = "h2"
+	s.down(area.Trunk{Op: area.TrunkLed, Term: term})
+	s.hears(area.TrunkStatus, func(u area.Trunk) bool { return u.Device == "gate-2" })
 	if err := o.end(); err != nil {
 		t.Errorf("ends with %v", err)
 	}

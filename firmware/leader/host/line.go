@@ -33,8 +33,13 @@ type line struct {
 	at      area.Instant           // since when
 	busy    *area.Busy             // newest
 	told    lead                   // as last said
+	said    []area.Instant         // when leads were said that are not answered yet
+	hub     string                 // the life of the hub
 	verdict error                  // ends the reign
 }
+
+// mostSaid bounds the leads that are not answered; of more the oldest count.
+const mostSaid = 64
 
 // lead is what is said at once when it changes.
 type lead struct {
@@ -63,7 +68,9 @@ func (l *line) run(ctx context.Context) error {
 	for l.verdict == nil {
 		select {
 		case <-ctx.Done():
-			l.send(area.Trunk{Op: area.TrunkResign})
+			if !l.out.owes() { // else the hub waits for what this device still has to say
+				l.send(area.Trunk{Op: area.TrunkResign})
+			}
 			return nil
 		case do := <-l.inbox:
 			do()
@@ -145,7 +152,7 @@ func (l *line) connected() {
 	if up == l.up {
 		return
 	}
-	l.up, l.told = up, lead{}
+	l.up, l.told, l.said = up, lead{}, nil
 	l.accepted.Store(false)
 	if !up {
 		l.down = l.Clock()
@@ -168,6 +175,9 @@ func (l *line) lead(due bool) {
 		return
 	}
 	l.told = now
+	if len(l.said) < mostSaid {
+		l.said = append(l.said, l.Clock())
+	}
 	holds, alive := l.arbiter.Holds(l.area)
 	l.send(area.Trunk{Op: area.TrunkLead, SettleMs: l.settling().Milliseconds(), AliveMs: alive.Milliseconds(), Addr: l.addr, Web: l.webAt, Serves: serves, Holds: holds})
 }

@@ -17,6 +17,10 @@ func (l *line) heard(t area.Trunk) {
 	if t.Area != l.area || !l.up {
 		return
 	}
+	if t.Life != l.hub { // it has been started anew, and knows nothing of us
+		l.hub, l.told = t.Life, lead{}
+		l.accepted.Store(false)
+	}
 	switch t.Op {
 	case area.TrunkLed:
 		l.led(t)
@@ -59,6 +63,10 @@ func (l *line) heard(t area.Trunk) {
 func (l *line) led(t area.Trunk) {
 	if t.Term > l.shown.Term {
 		return // an answer to somebody else
+	}
+	if len(l.said) > 0 { // answers come in their order; the hub may have left some out, so this one is as old at most
+		l.arbiter.Seconded(l.area, l.said[0], millis(t.SinceMs))
+		l.said = l.said[1:]
 	}
 	if t.SettleMs > 0 || len(t.Holds) > 0 {
 		l.arbiter.Inherit(l.area, t.Holds, millis(t.SettleMs))
@@ -120,9 +128,10 @@ func (l *line) cancel(t area.Trunk) {
 	}
 }
 
-// command hands on what an operator asks of a device that is connected here.
+// command hands on what the hub has for a device that is connected here: what an
+// operator asks of it, and the roster document.
 func (l *line) command(t area.Trunk) {
-	if area.ParseTopic(t.Topic).Kind != area.KindCommand {
+	if k := area.ParseTopic(t.Topic).Kind; k != area.KindCommand && k != area.KindPeers {
 		return
 	}
 	m := area.Message{Topic: t.Topic, Payload: t.Payload, QoS: 1, From: fromTrunk}

@@ -54,6 +54,18 @@ func (h *Host) handOver() {
 	}
 }
 
+// owes tells whether something of a work waits.
+func (o *outbox) owes() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.list {
+		if m.t.Op == area.TrunkReport {
+			return true
+		}
+	}
+	return false
+}
+
 // has tells whether a message of the key waits.
 func (o *outbox) has(key string) bool {
 	o.mu.Lock()

@@ -144,6 +144,7 @@ func (w *reign) openArea() (err error) {
 	}
 	w.arbiter, err = arbiter.New(arbiter.Config{
 		Node: string(w.cfg.Device), Index: w.me.Index, Floor: w.Term, Mode: area.LeaderLocal, Addr: w.addr, Web: w.webAt, Witness: w.Host,
+		Voters: func(area.Name) []arbiter.Voter { return voters(w.Peers) },
 	}, w.broker, w.store.Ledger(), links{w.broker}, w.roster, w.Clock, w.Now, w.Log)
 	return err
 }
@@ -276,6 +277,7 @@ func (w *reign) renew(p area.Peers) {
 	if err := w.auth.Reload(guests(p, w.Log)); err != nil {
 		w.Log.Warn("who may sign in stays as it was", "area", w.area, "err", err)
 	}
+	w.arbiter.Elect(w.area)
 }
 
 // links shows the arbiter the broker's connections.
