@@ -1,0 +1,207 @@
+package external
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// newBus runs a bus until the test ends or stop is called.
+func newBus(t *testing.T, b *mosquitto, node string) (bus *Bus, stop func()) {
+	t.Helper()
+	bus, err := NewBus(BusConfig{Server: Server{URL: "mqtt://" + b.addr(), ClientID: "tacet-" + node}, Node: node}, logTo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- bus.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	return bus, stop
+}
+
+// hear notes what a subscriber of the bus gets.
+func hear(t *testing.T, bus area.Bus, filter string) *journal {
+	t.Helper()
+	j := newJournal()
+	cancel, err := bus.Subscribe(filter, func(m area.Message) { j.add(text(m)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cancel)
+	return j
+}
+
+func publish(t *testing.T, bus area.Bus, batch ...area.Message) {
+	t.Helper()
+	if err := bus.Publish(t.Context(), batch...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBus(t *testing.T) {
+	b := newMosquitto(t)
+	other := b.client()
+	b.wait("publish", other.Publish("home/old", 1, true, "19"))
+	bus, _ := newBus(t, b, "hub-1")
+	all, at := hear(t, bus, "#"), b.hear(other, "#", 1)
+	all.await(t, "home/old 19!")
+
+	publish(t, bus, area.Message{Topic: "a/1", Payload: []byte("x"), QoS: 1, From: area.FromArbiter}, area.Message{Topic: "a/2", Payload: []byte("y"), QoS: 1})
+	all.await(t, "a/1 x from tacet-arbiter")
+	all.await(t, "a/2 y from tacet-hub")
+	at.await(t, "a/2 y")
+	b.wait("publish", other.Publish("home/new", 1, false, "20"))
+	all.await(t, "home/new 20")
+
+	// What is retained is told to who comes late, once.
+	publish(t, bus, area.Message{Topic: "k/ours", Payload: []byte("1"), QoS: 1, Retain: true}, area.Message{Topic: "k/ours", Payload: []byte("2"), QoS: 1, Retain: true})
+	all.await(t, "k/ours 2 from tacet-hub")
+	late := hear(t, bus, "+/#")
+	if got := fmt.Sprint(late.list()); got != "[home/old 19! k/ours 2! from tacet-hub]" {
+		t.Errorf("who comes late hears %s", got)
+	}
+	if got := bus.Retained("k/#", 0); len(got) != 1 || string(got[0].Payload) != "2" {
+		t.Errorf("retained %v", got)
+	}
+	publish(t, bus, area.Message{Topic: "k/ours", QoS: 1, Retain: true})
+	all.await(t, "k/ours  from tacet-hub")
+	if got := bus.Retained("k/#", 0); len(got) != 0 {
+		t.Errorf("retained after it was cleared: %v", got)
+	}
+
+	// A device has a number in the place of its connection's.
+	conns := make(chan uint64, 4)
+	cancel, err := bus.Subscribe("tacet/device/+/status", func(m area.Message) { conns <- m.Conn })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"gate-1", "gate-2", "gate-1"} {
+		b.wait("publish", other.Publish("tacet/device/"+d+"/status", 1, true, "{}"))
+	}
+	if first, second, third := <-conns, <-conns, <-conns; first == 0 || second == 0 || first == second || first != third {
+		t.Errorf("numbers %d %d %d", first, second, third)
+	}
+	cancel()
+
+	// Another hub's messages are another node's.
+	second, _ := newBus(t, b, "hub-2")
+	publish(t, second, area.Message{Topic: "a/3", Payload: []byte("z"), QoS: 1})
+	all.await(t, "a/3 z from tacet-node:hub-2")
+
+	for _, m := range []area.Message{{Topic: ""}, {Topic: "a/#"}, {Topic: "a", QoS: 3}, {Topic: "a", From: "somebody"}} {
+		if err := bus.Publish(t.Context(), m); area.CodeOf(err) != area.CodeInvalid {
+			t.Errorf("%v: %v", m, err)
+		}
+	}
+	for _, f := range []string{"", "a/#/b", "$share/g/a"} {
+		if _, err := bus.Subscribe(f, func(area.Message) {}); area.CodeOf(err) != area.CodeInvalid {
+			t.Errorf("filter %q: %v", f, err)
+		}
+	}
+}
+
+// TestBusWhenTheBrokerIsKilled: what is published meanwhile goes out afterwards, in
+// order; and what the hub had retained is there again, though the broker forgot it.
+func TestBusWhenTheBrokerIsKilled(t *testing.T) {
+	b := newMosquitto(t)
+	bus, _ := newBus(t, b, "hub-1")
+	all := hear(t, bus, "#")
+	publish(t, bus, area.Message{Topic: "tacet/area/north/busy", Payload: []byte("idle"), QoS: 1, Retain: true, From: area.FromArbiter})
+	all.await(t, "tacet/area/north/busy idle from tacet-arbiter")
+	b.kill()
+	until(t, "the bus knows it", func() bool { return !bus.Connected() })
+	const n = 100
+	for i := range n {
+		publish(t, bus, area.Message{Topic: "a", Payload: fmt.Append(nil, i), QoS: 1})
+	}
+	b.start()
+	all.await(t, fmt.Sprintf("a %d from tacet-hub", n-1))
+	next := 0
+	for _, s := range all.list() {
+		if s == fmt.Sprintf("a %d from tacet-hub", next) {
+			next++
+		}
+	}
+	if next != n || all.count("a ") != n {
+		t.Errorf("%d in order, %d in all, want %d", next, all.count("a "), n)
+	}
+	at := b.hear(b.client(), "tacet/#", 1)
+	at.await(t, "tacet/area/north/busy idle!")
+	if s := bus.Stats(); s.Connects != 2 || s.Lost != 1 || s.Waiting != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestBusWhenTheBrokerStalls: publishers wait when much waits, and nothing is lost.
+func TestBusWhenTheBrokerStalls(t *testing.T) {
+	b := newMosquitto(t)
+	bus, _ := newBus(t, b, "hub-1")
+	all := hear(t, bus, "a")
+	until(t, "it is connected", bus.Connected)
+	b.signal(syscall.SIGSTOP)
+	const n = 5000 // more than the queue holds
+	published := make(chan error, 1)
+	go func() {
+		for i := range n {
+			if err := bus.Publish(context.Background(), area.Message{Topic: "a", Payload: fmt.Append(nil, i), QoS: 1}); err != nil {
+				published <- err
+				return
+			}
+		}
+		published <- nil
+	}()
+	until(t, "the queue is full", func() bool { return bus.Stats().Waiting >= 4096 })
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := bus.Publish(short, area.Message{Topic: "b"}); err == nil {
+		t.Error("a full queue takes a message")
+	}
+	b.signal(syscall.SIGCONT)
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	all.await(t, fmt.Sprintf("a %d from tacet-hub", n-1))
+	if got := all.count("a "); got != n {
+		t.Errorf("%d came, want %d", got, n)
+	}
+}
+
+// TestBusGoodbye: what waits goes out when the hub ends.
+func TestBusGoodbye(t *testing.T) {
+	b := newMosquitto(t)
+	at := b.hear(b.client(), "#", 1)
+	bus, stop := newBus(t, b, "hub-1")
+	until(t, "it is connected", bus.Connected)
+	for i := range 50 {
+		publish(t, bus, area.Message{Topic: "a", Payload: fmt.Append(nil, i), QoS: 1})
+	}
+	stop()
+	at.await(t, "a 49")
+}
+
+func TestNewBusRefuses(t *testing.T) {
+	for _, c := range []BusConfig{
+		{}, {Server: Server{URL: "mqtt://x", ClientID: "c"}}, {Server: Server{URL: "http://x", ClientID: "c"}, Node: "n"}, {Server: Server{URL: "mqtt://", ClientID: "c"}, Node: "n"},
+		{Server: Server{URL: "mqtt://u:p@x", ClientID: "c"}, Node: "n"}, {Server: Server{URL: "mqtt://x", ClientID: "c", Password: "p"}, Node: "n"}, {Server: Server{URL: "mqtt://x"}, Node: "n"},
+	} {
+		if _, err := NewBus(c, nil); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+}

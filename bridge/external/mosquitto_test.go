@@ -1,0 +1,211 @@
+package external
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// durable has mosquitto write each change to the disk.
+const durable = "persistence true\npersistence_location DIR/\nautosave_on_changes true\nautosave_interval 1\n"
+
+// late is when a test gives up.
+const late = 60 * time.Second
+
+// mosquitto is Debian's broker on a port of its own; it can be killed, stalled
+// and started again.
+type mosquitto struct {
+	t       *testing.T
+	dir     string
+	port    int
+	cmd     *exec.Cmd
+	clients int
+}
+
+// newMosquitto starts one that keeps nothing on disk, unless more lines of its
+// configuration say so.
+func newMosquitto(t *testing.T, more ...string) *mosquitto {
+	t.Helper()
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path = "/usr/sbin/mosquitto"
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal("mosquitto is missing: apt-get install mosquitto")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &mosquitto{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	_ = l.Close()
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 100\nuser root\n", b.port)
+	conf += strings.ReplaceAll(strings.Join(more, "\n"), "DIR", b.dir)
+	if err := os.WriteFile(filepath.Join(b.dir, "mosquitto.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.cmd = &exec.Cmd{Path: path}
+	b.start()
+	t.Cleanup(b.kill)
+	return b
+}
+
+// start starts it and waits until it listens.
+func (b *mosquitto) start() {
+	b.t.Helper()
+	b.cmd = exec.Command(b.cmd.Path, "-c", filepath.Join(b.dir, "mosquitto.conf"))
+	if err := b.cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(late); time.Now().Before(end); <-again.C {
+		if c, err := net.Dial("tcp", b.addr()); err == nil {
+			_ = c.Close()
+			return
+		}
+	}
+	b.t.Fatal("mosquitto does not listen")
+}
+
+func (b *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
+
+func (b *mosquitto) kill() {
+	if b.cmd.Process != nil && b.cmd.ProcessState == nil {
+		_ = b.cmd.Process.Kill()
+		_ = b.cmd.Wait()
+	}
+}
+
+func (b *mosquitto) signal(s syscall.Signal) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(s); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// client connects as somebody else; it comes back by itself, with its session.
+func (b *mosquitto) client() mqtt.Client {
+	b.t.Helper()
+	b.clients++
+	o := mqtt.NewClientOptions().AddBroker("tcp://" + b.addr()).SetClientID(fmt.Sprint("other-", b.clients)).SetCleanSession(false).
+		SetMaxReconnectInterval(50 * time.Millisecond).SetResumeSubs(true).SetOrderMatters(true).SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond)
+	c := mqtt.NewClient(o)
+	b.wait("connect", c.Connect())
+	b.t.Cleanup(func() { c.Disconnect(0) })
+	return c
+}
+
+func (b *mosquitto) wait(what string, k mqtt.Token) {
+	b.t.Helper()
+	if !k.WaitTimeout(late) || k.Error() != nil {
+		b.t.Fatalf("%s: %v", what, k.Error())
+	}
+}
+
+// journal is messages in the order in which they came.
+type journal struct {
+	mu   sync.Mutex
+	all  []string
+	more chan struct{} // closed when there is another
+}
+
+func newJournal() *journal { return &journal{more: make(chan struct{})} }
+
+func (j *journal) add(s string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.all = append(j.all, s)
+	close(j.more)
+	j.more = make(chan struct{})
+}
+
+func (j *journal) list() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.all)
+}
+
+// await waits until there is an entry.
+func (j *journal) await(t *testing.T, want string) {
+	t.Helper()
+	timer := time.NewTimer(late)
+	defer timer.Stop()
+	for {
+		j.mu.Lock()
+		found, more := slices.Contains(j.all, want), j.more
+		j.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-more:
+		case <-timer.C:
+			t.Fatalf("waited in vain for %q; came: %.2000q", want, j.list())
+		}
+	}
+}
+
+// count is how many entries begin so.
+func (j *journal) count(prefix string) (n int) {
+	for _, s := range j.list() {
+		if strings.HasPrefix(s, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// hear notes what a client gets, as "topic payload", with "!" behind what is
+// retained.
+func (b *mosquitto) hear(c mqtt.Client, filter string, qos byte) *journal {
+	b.t.Helper()
+	j := newJournal()
+	b.wait("subscribe", c.Subscribe(filter, qos, func(_ mqtt.Client, m mqtt.Message) {
+		s := m.Topic() + " " + string(m.Payload())
+		if m.Retained() {
+			s += "!"
+		}
+		j.add(s)
+	}))
+	return j
+}
+
+func logTo(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
+// until waits until something is so that no event tells of.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(late); !so(); <-again.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// text is a message as the journal has it.
+func text(m area.Message) string {
+	s := m.Topic + " " + string(m.Payload)
+	if m.Replay {
+		s += "!"
+	}
+	if m.From != "" {
+		s += " from " + m.From
+	}
+	return s
+}
