@@ -58,6 +58,7 @@ type MQTT struct {
 	TLS       MQTTTLS  `yaml:"tls"`
 	WebSocket bool     `yaml:"websocket"` // MQTT over WebSocket at /mqtt of the web listener; default true
 	External  External `yaml:"external"`
+	Bridges   []Bridge `yaml:"bridges"` // other brokers that topics are carried to and from; default none
 
 	// ProxyProtocol are the networks of load balancers, as 10.0.0.0/8 or a single
 	// address: their connections to the MQTT listeners must begin with a PROXY
@@ -74,12 +75,48 @@ type MQTTTLS struct {
 	ClientCAFile string `yaml:"client_ca_file"` // authorities of clients; with it every client must show a certificate of theirs
 }
 
-// External is an outside broker. Not supported in this version.
+// External is an outside broker, which stands in for the embedded one.
 type External struct {
-	URL          string `yaml:"url"`
-	Username     string `yaml:"username"`
-	PasswordFile string `yaml:"password_file"`
+	URL          string    `yaml:"url"`      // mqtt://host[:1883] or mqtts://host[:8883]; it must speak MQTT 5; default none: the embedded broker
+	Username     string    `yaml:"username"` // default none
+	PasswordFile string    `yaml:"password_file"`
+	TLS          ClientTLS `yaml:"tls"`
 }
+
+// ClientTLS is how the hub speaks to an mqtts:// broker. Files are PEM and are read
+// at the start.
+type ClientTLS struct {
+	CAFile   string `yaml:"ca_file"`   // authorities of the broker; default the system's
+	CertFile string `yaml:"cert_file"` // our certificate, with key_file; default none
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Bridge carries topics between the hub and another broker.
+type Bridge struct {
+	Name         string         `yaml:"name"` // an id; names the bridge in logs, metrics and on disk
+	URL          string         `yaml:"url"`  // as that of external
+	Username     string         `yaml:"username"`
+	PasswordFile string         `yaml:"password_file"`
+	TLS          ClientTLS      `yaml:"tls"`
+	ClientID     string         `yaml:"client_id"`    // there; default tacet-NODE-NAME
+	BufferBytes  int            `yaml:"buffer_bytes"` // of what waits while the link is down, on disk too; 65536 or more; default 16777216
+	Topics       []BridgedTopic `yaml:"topics"`
+}
+
+// SetDefaults fills a bridge that the file begins to describe.
+func (b *Bridge) SetDefaults() { *b = Bridge{BufferBytes: 16 << 20} }
+
+// BridgedTopic is topics that a bridge carries.
+type BridgedTopic struct {
+	Filter       string `yaml:"filter"`        // topic filter, behind the prefixes
+	Direction    string `yaml:"direction"`     // out (hub to broker), in or both; default out
+	LocalPrefix  string `yaml:"local_prefix"`  // of the topics at the hub, such as "plant/"; default none
+	RemotePrefix string `yaml:"remote_prefix"` // of them there; default none
+	QoS          int    `yaml:"qos"`           // 2: each message once; 1: at least once; 0: what cannot go at once is lost; default 2
+}
+
+// SetDefaults fills a topic that the file begins to describe.
+func (t *BridgedTopic) SetDefaults() { *t = BridgedTopic{Direction: "out", QoS: 2} }
 
 // Redis joins several nodes. Not supported in this version.
 type Redis struct {

@@ -10,7 +10,6 @@ func (c *Config) unsupported() (fs Faults) {
 		set  bool
 	}{
 		{"redis.url", c.Redis.URL != ""},
-		{"mqtt.external", c.MQTT.External != External{}},
 		{"auth.oidc", c.Auth.OIDC != OIDC{}},
 	} {
 		if key.set {

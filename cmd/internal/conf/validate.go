@@ -39,6 +39,7 @@ func (c *Config) Validate() error {
 	k.listeners(known.Empty())
 	k.numbers()
 	k.limits()
+	k.brokers()
 	k.areas()
 	for i, m := range c.Mappings {
 		k.mapping("mappings["+strconv.Itoa(i)+"]", m)

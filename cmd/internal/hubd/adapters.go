@@ -138,20 +138,26 @@ func (r reporter) Report(rep area.Report) {
 // goes out. It is there before the first client is, and until the last one is
 // gone; when ctx has ended work is refused.
 func (h *Hub) gateSubmits(ctx context.Context) (cancel func()) {
-	return h.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error {
-		sub, err := area.ParseSubmit(m.Payload)
-		switch {
-		case err != nil:
-		case ctx.Err() != nil:
-			err = area.Errorf(area.CodeDraining, "the hub is going down")
-		default:
-			err = h.orders.Submit(ctx, area.ParseTopic(m.Topic).Area, sub)
-		}
-		if err != nil {
-			h.refuseSubmit(sub.Work, m, err)
-		}
-		return err
-	})
+	if h.broker == nil { // see takeSubmits
+		return func() {}
+	}
+	return h.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error { return h.submit(ctx, m) })
+}
+
+// submit hands a work in, and answers one that is refused.
+func (h *Hub) submit(ctx context.Context, m area.Message) error {
+	sub, err := area.ParseSubmit(m.Payload)
+	switch {
+	case err != nil:
+	case ctx.Err() != nil:
+		err = area.Errorf(area.CodeDraining, "the hub is going down")
+	default:
+		err = h.orders.Submit(ctx, area.ParseTopic(m.Topic).Area, sub)
+	}
+	if err != nil {
+		h.refuseSubmit(sub.Work, m, err)
+	}
+	return err
 }
 
 // forgetEnded tells the arbiter of each order that has ended and is kept as

@@ -36,7 +36,7 @@ const freshStart = 10 * time.Minute
 // fault. It hears what devices say of themselves, and only enqueues.
 func (h *Hub) watchHealth() (cancel func(), err error) {
 	a := &ailing{known: map[area.DeviceID]ailment{}}
-	return h.broker.Subscribe(area.StatusTopic("+"), func(m area.Message) {
+	return h.bus.Subscribe(area.StatusTopic("+"), func(m area.Message) {
 		if m.Replay || m.Will || len(m.Payload) == 0 {
 			return
 		}

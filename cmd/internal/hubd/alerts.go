@@ -18,6 +18,10 @@ const troubleLook = 5 * time.Second
 
 // watchDoors tells operators of what the broker's notices mean.
 func (h *Hub) watchDoors(ctx context.Context) error {
+	if h.broker == nil { // the doors are another's
+		<-ctx.Done()
+		return nil
+	}
 	w := h.broker.Watch(0)
 	defer w.Close()
 	for {

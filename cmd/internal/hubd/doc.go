@@ -37,6 +37,12 @@
 // the programs on its shelf and the service in it (install.go). Under systemd the
 // hub says that it lives by what goes through it (watchdog.go).
 //
+// With mqtt.external an outside broker stands in for the embedded one (outside.go):
+// there are no gates, no doors to watch and no events of connections; submits are
+// taken from a queue, and whoever may publish a request there asks as an operator.
+// mqtt.bridges carries topics to and from other brokers. While one of these is away
+// the hub is "degraded", and goes on.
+//
 // # Goroutines
 //
 // Run starts one for each part and for each listener, and waits for all of them.

@@ -28,9 +28,11 @@ type partState struct {
 
 // health answers /healthz and /readyz.
 type health struct {
-	state  atomic.Value // status
-	broker func() bool  // listening
-	store  *store.Store
+	state atomic.Value // status
+	store *store.Store
+
+	broker  func() partState
+	bridges func() map[string]partState // to other brokers
 }
 
 func (h *health) set(s status) { h.state.Store(s) }
@@ -47,20 +49,28 @@ func (h *health) alive(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// report names each part. A hub whose disk is full is "degraded" and serves on;
+// report names each part. A hub whose disk is full, or that does not reach an
+// outside broker, is "degraded" and serves on;
 // one whose store has failed is "failed": it grants nothing more, since what it
 // grants could not be remembered.
 func (h *health) report(w http.ResponseWriter, r *http.Request) {
 	parts := map[string]partState{
-		"broker":    {OK: h.broker()},
+		"broker":    h.broker(),
 		"store":     storeState(h.store),
 		"backplane": {OK: true, Mode: "memory"},
 	}
+	away := parts["broker"].Mode == modeExternal && !parts["broker"].OK
+	for name, p := range h.bridges() {
+		parts[name] = p
+		away = away || !p.OK
+	}
 	state := h.get()
-	if state == ready && parts["store"].Mode == diskFull {
-		state = degraded
-	} else if state == ready && (!parts["broker"].OK || !parts["store"].OK) {
+	switch full := parts["store"].Mode == diskFull; {
+	case state != ready:
+	case !parts["store"].OK && !full, !parts["broker"].OK && parts["broker"].Mode != modeExternal:
 		state = failed
+	case full || away:
+		state = degraded
 	}
 	code := http.StatusOK
 	if state != ready && state != degraded {
@@ -75,6 +85,9 @@ const (
 	diskFull = "disk_full"
 	damaged  = "damaged"
 )
+
+// modeExternal is the mode of a broker that is not ours.
+const modeExternal = "external"
 
 func storeState(s *store.Store) partState {
 	switch trouble := s.Trouble(); {

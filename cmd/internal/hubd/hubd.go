@@ -18,6 +18,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
 	"github.com/tacet-hub/tacet/bridge/devicehub"
+	"github.com/tacet-hub/tacet/bridge/external"
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
@@ -66,7 +67,10 @@ type Hub struct {
 	auth     *auth.Authority
 	who      *identity
 	audit    *audit
-	broker   *broker.Broker
+	broker   *broker.Broker // nil with an outside one
+	outside  *external.Bus  // nil with the embedded one
+	bus      bus            // whichever there is
+	bridges  []namedBridge
 	roster   *arbiter.Roster
 	peers    *peers.Service
 	arbiter  *arbiter.Service
@@ -200,11 +204,8 @@ func (h *Hub) makeAuth() error {
 
 // listen binds the listeners, so that a port in use is an error at once.
 func (h *Hub) listen() (err error) {
-	if h.broker, err = broker.New(h.brokerConfig(), h.log); err != nil {
+	if err = h.openBroker(); err != nil {
 		return err
-	}
-	if err = h.broker.Listen(); err != nil {
-		return fmt.Errorf("mqtt: %w (another broker has the port? --mqtt chooses one)", err)
 	}
 	if h.web, err = net.Listen("tcp", h.cfg.HTTP.Addr); err != nil {
 		return fmt.Errorf("http: %w (--http chooses another address)", err)
@@ -220,12 +221,12 @@ func (h *Hub) listen() (err error) {
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeAPI, h.makeRequests} {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	h.health.broker = func() bool { return h.broker.Addr() != nil }
+	h.health.broker, h.health.bridges = h.brokerState, h.bridgeStates
 	h.health.store = h.store
 	return nil
 }
@@ -246,9 +247,9 @@ func (h *Hub) makeAreas() (err error) {
 	}
 	cold := h.opt.ColdStart && len(known) == 0 // a record of an earlier start: a lease of it may be alive
 	h.arbiter, err = arbiter.New(arbiter.Config{
-		Node: h.cfg.Node, Addr: h.broker.Addr().String(), Web: h.webPort(), ColdStart: cold,
+		Node: h.cfg.Node, Addr: h.brokerAddr(), Web: h.webPort(), ColdStart: cold,
 		Witness: h.proof, Voters: h.voters,
-	}, h.broker, h.store.Ledger(), links{h.broker}, h.roster, h.clock, time.Now, h.log)
+	}, h.bus, h.store.Ledger(), h.connections(), h.roster, h.clock, time.Now, h.log)
 	return err
 }
 
@@ -301,12 +302,12 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.broker, Hub: groups{h.signalr}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.broker, Now: time.Now,
+		Bus: h.bus, Hub: groups{h.signalr}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
-		Bus: h.broker, Hub: groups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
+		Bus: h.bus, Hub: groups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {
 		return err
 	}
@@ -322,10 +323,22 @@ func (h *Hub) makeBridge() error {
 	return nil
 }
 
+// droppedByBroker counts what the queues of the broker, or of its clients, have
+// lost.
+func (h *Hub) droppedByBroker() (n uint64) {
+	if h.broker != nil {
+		b := h.broker.Stats()
+		n = uint64(b.DroppedMessages + b.DroppedQueued)
+	}
+	for _, b := range h.bridges {
+		n += b.Stats().Dropped + b.Stats().DroppedIn
+	}
+	return n
+}
+
 // dropped counts what any full queue has lost.
 func (h *Hub) dropped() uint64 {
-	b := h.broker.Stats()
-	return uint64(b.DroppedMessages+b.DroppedQueued) + h.pump.Stats().Dropped + h.pump.Stats().MirrorDropped +
+	return h.droppedByBroker() + h.pump.Stats().Dropped + h.pump.Stats().MirrorDropped +
 		h.view.Stats().OrdersDropped + h.arbiter.Stats().Full + h.devices.Stats().Dropped
 }
 
@@ -338,7 +351,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
-		Server: h.signalr, Bus: h.broker, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
+		Server: h.signalr, Bus: h.bus, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
 		Streams: streams{h}, Past: h.past,
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
@@ -362,7 +375,7 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 }
 
 func (h *Hub) makeRollouts() (err error) {
-	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.broker, Devices: devices{h}, Retained: h.broker, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
+	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.bus, Devices: devices{h}, Retained: h.bus, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
 	return err
 }
 
@@ -382,9 +395,9 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
-		{{"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}},
+		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
-		{{"broker", h.broker.Run}, {"proof", h.proof.Run}, {"history", h.history.Run}},
+		{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}},
 	}
 }
 
@@ -456,15 +469,12 @@ func unheard(a area.Area) bool {
 
 func (h *Hub) readiness() Ready {
 	r := Ready{
-		HTTP: "http://" + h.web.Addr().String(), MQTT: "mqtt://" + h.broker.Addr().String(), Admin: "http://" + h.admin.Addr().String(),
+		HTTP: "http://" + h.web.Addr().String(), Admin: "http://" + h.admin.Addr().String(),
 		Node: h.cfg.Node, PID: os.Getpid(),
 	}
 	if h.webTLS != nil {
 		r.HTTP = "https://" + h.web.Addr().String()
 	}
-	if addr := h.broker.TLSAddr(); addr != nil {
-		mqtts := "mqtts://" + addr.String()
-		r.MQTTS = &mqtts
-	}
+	r.MQTT, r.MQTTS = h.brokerURLs()
 	return r
 }

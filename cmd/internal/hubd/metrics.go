@@ -19,8 +19,7 @@ func (h *Hub) metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		parts{start: h.start, version: h.opt.Version, node: h.cfg.Node, stats: map[string]func() any{
-			"broker":    func() any { return h.broker.Stats() },
+		parts{start: h.start, version: h.opt.Version, node: h.cfg.Node, stats: h.brokerStats(map[string]func() any{
 			"store":     func() any { return h.store.Stats() },
 			"arbiter":   func() any { return h.arbiter.Stats() },
 			"peers":     func() any { return h.peers.Stats() },
@@ -45,9 +44,22 @@ func (h *Hub) metrics() http.Handler {
 			"tls":       func() any { return h.certs.stats() },
 			"updates":   func() any { return h.updates.stats() },
 			"rollouts":  func() any { return h.rollouts.Stats() },
-		}},
+		})},
 	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+// brokerStats adds the broker that there is, and each bridge by its name.
+func (h *Hub) brokerStats(to map[string]func() any) map[string]func() any {
+	if h.broker != nil {
+		to["broker"] = func() any { return h.broker.Stats() }
+	} else {
+		to["external"] = func() any { return h.outside.Stats() }
+	}
+	for _, b := range h.bridges {
+		to["bridge_"+strings.ReplaceAll(b.name, "-", "_")] = func() any { return b.Stats() }
+	}
+	return to
 }
 
 // parts reads every part's Stats when it is asked.

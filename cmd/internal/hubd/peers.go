@@ -13,7 +13,7 @@ import (
 // makePeers opens the rosters of the devices that may lead their area. What
 // topology each area has is known from then on.
 func (h *Hub) makePeers() (err error) {
-	h.peers, err = peers.New(h.broker, grounds{h}, h.store.Table("peers"), h.resolved, time.Now, h.log)
+	h.peers, err = peers.New(h.bus, grounds{h}, h.store.Table("peers"), h.resolved, time.Now, h.log)
 	return err
 }
 

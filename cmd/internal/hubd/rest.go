@@ -191,9 +191,9 @@ type topics struct{ h *Hub }
 func (t topics) Topics(filter string) ([]area.TopicValue, error) { return t.h.pump.Topics(filter) }
 
 func (t topics) Retained(filter string, most int) []area.Message {
-	return t.h.broker.Retained(filter, most)
+	return t.h.bus.Retained(filter, most)
 }
 
 func (t topics) Publish(ctx context.Context, batch ...area.Message) error {
-	return t.h.broker.Publish(ctx, batch...)
+	return t.h.bus.Publish(ctx, batch...)
 }

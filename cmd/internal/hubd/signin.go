@@ -153,6 +153,9 @@ func credentials(w http.ResponseWriter, r *http.Request) (in signInBody, err err
 // mqttFor is where a device that reached the web listener finds the broker: at
 // the same host, but for a broker that listens on one address alone.
 func (h *Hub) mqttFor(r *http.Request) (mqtt string, mqtts *string) {
+	if h.broker == nil {
+		return h.brokerURLs()
+	}
 	at := func(scheme string, addr net.Addr) string {
 		host, port, err := net.SplitHostPort(addr.String())
 		if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsUnspecified() {

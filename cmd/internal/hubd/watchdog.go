@@ -31,7 +31,7 @@ func (h *Hub) watchItself(ctx context.Context) error {
 	defer systemd.Close()
 	topic := area.Root + "/hub/" + h.cfg.Node + "/pulse"
 	heard := make(chan string, 1) // a full one drops: the next pulse is another
-	cancel, err := h.broker.Subscribe(topic, func(m area.Message) {
+	cancel, err := h.bus.Subscribe(topic, func(m area.Message) {
 		select {
 		case heard <- string(m.Payload):
 		default:
@@ -70,7 +70,7 @@ func (h *Hub) watchItself(ctx context.Context) error {
 func (h *Hub) pulse(ctx context.Context, topic, text string, heard <-chan string, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	if err := h.broker.Publish(ctx, area.Message{Topic: topic, Payload: []byte(text)}); err != nil {
+	if err := h.bus.Publish(ctx, area.Message{Topic: topic, Payload: []byte(text)}); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	for got := ""; got != text; {

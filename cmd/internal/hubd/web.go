@@ -42,7 +42,7 @@ func (h *Hub) routes() http.Handler {
 	h.updateRoutes(mux)
 	mux.HandleFunc("GET /install.sh", h.serveInstall)
 	h.signInRoutes(mux)
-	if h.cfg.MQTT.WebSocket {
+	if h.cfg.MQTT.WebSocket && h.broker != nil {
 		mux.HandleFunc("GET /mqtt", h.mqttOverWeb)
 	}
 	mux.Handle("/", dashboard.Handler())
