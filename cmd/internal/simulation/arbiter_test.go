@@ -16,6 +16,19 @@ type broker struct {
 	links []*member
 	claim func(*member, area.Claim)
 	vote  func(*member, area.Vote)
+	arb   func() *arb // that listens to it; nil: none now
+}
+
+// presence tells the arbiter who is there.
+func (b *broker) presence(m *member, live bool) {
+	a := b.arb()
+	switch {
+	case a == nil:
+	case live:
+		a.step(arbiter.DeviceUp{Device: m.id})
+	default:
+		a.step(arbiter.DeviceDown{Device: m.id})
+	}
 }
 
 // arb is a core at work.
@@ -31,8 +44,10 @@ type arb struct {
 	wake   int64
 	term   uint64
 
-	answer func(arbiter.Say) // to devices that are not on its broker
-	begun  func(term uint64) // its term is durable, or has changed
+	answer func(arbiter.Say)     // to devices that are not on its broker
+	report func(area.Report)     // of works
+	offer  func(arbiter.HoldOut) // to devices that are not on its broker
+	begun  func(term uint64)     // its term is durable, or has changed
 	counts arbiter.Counts
 }
 
@@ -45,7 +60,7 @@ func (w *world) newArb(name string, index, floor uint64, hub bool, c clock, disk
 	if err != nil {
 		panic(err)
 	}
-	a := &arb{w: w, core: core, clock: c, disk: disk, answer: func(arbiter.Say) {}, begun: func(uint64) {}}
+	a := &arb{w: w, core: core, clock: c, disk: disk, answer: func(arbiter.Say) {}, offer: func(arbiter.HoldOut) {}, begun: func(uint64) {}}
 	var voters []arbiter.Voter
 	for _, m := range w.members {
 		voters = append(voters, arbiter.Voter{Device: m.id, MID: "m-" + string(m.id)})
@@ -129,6 +144,16 @@ func (a *arb) act(act arbiter.Action) {
 			}
 			a.step(arbiter.Committed{Seq: act.Seq})
 		})
+	case arbiter.HoldOut:
+		for _, m := range slices.Clone(a.broker.links) {
+			if act.Device == "" || act.Device == m.id {
+				m.receive(func() { m.offered(act.Offer) })
+			}
+		}
+		a.offer(act)
+	case arbiter.Report:
+		w.log("%s reports %s %s %s att %d %s", a.broker.name, act.Report.Work, act.Report.State, act.Report.Device, act.Report.Att, act.Report.Reason)
+		a.report(act.Report)
 	case arbiter.Poll:
 		for _, m := range slices.Clone(a.broker.links) {
 			m.receive(func() { m.polled(act.Poll) })
@@ -165,7 +190,9 @@ func (m *member) lead() {
 	a := w.newArb(string(m.id), area.FirstMember+uint64(m.i), m.highest, false, m.clock, &m.record)
 	a.broker = &broker{name: string(m.id),
 		claim: func(from *member, c area.Claim) { a.step(arbiter.Heard{Device: from.id, Claim: c}) },
-		vote:  a.voted}
+		vote:  a.voted,
+		arb:   func() *arb { return a }}
+	a.report = m.reported
 	a.begun = func(term uint64) {
 		w.log("%s leads by term %d", m.id, term)
 		m.highest = max(m.highest, term)
@@ -180,6 +207,15 @@ func (m *member) lead() {
 			w.in(2*w.delay(), func() {
 				if m.arb == a && m.trunk() && w.hub.leader == m {
 					w.hub.carry(s)
+				}
+			})
+		}
+	}
+	a.offer = func(o arbiter.HoldOut) {
+		if m.trunk() {
+			w.in(2*w.delay(), func() {
+				if m.arb == a && m.trunk() && w.hub.leader == m {
+					w.hub.hold(o)
 				}
 			})
 		}
@@ -223,6 +259,7 @@ func (m *member) speakUp(a *arb) {
 	if !a.ready || !m.trunk() {
 		return
 	}
+	m.report(a)
 	term, said, alive := a.core.Term(), a.now(), a.core.Alive()
 	m.w.in(m.w.delay(), func() {
 		if m.arb != a || !m.trunk() {

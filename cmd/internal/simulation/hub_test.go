@@ -35,7 +35,7 @@ type hub struct {
 	leadLife time.Duration // longest life of a lease of the leader's
 	yielded  int64         // when its own core stopped
 	rival    int64         // until then a lease of a leader that was refused may live
-	own      time.Duration // longest life of a lease of that one
+	ownLife  time.Duration // longest life of a lease of that one
 }
 
 // led is what the hub says to a lead.
@@ -48,7 +48,7 @@ type led struct {
 
 func (w *world) newHub() *hub {
 	h := &hub{w: w}
-	h.broker = broker{name: "hub-1", claim: h.claim, vote: func(m *member, v area.Vote) {
+	h.broker = broker{name: "hub-1", claim: h.claim, arb: h.listens, vote: func(m *member, v area.Vote) {
 		if h.arb != nil {
 			h.arb.voted(m, v)
 		}
@@ -65,7 +65,7 @@ func (h *hub) start() {
 	if h.leader == nil {
 		h.arbitrate(0)
 	} else { // it still knows that a leader has the area
-		h.heard, h.since, h.yielded, h.own = h.w.now, h.w.now, h.w.now, 0
+		h.heard, h.since, h.yielded, h.ownLife = h.w.now, h.w.now, h.w.now, 0
 	}
 	h.w.changed()
 	h.tick(h.life)
@@ -104,9 +104,28 @@ func (h *hub) arbitrate(settle time.Duration) {
 	h.arb = h.w.newArb("hub-1", 1, h.highest, true, h.clock, &h.record)
 	a := h.arb
 	a.broker = &h.broker
+	a.report = func(r area.Report) { h.own(a, r) }
 	a.begun = func(term uint64) { h.highest = max(h.highest, term) }
 	a.step(arbiter.Begin{})
 	a.step(arbiter.Inherit{Settle: settle})
+	for _, m := range h.broker.links {
+		a.step(arbiter.DeviceUp{Device: m.id})
+	}
+	h.takeAll()
+}
+
+// listens is the arbiter that hears who is at the hub: its own, or over the trunk
+// that of the leader.
+func (h *hub) listens() *arb {
+	switch {
+	case !h.alive:
+		return nil
+	case h.arb != nil:
+		return h.arb
+	case h.leader != nil && h.leader.arb != nil && h.leader.trunk():
+		return h.leader.arb
+	}
+	return nil
 }
 
 func (h *hub) claim(m *member, c area.Claim) {
@@ -138,6 +157,27 @@ func (h *hub) carry(s arbiter.Say) {
 	}
 }
 
+// hold holds a work of the leader's out to the hub's devices.
+func (h *hub) hold(o arbiter.HoldOut) {
+	for _, m := range slices.Clone(h.broker.links) {
+		if o.Device == "" || o.Device == m.id {
+			m.receive(func() { m.offered(o.Offer) })
+		}
+	}
+}
+
+// introduce tells a leader who is at the hub.
+func (h *hub) introduce() {
+	m, a := h.leader, h.leader.arb
+	for _, d := range h.broker.links {
+		h.w.in(2*h.w.delay(), func() {
+			if m.arb == a && m.trunk() && d.link != nil && d.link.to == &h.broker {
+				a.step(arbiter.DeviceUp{Device: d.id})
+			}
+		})
+	}
+}
+
 // lead hears that a member leads.
 func (h *hub) lead(m *member, term uint64, alive time.Duration) led {
 	w := h.w
@@ -160,10 +200,12 @@ func (h *hub) lead(m *member, term uint64, alive time.Duration) led {
 		return led{term: seen, refused: area.TrunkTermLow}
 	}
 	h.highest = max(h.highest, term)
+	var left []arbiter.Submit
 	if h.arb != nil {
 		w.log("hub yields to %s", m.id)
 		y := h.arb.core.Yield(h.arb.now())
-		h.record, h.own, h.yielded = y.Record, y.Alive, w.now
+		h.record, h.ownLife, h.yielded = y.Record, y.Alive, w.now
+		left = y.Works
 		h.arb.end()
 		h.arb = nil
 	}
@@ -171,7 +213,11 @@ func (h *hub) lead(m *member, term uint64, alive time.Duration) led {
 		h.since = w.now
 	}
 	h.leader, h.lifeOf, h.heard, h.leadLife = m, m.life, w.now, alive
-	return led{term: h.highest, settle: max(0, h.own-time.Duration(w.now-h.yielded), time.Duration(h.rival-w.now)), since: time.Duration(w.now - h.since)}
+	if !same {
+		h.handAll(left)
+		h.introduce()
+	}
+	return led{term: h.highest, settle: max(0, h.ownLife-time.Duration(w.now-h.yielded), time.Duration(h.rival-w.now)), since: time.Duration(w.now - h.since)}
 }
 
 // witness is the answer to a member that asks whether somebody leads.
@@ -189,6 +235,7 @@ func (h *hub) tick(life int) {
 		return
 	}
 	h.w.in(500*time.Millisecond, func() { h.tick(life) })
+	h.hand()
 	wait := max(takeOver, h.leadLife, lease+250*time.Millisecond)
 	if h.arb == nil && h.w.now-h.heard >= int64(wait) {
 		h.w.log("hub takes the area over")

@@ -25,6 +25,8 @@ type member struct {
 	boot    uint64
 	highest uint64 // term
 	record  []byte // of its arbiter
+	played  []area.WorkID
+	dues    []due
 
 	turn     *turn.Turn
 	ballot   *turn.Ballot
@@ -39,7 +41,8 @@ type member struct {
 	plays    uint64
 	waiting  int64 // since; 0: it does not wait
 	wishes   bool  // it is about to
-	wish     time.Duration
+	wish     turn.Wish
+	queue    []turn.Wish // assigned orders
 
 	link *link // to an arbiter's broker; nil: none
 	aims int   // number of the newest aim
@@ -91,7 +94,7 @@ func (m *member) crash() {
 	w.log("%s crashes", m.id)
 	m.reignEnds()
 	m.drop()
-	m.alive, m.turn, m.elect, m.waiting, m.uplink = false, nil, nil, 0, false
+	m.alive, m.turn, m.elect, m.waiting, m.uplink, m.queue, m.wish = false, nil, nil, 0, false, nil, turn.Wish{}
 	if m.sounding { // at most a buffer of it goes on
 		m.plays++
 		m.silentIn(w.upTo(50*time.Millisecond), area.Played)
@@ -308,6 +311,7 @@ func (m *member) connectIn(d time.Duration) {
 		m.link = &link{to: to, path: p}
 		to.links = append(to.links, m)
 		m.w.log("%s is connected to %s", m.id, to.name)
+		to.presence(m, true)
 		m.decide(election.Linked{Up: true})
 		if m.link != nil {
 			m.step(turn.Up{})
@@ -323,6 +327,7 @@ func (m *member) drop() {
 	to := m.link.to
 	to.links = slices.DeleteFunc(to.links, func(o *member) bool { return o == m })
 	m.link.gone, m.link = true, nil
+	to.presence(m, false)
 	if m.alive && m.turn != nil {
 		m.step(turn.Down{})
 		m.soon(0, func() { m.decide(election.Linked{Up: m.link != nil}) })
@@ -372,148 +377,4 @@ func (m *member) receive(deliver func()) {
 			deliver()
 		}
 	})
-}
-
-// The turn.
-
-func (m *member) step(ev turn.Event) {
-	if m.turn == nil {
-		return
-	}
-	life := m.life
-	for _, a := range slices.Clone(m.turn.Step(ev, m.now())) {
-		m.act(a)
-		if m.life != life || !m.alive {
-			return
-		}
-	}
-	m.highest = max(m.highest, m.turn.Term())
-	if next := m.turn.Next(); next != area.Never {
-		if at := max(m.clock.when(next), m.w.now); m.wake <= m.w.now || at < m.wake {
-			m.wake = at
-			m.soon(time.Duration(at-m.w.now), func() {
-				if m.wake == at {
-					m.wake = 0
-					m.step(turn.Tick{})
-				}
-			})
-		}
-	}
-	m.w.watch()
-}
-
-func (m *member) act(a turn.Action) {
-	switch a := a.(type) {
-	case turn.Send:
-		c := a.Claim
-		m.w.log("%s -> %s boot %d claim %d seq %d playing %v token %d", m.id, c.Op, c.Boot, c.Claim, c.Seq, c.Playing, c.Token)
-		if m.w.bug.newcomers {
-			c.Term, c.From = 0, nil
-		}
-		m.send(func(b *broker) { b.claim(m, c) })
-	case turn.Start:
-		m.plays++
-		m.waiting = 0
-		m.sounds()
-		m.silentIn(m.wish, area.Played)
-	case turn.Stop:
-		if !m.sounding {
-			return
-		}
-		m.plays++
-		in := time.Duration(0)
-		if a.Within > 0 {
-			in = min(m.w.upTo(a.Within), max(0, time.Duration(m.clock.when(m.turn.Deadline())-m.w.now)))
-		}
-		m.silentIn(in+m.w.upTo(tail)*99/100, a.Result)
-	case turn.Free:
-		m.waiting = 0
-		m.wishIn(m.thinks())
-	case turn.Booted:
-		m.boot = a.Boot
-	case turn.Deaf:
-		m.soon(0, m.again)
-	}
-}
-
-func (m *member) thinks() time.Duration {
-	if m.w.calm {
-		return 3*time.Second + m.w.upTo(10*time.Second)
-	}
-	return m.w.upTo(600 * time.Millisecond)
-}
-
-// wishIn has the device want to sound after a while.
-func (m *member) wishIn(d time.Duration) {
-	if m.wishes {
-		return
-	}
-	m.wishes = true
-	m.soon(d, func() {
-		m.wishes = false
-		if m.turn.Phase() != turn.Idle {
-			return
-		}
-		w := turn.Wish{Prio: area.Normal, Dur: 100*time.Millisecond + m.w.upTo(1500*time.Millisecond)}
-		switch {
-		case m.w.rng.IntN(40) == 0:
-			w.Prio = area.Emergency
-		case !m.w.calm && m.w.rng.IntN(5) == 0: // longer than a lease
-			w.Dur = 2*time.Second + m.w.upTo(14*time.Second)
-		}
-		m.wish, m.waiting = w.Dur, m.w.now
-		m.step(w)
-	})
-}
-
-// sounds checks the one rule: nobody else sounds in the part of the area.
-func (m *member) sounds() {
-	w := m.w
-	m.sounding = true
-	w.lastLoud = w.now
-	for _, o := range w.members {
-		if o == m || !o.sounding {
-			continue
-		}
-		since := w.together[m.i][o.i]
-		one := o.alive && since != never && w.now-since > int64(healed)
-		switch {
-		case w.strict:
-			w.bad(&w.r.overlaps, "%s sounds beside %s", m.id, o.id)
-		case one && w.now-w.mistaken() <= int64(healed):
-			w.r.mistaken++
-		case one:
-			w.bad(&w.r.overlaps, "%s sounds beside %s, %v after they were one part", m.id, o.id, time.Duration(w.now-since))
-		default:
-			w.r.parted++
-		}
-	}
-	w.log("%s sounds", m.id)
-	if w.r.handOvers++; w.r.handOvers == w.goal {
-		w.in(0, w.calmDown)
-	}
-}
-
-func (m *member) silentIn(d time.Duration, r area.Result) {
-	plays := m.plays
-	m.w.in(d, func() {
-		if m.plays != plays || !m.sounding {
-			return
-		}
-		m.sounding = false
-		m.w.lastLoud = m.w.now
-		m.w.log("%s is silent: %s", m.id, r)
-		if m.alive {
-			m.step(turn.Over{Result: r})
-		}
-	})
-}
-
-// polled votes, if the ballot allows it.
-func (m *member) polled(p area.Poll) {
-	v, ok := m.ballot.Poll(p, m.now())
-	if !ok {
-		return
-	}
-	m.send(func(b *broker) { b.vote(m, v) })
 }

@@ -52,11 +52,14 @@ type bug struct {
 	uplinkLeads bool // §8.2: nobody sees the uplink of another
 	noWitness   bool // §8.9: the hub hears no leader
 	twoBridges  bool // §8.9: the hub follows whoever speaks last
+	keepsWorks  bool // §8.13: works stay in the hands of the leader before
+	reportsOnce bool // §8.13: an end that cannot be reported at once is forgotten
 	noVotes     bool // §8.10: the arbiter does not count
 }
 
 type result struct {
 	handOvers, overlaps, doubleTokens, stuck, starved int
+	badEnds, orders, twice, merged                    int
 	splits, crashes, hubCrashes, cuts                 int
 	parted                                            int // overlaps between parts, which available allows
 	mistaken                                          int // overlaps while somebody took a lost uplink for a good one
@@ -66,7 +69,7 @@ type result struct {
 	first                                             string
 }
 
-func (r result) bad() int { return r.overlaps + r.doubleTokens + r.stuck + r.starved }
+func (r result) bad() int { return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.badEnds }
 
 type world struct {
 	model
@@ -88,6 +91,9 @@ type world struct {
 	together [][]int64 // since when two members are in one part; never: they are not
 	lastBad  int64     // newest fault or repair
 	lastLoud int64
+	submits  bool
+	orders   []*order
+	closed   int // orders before this one have ended
 	tokens   map[area.Token]tokenOf
 	nonces   uint64
 }
@@ -156,6 +162,9 @@ func newWorld(seed uint64, m model, b bug, goal int) *world {
 		w.in(w.upTo(time.Second), m.start)
 	}
 	w.in(w.upTo(30*time.Second), w.fault)
+	if w.submits = seed%2 == 0; w.submits {
+		w.in(5*time.Second, w.submit)
+	}
 	return w
 }
 
@@ -329,7 +338,10 @@ func (w *world) calmDown() {
 	}
 	w.lastLoud = w.now + int64(settled)
 	w.changed()
-	w.in(calmFor, func() { w.ended = true })
+	w.in(calmFor, func() {
+		w.checkOrders()
+		w.ended = true
+	})
 }
 
 // watch looks for silence while somebody waits, and for who is passed over.
