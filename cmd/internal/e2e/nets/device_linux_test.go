@@ -120,7 +120,7 @@ func TestADeviceHearsNothing(t *testing.T) {
 	s.lasts()
 	s.lan.heal()
 	s.order(victim.at(), short)
-	s.judge(allow{cut: true})
+	s.judge(allow{lost: true})
 }
 
 // TestPacketsGetLost: three of ten, both ways, for several turns. What TCP makes of
@@ -142,7 +142,7 @@ func TestPacketsGetLost(t *testing.T) {
 	s.lasts()
 	s.lan.heal()
 	s.order(anybody(), short)
-	s.judge(allow{cut: true})
+	s.judge(allow{lost: true})
 }
 
 // TestAnEmergencyWaitsForWhoIsCutOff: who cannot be told to be silent is waited for
