@@ -29,7 +29,7 @@ func TestModel(t *testing.T) {
 		{"boots without order", "BOOTS=2 CRASHES=1 TOKENS=3 ANYBOOT", true},
 	} {
 		t.Run(search.name, func(t *testing.T) {
-			found, states := searchModel(t, strings.Fields(search.bounds))
+			found, states := searchModel(t, "area.pml", strings.Fields(search.bounds))
 			t.Logf("%s states, overlap: %t", states, found)
 			if found != search.overlaps {
 				t.Errorf("an overlap was found: %t, want %t", found, search.overlaps)
@@ -38,13 +38,34 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// TestVotes visits every order of votes in a strict area of two members and a
+// hub: no two arbiters have leases alive at once. Without one of the rules, they
+// do.
+func TestVotes(t *testing.T) {
+	for name, search := range map[string]struct {
+		without string
+		found   bool
+	}{
+		"all rules": {"NOTHING", false}, "a vote binds nobody": {"FREEVOTES", true}, "a start votes at once": {"NOSTART", true},
+		"a lease outlives the votes": {"OUTLIVE", true}, "the hub seconds two": {"TWOSECONDS", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, states := searchModel(t, "votes.pml", []string{search.without})
+			t.Logf("%s states, two leases: %t", states, found)
+			if found != search.found {
+				t.Errorf("two leases were found: %t, want %t", found, search.found)
+			}
+		})
+	}
+}
+
 var modelStates = regexp.MustCompile(`(\d+) states, stored`)
 
-// searchModel tells whether two devices can sound at once, and how many states
-// were visited.
-func searchModel(t *testing.T, bounds []string) (found bool, states string) {
+// searchModel tells whether what the model asserts can be broken, and how many
+// states were visited.
+func searchModel(t *testing.T, file string, bounds []string) (found bool, states string) {
 	t.Helper()
-	model, err := filepath.Abs("testdata/area.pml")
+	model, err := filepath.Abs(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -211,8 +211,8 @@ func (d *desk) show(b area.Busy) {
 
 func (d *desk) leader(b area.Busy) area.Leader {
 	l := area.Leader{Term: b.Term, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Mode: d.s.cfg.Mode}
-	if next := d.core.Next(); b.State == area.Settling && next != area.Never {
-		l.SettleMs = max(0, next.Sub(d.s.clock())).Milliseconds()
+	if until, settles := d.core.Settling(); settles {
+		l.SettleMs = max(0, until.Sub(d.s.clock())).Milliseconds()
 	}
 	return l
 }

@@ -123,7 +123,7 @@ func (r *result) add(o result) {
 // mutants are rules switched off, each of which the simulation must notice within
 // 40 seeds of the model. That a vote binds its voter is not among them: here a new
 // arbiter always settles for longer than the votes of the old one count, so it
-// shows in no seed; package turn has the test.
+// shows in no seed; the model of the votes in package arbiter finds it.
 var mutants = map[string]struct {
 	model model
 	bug   bug
