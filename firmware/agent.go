@@ -52,6 +52,12 @@ type Parts struct {
 	// Update is where the newest update of the program is, for the status; it is
 	// called by several goroutines and must not block. Nil: there are none.
 	Update func() area.Update
+	// Peer is what the status says of leading the area; it must not block. Nil, or
+	// where it answers nil: the device cannot lead.
+	Peer func() *area.Peer
+	// Alone tells whether the area goes on without its hub, for the light; it must
+	// not block. Nil: it never does.
+	Alone func() bool
 }
 
 // Agent is one device. Make it with [New]; all methods but Run are safe for

@@ -125,7 +125,7 @@ func (a *Agent) worthTelling(now area.Instant) bool {
 // major tells whether somebody may have to act.
 func major(a, b *area.Health) bool {
 	return a.Clock != b.Clock || a.AudioDevice != b.AudioDevice || !maps.Equal(a.Pins, b.Pins) || !maps.Equal(a.Faults, b.Faults) ||
-		!same(a.UnderVoltage, b.UnderVoltage)
+		!same(a.UnderVoltage, b.UnderVoltage) || !same(a.Peers, b.Peers)
 }
 
 // minor tells whether something is of interest.

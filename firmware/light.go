@@ -15,6 +15,7 @@ const (
 	LightNoSound     = "no_sound"     // connected, and nothing that it could sound by works
 	LightFault       = "fault"        // connected, and something does not work, or the newest order could not be made into sound: the status says what
 	LightOK          = "ok"           // connected, idle
+	LightAlone       = "alone"        // connected to the leader of its area, idle; the hub cannot be reached
 	LightPlaying     = "playing"      // it sounds
 	LightMuted       = "muted"        // connected or not, somebody has muted it
 	LightSafeMode    = "safe_mode"    // it does nothing but wait to be repaired
@@ -23,7 +24,7 @@ const (
 
 // Lights is every state of a status light.
 func Lights() []string {
-	return []string{LightBooting, LightNoNetwork, LightNoHub, LightNoSound, LightFault, LightOK, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
+	return []string{LightBooting, LightNoNetwork, LightNoHub, LightNoSound, LightFault, LightOK, LightAlone, LightPlaying, LightMuted, LightSafeMode, LightConfigError}
 }
 
 const (
@@ -67,6 +68,8 @@ func (a *Agent) lightNow(now area.Instant) string {
 		return LightNoSound
 	case a.link.up && a.greeted && a.faulty():
 		return LightFault
+	case a.link.up && a.greeted && a.Alone != nil && a.Alone():
+		return LightAlone
 	case a.link.up && a.greeted:
 		return LightOK
 	case !a.link.up && a.unwelcome(): // it has to be enrolled again

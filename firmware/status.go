@@ -23,10 +23,10 @@ func (a *Agent) show() {
 }
 
 func sameStatus(a, b area.Status) bool {
-	if !same(a.Volume, b.Volume) || !same(a.Update, b.Update) {
+	if !same(a.Volume, b.Volume) || !same(a.Update, b.Update) || !same(a.Peers, b.Peers) {
 		return false
 	}
-	a.Volume, b.Volume, a.Update, b.Update = nil, nil, nil, nil
+	a.Volume, b.Volume, a.Update, b.Update, a.Peers, b.Peers = nil, nil, nil, nil, nil, nil
 	return a == b
 }
 
@@ -52,7 +52,15 @@ func (a *Agent) statusOf(online bool, conn uint64, state string) area.Status {
 	volume := int(a.shared.volume.Load())
 	return area.Status{V: 1, Online: online, Boot: a.shared.boot.Load(), Conn: conn, MID: a.Memory.MID(),
 		Area: a.cfg.AreaText, Location: a.cfg.Location, Name: a.cfg.Name, State: state,
-		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.output(), Version: a.cfg.Version, Update: a.updated()}
+		Volume: &volume, Muted: a.shared.muted.Load(), Audio: a.output(), Version: a.cfg.Version, Update: a.updated(), Peers: a.peer(online)}
+}
+
+// peer is what the status says of leading: nothing in the Will.
+func (a *Agent) peer(online bool) *area.Peer {
+	if !online || a.Peer == nil || a.cfg.Start.Safe {
+		return nil
+	}
+	return a.Peer()
 }
 
 // output is what makes the sound.

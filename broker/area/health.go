@@ -15,6 +15,21 @@ type Health struct {
 	UnderVoltage *bool             `json:"under_voltage"` // the supply is too weak
 	Faults       map[string]string `json:"faults"`        // what does not work now, by part
 	LastError    *string           `json:"last_error"`    // the newest error of its log
+
+	Peers *PeersHealth `json:"peers,omitempty"` // nil: it is on no roster
+}
+
+// PeersHealth is how a device stands among the members of its area.
+type PeersHealth struct {
+	Follows string   `json:"follows"` // what it turns to: "hub", "via" (the hub, carried by who) or "leader" (who, which may be itself)
+	Who     DeviceID `json:"who,omitempty"`
+	Term    uint64   `json:"term,omitempty"` // by which it leads itself
+	Members int      `json:"members"`        // on the roster
+	Alive   int      `json:"alive"`          // of these, with itself
+	Hub     bool     `json:"hub"`            // the hub can be reached, from here or through another member
+
+	Reigns  uint64 `json:"reigns"`  // begun here, since it was started
+	Carried uint64 `json:"carried"` // connections of others to the hub, since it was started
 }
 
 // Reasons for which a device was started.

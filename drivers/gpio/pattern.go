@@ -19,7 +19,7 @@ const (
 
 // patterns are told apart at a glance: how often it blinks counts what is
 // missing (one: network, two: hub, three: configuration, four: sound, five:
-// something else), steady is well.
+// something else), steady is well, steady with a wink is well without the hub.
 var patterns = map[string]Pattern{
 	"booting":      {half, half},
 	"no_network":   {blip, rest},
@@ -29,6 +29,7 @@ var patterns = map[string]Pattern{
 	"fault":        {blip, blip, blip, blip, blip, blip, blip, blip, blip, rest},
 	"safe_mode":    {long, blip, long, rest},
 	"ok":           {time.Hour},
+	"alone":        {2 * rest, blip},
 	"playing":      {short, short},
 	"muted":        {long, short},
 }

@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 
 const (
 	mostMID      = 128
-	mostPriority = 1000
+	mostPriority = 100 // as area.Peer
 )
 
 // ParseBind reads [Config.Bind]: the address, not valid where it is to be found

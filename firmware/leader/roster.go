@@ -195,7 +195,7 @@ func (s *Seat) publish() {
 	}
 	var p *area.Peer
 	if s.at.IsValid() {
-		p = &area.Peer{Rev: s.roster.Rev, Addr: s.at.String(), Net: s.net}
+		p = &area.Peer{Rev: s.roster.Rev, Addr: s.at.String(), Net: s.net, Priority: s.cfg.Priority}
 	}
 	s.mu.Lock()
 	s.shown = s.roster
@@ -246,6 +246,22 @@ func (s *Seat) Gives(addr string) {
 	s.gives = addr
 	s.mu.Unlock()
 	s.enqueue(s.publish)
+}
+
+// Gauge fills in what the device's health says of it.
+func (s *Seat) Gauge(h *area.Health) {
+	st := s.State()
+	if !st.Member {
+		return
+	}
+	h.Peers = &area.PeersHealth{Follows: st.Follows, Who: st.Who, Term: st.Term, Members: st.Members, Alive: st.Alive, Hub: st.Hub,
+		Reigns: s.count.reigns.Load(), Carried: s.count.carried.Load()}
+}
+
+// Alone tells whether the area goes on without its hub.
+func (s *Seat) Alone() bool {
+	st := s.State()
+	return st.Member && st.Follows == election.Leader.String() && !st.Hub
 }
 
 // Peer is what the device's status says of it; nil: nothing yet.
