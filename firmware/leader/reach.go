@@ -47,14 +47,15 @@ func (r *reach) look(now area.Instant) {
 	}
 }
 
-// pause is how long to wait before the next dial; 0: none is needed.
-func (r *reach) pause() time.Duration {
+// pause is how long to wait before the next dial; 0: none is needed. One that
+// succeeds just after the loss may have met a hub that was about to die.
+func (r *reach) pause(now area.Instant) time.Duration {
 	switch {
 	case r.mqtt:
 		return 0
 	case !r.up:
 		return dialLost
-	case r.failing != area.Never:
+	case r.failing != area.Never || now < r.gone.Add(2*lostAfter):
 		return dialSoon
 	}
 	return dialEvery

@@ -200,7 +200,7 @@ func (s *Seat) look() {
 // next is when something is due.
 func (s *Seat) next() area.Instant {
 	next := min(s.elect.Next(), s.locateAt, s.useKeyAt, s.dropKeyAt, s.readyBy, s.askUntil)
-	if !s.dialing && s.reach.pause() > 0 {
+	if !s.dialing && s.reach.pause(s.now()) > 0 {
 		next = min(next, s.dialAt)
 	}
 	if !s.calling && s.gossip != nil {
@@ -215,7 +215,7 @@ func (s *Seat) due() {
 	if now >= s.locateAt {
 		s.locate(now)
 	}
-	if !s.dialing && s.reach.pause() > 0 && now >= s.dialAt {
+	if !s.dialing && s.reach.pause(now) > 0 && now >= s.dialAt {
 		s.dial(now)
 	}
 	if !s.calling && s.gossip != nil && now >= s.callAt {

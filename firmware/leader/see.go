@@ -15,7 +15,10 @@ func (s *Seat) see() {
 	now := s.now()
 	at, up := s.Uplink.At()
 	home := s.Uplink.Home()
-	s.reach.connected(up && at.Same(home), now)
+	if direct := up && at.Same(home); direct != s.reach.mqtt {
+		s.reach.connected(direct, now)
+		s.dialAt = now // whether it is the hub that is gone
+	}
 	s.reached()
 	aimed, ok := s.target(s.elect.Aim())
 	if linked := up && ok && at.Same(aimed); linked != s.linked {
@@ -95,7 +98,7 @@ func (s *Seat) dial(now area.Instant) {
 		s.post(func() {
 			s.dialing = false
 			s.reach.dialed(ok, now, s.now())
-			s.dialAt = s.now().Add(s.reach.pause())
+			s.dialAt = s.now().Add(s.reach.pause(s.now()))
 			if ok && s.at.IsValid() && at != s.at.Addr() {
 				s.locateAt = s.now()
 			}
