@@ -218,11 +218,11 @@ func (r *relay) greet(ctx context.Context, c net.Conn) (area.DeviceID, net.Conn,
 		r.leave(hello.Device)
 		return "", nil, errors.Join(err, say(c, greeting{Error: "the hub cannot be reached"}))
 	}
-	if err := say(c, greeting{OK: true}); err != nil {
+	if err := errors.Join(say(c, greeting{OK: true}), c.SetDeadline(time.Time{})); err != nil { // it has gone meanwhile
 		r.leave(hello.Device)
 		return "", nil, errors.Join(err, hub.Close())
 	}
-	return hello.Device, hub, c.SetDeadline(time.Time{})
+	return hello.Device, hub, nil
 }
 
 // dial connects to a hub of the kind of address that the member has.

@@ -9,7 +9,9 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/firmware/uplink"
@@ -32,19 +34,34 @@ func echo(t *testing.T) (addr string) {
 		t.Fatal(err)
 	}
 	var work sync.WaitGroup
+	var open atomic.Int64
+	ctx, end := context.WithCancel(context.Background())
 	work.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
+			open.Add(1)
 			work.Go(func() {
+				defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 				_, _ = io.Copy(c, c)
+				open.Add(-1)
 				_ = c.Close()
 			})
 		}
 	})
-	t.Cleanup(func() { _ = l.Close(); work.Wait() })
+	t.Cleanup(func() {
+		for tries := 0; open.Load() > 0 && tries < 1000; tries++ { // whoever was carried is gone: so is his connection
+			pause(ctx, time.Millisecond)
+		}
+		if n := open.Load(); n > 0 {
+			t.Errorf("%d connections to the hub are left open", n)
+		}
+		end()
+		_ = l.Close()
+		work.Wait()
+	})
 	return l.Addr().String()
 }
 
