@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -85,7 +86,7 @@ func arguments(payload []byte) []any {
 		return []any{string(payload)}
 	}
 	var list []json.RawMessage
-	if json.Unmarshal(payload, &list) == nil && list != nil {
+	if isList(payload) && json.Unmarshal(payload, &list) == nil {
 		args := make([]any, len(list))
 		for i := range list {
 			args[i] = list[i]
@@ -96,4 +97,10 @@ func arguments(payload []byte) []any {
 		return []any{json.RawMessage(payload)}
 	}
 	return []any{string(payload)}
+}
+
+// isList tells whether a payload begins as a JSON array does.
+func isList(payload []byte) bool {
+	p := bytes.TrimLeft(payload, " \t\r\n")
+	return len(p) > 0 && p[0] == '['
 }

@@ -280,3 +280,17 @@ func (nobody) SendLatest(string, string, string, ...any) {}
 func (nobody) Put(v mapping.Value, topic string, _ bool) (area.Reading, bool) {
 	return area.Reading{Device: v.Device, Topic: topic}, true
 }
+
+func BenchmarkHandleGroup(b *testing.B) {
+	table, _ := mapping.Compile(nil)
+	p, err := New(Config{}, Parts{Bus: newBus(), Hub: nobody{}, Mappings: table, Readings: nobody{}, Areas: newSite(), Now: time.Now}, quietLog())
+	if err != nil {
+		b.Fatal(err)
+	}
+	payload := []byte(strings.Repeat("x", 128))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.handle(area.Message{Topic: "tacet/group/bench/m", Payload: payload, From: "c"})
+		p.sendSample()
+	}
+}
