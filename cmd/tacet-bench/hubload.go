@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -58,8 +59,8 @@ var trusting = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // our own, 
 
 func (p *peer) open(s *server, role string) error {
 	_ = p.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	_, err := fmt.Fprintf(p.conn, "GET /hub?role=%s&access_token=%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", role, p.tcp.LocalAddr(), s.addr)
+	_, err := fmt.Fprintf(p.conn, "GET %s?role=%s&access_token=%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", cmp.Or(s.path, "/hub"), role, p.tcp.LocalAddr(), s.addr)
 	if err != nil {
 		return err
 	}
@@ -83,16 +84,20 @@ func (p *peer) open(s *server, role string) error {
 
 // send writes a text message; the mask is zero, which the servers cannot know.
 func (p *peer) send(m []byte) error {
-	p.out = append(p.out[:0], opText)
-	if len(m) < 126 {
-		p.out = append(p.out, masked|byte(len(m)))
-	} else {
-		p.out = binary.BigEndian.AppendUint16(append(p.out, masked|126), uint16(len(m)))
-	}
-	p.out = append(p.out, 0, 0, 0, 0)
-	p.out = append(p.out, m...)
+	p.out = appendFrame(p.out[:0], m)
 	_, err := p.conn.Write(p.out)
 	return err
+}
+
+func appendFrame(b, m []byte) []byte {
+	b = append(b, opText)
+	if len(m) < 126 {
+		b = append(b, masked|byte(len(m)))
+	} else {
+		b = binary.BigEndian.AppendUint16(append(b, masked|126), uint16(len(m)))
+	}
+	b = append(b, 0, 0, 0, 0)
+	return append(b, m...)
 }
 
 // next returns the next message; it is valid until the one after it.

@@ -21,6 +21,7 @@ import (
 type server struct {
 	kind string
 	addr string
+	path string // of the hub; empty: /hub
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 }

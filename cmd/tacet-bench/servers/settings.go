@@ -33,10 +33,15 @@ const hubSettings = `limits:
 `
 
 // hubConfig lies beside the data directory, not in it: what is in there is
-// damaged, filled up and counted.
-func hubConfig(dir string) (file string, err error) {
+// damaged, filled up and counted. fast takes away how much one client may send,
+// for a benchmark that is one client.
+func hubConfig(dir string, fast bool) (file string, err error) {
 	file = filepath.Clean(dir) + ".yaml"
-	return file, os.WriteFile(file, []byte(hubSettings), 0o600)
+	text := hubSettings
+	if fast {
+		text += "  messages_per_second: 0\n"
+	}
+	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
 // freePort is one that nobody has now.

@@ -22,6 +22,7 @@ type Spec struct {
 	Kind    Kind
 	Dir     string   // of what the server keeps, and of its configuration; it must exist
 	Program string   // of the hub: what [Build] has built
+	Fast    bool     // of the hub: one client may send as much as it likes
 	Wrap    []string // a command that starts the server, such as strace and its arguments; none: it is started as it is
 	Files   int      // most descriptors that it may have; 0: as many as this process
 	Log     io.Writer
@@ -192,7 +193,7 @@ func command(ctx context.Context, s Spec, port string) (*exec.Cmd, error) {
 		}
 		args = []string{mosquittoPath(), "-c", file}
 	case Hub:
-		file, err := hubConfig(s.Dir)
+		file, err := hubConfig(s.Dir, s.Fast)
 		if err != nil {
 			return nil, err
 		}
