@@ -152,6 +152,7 @@ func (s site) wav(name string) string {
 // stand is a device agent of the pier.
 func (s site) stand(name, location string) (*deviced.Device, error) {
 	c := deviced.Default()
+	c.Peers.Mode = deviced.PeersOff // its hub is in the same process
 	c.Device, c.Area, c.Location, c.Hub = name, "pier", location, []string{s.at.MQTT}
 	c.Data, c.Sim, c.WAV = filepath.Join(s.data, name), true, s.wav(name)
 	if s.opt.Sound {

@@ -17,7 +17,7 @@ import (
 
 // Finding is what [Check] found out about one part.
 type Finding struct {
-	Part string // data, clock, audio, speech, updates, gpio, sensor, hub
+	Part string // data, clock, audio, speech, peers, updates, gpio, sensor, hub
 	OK   bool
 	Text string // what was found, or what is wrong
 }
@@ -44,6 +44,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 		add(p.name, text, err)
 	}
 	found = append(found, checkCare(cfg)...)
+	found = append(found, checkPeers(cfg))
 	found = append(found, checkUpdates(cfg)...)
 	found = append(found, checkCards(cfg)...)
 	found = append(found, checkGPIO(cfg)...)

@@ -109,25 +109,12 @@ type Sensor struct {
 	Every       area.Duration `yaml:"every"`       // 0: 30 s, of noise 10 s
 }
 
-// Peers would be what an area does without its hub. Both keys are refused: local
-// leaders are not in this version.
-type Peers struct {
-	Mode    string `yaml:"mode"`
-	KeyFile string `yaml:"key_file"`
-	Bind    string `yaml:"bind"`   // where the membership listens
-	Listen  string `yaml:"listen"` // of the broker of a leader, host:port; empty: port 1883, or a free one, where the membership listens
-	Web     string `yaml:"web"`    // of its web listener, the same; empty: port 8080, or a free one
-}
-
 // The values of [Config.SafeMode].
 const (
 	SafeModeAuto = "auto"
 	SafeModeOn   = "on"
 	SafeModeOff  = "off"
 )
-
-// noLeaders is why the keys of peers are refused.
-const noLeaders = "local leaders are not in this version: without its hub an area is silent; leave peers out"
 
 const (
 	defaultHub  = "mqtt://127.0.0.1:1883"
@@ -224,8 +211,9 @@ func (c Config) check(o conf.Origins) error {
 	for _, f := range c.sensorFaults() {
 		fault(true, f.Key, "%s", f.Text)
 	}
-	fault(c.Peers.Mode != "", "peers.mode", noLeaders)
-	fault(c.Peers.KeyFile != "", "peers.key_file", noLeaders)
+	for key, wrong := range c.Peers.faults() {
+		fault(wrong != "", key, "%s", wrong)
+	}
 	return faults.Err()
 }
 

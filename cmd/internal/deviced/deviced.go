@@ -25,6 +25,7 @@ type Device struct {
 	sound  loudspeaker
 	senses *senses
 	care   *care
+	place  *place // nil: none
 	update *updates
 	fresh  bool // it was enrolled just now
 	died   bool // Run has ended by a panic
@@ -90,6 +91,9 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if d.update, err = d.newUpdates(cfg, u, version, log); err != nil {
 		return err
 	}
+	if d.place, err = d.newPlace(cfg, u, up, log); err != nil {
+		return err
+	}
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
@@ -99,7 +103,8 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	}, firmware.Parts{Uplink: up, Player: d.sound.Player, Beacon: d.pins, Clock: firmware.Boottime{},
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
-		Gauges: []func(*area.Health){d.care.says(d.Hub), d.care.gauge, cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge}, Commands: d.commands(cfg), Update: d.update.state})
+		Gauges:   []func(*area.Health){d.care.says(d.Hub), d.care.gauge, cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge, d.place.gauge},
+		Commands: d.commands(cfg), Update: d.update.state, Peer: d.place.peer, Alone: d.place.alone})
 	if err != nil {
 		return err
 	}
@@ -146,7 +151,9 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 	err := d.pins.around(ctx, func(ctx context.Context) error {
 		return d.sound.beside(ctx, func(ctx context.Context) error {
-			return d.senses.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+			return d.senses.beside(ctx, func(ctx context.Context) error {
+				return d.place.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+			})
 		})
 	})
 	d.died = errors.Is(err, firmware.ErrPanic)
@@ -163,6 +170,7 @@ func (d *Device) Close() {
 		if d.care != nil {
 			_ = d.care.close(!d.died) // there is nobody left to tell
 		}
+		_ = d.place.close()  // same as the memory
 		_ = d.memory.Close() // everything in it was synced when it was written
 		if d.pins != nil {
 			_ = d.pins.Close() // nothing is on that the agent has not switched off

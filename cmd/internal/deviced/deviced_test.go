@@ -151,7 +151,10 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 		{"good", "device: gate-1\narea: north\n", nil, nil},
 		{"unknown key", "device: gate-1\nare: north\n", nil, []string{":2", "are", `"area"`}},
 		{"all faults", "device: a b\narea: north\naudio: {volume: 101, output: tape}\n", nil, []string{":1: device", ":3: audio.volume", `"tape"`}},
-		{"not in this version", "device: a\narea: b\nhub: [discover]\npeers: {mode: auto, key_file: x}\n", nil, []string{"hub[0]", "peers.mode: local leaders are not in this version", "peers.key_file"}},
+		{"not in this version", "device: a\narea: b\nhub: [discover]\n", nil, []string{"hub[0]"}},
+		{"peers", "device: a\narea: b\npeers: {mode: auto, key_file: x, bind: ':7000', priority: -3, listen: ':1884', web: ':8081'}\n", nil, nil},
+		{"faults of peers", "device: a\narea: b\npeers:\n  mode: on\n  bind: hub.local\n  priority: 101\n  listen: 1883\n  web: 10.0.0.5\n", nil,
+			[]string{":4: peers.mode", ":5: peers.bind", ":6: peers.priority", ":7: peers.listen", ":8: peers.web"}},
 		{"sensors", "device: a\narea: b\nsensors:\n- {driver: bme280, bus: '1', address: 0x76, every: 30s}\n- {driver: bme280, address: 0x78}\n- {driver: barometer}\naudio:\n  follow_noise: {quiet: 50, loud: 40, boost: 10}\n", nil,
 			[]string{":5: sensors[1].address: 0x78", ":5: sensors[1].name: sensors[0] measures", `:6: sensors[2].driver: "barometer" is none of`, ":8: audio.follow_noise"}},
 		{"pins", "device: a\narea: b\ngpio:\n  amp_enable: 22\n  amp_lead: 2s\n  mute_button: GPIO6\n  inputs: [{pin: PIN31, name: door}]\n", nil,
@@ -236,7 +239,7 @@ func TestCheck(t *testing.T) {
 	cfg.Device, cfg.Area, cfg.Sim, cfg.Data = "gate-1", "north", true, filepath.Join(t.TempDir(), "not", "made")
 	cfg.Hub = []string{url}
 	found := Check(t.Context(), cfg)
-	if len(found) != 5 {
+	if len(found) != 6 {
 		t.Errorf("%d findings", len(found))
 	}
 	for _, f := range found {

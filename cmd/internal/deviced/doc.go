@@ -16,13 +16,17 @@
 // before, and the run ends for a new one when nothing sounds. [Launching] reads
 // for the launcher what it needs, whatever else the configuration says.
 //
-// What device.yaml can name and this version cannot do is refused by name:
-// local leaders, search for a hub. A loudspeaker, a pin or a sensor that is missing
+// The device has a place among the members of its area (peers.mode): package leader
+// keeps it, and says where the device's connection leads.
+//
+// What device.yaml can name and this version cannot do is refused by name: search
+// for a hub. A loudspeaker, a pin or a sensor that is missing
 // is told in the status: the rest goes on.
 //
 // # Goroutines
 //
-// Those of firmware.Agent, gpio.Board and sensor.Sensors, all inside Run.
+// Those of firmware.Agent, leader.Seat, gpio.Board and sensor.Sensors, all inside
+// Run.
 //
 // # What it does not do
 //
