@@ -42,7 +42,8 @@ type CoreConfig struct {
 	// Others declares that other arbiters may have granted the area, a local
 	// leader or the hub: that an earlier reign here was stopped in order proves
 	// nothing about leases, so that every start settles (§8.2); with Finish their
-	// leases may be as long as ours.
+	// leases may be as long as ours. It is so in any case where the area has members
+	// that may lead it (see [Electorate]).
 	Others bool
 
 	ClassicHold time.Duration // longest hold of a classic device whose length is not known; 120 s
@@ -112,12 +113,3 @@ func (c CoreConfig) refresh() time.Duration { return c.Lease / 4 }
 // alive is how long a lease granted now can live, one that the policy finish
 // makes longer apart.
 func (c CoreConfig) alive() time.Duration { return c.Lease + c.Guard }
-
-// theirs is how long a lease of another arbiter of the area can live; votes have
-// to outlive our own that are as long.
-func (c CoreConfig) theirs() time.Duration {
-	if c.Finish && (c.Others || c.Strict) {
-		return max(c.Lease, MostFinish) + c.Guard
-	}
-	return c.alive()
-}

@@ -25,6 +25,18 @@ func (c *Core) finishLease(least, dur, age time.Duration) time.Duration {
 	return max(least, min(dur+dur/finishDrift+age+finishSlack, max(MostFinish, c.cfg.Lease)))
 }
 
+// others tells whether other arbiters may have granted the area.
+func (c *Core) others() bool { return c.cfg.Others || len(c.votes.voters) > 0 }
+
+// theirs is how long a lease of another arbiter of the area can live; votes have
+// to outlive our own that are as long.
+func (c *Core) theirs() time.Duration {
+	if c.cfg.Finish && (c.others() || c.cfg.Strict) {
+		return max(c.cfg.Lease, MostFinish) + c.cfg.Guard
+	}
+	return c.cfg.alive()
+}
+
 // firstLease is the lease of a new grant; a hold has none.
 func (c *Core) firstLease(e *entry) time.Duration {
 	if e.hold {

@@ -106,6 +106,21 @@ func TestFinishOfOthers(t *testing.T) {
 	}
 }
 
+// So does the hub of an area that has members: one of them may have led, and that
+// the hub was stopped in order proves nothing.
+func TestMembersMayHaveLed(t *testing.T) {
+	d := finishing(t, "")
+	d.elect("v1")
+	d.want(Begin{}, "busy(idle)")
+	d.hear("b", area.Claim{From: &area.From{Arbiter: "v1", AgoMs: 20_000}}, "b<queued(0) busy(settling,b)")
+	if until, _ := d.c.Settling(); until != d.now.Add(MostFinish+250*time.Millisecond-20*time.Second) {
+		t.Errorf("settles until %v", until)
+	}
+	d = newStand(t, `{"v":1,"term":65,"alive_ms":4250,"clean":true}`, nil)
+	d.elect("v1")
+	d.want(Begin{}, "busy(settling)")
+}
+
 func TestFinishAdopts(t *testing.T) {
 	d := finishing(t, `{"v":1,"term":1,"alive_ms":30000}`)
 	d.want(Begin{}, "busy(settling)")

@@ -16,7 +16,7 @@ func (c *Core) begin() {
 	c.begun, c.started = true, c.now
 	c.alive = c.cfg.alive()
 	wait := c.alive
-	clean := c.start.Clean && !c.cfg.Others
+	clean := c.start.Clean && !c.others()
 	if left := time.Duration(c.start.AliveMs) * time.Millisecond; !clean && left > c.alive {
 		c.alive, wait = left, left
 		if c.mutant.shortSettle {
@@ -26,8 +26,8 @@ func (c *Core) begin() {
 			c.alive = c.cfg.alive()
 		}
 	}
-	if theirs := c.cfg.theirs(); theirs > wait && c.cfg.Others {
-		wait = theirs
+	if c.others() {
+		wait = max(wait, c.theirs())
 	}
 	if clean || c.cfg.ColdStart || c.mutant.noSettle {
 		wait = 0
@@ -108,7 +108,7 @@ func (c *Core) newcomer(m *area.Claim) {
 }
 
 // longest is the longest life of a lease that may be alive, whoever granted it.
-func (c *Core) longest() time.Duration { return max(c.alive, c.cfg.theirs()) }
+func (c *Core) longest() time.Duration { return max(c.alive, c.theirs()) }
 
 // adopt takes a device over that plays under a token of another arbiter. It
 // keeps its token. The newest token wins; who is replaced stays a ghost, since

@@ -56,7 +56,7 @@ func heardTerm(t uint64) arbiter.Event { return arbiter.HeardTerm{Term: t} }
 // newArb makes a core from what is on the disk. Begin is the caller's.
 func (w *world) newArb(name string, index, floor uint64, hub bool, c clock, disk *[]byte) *arb {
 	core, err := arbiter.NewCore(arbiter.CoreConfig{Area: north, Node: name, Index: index, Floor: floor, Lease: lease,
-		Strict: w.strict && !w.bug.noVotes, Seat: hub}, *disk)
+		Strict: w.strict && !w.bug.noVotes, Seat: hub, Finish: w.finish, Others: !hub}, *disk)
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -15,8 +16,7 @@ const (
 
 	healed  = 5 * time.Second // after which no new overlap may start in one part (§8.21)
 	tail    = 200 * time.Millisecond
-	calmFor = 300 * time.Second
-	settled = 90 * time.Second  // of the calm, until silence counts
+	calmFor = 210 * time.Second
 	silence = 25 * time.Second  // longest then, while somebody waits
 	starved = 120 * time.Second // longest that a device waits then
 	longest = 48 * time.Hour    // of a seed
@@ -91,6 +91,8 @@ type world struct {
 	together [][]int64 // since when two members are in one part; never: they are not
 	lastBad  int64     // newest fault or repair
 	lastLoud int64
+	finish   bool          // the policy of the area
+	settled  time.Duration // of the calm, until silence counts
 	submits  bool
 	orders   []*order
 	closed   int // orders before this one have ended
@@ -162,6 +164,10 @@ func newWorld(seed uint64, m model, b bug, goal int) *world {
 		w.in(w.upTo(time.Second), m.start)
 	}
 	w.in(w.upTo(30*time.Second), w.fault)
+	w.settled = 90 * time.Second
+	if w.finish = seed%5 == 0; w.finish { // an arbiter settles for two minutes
+		w.settled += arbiter.MostFinish + 30*time.Second
+	}
 	if w.submits = seed%2 == 0; w.submits {
 		w.in(5*time.Second, w.submit)
 	}
@@ -333,12 +339,12 @@ func (w *world) calmDown() {
 	for _, m := range w.members {
 		m.part, m.cable = 0, true
 		if m.waiting != 0 {
-			m.waiting = w.now + int64(settled)
+			m.waiting = w.now + int64(w.settled)
 		}
 	}
-	w.lastLoud = w.now + int64(settled)
+	w.lastLoud = w.now + int64(w.settled)
 	w.changed()
-	w.in(calmFor, func() {
+	w.in(w.settled+calmFor, func() {
 		w.checkOrders()
 		w.ended = true
 	})
@@ -364,7 +370,9 @@ func (w *world) watch() {
 		w.lastLoud = max(w.lastLoud, w.now)
 	}
 	quiet := time.Duration(w.now - max(w.lastLoud, w.lastBad))
-	w.r.quiet = max(w.r.quiet, quiet)
+	if !w.finish {
+		w.r.quiet = max(w.r.quiet, quiet)
+	}
 	if w.calm && quiet > silence {
 		w.bad(&w.r.stuck, "silence for %v", quiet)
 		w.lastLoud = w.now
