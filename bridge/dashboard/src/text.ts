@@ -70,7 +70,11 @@ export const text = {
     estimated: (t: string) => `about ${t}`,
   },
 
-  inbox: { label: 'New sensors without an area', title: (n: number) => `${n} new on MQTT` },
+  inbox: {
+    label: 'New sensors without an area', title: (n: number) => `${n} new on MQTT`, more: (n: number) => `and ${n} more`,
+    put: 'Put into…', putLabel: (device: string) => `Put ${device} into an area`,
+    done: (device: string, area: string) => `${device} is in ${area}.`, failed: (reason: string) => `Not assigned: ${reason}`,
+  },
 
   areas: 'Areas',
   noAreas: 'No area yet. The first device that names one, or the configuration, makes it.',

@@ -67,6 +67,25 @@ func TestDashboard(t *testing.T) {
 	same(t, "exit code", p.wait(), 0)
 }
 
+// TestInbox: a sensor that nobody has heard of is new on the first screen, and one
+// choice puts it into an area, for good.
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.publish("tele/plug/SENSOR", `{"ENERGY":{"Power":60}}`)
+	p := h.browse("inbox.mjs")
+	if s := p.step("new"); !strings.Contains(s.Text, "60 W") {
+		t.Errorf("the inbox shows %q", s.Text)
+	}
+	if c := p.step("end").Complaints; len(c) > 0 {
+		t.Errorf("the browser complained: %s", brief(c))
+	}
+	same(t, "exit code", p.wait(), 0)
+	var d area.Device
+	h.get("/devices/plug", &d)
+	same(t, "area", d.Area, "north")
+}
+
 // TestDashboardForAll: axe-core finds nothing wrong, in light and dark, wide and
 // narrow, while something is going on.
 func TestDashboardForAll(t *testing.T) {

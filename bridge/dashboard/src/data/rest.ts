@@ -55,6 +55,7 @@ function problem(response: Response, answer: unknown): Problem {
 
 export const get = <T>(path: string): Promise<T> => call<T>('GET', path);
 export const del = <T>(path: string): Promise<T> => call<T>('DELETE', path);
+export const put = <T>(path: string, body: unknown): Promise<T> => call<T>('PUT', path, body);
 export const post = <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> => call<T>('POST', path, body, headers);
 
 /** All pages of a list, up to most items. */

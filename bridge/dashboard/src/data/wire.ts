@@ -74,6 +74,7 @@ export interface Device {
   node: string;
   volume: number | null;
   muted: boolean;
+  attributes: Record<string, string> | null;
   readings: Reading[];
   seq: number;
 }

@@ -5,7 +5,7 @@ import type { Order } from '../data/wire';
 import type { Stretch } from '../model/orders';
 import { areas, speaking } from '../data/store';
 import { orderChanged } from '../data/sync';
-import { del, post, Problem } from '../data/rest';
+import { del, post, put, Problem } from '../data/rest';
 import { text } from '../text';
 
 /** A short word at the foot of the page; it goes by itself. */
@@ -46,6 +46,17 @@ export function stopKey(): void {
   if (loud.length === 0) say(text.stop.none);
   else if (loud.length === 1) void stop(loud[0]!);
   else dialog.value = { kind: 'stop' };
+}
+
+/** Puts a sensor into an area, for good. */
+export async function assign(device: string, area: string): Promise<void> {
+  const name = areas.of(area).peek()?.name ?? area;
+  try {
+    await put(`api/v1/devices/${encodeURIComponent(device)}`, { area });
+    say(text.inbox.done(device, name));
+  } catch (e) {
+    say(text.inbox.failed(why(e)));
+  }
 }
 
 /** Takes back an order that waits. */

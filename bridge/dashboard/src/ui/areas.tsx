@@ -5,7 +5,7 @@ import { age, at, span, value } from '../format';
 import { ended, progress } from '../model/orders';
 import { keyOf, metricName, pick, spark } from '../model/readings';
 import { said, text } from '../text';
-import { stop } from './actions';
+import { assign, stop } from './actions';
 import { areaFits } from './find';
 import { Wave } from './icon';
 
@@ -227,10 +227,15 @@ function Foot({ area, held }: { area: Area; held: boolean }) {
   );
 }
 
-/** Sensors that are in no area yet. */
+const newsShown = 8;
+
+/** Sensors that are in no area yet: one choice puts each into one. */
 export function Inbox() {
   const news = new Map<string, Reading[]>();
-  for (const r of store.readings.of(store.unassigned).value.values()) news.set(r.device, [...(news.get(r.device) ?? []), r]);
+  for (const r of store.readings.of(store.unassigned).value.values()) {
+    const d = store.devices.of(r.device).value;
+    if (!d || d.area === store.unassigned) news.set(r.device, [...(news.get(r.device) ?? []), r]);
+  }
   for (const id of store.deviceIds.value) {
     const d = store.devices.of(id).value;
     if (d?.kind === 'sensor' && d.area === store.unassigned && !news.has(id)) news.set(id, []);
@@ -239,9 +244,27 @@ export function Inbox() {
   return (
     <section class="panel inbox" aria-label={text.inbox.label} data-testid="inbox">
       <b>{text.inbox.title(news.size)}</b>
-      {[...news].slice(0, 8).map(([device, list]) => (
-        <span class="it" key={device}><span class="mono">{device}</span> {pick(list, 2).map((r) => `${value(r.value)} ${r.unit ?? ''}`.trim()).join(', ')}</span>
-      ))}
+      {[...news].slice(0, newsShown).map(([device, list]) => <NewSensor key={device} device={device} list={list} />)}
+      {news.size > newsShown && <span class="it">{text.inbox.more(news.size - newsShown)}</span>}
     </section>
+  );
+}
+
+function NewSensor({ device, list }: { device: string; list: Reading[] }) {
+  const d = store.devices.of(device).value;
+  const about = [d && d.name !== device ? d.name : '', d?.attributes?.['model'] ?? d?.attributes?.['convention'] ?? ''].filter((s) => s).join(', ');
+  const choose = (e: { currentTarget: HTMLSelectElement }) => {
+    const to = e.currentTarget.value;
+    e.currentTarget.value = '';
+    if (to) void assign(device, to);
+  };
+  return (
+    <span class="it" data-testid={`new-${device}`}>
+      <span class="mono" title={about}>{device}</span> {pick(list, 2).map((r) => `${value(r.value)} ${r.unit ?? ''}`.trim()).join(', ')}
+      <select class="in" value="" aria-label={text.inbox.putLabel(device)} onChange={choose}>
+        <option value="">{text.inbox.put}</option>
+        {(store.areaIds.value ?? []).map((id) => <option key={id} value={id}>{store.areas.of(id).value?.name ?? id}</option>)}
+      </select>
+    </span>
   );
 }

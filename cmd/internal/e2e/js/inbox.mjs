@@ -1,0 +1,20 @@
+// An operator puts a sensor that is new into an area.
+// Usage: node inbox.mjs URL CHROMIUM
+import { launch, open, tell } from './browser.mjs';
+
+const [url, executable] = process.argv.slice(2);
+const browser = await launch(executable);
+try {
+  const complaints = [];
+  const page = await open(await browser.newContext({ viewport: { width: 1440, height: 900 } }), url, complaints);
+  await page.getByTestId('area-north').waitFor();
+  const fresh = page.getByTestId('new-plug');
+  await fresh.waitFor();
+  tell({ step: 'new', text: await fresh.innerText() });
+  await page.getByLabel('Put plug into an area').selectOption('north');
+  await fresh.waitFor({ state: 'detached' });
+  await page.getByTestId('reading-north-power').getByText('60').waitFor();
+  tell({ step: 'end', complaints });
+} finally {
+  await browser.close();
+}
