@@ -144,7 +144,7 @@ func (c *Core) confirmWorks() {
 		}
 		w.told = true
 		c.sayAssigned(w)
-		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderAssigned, Device: w.device, Att: w.att}})
+		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderAssigned, Device: w.device, MID: w.mid, Boot: w.boot, Att: w.att}})
 		if h := c.holder; h != nil && h.device == w.device && h.kind == leased && h.proposed == 0 && !h.revoked && w.IfBusy == area.BusyInterrupt &&
 			h.prio <= w.Prio && h.prio.Class() < area.Emergency {
 			c.counts.Preemptions++
@@ -237,7 +237,7 @@ func (c *Core) played(d *device, m *area.Claim) {
 	}
 	if !w.sounded {
 		w.sounded = true
-		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderPlaying, Device: w.device, Att: w.att, Dur: w.measured}})
+		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderPlaying, Device: w.device, MID: w.mid, Boot: w.boot, Att: w.att, Dur: w.measured}})
 	}
 }
 

@@ -332,6 +332,16 @@ func (r *Roster) client(d area.DeviceID) string {
 	return ""
 }
 
+// linkOf is the connection on which a player is live; empty: none.
+func (r *Roster) linkOf(d area.DeviceID) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q, ok := r.players[d]; ok {
+		return q.link()
+	}
+	return ""
+}
+
 // Players lists every player in the order of their ids, without readings and
 // seq, which are not the roster's.
 func (r *Roster) Players() []area.Device {

@@ -31,8 +31,17 @@ type Config struct {
 	// nor call the service. nil: nobody but this arbiter has a seat.
 	Voters func(area.Name) []Voter
 	// Witness keeps the record of what was granted and what sounded. nil: nobody
-	// does.
+	// does. One that is a [Merger] also takes in what leaders have noted.
 	Witness Witness
+
+	// Leaders keeps which areas are led by one of their own devices, and which
+	// works are in the hands of those; nil: none may be. Then Members says who may
+	// lead, and Life is new at each start of this process.
+	Leaders AreaTable
+	Members Members
+	Life    string
+	// Retained is what the broker retains, at most so much; nil: nothing.
+	Retained func(filter string, most int) []area.Message
 }
 
 // Ledger keeps one small record for each area, durably.
@@ -74,6 +83,7 @@ type Service struct {
 	log    *slog.Logger
 	post   chan area.Message
 	count  struct{ malformed, unposted, lost atomic.Uint64 }
+	led    map[area.Name][]byte // what Leaders had at the start
 
 	mu    sync.Mutex
 	desks map[area.Name]*desk
@@ -94,6 +104,9 @@ func New(cfg Config, bus area.Bus, ledger Ledger, links Links, roster *Roster, c
 	if bus == nil || ledger == nil || links == nil || roster == nil || clock == nil || now == nil || log == nil {
 		return nil, errors.New("arbiter: a part is missing")
 	}
+	if cfg.Leaders != nil && (cfg.Members == nil || cfg.Life == "") {
+		return nil, errors.New("arbiter: who may lead, or this start's name, is missing")
+	}
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
@@ -102,7 +115,10 @@ func New(cfg Config, bus area.Bus, ledger Ledger, links Links, roster *Roster, c
 	}
 	s := &Service{
 		cfg: cfg, bus: bus, ledger: ledger, links: links, roster: roster, clock: clock, now: now, log: log,
-		post: make(chan area.Message, postbox), desks: map[area.Name]*desk{}, works: map[area.WorkID]area.Name{},
+		post: make(chan area.Message, postbox), desks: map[area.Name]*desk{}, works: map[area.WorkID]area.Name{}, led: map[area.Name][]byte{},
+	}
+	if err := s.loadLeaders(); err != nil {
+		return nil, err
 	}
 	roster.joined = s.presence
 	for _, name := range roster.Names() {
@@ -300,7 +316,7 @@ func (s *Service) presence(p Presence) {
 	if d == nil {
 		return
 	}
-	if p.Live {
+	if p.Live && !isTrunkLink(p.Link) { // else it is the leader's to know
 		d.box.put(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb})
 	} else {
 		d.box.put(DeviceDown{Device: p.Device})
@@ -310,7 +326,9 @@ func (s *Service) presence(p Presence) {
 // ServiceStats counts what happened since the start, over all areas.
 type ServiceStats struct {
 	Counts
+	MirrorCounts
 	Areas     int
+	Led       int    // areas that one of their devices has, as far as is known
 	Held      int    // areas in which a device sounds now
 	Settled   int    // areas that do not settle now
 	Malformed uint64 // payloads of devices that could not be read
@@ -327,6 +345,11 @@ func (s *Service) Stats() ServiceStats {
 	for _, d := range s.desks {
 		c, b := d.stats()
 		t.Counts = t.Counts.plus(c)
+		m, leader := d.mirrorStats()
+		t.MirrorCounts = t.MirrorCounts.plus(m)
+		if leader != "" {
+			t.Led++
+		}
 		t.Full += d.box.dropped()
 		if b.State == area.Held {
 			t.Held++

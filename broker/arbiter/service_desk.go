@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -17,13 +18,18 @@ type desk struct {
 	box  *mailbox
 
 	// The goroutine's own.
-	core    *Core
+	core    *Core   // nil while one of the area's own devices arbitrates
+	mirror  *mirror // nil where none ever may
+	ends    reigns
+	queue   []Event // of the mirror, while it is stepped
 	out     []area.Message
 	asked   uint64 // newest commit
 	written uint64 // newest commit that was answered
 	term    uint64 // shown on the leader topic
 	stale   bool   // the roster has not been told of the newest busy
 	watcher watcher
+
+	local atomic.Bool // the topology that the mirror was told
 
 	mu     sync.Mutex
 	busy   area.Busy
@@ -33,6 +39,9 @@ type desk struct {
 	holds  []area.Hold  // without a lease, as of the instant
 	heldAt area.Instant // same
 	alive  time.Duration
+
+	mirrors MirrorCounts
+	leader  area.DeviceID // who has the area; empty: the hub
 }
 
 // gone ends a desk whose area was removed.
@@ -53,24 +62,29 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the record of area %s: %w", name, err)
 	}
-	core, err := NewCore(cfg, record)
-	if err != nil {
+	d := &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), set: cfg, watcher: watcher{to: s.cfg.Witness, name: name}, ends: reigns{record: record}}
+	if err := d.makeMirror(cfg); err != nil {
 		return nil, fmt.Errorf("area %s: %w", name, err)
+	}
+	if d.mirror == nil || d.mirror.leader == "" {
+		if d.core, err = NewCore(cfg, record); err != nil {
+			return nil, fmt.Errorf("area %s: %w", name, err)
+		}
 	}
 	if a, _ := s.roster.Settings(name); a.Source == area.SourceSeen {
 		s.log.Warn("area made by a device that named it", "area", name)
 	}
-	if s.cfg.Voters != nil {
-		core.Step(Electorate{Voters: s.cfg.Voters(name)}, s.clock())
+	if d.core != nil {
+		d.elect()
 	}
-	return &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), core: core, set: cfg, watcher: watcher{to: s.cfg.Witness, name: name}}, nil
+	return d, nil
 }
 
 func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
 	a, ok := s.roster.Settings(name)
 	return CoreConfig{
 		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
-		Finish: a.Policy == "finish", Barge: a.EmergencyBarge, Others: s.cfg.Mode == area.LeaderLocal,
+		Finish: a.Policy == "finish", Barge: a.EmergencyBarge, Others: s.cfg.Mode == area.LeaderLocal || s.roster.Topology(name) == area.TopologyLocal,
 		Strict: a.Mode == area.ModeStrict, Seat: s.cfg.Mode == area.LeaderHub,
 		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
 	}, ok
@@ -85,6 +99,9 @@ func (d *desk) configure() {
 	d.mu.Unlock()
 	if !same {
 		d.box.put(Configure{Config: cfg})
+	}
+	if local := d.s.roster.Topology(d.name) == area.TopologyLocal; d.mirror != nil && d.local.Swap(local) != local {
+		d.box.put(topology{local})
 	}
 }
 
@@ -112,49 +129,78 @@ func (d *desk) run(ctx context.Context, reporter Reporter) {
 			}
 			d.step(ev, reporter)
 		}
-		if d.core.Next() <= d.s.clock() {
+		if d.next() <= d.s.clock() {
 			d.step(Tick{}, reporter)
 		}
 	}
 }
 
-// wait is how long the core can be left alone.
+// next is when a Tick is due.
+func (d *desk) next() area.Instant {
+	next := area.Never
+	if d.core != nil {
+		next = d.core.Next()
+	}
+	if d.mirror != nil {
+		next = min(next, d.mirror.next())
+	}
+	return next
+}
+
+// wait is how long the area can be left alone.
 func (d *desk) wait() time.Duration {
-	next := d.core.Next()
+	next := d.next()
 	if next == area.Never {
 		return time.Hour
 	}
 	return max(0, next.Sub(d.s.clock()))
 }
 
-// step moves the core by one event and does what it asks for; messages are
+// step moves the area by one event and does what that asks for; messages are
 // gathered for flush.
 func (d *desk) step(ev Event, reporter Reporter) {
-	switch ev := ev.(type) {
-	case Committed:
-		d.committed(ev)
-	case Heard:
+	if ev, ours := ev.(ofReign); ours {
+		d.stepCore(d.committed(ev), reporter)
+		return
+	}
+	if d.mirror == nil {
+		d.stepCore(ev, reporter)
+		return
+	}
+	d.stepMirror(ev, reporter)
+}
+
+func (d *desk) stepCore(ev Event, reporter Reporter) {
+	if ev == nil || d.core == nil {
+		return
+	}
+	if ev, ok := ev.(Heard); ok {
 		d.watcher.heard(ev, d.s.clock())
 	}
 	for _, a := range d.core.Step(ev, d.s.clock()) {
-		switch a := a.(type) {
-		case ShowBusy:
-			d.show(a.Busy)
-		case Say:
-			d.watcher.said(a)
-			d.say(a.Device, a.Answer)
-		case HoldOut:
-			d.holdOut(a)
-		case Commit:
-			d.commit(a)
-		case Disconnect:
-			d.s.disconnect(a.Device)
-		case Poll:
-			d.put(area.PollTopic(d.name), a.Poll.Encode(), false)
-		case Report:
-			d.s.tell(a)
-			reporter.Report(a.Report)
-		}
+		d.act(a, reporter)
+	}
+}
+
+// act does what a core, or a mirror in its place, asks for.
+func (d *desk) act(a Action, reporter Reporter) {
+	switch a := a.(type) {
+	case ShowBusy:
+		d.show(a.Busy)
+	case Say:
+		d.watcher.said(a)
+		d.say(a.Device, a.Answer)
+	case HoldOut:
+		d.holdOut(a)
+	case Commit:
+		d.commit(a)
+	case Disconnect:
+		d.s.disconnect(a.Device)
+	case Poll:
+		d.put(area.PollTopic(d.name), a.Poll.Encode(), false)
+	case Report:
+		d.s.tell(a)
+		reporter.Report(a.Report)
 	}
 }
 
@@ -181,17 +227,23 @@ func (s *Service) tell(done Report) {
 	}
 }
 
-func (d *desk) committed(ev Committed) {
+// committed notes that a record is durable, or is not. It answers what the core
+// has to hear; nil: the record was an earlier core's.
+func (d *desk) committed(ev ofReign) Event {
+	if ev.n != d.ends.n {
+		return nil
+	}
 	d.written = max(d.written, ev.Seq)
 	if ev.Err != nil {
 		d.s.log.Error("record not durable, no more grants until one is", "area", d.name, "err", ev.Err)
 	}
+	return ev.Committed
 }
 
 func (d *desk) commit(a Commit) {
 	d.asked = a.Seq
-	box, seq := d.box, a.Seq
-	d.s.ledger.Commit(d.name, a.Record, func(err error) { box.put(Committed{Seq: seq, Err: err}) })
+	box, seq, reign := d.box, a.Seq, d.ends.n
+	d.s.ledger.Commit(d.name, a.Record, func(err error) { box.put(ofReign{Committed{Seq: seq, Err: err}, reign}) })
 }
 
 // show publishes the area's state, retained: before the answers that follow.
@@ -199,7 +251,7 @@ func (d *desk) show(b area.Busy) {
 	d.watcher.shown(b)
 	if b.Term != d.term {
 		d.term = b.Term
-		d.put(area.LeaderTopic(d.name), d.leader(b).Encode(), true)
+		d.put(area.LeaderTopic(d.name), d.ourself(b).Encode(), true)
 	}
 	d.put(area.BusyTopic(d.name), b.Encode(), true)
 	d.put(area.FlagTopic(d.name), []byte(b.Flag()), true)
@@ -209,7 +261,7 @@ func (d *desk) show(b area.Busy) {
 	d.mu.Unlock()
 }
 
-func (d *desk) leader(b area.Busy) area.Leader {
+func (d *desk) ourself(b area.Busy) area.Leader {
 	l := area.Leader{Term: b.Term, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Mode: d.s.cfg.Mode}
 	if until, settles := d.core.Settling(); settles {
 		l.SettleMs = max(0, until.Sub(d.s.clock())).Milliseconds()
@@ -241,12 +293,20 @@ func (d *desk) flush(ctx context.Context) {
 		clear(d.out)
 		d.out = d.out[:0]
 	}
-	counts := d.core.Counts()
+	counts := d.ends.counts
+	if d.core != nil {
+		counts = counts.plus(d.core.Counts())
+	}
 	d.mu.Lock()
 	was := d.counts
 	d.counts = counts
 	d.heldAt = d.s.clock()
-	d.holds, d.alive = d.core.Holds(d.heldAt), d.core.Alive()
+	if d.holds = nil; d.core != nil {
+		d.holds, d.alive = d.core.Holds(d.heldAt), d.core.Alive()
+	}
+	if d.mirror != nil {
+		d.mirrors, d.leader = d.mirror.counts, d.mirror.leader
+	}
 	d.mu.Unlock()
 	if counts.LeaseExpired > was.LeaseExpired {
 		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)
@@ -271,10 +331,10 @@ func (d *desk) tellRoster() {
 
 // close stops granting and waits until the last record is durable.
 func (d *desk) close(reporter Reporter) {
-	d.step(Close{}, reporter)
+	d.stepCore(Close{}, reporter)
 	end := time.NewTimer(closing)
 	defer end.Stop()
-	for d.written < d.asked {
+	for d.written < d.asked || d.mirror != nil && !d.mirror.kept.settled() {
 		select {
 		case <-d.box.wake:
 		case <-end.C:
@@ -282,8 +342,9 @@ func (d *desk) close(reporter Reporter) {
 			return
 		}
 		for _, ev := range d.box.take(nil) {
-			if c, ok := ev.(Committed); ok {
-				d.step(c, reporter)
+			switch ev.(type) {
+			case ofReign, kept:
+				d.step(ev, reporter)
 			}
 		}
 	}
@@ -297,6 +358,7 @@ func (d *desk) clear(ctx context.Context) {
 	}
 	d.stale = false
 	d.flush(ctx)
+	d.forgetLeader()
 }
 
 func (d *desk) shown() (area.Busy, bool) {

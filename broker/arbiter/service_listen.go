@@ -3,7 +3,9 @@ package arbiter
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -17,12 +19,14 @@ func (s *Service) listen() (cancel func(), err error) {
 			c()
 		}
 	}
-	for filter, heard := range map[string]func(area.Message){
+	all := map[string]func(area.Message){
 		area.StatusTopic("+"):     s.heardStatus,
 		area.ClaimTopic("+", "+"): s.heardClaim,
 		area.SetTopic("+", "+"):   s.heardSet,
 		area.VoteTopic("+", "+"):  s.heardVote,
-	} {
+	}
+	maps.Copy(all, s.listenTrunks())
+	for filter, heard := range all {
 		c, err := s.bus.Subscribe(filter, heard)
 		if err != nil {
 			return cancel, err
@@ -63,8 +67,12 @@ func (s *Service) heardStatus(m area.Message) {
 }
 
 func playerOf(d area.DeviceID, st area.Status, m area.Message) Player {
+	link, client := mqttLink(m.Conn), m.From
+	if leader, of := strings.CutPrefix(m.From, area.FromBridge+":"); of {
+		link, client = trunkLink(area.DeviceID(leader)), ""
+	}
 	return Player{
-		Device: d, Name: st.Name, Area: st.Area, Location: st.Location, Via: area.ViaMQTT, Link: mqttLink(m.Conn), Client: m.From,
+		Device: d, Name: st.Name, Area: st.Area, Location: st.Location, Via: area.ViaMQTT, Link: link, Client: client,
 		Boot: st.Boot, MID: st.MID, Conn: st.Conn, Volume: st.Volume, Muted: st.Muted, Told: true,
 	}
 }

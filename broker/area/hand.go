@@ -50,6 +50,8 @@ type Reported struct {
 	Work   WorkID     `json:"work"`
 	State  OrderState `json:"state"`
 	Device DeviceID   `json:"device,omitempty"`
+	MID    string     `json:"mid,omitempty"`
+	Boot   uint64     `json:"boot,omitempty"`
 	Att    int        `json:"att"`
 	Reason string     `json:"reason,omitempty"`
 	DurMs  int64      `json:"dur_ms,omitempty"`
@@ -82,13 +84,13 @@ func (h Handed) Take(in Name, now time.Time) Work {
 
 // Reported writes a report down for the trunk.
 func (r Report) Reported(ago time.Duration) *Reported {
-	return &Reported{Work: r.Work, State: r.State, Device: r.Device, Att: r.Att, Reason: r.Reason, DurMs: milliseconds(r.Dur), AgoMs: milliseconds(max(0, ago))}
+	return &Reported{Work: r.Work, State: r.State, Device: r.Device, MID: r.MID, Boot: r.Boot, Att: r.Att, Reason: r.Reason, DurMs: milliseconds(r.Dur), AgoMs: milliseconds(max(0, ago))}
 }
 
 // Report is the inverse of [Report.Reported], for an area.
 func (r Reported) Report(in Name) Report {
 	return Report{
-		Work: r.Work, Area: in, State: r.State, Device: r.Device, Att: r.Att, Reason: r.Reason,
+		Work: r.Work, Area: in, State: r.State, Device: r.Device, MID: r.MID, Boot: r.Boot, Att: r.Att, Reason: r.Reason,
 		Dur: time.Duration(r.DurMs) * time.Millisecond, Ago: time.Duration(r.AgoMs) * time.Millisecond,
 	}
 }
@@ -133,7 +135,7 @@ func (r *Reported) check() error {
 	default:
 		return fmt.Errorf("state %s is not known", quote(string(r.State)))
 	}
-	if !IsID(string(r.Work)) || r.Device != "" && !IsID(string(r.Device)) || r.Att < 0 {
+	if !IsID(string(r.Work)) || r.Device != "" && !IsID(string(r.Device)) || r.Att < 0 || r.Boot > MaxCounter || len(r.MID) > maxSensor {
 		return fmt.Errorf("work %s, its device or its attempt is out of range", quote(string(r.Work)))
 	}
 	for _, ms := range []int64{r.DurMs, r.AgoMs} {

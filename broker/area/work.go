@@ -154,6 +154,8 @@ type Report struct {
 	Area   Name
 	State  OrderState
 	Device DeviceID // who has it; empty: nobody
+	MID    string   // of an assignment: its machine, and which start of it
+	Boot   uint64
 	Att    int
 	Reason string        // of an end, or of being waiting again
 	Dur    time.Duration // length that the device measured; 0: not known

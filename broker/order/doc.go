@@ -39,7 +39,8 @@
 // At most [Config.MaxLive] orders have no end yet: more are refused with rate.
 // Reports wait in their order's own inbox of 16: beyond that the oldest goes
 // that is neither a start nor an end. The changes that watchers have not seen
-// coalesce per order. Idempotency keys: the oldest goes ([Stats.KeysDropped]).
+// coalesce per order. Orders of a leader that wait to be adopted are at most 256;
+// one more is refused, and comes again. Idempotency keys: the oldest goes ([Stats.KeysDropped]).
 // Ended orders: see [Memory].
 //
 // # What it does not do

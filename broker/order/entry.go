@@ -39,9 +39,10 @@ type entry struct {
 	seen    bool   // a player that could do it was present once
 	retryAt time.Time
 	inbox   []stamped
-	dirty   bool // changed since it was written and told
-	told    turn // what watchers were told last
-	shown   turn // what readers were told last
+	dirty   bool          // changed since it was written and told
+	told    turn          // what watchers were told last
+	shown   turn          // what readers were told last
+	waits   []func(error) // to be told once it is written
 }
 
 // stamped is a report and when it came.

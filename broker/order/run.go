@@ -24,7 +24,7 @@ const (
 // end. One about a work that has no order, or whose order has ended, is counted
 // and ignored.
 func (s *Service) Report(r area.Report) {
-	at := s.now()
+	at := s.now().Add(-r.Ago)
 	s.mu.Lock()
 	e := s.live[r.Work]
 	if e == nil {
@@ -58,12 +58,14 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.takeIn()
 			s.apply()
 			s.flush(context.WithoutCancel(ctx))
 			return nil
 		case <-s.wake:
 		case <-timer.C:
 		}
+		s.takeIn()
 		s.apply()
 		if now := s.now(); s.untilNext() <= 0 || now.Sub(looked) >= look {
 			looked = now
@@ -259,6 +261,7 @@ func (s *Service) flush(ctx context.Context) {
 				s.mu.Lock()
 				s.soil(e)
 				s.mu.Unlock()
+				s.answer(e, err)
 				continue
 			}
 		}
@@ -268,6 +271,7 @@ func (s *Service) flush(ctx context.Context) {
 		for _, tell := range watchers {
 			tell(records[i].Order)
 		}
+		s.answer(e, nil)
 	}
 }
 

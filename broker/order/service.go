@@ -35,6 +35,8 @@ type Service struct {
 	watch   map[uint64]func(area.Order)
 	watchID uint64
 
+	adoptions []adoption // that wait for Run
+
 	keyMu  sync.Mutex
 	keys   map[keyName]*keyed
 	keyAge []*keyed // the oldest first

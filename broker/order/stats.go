@@ -18,6 +18,7 @@ type Stats struct {
 	Played, Expired, Cancelled, Failed uint64
 	Replayed                           uint64        // answers of an idempotency key
 	KeysDropped                        uint64        // idempotency keys that went before their time
+	Adopted                            uint64        // orders that a leader of an area had accepted
 	Known                              uint64        // works submitted over MQTT again
 	Unknown                            uint64        // reports about works without an order
 	Late                               uint64        // reports about ended orders
@@ -30,8 +31,8 @@ type Stats struct {
 }
 
 type counts struct {
-	accepted, refused, played, expired, cancelled, failed           atomic.Uint64
-	replayed, keysDropped, known, unknown, late, coalesced, overdue atomic.Uint64
+	accepted, refused, played, expired, cancelled, failed                    atomic.Uint64
+	replayed, keysDropped, known, unknown, late, coalesced, overdue, adopted atomic.Uint64
 
 	mu   sync.Mutex
 	ring []time.Duration
@@ -82,7 +83,7 @@ func (s *Service) Stats() Stats {
 		Accepted: c.accepted.Load(), Refused: c.refused.Load(),
 		Played: c.played.Load(), Expired: c.expired.Load(), Cancelled: c.cancelled.Load(), Failed: c.failed.Load(),
 		Replayed: c.replayed.Load(), KeysDropped: c.keysDropped.Load(), Known: c.known.Load(), Unknown: c.unknown.Load(),
-		Late: c.late.Load(), Coalesced: c.coalesced.Load(), Overdue: c.overdue.Load(), ToSoundP95: c.p95(),
+		Late: c.late.Load(), Coalesced: c.coalesced.Load(), Overdue: c.overdue.Load(), Adopted: c.adopted.Load(), ToSoundP95: c.p95(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

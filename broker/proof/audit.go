@@ -46,7 +46,10 @@ type grant struct {
 	freed bool // or the hub ended meanwhile, and nobody has adopted it since
 }
 
-// Audit follows the records of one area, in their order. Its zero value is ready.
+// Audit follows the records of one area, in their order. Those that a leader of
+// the area has noted while the hub could not be reached come later than their
+// time; of one that comes twice the second changes nothing. Its zero value is
+// ready.
 // It is not safe for concurrent use.
 type Audit struct {
 	from, to int64
@@ -79,7 +82,7 @@ func (a *Audit) Take(r Record) (found []Finding) {
 	if r.Is == Segment {
 		return nil
 	}
-	if a.from == 0 {
+	if a.from == 0 || r.T < a.from {
 		a.from = r.T
 	}
 	switch r.Is {
@@ -101,7 +104,7 @@ func (a *Audit) Take(r Record) (found []Finding) {
 	case Missing:
 		a.counts.Missing += r.Count
 	}
-	a.to = r.T
+	a.to = max(a.to, r.T)
 	a.note(found)
 	return found
 }
@@ -146,6 +149,9 @@ func (a *Audit) granted(r Record) {
 		g.freed = false // adopted by the next arbiter
 		a.grants[r.Token] = g
 		return
+	}
+	if a.reported(r) {
+		return // it comes once more
 	}
 	a.counts.Plays++
 	if a.grants == nil {

@@ -98,6 +98,23 @@ func (b *Book) Note(a area.Name, r Record) {
 	}
 }
 
+// Merge takes one record that the leader of an area has noted itself, so long
+// ago: see [Audit] for records out of order. What a leader may not say (that it
+// began to write, or could not) is left out. It does not block.
+func (b *Book) Merge(a area.Name, r Record, ago time.Duration) {
+	switch r.Is {
+	case Granted, Freed, Sounded, Intruder, Left, Conflict:
+	default:
+		return
+	}
+	r.T, r.N, r.Count, r.Prev = b.clock()-max(0, ago.Milliseconds()), 0, 0, ""
+	select {
+	case b.queue <- entry{a, r}:
+	default:
+		b.count.dropped.Add(1)
+	}
+}
+
 // Run writes until ctx ends, then what still waits, and closes the files. It
 // returns nil: what cannot be written is counted, recorded when it can be again,
 // and logged.

@@ -119,19 +119,25 @@ func (s stopper) StopAll(ctx context.Context, waiting bool) (order.Stopped, erro
 	return s.Service.StopAll(ctx, waiting)
 }
 
-// reporter takes the dispatcher's word to the order service. A work that the
-// order service has never heard of (its orders live in memory; the arbiter's
-// record outlived them) is settled here.
+// reporter takes the dispatcher's word to the order service. The end of a work
+// that the order service has never heard of (its orders live in memory; the
+// arbiter's record outlived them), or has as ended, is settled here.
 type reporter struct{ h *Hub }
 
 func (r reporter) Report(rep area.Report) {
-	if _, err := r.h.orders.Get(rep.Work); err != nil {
+	o, err := r.h.orders.Get(rep.Work)
+	if err != nil || o.State.Ended() {
 		if rep.State.Ended() {
 			r.h.arbiter.Stored(rep.Area, rep.Work)
 		}
 		return
 	}
 	r.h.orders.Report(rep)
+}
+
+// Adopt takes in an order that came to the leader of an area.
+func (r reporter) Adopt(o area.Order, rep area.Report, done func(error)) {
+	r.h.orders.Adopt(o, rep, done)
 }
 
 // gateSubmits lets work be handed in over MQTT: it is an order before its PUBACK

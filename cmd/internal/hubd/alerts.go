@@ -10,6 +10,8 @@ import (
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/peers"
 	"github.com/tacet-hub/tacet/broker/store"
 )
 
@@ -110,14 +112,14 @@ func hostOf(addr string) string {
 	return addr
 }
 
-// watchTrouble tells operators of what is wrong with the disk, the certificates
-// and the updates of devices, and of its end.
+// watchTrouble tells operators of what is wrong with the disk, the certificates,
+// the updates of devices and the leaders of areas, and of its end.
 func (h *Hub) watchTrouble(ctx context.Context) error {
 	tick := time.NewTicker(troubleLook)
 	defer tick.Stop()
 	var was trouble
 	for {
-		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats()}
+		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats(), h.arbiter.Stats(), h.peers.Stats()}
 		for _, c := range is.since(was) {
 			h.alerts.Raise(c, 1)
 		}
@@ -130,12 +132,14 @@ func (h *Hub) watchTrouble(ctx context.Context) error {
 	}
 }
 
-// trouble is what the store, the certificates and the updates say of themselves.
+// trouble is what those parts say of themselves.
 type trouble struct {
 	store    store.Stats
 	certs    CertStats
 	rollouts rollout.Stats
 	updates  updateStats
+	arbiter  arbiter.ServiceStats
+	peers    peers.Stats
 }
 
 func (t trouble) since(was trouble) (out []bridge.Cause) {
@@ -151,6 +155,9 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	tell(t.certs.Faults > was.certs.Faults, "certificate", bridge.AlertError, "a certificate cannot be used, the old one stays; the log says why")
 	tell(t.rollouts.Failed > was.rollouts.Failed, "update", bridge.AlertError, "a device could not be updated, and the rollout has ended; \"tacet update rollouts\" shows it")
 	tell(t.updates.Damaged > was.updates.Damaged, "release", bridge.AlertError, "an update that is published cannot be served, it is damaged; the log says why")
+	tell(t.arbiter.Splits > was.arbiter.Splits, "split", bridge.AlertError, "an area is split: its leader cannot be reached, the hub arbitrates what it reaches, and two may sound at once; the log names it")
+	tell(t.arbiter.Silent > was.arbiter.Silent, "silent leader", bridge.AlertWarning, "the leader of an area is silent: nothing is granted to the hub's own devices there; the log names it")
+	tell(t.peers.Refused > was.peers.Refused, "members", bridge.AlertWarning, "a device cannot be a member of its area: all indices are given")
 	soon := func(c CertStats) bool { return c.Left != 0 && c.Left < certWarn }
 	tell(soon(t.certs) && !soon(was.certs), "certificate ends", bridge.AlertWarning, "a certificate ends in less than 14 days")
 	return out

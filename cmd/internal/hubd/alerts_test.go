@@ -12,7 +12,9 @@ import (
 	"github.com/tacet-hub/tacet/bridge/rollout"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 	"github.com/tacet-hub/tacet/broker"
+	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/peers"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
@@ -119,6 +121,9 @@ func TestTroubleIsToldOnceAndItsEnd(t *testing.T) {
 		"update failed":     {fine, trouble{rollouts: rollout.Stats{Failed: 1, Confirmed: 3}}, "error update"},
 		"updates go well":   {trouble{rollouts: rollout.Stats{Failed: 1}}, trouble{rollouts: rollout.Stats{Failed: 1, Confirmed: 4}}, ""},
 		"release damaged":   {fine, trouble{updates: updateStats{Damaged: 1}}, "error release"},
+		"area split":        {fine, trouble{arbiter: arbiter.ServiceStats{MirrorCounts: arbiter.MirrorCounts{Splits: 1, Silent: 0}}}, "error split"},
+		"leader silent":     {fine, trouble{arbiter: arbiter.ServiceStats{MirrorCounts: arbiter.MirrorCounts{Silent: 1}}}, "warning silent leader"},
+		"no index left":     {fine, trouble{peers: peers.Stats{Refused: 1}}, "warning members"},
 		"certificate ends":  {fine, late, "warning certificate ends"},
 		"still does":        {late, late, ""},
 	} {

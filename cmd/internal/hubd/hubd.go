@@ -3,6 +3,7 @@ package hubd
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -249,6 +250,7 @@ func (h *Hub) makeAreas() (err error) {
 	h.arbiter, err = arbiter.New(arbiter.Config{
 		Node: h.cfg.Node, Addr: h.brokerAddr(), Web: h.webPort(), ColdStart: cold,
 		Witness: h.proof, Voters: h.voters,
+		Leaders: h.store.Table("leaders"), Members: h.peers, Life: rand.Text(), Retained: h.bus.Retained,
 	}, h.bus, h.store.Ledger(), h.connections(), h.roster, h.clock, time.Now, h.log)
 	return err
 }
