@@ -11,9 +11,11 @@ import (
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
-// Clips is what is kept of sound files that came from the hub.
+// Clips is what is kept of sound files that came from the hub, or a neighbour.
 type Clips struct {
-	CacheBytes int64 `yaml:"cache_bytes"` // 1048576 or more
+	CacheBytes int64  `yaml:"cache_bytes"` // 1048576 or more
+	Share      bool   `yaml:"share"`       // with the other members of the area, unless peers is off
+	Listen     string `yaml:"listen"`      // where they are given: :port or address:port; empty: port 7947 where it is free, else any, on the address of the membership
 }
 
 const (
@@ -39,9 +41,9 @@ func (c Config) checkWeb() string {
 
 // fetcher is the cache of clips, which signs in at the hub as the device does over
 // MQTT.
-func (c Config) fetcher(u uplink.Config, log *slog.Logger) (*fetch.Cache, error) {
+func (c Config) fetcher(u uplink.Config, near fetch.Near, log *slog.Logger) (*fetch.Cache, error) {
 	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: c.plain()})
-	return fetch.Open(fetch.Config{Dir: filepath.Join(c.dataDir(), "clips"), MaxBytes: c.Clips.CacheBytes, Log: log}, web)
+	return fetch.Open(fetch.Config{Dir: filepath.Join(c.dataDir(), "clips"), MaxBytes: c.Clips.CacheBytes, Near: near, Log: log}, web)
 }
 
 // Clips counts what was fetched.

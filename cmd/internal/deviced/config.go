@@ -125,7 +125,7 @@ const (
 
 // Default is the configuration with every default.
 func Default() Config {
-	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Clips: Clips{CacheBytes: defaultCache}}
+	return Config{Hub: []string{defaultHub}, Audio: Audio{Output: OutputAuto, Volume: 70}, GPIO: GPIO{AmpLead: defaultAmpLead}, Clips: Clips{CacheBytes: defaultCache, Share: true}}
 }
 
 // Load is [LoadBoot] of a machine without a boot partition.
@@ -196,6 +196,8 @@ func (c Config) check(o conf.Origins) error {
 	web := c.checkWeb()
 	fault(web != "", "web", "%s", web)
 	fault(c.Clips.CacheBytes < leastCache, "clips.cache_bytes", "%d is not %d or more", c.Clips.CacheBytes, leastCache)
+	wrong := c.Clips.checkListen()
+	fault(wrong != "", "clips.listen", "%q: %s", c.Clips.Listen, wrong)
 	fault(c.Username == "" && c.PasswordFile != "", "password_file", "a password without a username")
 	fault((c.CertFile == "") != (c.KeyFile == ""), "cert_file", "cert_file and key_file go together")
 	for _, f := range c.Audio.faults() {

@@ -25,7 +25,8 @@ type Device struct {
 	sound  loudspeaker
 	senses *senses
 	care   *care
-	place  *place // nil: none
+	place  *place   // nil: none
+	share  *sharing // nil: none
 	update *updates
 	fresh  bool // it was enrolled just now
 	died   bool // Run has ended by a panic
@@ -82,7 +83,10 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if cfg.Sim {
 		d.board = &sim.Board{}
 	}
-	if d.clips, err = cfg.fetcher(u, log); err != nil {
+	if d.share, err = cfg.newSharing(log); err != nil {
+		return err
+	}
+	if d.clips, err = cfg.fetcher(u, d.share.clips(), log); err != nil {
 		return err
 	}
 	if d.pins, err = d.newBoard(cfg, log); err != nil {
@@ -92,6 +96,9 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		return err
 	}
 	if d.place, err = d.newPlace(cfg, u, up, log); err != nil {
+		return err
+	}
+	if err := d.share.give(cfg, d.clips, d.place.asSeat()); err != nil {
 		return err
 	}
 	id, _ := cfg.areaID() // Validate has seen it
@@ -104,7 +111,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 		Renderer: render, Clips: d.clips, Memory: d.memory, Log: log, Network: cfg.network(),
 		Calendar: d.care.calendar, Watchdog: d.care, Ring: d.care.ring,
 		Gauges:   []func(*area.Health){d.care.says(d.Hub), d.care.gauge, cfg.gaugeFault, d.sound.gauge, d.pins.gauge, d.gaugeSenses, d.update.gauge, d.place.gauge},
-		Commands: d.commands(cfg), Update: d.update.state, Peer: d.place.peer, Alone: d.place.alone})
+		Commands: d.commands(cfg), Update: d.update.state, Peer: d.place.peer, Alone: d.place.alone, Home: func() string { return home(cfg, up, d.place.roster) }})
 	if err != nil {
 		return err
 	}
@@ -152,7 +159,9 @@ func (d *Device) Run(ctx context.Context) error {
 	err := d.pins.around(ctx, func(ctx context.Context) error {
 		return d.sound.beside(ctx, func(ctx context.Context) error {
 			return d.senses.beside(ctx, func(ctx context.Context) error {
-				return d.place.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+				return d.place.beside(ctx, func(ctx context.Context) error {
+					return d.share.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+				})
 			})
 		})
 	})
@@ -167,6 +176,7 @@ func (d *Device) Close() {
 		if d.clips != nil {
 			d.clips.Close()
 		}
+		d.share.close()
 		if d.care != nil {
 			_ = d.care.close(!d.died) // there is nobody left to tell
 		}

@@ -51,7 +51,7 @@ func newAlone(t *testing.T, change func(*area.Peers)) *alone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clips, err := cfg.fetcher(u, silent)
+	clips, err := cfg.fetcher(u, nil, silent)
 	if err != nil {
 		t.Fatal(err)
 	}

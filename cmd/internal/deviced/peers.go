@@ -80,7 +80,7 @@ func (d *Device) newPlace(cfg Config, u uplink.Config, up *uplink.Client, log *s
 	p.seat, err = leader.New(leader.Config{
 		Device: area.DeviceID(cfg.Device), MID: d.memory.MID(), Priority: cfg.Peers.Priority,
 		Dir: cfg.seatDir(), KeyFile: cfg.Peers.KeyFile, Bind: cfg.Peers.Bind,
-	}, leader.Parts{Uplink: up, Link: h.link, Host: h.host, Clock: firmware.Boottime{}, Log: log, Changed: func() { d.agent.Look() }})
+	}, leader.Parts{Uplink: up, Link: h.link, Host: h.host, Clock: firmware.Boottime{}, Log: log, Changed: func() { d.agent.Look(); d.share.look() }})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -110,6 +110,22 @@ func (p *place) close() error {
 		return nil
 	}
 	return p.hosting.close()
+}
+
+// asSeat is what sharing needs of it; nil: it is none.
+func (p *place) asSeat() seat {
+	if p == nil {
+		return nil
+	}
+	return p.seat
+}
+
+// roster is the members of the area; false: none is known, or the device is none.
+func (p *place) roster() (area.Peers, bool) {
+	if p == nil {
+		return area.Peers{}, false
+	}
+	return p.seat.Roster()
 }
 
 // peer is what the status says of it.

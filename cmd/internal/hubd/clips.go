@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -118,7 +119,21 @@ func (h *Hub) serveClip(w http.ResponseWriter, r *http.Request) {
 	head.Set("ETag", `"`+sum.Hex()+`"`)
 	head.Set("Cache-Control", "private, max-age=31536000, immutable")
 	head.Set("Content-Type", info.Type)
-	http.ServeContent(w, r, "", info.Added, f)
+	h.sent.asked.Add(1)
+	http.ServeContent(counting{w, &h.sent.bytes}, r, "", info.Added, f)
+}
+
+// clipsSent counts the clips that are given out.
+type clipsSent struct{ asked, bytes atomic.Uint64 }
+
+// sentStats is what was counted since the start.
+type sentStats struct {
+	Asked uint64 // for a clip that is here, or a part of one
+	Bytes uint64 // that were sent
+}
+
+func (s *clipsSent) stats() sentStats {
+	return sentStats{Asked: s.asked.Load(), Bytes: s.bytes.Load()}
 }
 
 // uploads takes in the clips that come over the hub.

@@ -64,6 +64,7 @@ type Hub struct {
 
 	store    *store.Store
 	clips    *clip.Store
+	sent     clipsSent
 	voice    *voice.Voice
 	auth     *auth.Authority
 	who      *identity

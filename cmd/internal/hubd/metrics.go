@@ -25,6 +25,7 @@ func (h *Hub) metrics() http.Handler {
 			"peers":     func() any { return h.peers.Stats() },
 			"proof":     func() any { return h.proof.Stats() },
 			"clips":     func() any { return h.clips.Stats() },
+			"clips_web": func() any { return h.sent.stats() },
 			"speech":    func() any { return h.voice.Stats() },
 			"orders":    func() any { return h.orders.Stats() },
 			"scheduler": func() any { return h.schedule.Stats() },
