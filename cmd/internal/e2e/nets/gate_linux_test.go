@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -22,12 +23,15 @@ type gate struct {
 	starts   int
 }
 
-func (s *site) newGate(n int) *gate {
+func (s *site) newGate(n int, together string) *gate {
 	s.t.Helper()
 	id := gateID(n)
 	g := &gate{host: s.lan.host(string(id)), id: id, location: fmt.Sprint(n), dir: s.t.TempDir()}
 	text := fmt.Sprintf("device: %s\narea: north\nlocation: %q\nhub: [\"mqtt://%s:%d\"]\nusername: %s\npassword_file: %s\ndata: %s\n",
 		id, g.location, s.hub.addr, mqttPort, id, g.file("secret"), g.file("data"))
+	if together != "" {
+		text += "peers: " + strings.ReplaceAll(together, "%s", g.file("key")) + "\n"
+	}
 	for name, content := range map[string]string{"device.yaml": text, "secret": secret} {
 		if err := os.WriteFile(g.file(name), []byte(content), 0o600); err != nil {
 			s.t.Fatal(err)

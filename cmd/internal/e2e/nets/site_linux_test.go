@@ -32,14 +32,23 @@ type site struct {
 // lease is the shortest that an area takes well: what is cut off is over soon.
 const lease = 2 * time.Second
 
+// alone is what key peers of device.yaml is where a device knows nobody but its hub.
+const alone = "{mode: \"off\"}"
+
 // newSite starts a hub and so many loudspeakers, gate-1 at location 1 and so on,
-// and waits until the area may sound. keys are more keys of the area.
+// and waits until the area may sound. keys are more keys of the area. The devices
+// can do nothing without the hub.
 func newSite(t *testing.T, gates int, keys string) *site {
+	t.Helper()
+	return newSiteOf(t, gates, keys, alone)
+}
+
+func newSiteOf(t *testing.T, gates int, keys, together string) *site {
 	t.Helper()
 	s := &site{t: t, lan: newLAN(t), clips: map[time.Duration]string{}, lengths: map[area.WorkID]time.Duration{}}
 	s.hub = s.newHub(gates, keys)
 	for i := range gates {
-		s.gates = append(s.gates, s.newGate(i+1))
+		s.gates = append(s.gates, s.newGate(i+1, together))
 	}
 	s.hub.start()
 	for _, g := range s.gates {
