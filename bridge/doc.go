@@ -5,8 +5,9 @@
 //
 // # Concepts
 //
-// [Pump] takes every message of the bus: readings by the mappings, into the
-// registry and to the watchers; events of mapped groups; the mirror of groups
+// [Pump] takes every message of the bus: readings, presence and what happened by
+// the conventions of sensors and the operator's mappings, into the registry and
+// to the watchers; events of mapped groups; the mirror of groups
 // on tacet/group/{group}/{event}, where [area.Passes] alone decides whether a
 // message goes on; the newest value of each topic, and a sample of them to
 // group "topics".

@@ -9,9 +9,18 @@
 // that its topic captured, unassigned. A captured text that names no area makes
 // one, within the roster's limits.
 //
-// A sensor is online while a live message came within [Config].Timeout, unknown
-// until the first one, else offline. A retained copy is old news: its reading is
-// stale, and it moves neither last_seen nor presence.
+// Presence is what a sensor says of itself, or the broker or its gateway for it:
+// connected, will, goodbye, asleep, timeout. One of which nothing was said is
+// online while a live message came within [Config].Timeout, unknown until the
+// first one, else offline (timeout). A retained copy is old news: its reading is
+// stale, it does not move last_seen, and what it says of a sensor that is there
+// holds for the timeout alone, unless something live follows.
+//
+// Of two values that a sensor timed by its own clock the newer is shown,
+// whichever came last; both go into the history.
+//
+// The [Rulebook] has the operator's mappings: those of the configuration, and
+// those that REST keeps.
 //
 // The number of sensors and of metrics is bounded; what is beyond is refused
 // and counted, so a flood of made-up topics cannot push out what was there.
@@ -24,6 +33,7 @@
 //
 // # What it does not do
 //
-// It reads no payloads (package mapping) and stores nothing on disk; history
-// and assignments are interfaces.
+// It reads no payloads (package mapping). What sensors say is gone with the
+// process, but for the history; assignments and mappings are kept in tables that
+// are interfaces.
 package registry

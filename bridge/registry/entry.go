@@ -21,6 +21,7 @@ type entry struct {
 	online   bool      // heard of within the timeout
 	said     word      // what it, or the broker for it, said of its being there
 	readings map[history.Key]area.Reading
+	own      map[history.Key]bool // of readings: timed by the sensor's own clock
 }
 
 // word is what was said of a device's being there. Its zero value is nothing.
@@ -45,7 +46,7 @@ const (
 
 // put keeps a value as the newest of its key. A retained copy that says what is
 // known already is no news.
-func (e *entry) put(k history.Key, v mapping.Value, topic string, replay bool, most int) (area.Reading, outcome) {
+func (e *entry) put(k history.Key, v mapping.Value, own bool, topic string, replay bool, most int) (area.Reading, outcome) {
 	reading := area.Reading{
 		Device: k.Device, Metric: k.Metric, Channel: textOrNil(k.Channel), Value: v.Value, Unit: textOrNil(v.Unit),
 		Quality: quality(v, replay), TS: v.TS, Topic: topic,
@@ -56,13 +57,19 @@ func (e *entry) put(k history.Key, v mapping.Value, topic string, replay bool, m
 		return reading, refused
 	case known && replay && was.Value == v.Value:
 		return reading, old
-	case known && v.TS < was.TS && !replay:
+	case known && own && e.own[k] && v.TS < was.TS && !replay: // two clocks cannot be compared
 		return reading, earlier
 	}
 	if e.readings == nil {
 		e.readings = map[history.Key]area.Reading{}
 	}
 	e.readings[k] = reading
+	if own && e.own == nil {
+		e.own = map[history.Key]bool{}
+	}
+	if own || e.own[k] {
+		e.own[k] = own
+	}
 	if known {
 		return reading, replaced
 	}

@@ -109,6 +109,19 @@ func TestNewestIsShownWhateverComesLast(t *testing.T) {
 	}
 }
 
+func TestClocksOfSensorsAreNotComparedWithOurs(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	w.Put(mapping.Value{Device: "d", Metric: "co2", Value: 1.0}, "status", false)
+	w.Put(mapping.Value{Device: "d", Metric: "co2", Value: 2.0, TS: 1631186545040}, "events", false)
+	if got := w.ReadingsOf("d"); got[0].Value != 2.0 || got[0].TS != 1631186545040 {
+		t.Errorf("%+v", got)
+	}
+	w.Put(mapping.Value{Device: "d", Metric: "co2", Value: 3.0}, "status", false)
+	if got := w.ReadingsOf("d"); got[0].Value != 3.0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestDisown(t *testing.T) {
 	w, _ := newRegistry(t, Config{}, new(Memory))
 	for _, d := range []area.DeviceID{"guess", "owner"} {

@@ -164,15 +164,16 @@ func (r *Registry) tell(d area.DeviceID, urgent bool) {
 
 // Put takes one value that came on a topic, live or as a retained copy, and
 // answers the reading that came of it; false where it was refused or is no
-// news, as a value that was measured before the one that is there. That goes
-// into the history alone.
+// news, as a value that was measured, by the sensor's own clock, before the one
+// that is there. That goes into the history alone.
 func (r *Registry) Put(v mapping.Value, topic string, replay bool) (area.Reading, bool) {
 	at, in := r.now(), r.seen(v.Area, topic)
-	if newest := at.Add(clockSlack).UnixMilli(); v.TS == 0 || v.TS > newest {
-		v.TS = at.UnixMilli() // a clock that is ahead is no clock
+	own := v.TS != 0 && v.TS <= at.Add(clockSlack).UnixMilli() // a clock that is ahead is no clock
+	if !own {
+		v.TS = at.UnixMilli()
 	}
 	key := history.Key{Device: v.Device, Metric: v.Metric, Channel: v.Channel}
-	reading, urgent, ok := r.keep(key, v, in, topic, replay, at)
+	reading, urgent, ok := r.keep(key, v, own, in, topic, replay, at)
 	if reading.Quality == area.Good {
 		r.history.Add(key, reading.TS, reading.Value)
 	}
@@ -216,14 +217,14 @@ func (r *Registry) entryOf(d area.DeviceID) (e *entry, isNew bool) {
 }
 
 // keep is Put's half under the lock.
-func (r *Registry) keep(k history.Key, v mapping.Value, in area.Name, topic string, replay bool, at time.Time) (area.Reading, bool, bool) {
+func (r *Registry) keep(k history.Key, v mapping.Value, own bool, in area.Name, topic string, replay bool, at time.Time) (area.Reading, bool, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, isNew := r.entryOf(k.Device)
 	if e == nil {
 		return area.Reading{}, false, false
 	}
-	reading, outcome := e.put(k, v, topic, replay, r.cfg.Metrics)
+	reading, outcome := e.put(k, v, own, topic, replay, r.cfg.Metrics)
 	switch outcome {
 	case refused:
 		r.count.metrics.Add(1)
