@@ -31,18 +31,26 @@ type Hub struct {
 	m        *Machine
 }
 
-// hubSite is an area of two gates with a short lease.
+// Leases of the hub's area: a short one, so that what is cut off is over soon, and
+// the one that areas have by default, for a guest that may stand still for seconds
+// when the host is busy.
+const (
+	shortLease = 2 * time.Second
+	usualLease = 6 * time.Second
+)
+
+// hubSite is an area of two gates.
 const hubSite = `
 areas:
-  - {id: north, name: North Wing, lease: 2s, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
+  - {id: north, name: North Wing, lease: %v, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
 http: {admin_addr: "127.0.0.1:0"}
 auth:
   users: [{name: operator, password_hash: %q, roles: [admin], areas: ["*"]}]
 `
 
 // StartHub starts the program tacet with an empty directory of its own, dir, and
-// waits until it is ready.
-func StartHub(ctx context.Context, program, dir string) (*Hub, error) {
+// this lease, and waits until it is ready.
+func StartHub(ctx context.Context, program, dir string, lease time.Duration) (*Hub, error) {
 	h := &Hub{program: program, dir: dir, web: "127.0.0.1:0", mqtt: "127.0.0.1:0", password: rand.Text()}
 	hash := exec.CommandContext(ctx, program, "user", "hash", "--stdin")
 	hash.Stdin = strings.NewReader(h.password + "\n")
@@ -50,7 +58,7 @@ func StartHub(ctx context.Context, program, dir string) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tacet user hash: %w", err)
 	}
-	site := fmt.Sprintf(hubSite, strings.TrimSpace(string(out)))
+	site := fmt.Sprintf(hubSite, lease, strings.TrimSpace(string(out)))
 	if err := os.WriteFile(filepath.Join(dir, "tacet.yaml"), []byte(site), 0o600); err != nil {
 		return nil, err
 	}

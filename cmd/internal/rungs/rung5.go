@@ -77,7 +77,7 @@ func newPi(ctx context.Context, s *Site) (p *pi, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.hub, err = StartHub(ctx, program, dir); err != nil {
+	if p.hub, err = StartHub(ctx, program, dir, usualLease); err != nil {
 		return p, err
 	}
 	if p.clip, err = p.hub.Clip(ctx, media.EncodeWAV(media.Tone(piTone, 2*time.Second))); err != nil {

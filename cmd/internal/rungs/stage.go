@@ -70,7 +70,7 @@ func newStage(ctx context.Context, s *Site, arch, pins string, start func(Guest)
 	if err != nil {
 		return st, err
 	}
-	if st.hub, err = StartHub(ctx, programs[0], dir); err != nil {
+	if st.hub, err = StartHub(ctx, programs[0], dir, shortLease); err != nil {
 		return st, err
 	}
 	if st.control, err = Listen(); err != nil {
