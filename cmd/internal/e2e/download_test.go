@@ -161,6 +161,19 @@ func TestDownloadUnderALeader(t *testing.T) {
 	}
 	s.told(said, "w-1")
 	s.all(c, file)
+
+	// An order at the hub goes to the leader, and comes back ended.
+	other := media.EncodeWAV(sweep(4 * time.Second))
+	sent := len(file) + len(other)
+	c = h.upload(other)
+	o := h.endedAs(h.announce(map[string]any{"to": map[string]string{"area": "north"}, "kind": "download", "clip": "sha256:" + c.SHA256, "expires": "120s"}))
+	if o.State != area.OrderPlayed || o.Attempt != 1 {
+		t.Errorf("the order: %s", story(o))
+	}
+	if n := h.metric("tacet_clips_web_bytes"); n != float64(sent) {
+		t.Errorf("the hub sent %v bytes, want %d", n, sent)
+	}
+	s.told(said, o.ID)
 }
 
 // A clip that is to be played comes from a neighbour that has it, even where the
