@@ -29,7 +29,8 @@ type hub struct {
 	highest uint64
 	leader  *member // whom it follows; nil: nobody
 
-	lifeOf   int   // the leader's start
+	lifeOf   int // the leader's start
+	leadTerm uint64
 	since    int64 // when it began to follow
 	heard    int64
 	leadLife time.Duration // longest life of a lease of the leader's
@@ -213,10 +214,11 @@ func (h *hub) lead(m *member, term uint64, alive time.Duration) led {
 		h.since = w.now
 	}
 	h.leader, h.lifeOf, h.heard, h.leadLife = m, m.life, w.now, alive
-	if !same {
+	if !same || term > h.leadTerm { // another reign, whose arbiter knows of nothing
 		h.handAll(left)
 		h.introduce()
 	}
+	h.leadTerm = term
 	return led{term: h.highest, settle: max(0, h.ownLife-time.Duration(w.now-h.yielded), time.Duration(h.rival-w.now)), since: time.Duration(w.now - h.since)}
 }
 

@@ -222,7 +222,7 @@ func (m *member) decide(ev election.Event) {
 	m.highest = max(m.highest, m.elect.Self().Highest)
 	if self := m.elect.Self(); self != m.told {
 		m.told = self
-		m.tell(self)
+		m.tell()
 	}
 	if next := m.elect.Next(); next != area.Never {
 		if at := max(m.clock.when(next), m.w.now+1000); m.think <= m.w.now || at < m.think {
@@ -237,8 +237,8 @@ func (m *member) decide(ev election.Event) {
 	}
 }
 
-// tell has the others hear what the member says of itself.
-func (m *member) tell(self election.Member) {
+// tell has the others hear what the member says of itself; the newest counts.
+func (m *member) tell() {
 	life := m.life
 	for _, o := range m.w.members {
 		if o == m || !o.alive {
@@ -246,7 +246,7 @@ func (m *member) tell(self election.Member) {
 		}
 		o.soon(m.w.upTo(gossip), func() {
 			if _, sees := o.sees[m]; sees && joined(m, o) && m.life == life {
-				o.hear(m, self)
+				o.hear(m, m.elect.Self())
 			}
 		})
 	}
