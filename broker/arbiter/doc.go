@@ -16,6 +16,14 @@
 // [Committed] comes back. In between a grant stands as proposed. A record that
 // could not be written stops new grants until one could.
 //
+// Under the policy finish a lease of a sound whose length is known lasts to its
+// end, so that the loss of the hub does not cut it. In a strict area the core asks
+// the members for votes ([Poll], [Voted]) and grants only while a majority stands
+// by it; no lease ends after the weakest vote of that majority. An area may have
+// other arbiters beside this one, a hub and leaders of its own: each has terms of
+// its own, settles when it begins or hears of another, and hands over what has no
+// lease ([Core.Yield], [Inherit]).
+//
 // The dispatcher is part of the same state: a work is offered to devices, the
 // first take wins, and it ends exactly once. A work's end is kept in the record
 // until the order service says ([Stored]) that it has it.

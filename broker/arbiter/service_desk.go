@@ -311,6 +311,9 @@ func (d *desk) flush(ctx context.Context) {
 	if counts.LeaseExpired > was.LeaseExpired {
 		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)
 	}
+	if counts.Unbacked > was.Unbacked {
+		d.s.log.Warn("strict area without a majority, it is silent", "area", d.name)
+	}
 	if counts.Intruders > was.Intruders || counts.Conflicts > was.Conflicts {
 		d.s.log.Warn("a device sounds without a right", "area", d.name)
 	}

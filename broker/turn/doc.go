@@ -24,6 +24,9 @@
 // start of it was heard: stale; another machine has its name: replaced) sounds
 // at most to its deadline, and then says hello again.
 //
+// In a strict area the device also votes, by a [Ballot] of its own: whether it
+// wants the area or not, for one arbiter at a time.
+//
 // # How to drive it
 //
 // Call [Turn.Step] for each event and do the actions in their order; call it
