@@ -118,7 +118,7 @@ func (m *member) wishIn(d time.Duration) {
 func (m *member) sounds() {
 	w := m.w
 	m.sounding = true
-	w.lastLoud = w.now
+	w.lastLoud = max(w.lastLoud, w.now)
 	for _, o := range w.members {
 		if o == m || !o.sounding {
 			continue
@@ -128,7 +128,7 @@ func (m *member) sounds() {
 		switch {
 		case w.strict:
 			w.bad(&w.r.overlaps, "%s sounds beside %s", m.id, o.id)
-		case one && w.now-w.mistaken() <= int64(healed):
+		case one && (w.now-w.mistaken() <= int64(healed) || w.unmet(since)):
 			w.r.mistaken++
 		case one:
 			w.bad(&w.r.overlaps, "%s sounds beside %s, %v after they were one part", m.id, o.id, time.Duration(w.now-since))
@@ -149,7 +149,7 @@ func (m *member) silentIn(d time.Duration, r area.Result) {
 			return
 		}
 		m.sounding = false
-		m.w.lastLoud = m.w.now
+		m.w.lastLoud = max(m.w.lastLoud, m.w.now)
 		m.w.log("%s is silent: %s", m.id, r)
 		if m.alive {
 			if r == area.Played {

@@ -92,6 +92,9 @@ func (m *member) crash() {
 	w := m.w
 	w.r.crashes++
 	w.log("%s crashes", m.id)
+	if m.arb != nil {
+		w.leaderLost = w.now
+	}
 	m.reignEnds()
 	m.drop()
 	m.alive, m.turn, m.elect, m.waiting, m.uplink, m.queue, m.wish = false, nil, nil, 0, false, nil, turn.Wish{}
@@ -147,6 +150,12 @@ func (w *world) mistaken() (at int64) {
 		at = max(at, m.wrong)
 	}
 	return at
+}
+
+// unmet tells whether a leader crashed before it had to have met those with whom
+// it is one part since then: what it granted they cannot know of, until it is over.
+func (w *world) unmet(since int64) bool {
+	return w.leaderLost-since <= int64(healed) && w.now-w.leaderLost <= int64(lease+250*time.Millisecond)
 }
 
 func (m *member) look(o *member) {

@@ -15,6 +15,10 @@ import (
 // The order service of the hub, and how its works go to a leader and their ends
 // come back: each is said again every second until it is answered.
 
+// mostQueued is how many orders a device takes before it plays; firmware has such a
+// bound too.
+const mostQueued = 2
+
 // order is durable at the hub.
 type order struct {
 	work    area.Work
@@ -195,6 +199,7 @@ func (m *member) offered(o area.Offer) {
 		m.step(turn.Known{Work: o.Work, Att: o.Att})
 	case slices.ContainsFunc(m.queue, func(x turn.Wish) bool { return x.Work == o.Work && x.Att >= o.Att }):
 	case m.wish.Work == o.Work && m.turn.Phase() != turn.Idle:
+	case len(m.queue) >= mostQueued:
 	default:
 		m.queue = slices.DeleteFunc(m.queue, func(x turn.Wish) bool { return x.Work == o.Work })
 		m.step(turn.Take{Work: o.Work, Att: o.Att})

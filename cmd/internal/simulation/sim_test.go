@@ -65,7 +65,7 @@ func TestSimulation(t *testing.T) {
 			fmt.Printf("%s: %d hand-overs, %d overlaps in a part, %d seeds, %d double tokens, %d stuck, %d starved in %.1f s (%.0f hand-overs/s, %.1f simulated days)\n",
 				m, sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
 			fmt.Printf("%s: %d orders, %d bad ends, %d played twice, %d ends of two arbiters merged\n", m, sum.orders, sum.badEnds, sum.twice, sum.merged)
-			fmt.Printf("%s: %d crashes, %d of the hub, %d partitions, %d declared splits, %d overlaps between parts, %d by a mistaken uplink, %d adoptions, %d settlings, longest silence without a new fault %.1f s\n",
+			fmt.Printf("%s: %d crashes, %d of the hub, %d partitions, %d declared splits, %d overlaps between parts, %d by a mistaken uplink or a crash in the meeting, %d adoptions, %d settlings, longest silence without a new fault %.1f s\n",
 				m, sum.crashes, sum.hubCrashes, sum.cuts, sum.splits, sum.parted, sum.mistaken, sum.adoptions, sum.settlings, sum.quiet.Seconds())
 		})
 	}

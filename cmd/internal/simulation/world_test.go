@@ -62,7 +62,7 @@ type result struct {
 	badEnds, orders, twice, merged                    int
 	splits, crashes, hubCrashes, cuts                 int
 	parted                                            int // overlaps between parts, which available allows
-	mistaken                                          int // overlaps while somebody took a lost uplink for a good one
+	mistaken                                          int // overlaps while somebody took a lost uplink for a good one, or after a leader crashed in the meeting
 	adoptions, settlings                              uint64
 	quiet                                             time.Duration // longest without sound, without a new fault
 	sim                                               time.Duration
@@ -86,18 +86,19 @@ type world struct {
 	ended bool
 	r     result
 
-	members  []*member
-	hub      *hub
-	together [][]int64 // since when two members are in one part; never: they are not
-	lastBad  int64     // newest fault or repair
-	lastLoud int64
-	finish   bool          // the policy of the area
-	settled  time.Duration // of the calm, until silence counts
-	submits  bool
-	orders   []*order
-	closed   int // orders before this one have ended
-	tokens   map[area.Token]tokenOf
-	nonces   uint64
+	members    []*member
+	hub        *hub
+	together   [][]int64 // since when two members are in one part; never: they are not
+	lastBad    int64     // newest fault or repair
+	lastLoud   int64
+	leaderLost int64         // when a leader last crashed
+	finish     bool          // the policy of the area
+	settled    time.Duration // of the calm, until silence counts
+	submits    bool
+	orders     []*order
+	closed     int // orders before this one have ended
+	tokens     map[area.Token]tokenOf
+	nonces     uint64
 }
 
 type tokenOf struct {
@@ -361,7 +362,7 @@ func (w *world) watch() {
 			continue
 		}
 		waits = true
-		if w.calm && w.now-m.waiting > int64(starved) {
+		if w.calm && w.now-m.waiting > int64(starved+w.settled) {
 			w.bad(&w.r.starved, "%s waits for %v", m.id, time.Duration(w.now-m.waiting))
 			m.waiting = w.now
 		}
@@ -370,8 +371,9 @@ func (w *world) watch() {
 		w.lastLoud = max(w.lastLoud, w.now)
 	}
 	quiet := time.Duration(w.now - max(w.lastLoud, w.lastBad))
-	if !w.finish {
-		w.r.quiet = max(w.r.quiet, quiet)
+	if !w.finish && quiet > w.r.quiet {
+		w.r.quiet = quiet
+		w.log("silence for %v", quiet)
 	}
 	if w.calm && quiet > silence {
 		w.bad(&w.r.stuck, "silence for %v", quiet)
