@@ -67,9 +67,12 @@ func (m *mirror) lead(d area.DeviceID, t area.Trunk) {
 	case !m.local:
 		m.do(toCore{HeardTerm{Term: t.Term}})
 		m.refuse(d, t, area.TrunkHubLeads)
-	case same && t.Term >= m.addr.Term:
+	case same && t.Term > m.addr.Term:
+		m.anew(t)
+	case same && t.Term == m.addr.Term:
 		m.goesOn(t)
 	case t.Term <= m.term && d != m.leader && m.live():
+		m.yields = max(m.yields, m.now.Add(m.aliveOf(t))) // the higher term settles for what this one granted (§8.9)
 		m.refuse(d, t, area.TrunkOtherLeads)
 	case t.Term < m.term, t.Term == m.term && !(d == m.leader && m.life == ""):
 		m.refuse(d, t, area.TrunkTermLow)
@@ -109,6 +112,17 @@ func (m *mirror) begins(d area.DeviceID, t area.Trunk) {
 	m.kept.changed = true
 }
 
+// anew hears that the leader leads by another term. It may be another reign of the
+// same process, whose arbiter knows of nothing: all is handed over again, which
+// does no harm where it is known.
+func (m *mirror) anew(t area.Trunk) {
+	m.works.anew()
+	m.goesOn(t)
+	for _, id := range sortedUps(m.ups) {
+		m.sayUp(m.ups[id])
+	}
+}
+
 // goesOn hears that the leader leads, and answers.
 func (m *mirror) goesOn(t area.Trunk) {
 	if m.lost {
@@ -139,9 +153,14 @@ func (m *mirror) answer() {
 	})
 }
 
+// aliveOf is the longest life of a lease of who says that it leads.
+func (m *mirror) aliveOf(t area.Trunk) time.Duration {
+	return max(time.Duration(t.AliveMs)*time.Millisecond, m.lease())
+}
+
 // count takes the leader's holds in, and forgets those of ours that it counts.
 func (m *mirror) count(t area.Trunk) {
-	alive := max(time.Duration(t.AliveMs)*time.Millisecond, m.lease())
+	alive := m.aliveOf(t)
 	same := func(x, y area.Hold) bool { return x.Device == y.Device && x.Kind == y.Kind && x.Token == y.Token }
 	changed := len(t.Holds) != len(m.holds) || alive != m.alive
 	for _, h := range t.Holds {

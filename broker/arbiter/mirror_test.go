@@ -219,7 +219,7 @@ func TestALeadIsTakenOrRefused(t *testing.T) {
 	g.hear("gate-1", leadAt(80), "gate-1<led(3250,0)")
 	g.hear("gate-2", leadAt(49), "REFUSED gate-2<refused(other,80)")
 	g.hear("gate-1", area.Trunk{Op: area.TrunkLead, Term: 80, Life: "new"}, "REFUSED gate-1<refused(term,80)")
-	g.hear("gate-1", leadAt(144), "leader(gate-1,144) busy(settling,144,1002) gate-1<led(3250,0)")
+	g.hear("gate-1", leadAt(144), "leader(gate-1,144) busy(settling,144,1002) gate-1<led(4250,0)") // for what gate-2 has granted
 	g.hear("gate-1", leadAt(80), "REFUSED gate-1<refused(term,144)")
 	g.at(2*time.Second, "")
 	// Two in one part: the higher one has it, and settles out what the lower one may have granted.
@@ -371,6 +371,19 @@ func TestWorksInTheLeadersHands(t *testing.T) {
 	if g.m.counts.Merged != 1 || g.m.counts.Handed != 2 {
 		t.Errorf("counted %+v", g.m.counts)
 	}
+}
+
+// A leader that leads by another term may know of nothing, though it is the same
+// process: it stopped, and began anew.
+func TestAnotherReignOfTheSameLeader(t *testing.T) {
+	g := newGlass(t, "")
+	g.want(Begin{}, "core:Begin")
+	g.want(DeviceUp{Device: "gate-9"}, "core:DeviceUp")
+	g.left.Works = []Submit{{Work: area.Work{ID: "o-1", Area: "north"}, Expires: area.Never, Att: 1}}
+	g.step(said1("gate-1", leadAt(80)))
+	g.hear("gate-1", area.Trunk{Op: area.TrunkSubmitted, N: 1, Work: "o-1"}, "")
+	g.at(time.Second, "")
+	g.hear("gate-1", leadAt(144), "leader(gate-1,144) busy(settling,144,1002) gate-1<led(3250,0) gate-1<up(gate-9) gate-1<submit(o-1,1)")
 }
 
 // After a split the works stay with the leader, whose report is heard whenever it
