@@ -34,6 +34,9 @@ func (p *Pump) mapped(m area.Message) {
 
 // read is mapped for one message.
 func (p *Pump) read(m area.Message) mapping.Outcome {
+	if area.Shown(m.Topic) {
+		return mapping.Outcome{}
+	}
 	user := m.User
 	if user == "" {
 		user = m.From

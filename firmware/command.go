@@ -53,6 +53,7 @@ func (a *Agent) command(name string, payload []byte, old bool) error {
 		return nil
 	}
 	switch name {
+	case "announce", "chime", "stop", "test": // the hub does these, and we hear of it
 	case "identify":
 		a.identify()
 	case "log":

@@ -72,6 +72,9 @@ func TestRefusals(t *testing.T) {
 		{area.CodeVersionConflict, "DELETE", "/areas/north", "", []string{`If-Match: "old"`}},
 		{area.CodeVersionConflict, "PUT", "/devices/gate-1", "{}", []string{`If-Match: "old"`}},
 		{area.CodeVersionConflict, "PUT", "/devices/new", "{}", []string{`If-Match: *`}},
+		{area.CodeVersionConflict, "DELETE", "/devices/gate-1", "", []string{`If-Match: "old"`}},
+		{area.CodeConflict, "DELETE", "/devices/gate-1", "", nil},
+		{area.CodeNotFound, "DELETE", "/devices/new", "", nil},
 		{area.CodeUnknownArea, "PUT", "/devices/gate-1", `{"area":"west"}`, nil},
 		{area.CodeInvalid, "PUT", "/devices/gate-1", `{"area":"a b","location":"/","name":""}`, nil},
 		{area.CodeUnknownArea, "POST", "/orders", `{"to":{"area":"west"},"message":"x"}`, nil},
@@ -298,6 +301,8 @@ func TestWrites(t *testing.T) {
 	res, _ = w.want(200, "GET", "/areas/south-wing", "")
 	w.want(204, "DELETE", "/areas/south-wing", "", "If-Match: "+res.Header.Get("ETag"))
 	w.want(200, "PUT", "/devices/new%20sensor", `{"area":"north","location":null,"name":"New"}`)
+	w.want(204, "DELETE", "/devices/new%20sensor", "")
+	w.want(area.CodeNotFound, "GET", "/devices/new%20sensor", "")
 
 	res, _ = w.want(201, "POST", "/schedules", `{"every":"30s","work":{"to":{"each":"locations"},"message":"x"}}`)
 	path := strings.TrimPrefix(res.Header.Get("Location"), Prefix)

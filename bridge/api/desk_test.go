@@ -182,8 +182,14 @@ func TestDeskIsBounded(t *testing.T) {
 		b.enqueue(area.Message{Topic: "tacet/request/orders/create", From: "operator",
 			Payload: []byte(`{"transaction":"t","idempotency_key":"k","body":{"to":{"area":"north"},"message":"x"}}`)})
 	}
-	if first, again := <-b.out, <-b.out; string(first.Payload) != string(again.Payload) {
-		t.Errorf("%s\n%s", first.Payload, again.Payload)
+	var same []string
+	for len(same) < 2 { // beside one more that was turned away, if a worker had it in hand
+		if a := <-b.out; a.Topic == "tacet/response/t" {
+			same = append(same, string(a.Payload))
+		}
+	}
+	if same[0] != same[1] {
+		t.Errorf("%s\n%s", same[0], same[1])
 	}
 }
 

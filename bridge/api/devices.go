@@ -13,6 +13,7 @@ var deviceRoutes = []route{
 	{http.MethodGet, "/devices", auth.Read, (*API).listDevices},
 	{http.MethodGet, "/devices/{device}", auth.Read, (*API).getDevice},
 	{http.MethodPut, "/devices/{device}", auth.Operate, (*API).assignDevice},
+	{http.MethodDelete, "/devices/{device}", auth.Operate, (*API).removeDevice},
 	{http.MethodGet, "/sensors", auth.Read, (*API).listSensors},
 }
 
@@ -90,6 +91,25 @@ func (a *API) assignDevice(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return ok(d)
+}
+
+func (a *API) removeDevice(c *call) (answer, error) {
+	id := area.DeviceID(c.PathValue("device"))
+	now, known := a.Devices.Device(id)
+	if !known || c.foreign() {
+		return answer{}, area.Errorf(area.CodeNotFound, "no device %.80q", c.PathValue("device"))
+	}
+	if err := c.may(auth.Operate, now.Area); err != nil {
+		return answer{}, err
+	}
+	if err := c.unchanged(now); err != nil {
+		return answer{}, err
+	}
+	if err := a.Devices.Remove(c.Context(), id); err != nil {
+		return answer{}, err
+	}
+	a.log.Info("device removed", "device", id, "who", c.caller())
+	return nothing()
 }
 
 // mayMove looks whether the caller runs where a device is to be.

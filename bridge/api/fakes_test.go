@@ -133,6 +133,16 @@ func (s *site) Device(d area.DeviceID) (area.Device, bool) {
 	return x, ok
 }
 
+func (s *site) Remove(_ context.Context, d area.DeviceID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.devices[d].Presence == area.Online {
+		return area.Errorf(area.CodeConflict, "device %s is online", d)
+	}
+	delete(s.devices, d)
+	return nil
+}
+
 func (s *site) Assign(_ context.Context, d area.DeviceID, as registry.Assignment) (area.Device, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -63,6 +63,9 @@ type Devices interface {
 	// may come before it): unknown_area, unknown_location, location_conflict,
 	// unknown_device. A nil field takes the word back.
 	Assign(ctx context.Context, d area.DeviceID, as registry.Assignment) (area.Device, error)
+	// Remove forgets a device and what of it is retained: not_found, conflict for a
+	// player that is online. It is known again when it says something.
+	Remove(ctx context.Context, d area.DeviceID) error
 }
 
 // Orders is what of [order.Service] REST needs.

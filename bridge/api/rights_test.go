@@ -134,6 +134,7 @@ func TestRights(t *testing.T) {
 		{"PUT", "/devices/gate-1", `{"area":"north"}`, runsNorth},
 		{"PUT", "/devices/gate-1", `{"area":"south"}`, and(runsAll, refuse(gone, "stranger"))},
 		{"PUT", "/devices/new", `{"name":"New"}`, and(runsAll, refuse(gone, "stranger"))},
+		{"DELETE", "/devices/hall%2F%CE%B1%20%CE%B2%25", "", and(runsAll, refuse(gone, "stranger"))},
 		{"POST", "/areas", `{"id":"west"}`, runsAll},
 		{"DELETE", "/areas/south", "", and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"POST", "/schedules", `{"cron":"1 * * * *","work":{"to":{"area":"north"},"message":"x"}}`, and(refuse(out, low...), refuse(out, "south operator", "stranger"))},

@@ -223,10 +223,20 @@ func parseDeviceTopic(level []string) Topic {
 	return t
 }
 
+// ShownObject is what the names of the objects begin with as which Home Assistant's
+// discovery shows areas and players.
+const ShownObject = "tacet_"
+
+// Shown tells whether a topic is a discovery document of a hub's own, so that no
+// hub takes its players for sensors.
+func Shown(topic string) bool {
+	return strings.HasPrefix(topic, "homeassistant/device/"+ShownObject)
+}
+
 // HubOnly tells whether a topic may be written by the hub alone (DESIGN.md
 // §3.6, MQTT).
 func HubOnly(topic string) bool {
-	if strings.HasPrefix(topic, "$SYS/") || strings.HasPrefix(topic, Root+"/response/") {
+	if strings.HasPrefix(topic, "$SYS/") || strings.HasPrefix(topic, Root+"/response/") || strings.HasPrefix(topic, Root+"/ha/") {
 		return true
 	}
 	switch ParseTopic(topic).Kind {

@@ -97,7 +97,7 @@ func (p Principal) grantedPublish() []string {
 			}
 		}
 		for _, a := range p.areaLevels() {
-			list = append(list, area.Root+"/area/"+a+"/submit")
+			list = append(list, area.Root+"/area/"+a+"/submit", area.Root+"/area/"+a+"/cmd/+")
 		}
 	}
 	return list

@@ -49,7 +49,7 @@
 // its own area, and where its publish rules allow; it reads tacet/device/{own}/#,
 // its area, and what its subscribe rules allow. A viewer reads everything, or the
 // branches of its areas where those are not "*". An announcer also publishes on
-// submit of its areas; an operator of all areas also on cmd, request and group,
+// submit and cmd of its areas; an operator of all areas also on cmd, request and group,
 // one of some areas on tacet/group/area:{area}, which who reads an area reads, too.
 // The topics of the groups user:, role: and tenant: are read by who is that, those
 // of alerts by operators, who read everything;

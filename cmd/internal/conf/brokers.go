@@ -8,8 +8,10 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// brokers checks the outside brokers.
+// brokers checks the outside brokers, and what is shown to Home Assistant.
 func (k *check) brokers() {
+	p := k.HomeAssistant.Prefix
+	k.that(p != "" && len(p) <= 128 && area.ValidFilter(p) && !strings.ContainsAny(p, "+#$@"), "home_assistant.prefix", "%q cannot begin topics", p)
 	e := k.MQTT.External
 	if e.URL != "" {
 		k.broker("mqtt.external", e.URL, e.Username, e.PasswordFile, e.TLS)

@@ -24,9 +24,12 @@ type Config struct {
 	Schedules []Schedule `yaml:"schedules"`
 	Speech    Speech     `yaml:"speech"`
 	Updates   Updates    `yaml:"updates"`
-	Process   `yaml:"-"` // what no file may say
-	Origins   `yaml:"-"` // where each key was written
-	Warnings  []string   `yaml:"-"` // what to look at though it is no fault
+
+	HomeAssistant HomeAssistant `yaml:"home_assistant"`
+
+	Process  `yaml:"-"` // what no file may say
+	Origins  `yaml:"-"` // where each key was written
+	Warnings []string   `yaml:"-"` // what to look at though it is no fault
 }
 
 // Process is what flags and the environment say of the process alone.
@@ -235,6 +238,12 @@ type Speech struct {
 	Models string `yaml:"models"` // directory of piper's voices; default none
 }
 
+// HomeAssistant shows areas and players to Home Assistant by its MQTT discovery.
+type HomeAssistant struct {
+	Enabled bool   `yaml:"enabled"` // default true
+	Prefix  string `yaml:"prefix"`  // of its discovery topics; default homeassistant
+}
+
 // Updates is where the hub has the programs that its devices are updated to.
 type Updates struct {
 	Dir string `yaml:"dir"` // directory that `tacet update publish` fills; empty: updates below data
@@ -259,9 +268,10 @@ func Default() Config {
 		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTSessions: 100_000, MQTTConnectBytes: 16384, MQTTPacketBytes: 262144,
 			MessagesPerSecond: 10_000, SubscriptionsPerDevice: 100, RetainedPerDevice: 1000, RetainedBytesPerDevice: 4 << 20, RetainedBytes: 256 << 20,
 			SessionQueue: 1000, SessionQueueBytes: 8 << 20, ClipsBytes: 1 << 30},
-		Hub:     Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
-		Speech:  Speech{Engine: "espeak-ng", Voice: "en"},
-		Process: Process{LogFormat: "text", LogLevel: "info"},
-		Origins: Origins{},
+		Hub:           Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
+		Speech:        Speech{Engine: "espeak-ng", Voice: "en"},
+		HomeAssistant: HomeAssistant{Enabled: true, Prefix: "homeassistant"},
+		Process:       Process{LogFormat: "text", LogLevel: "info"},
+		Origins:       Origins{},
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/devicehub"
 	"github.com/tacet-hub/tacet/bridge/external"
 	"github.com/tacet-hub/tacet/bridge/history"
+	"github.com/tacet-hub/tacet/bridge/homeassistant"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/bridge/replay"
@@ -73,6 +74,7 @@ type Hub struct {
 	outside  *external.Bus  // nil with the embedded one
 	bus      bus            // whichever there is
 	bridges  []namedBridge
+	shown    *homeassistant.Service // nil: nothing is shown
 	roster   *arbiter.Roster
 	peers    *peers.Service
 	arbiter  *arbiter.Service
@@ -223,7 +225,7 @@ func (h *Hub) listen() (err error) {
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeAPI, h.makeRequests} {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -398,7 +400,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
-		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
+		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}},
 	}

@@ -57,6 +57,9 @@ func (h *Hub) brokerStats(to map[string]func() any) map[string]func() any {
 	} else {
 		to["external"] = func() any { return h.outside.Stats() }
 	}
+	if h.shown != nil {
+		to["home_assistant"] = func() any { return h.shown.Stats() }
+	}
 	for _, b := range h.bridges {
 		to["bridge_"+strings.ReplaceAll(b.name, "-", "_")] = func() any { return b.Stats() }
 	}

@@ -107,6 +107,29 @@ func (d devices) Assign(_ context.Context, id area.DeviceID, as registry.Assignm
 	return shown, nil
 }
 
+// Remove forgets a device: on the roster or in the registry, and on its topics.
+func (d devices) Remove(ctx context.Context, id area.DeviceID) error {
+	if _, player := d.h.roster.Player(id); player {
+		if err := d.h.roster.Forget(id); err != nil {
+			return err
+		}
+	} else if _, err := d.h.registry.Assign(id, registry.Assignment{}); err != nil {
+		return err
+	}
+	d.h.registry.Forget(id)
+	var batch []area.Message
+	if area.IsID(string(id)) {
+		for _, m := range d.h.bus.Retained(area.Root+"/device/"+string(id)+"/#", 0) {
+			batch = append(batch, area.Message{Topic: m.Topic, QoS: 1, Retain: true, From: area.FromHub})
+		}
+	}
+	if err := d.h.bus.Publish(ctx, batch...); err != nil {
+		return err
+	}
+	d.h.view.CatchUp()
+	return nil
+}
+
 func (d devices) assign(id area.DeviceID, as registry.Assignment) error {
 	if _, ok := d.h.roster.Player(id); !ok {
 		_, err := d.h.registry.Assign(id, as)
