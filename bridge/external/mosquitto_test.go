@@ -52,7 +52,7 @@ func newMosquitto(t *testing.T, more ...string) *mosquitto {
 	}
 	b := &mosquitto{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
 	_ = l.Close()
-	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 100\nuser root\n", b.port)
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous %t\nmax_queued_messages 0\nmax_inflight_messages 100\nuser root\n", b.port, len(more) < 3)
 	conf += strings.ReplaceAll(strings.Join(more, "\n"), "DIR", b.dir)
 	if err := os.WriteFile(filepath.Join(b.dir, "mosquitto.conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
