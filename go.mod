@@ -9,6 +9,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/gopxl/beep/v2 v2.1.1
 	github.com/gorilla/websocket v1.5.3
+	github.com/hashicorp/mdns v1.0.7
 	github.com/hashicorp/memberlist v0.6.0
 	github.com/jfreymuth/pulse v0.1.1
 	github.com/mochi-mqtt/server/v2 v2.7.9

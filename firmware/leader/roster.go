@@ -2,6 +2,7 @@ package leader
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -109,6 +110,20 @@ func (s *Seat) takePart() {
 		return
 	}
 	s.gossip, s.callAt = g, s.now()
+	s.seek()
+}
+
+// seek announces this member, and looks for others, by the roster as it is now.
+func (s *Seat) seek() {
+	s.unseek()
+	s.unseek = func() {}
+	if s.cfg.Quiet || s.gossip == nil {
+		return
+	}
+	ctx, end := context.WithCancel(s.ctx)
+	s.unseek = end
+	p, at := s.roster, s.at
+	s.work.Go(func() { s.discovery(ctx, p, at) })
 }
 
 // closeGossip ends it.
@@ -116,6 +131,7 @@ func (s *Seat) closeGossip() {
 	if s.gossip == nil {
 		return
 	}
+	s.unseek()
 	s.gossip.close()
 	s.gossip, s.oldKey, s.useKeyAt, s.dropKeyAt = nil, nil, area.Never, area.Never
 	s.look()
@@ -145,6 +161,7 @@ func (s *Seat) useKey(now area.Instant) {
 		return
 	}
 	s.dropKeyAt = now.Add(keyLives)
+	s.seek()
 	s.Log.Info("the key of the area has changed", "area", s.roster.Area)
 }
 

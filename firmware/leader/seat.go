@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -44,6 +45,8 @@ type Seat struct {
 	ended chan reignEnd
 	ctx   context.Context // of Run, for what the owner starts
 
+	lonely atomic.Bool // somebody is missing
+
 	mu    sync.Mutex // guards what is below
 	peer  *area.Peer
 	state State
@@ -66,6 +69,7 @@ type Seat struct {
 	held    *held                      // the port of the membership, while no part is taken
 	relayAt uint16                     // port; 0: nobody is carried
 	unserve context.CancelFunc
+	unseek  context.CancelFunc // ends the discovery
 	alive   []peer
 	unhear  func() // ends the subscription of the area's leader topic
 	linked  bool   // as the election was told
@@ -95,7 +99,7 @@ func New(cfg Config, p Parts) (*Seat, error) {
 	}
 	s := &Seat{cfg: cfg, Parts: p, inbox: make(chan func(), inboxLen), news: make(chan struct{}, 1), ended: make(chan reignEnd, 1),
 		keep: keeper{dir: cfg.Dir, keyFile: cfg.KeyFile}, elect: election.New(cfg.Device), passed: map[area.DeviceID]pass{}, found: map[area.DeviceID][]string{},
-		logs: log.New(lines{p.Log}, "", 0), unhear: func() {}, unserve: func() {},
+		logs: log.New(lines{p.Log}, "", 0), unhear: func() {}, unserve: func() {}, unseek: func() {},
 		useKeyAt: area.Never, dropKeyAt: area.Never, readyBy: area.Never, askUntil: area.Never}
 	for _, h := range p.Uplink.Home().Hubs {
 		if u, err := uplink.ParseHub(h); err == nil {

@@ -26,6 +26,7 @@ type site struct {
 	peers area.Peers
 	seats map[area.DeviceID]*stand
 	moved chan struct{}
+	blind bool // the roster has no addresses
 }
 
 // stand is one device of a site.
@@ -141,7 +142,7 @@ func (s *site) tell(names ...area.DeviceID) {
 	s.peers.Rev++
 	for i, m := range s.peers.Members {
 		if d := s.seats[m.Device]; d.Seat != nil {
-			if p := d.Peer(); p != nil {
+			if p := d.Peer(); p != nil && !s.blind {
 				s.peers.Members[i].Addr = p.Addr
 			}
 		}

@@ -203,7 +203,7 @@ func (s *Seat) call(now area.Instant) {
 
 // missing is the members of the roster that are not alive, and where they may be.
 func (s *Seat) missing() map[area.DeviceID][]string {
-	missing := map[area.DeviceID][]string{}
+	missing, lonely := map[area.DeviceID][]string{}, false
 	for _, m := range s.roster.Members {
 		if _, alive := s.find(m.Device); alive || m.Device == s.cfg.Device {
 			continue
@@ -212,9 +212,11 @@ func (s *Seat) missing() map[area.DeviceID][]string {
 		if m.Addr != "" && !slices.Contains(addrs, m.Addr) {
 			addrs = append(addrs, m.Addr)
 		}
+		lonely = true
 		if len(addrs) > 0 {
 			missing[m.Device] = addrs
 		}
 	}
+	s.lonely.Store(lonely)
 	return missing
 }
