@@ -31,11 +31,13 @@ type Config struct {
 	GPIO         GPIO     `yaml:"gpio"`
 	Sensors      []Sensor `yaml:"sensors"`
 	Peers        Peers    `yaml:"peers"`
-	Clips        Clips    `yaml:"clips"`
-	Updates      Updates  `yaml:"updates"`
-	EnrolHub     string   `yaml:"enrol_hub"`  // http:// or https:// where the code is traded
-	EnrolCode    string   `yaml:"enrol_code"` // of "tacet device enrol", good once: the device trades it for its credential, which stays in data; empty: none
-	Data         string   `yaml:"data"`       // empty: /var/lib/tacet, with Sim ./DEVICE-data
+
+	Announcements []Announcement `yaml:"announcements"` // what the area says by its own schedule while its hub cannot be reached
+	Clips         Clips          `yaml:"clips"`
+	Updates       Updates        `yaml:"updates"`
+	EnrolHub      string         `yaml:"enrol_hub"`  // http:// or https:// where the code is traded
+	EnrolCode     string         `yaml:"enrol_code"` // of "tacet device enrol", good once: the device trades it for its credential, which stays in data; empty: none
+	Data          string         `yaml:"data"`       // empty: /var/lib/tacet, with Sim ./DEVICE-data
 
 	Watchdog string `yaml:"watchdog"`  // of the machine, such as /dev/watchdog; empty: none. That of systemd is found by itself
 	SafeMode string `yaml:"safe_mode"` // after five failed starts: auto, on (always, whatever happened) or off; empty: auto, with Sim off
@@ -215,6 +217,9 @@ func (c Config) check(o conf.Origins) error {
 	}
 	for key, wrong := range c.Peers.faults() {
 		fault(wrong != "", key, "%s", wrong)
+	}
+	for key, text := range c.announcementFaults() {
+		fault(true, key, "%s", text)
 	}
 	return faults.Err()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/uplink"
+	"github.com/tacet-hub/tacet/scheduler"
 )
 
 // Device is one device. Its methods are safe for concurrent use.
@@ -25,8 +26,9 @@ type Device struct {
 	sound  loudspeaker
 	senses *senses
 	care   *care
-	place  *place   // nil: none
-	share  *sharing // nil: none
+	place  *place             // nil: none
+	share  *sharing           // nil: none
+	says   *scheduler.Service // announcements; nil: none
 	update *updates
 	fresh  bool // it was enrolled just now
 	died   bool // Run has ended by a panic
@@ -101,6 +103,9 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if err := d.share.give(cfg, d.clips, d.place.asSeat()); err != nil {
 		return err
 	}
+	if d.says, err = newAnnouncer(cfg, announcer{up: up, alone: d.place.announces, clock: d.care.calendar.State, log: log}, d.care.calendar.Now); err != nil {
+		return err
+	}
 	id, _ := cfg.areaID() // Validate has seen it
 	d.agent, err = firmware.New(firmware.Config{
 		Device: area.DeviceID(cfg.Device), Area: id, AreaText: cfg.Area, Location: cfg.Location, Name: cfg.Name,
@@ -160,7 +165,9 @@ func (d *Device) Run(ctx context.Context) error {
 		return d.sound.beside(ctx, func(ctx context.Context) error {
 			return d.senses.beside(ctx, func(ctx context.Context) error {
 				return d.place.beside(ctx, func(ctx context.Context) error {
-					return d.share.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+					return besideAnnouncer(ctx, d.says, func(ctx context.Context) error {
+						return d.share.beside(ctx, func(ctx context.Context) error { return d.update.beside(ctx, d.agent) })
+					})
 				})
 			})
 		})

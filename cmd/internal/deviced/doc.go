@@ -25,8 +25,9 @@
 //
 // # Goroutines
 //
-// Those of firmware.Agent, leader.Seat, gpio.Board and sensor.Sensors, all inside
-// Run.
+// Those of firmware.Agent, leader.Seat, trunk.Link, host.Host with what serves the
+// web listener of a reign, the scheduler of announcements, gpio.Board and
+// sensor.Sensors, all inside Run.
 //
 // # What it does not do
 //

@@ -144,6 +144,16 @@ func (p *place) gauge(h *area.Health) {
 
 func (p *place) alone() bool { return p != nil && p.seat.Alone() }
 
+// announces is the area in which the device announces by its own schedule; false
+// where it does not, since the hub does.
+func (p *place) announces() (in area.Name, is bool) {
+	if !p.alone() {
+		return "", false
+	}
+	r, member := p.seat.Roster()
+	return r.Area, member
+}
+
 // checkPeers tells what the device keeps of its area.
 func checkPeers(cfg Config) Finding {
 	f := Finding{Part: "peers", OK: true}
