@@ -157,6 +157,7 @@ export const text = {
     online: (who: string) => `${who} is online`, asleep: (who: string) => `${who} sleeps`,
     alert: (level: string, message: string) => `${level === 'error' ? 'Fault: ' : level === 'warning' ? 'Attention: ' : ''}${message}`,
     intruder: (who: string, area: string) => `${who} sounded out of turn in ${area}`,
+    happened: (who: string, channel: string | null, what: string, value: string) => `${who}${channel ? `, ${channel}` : ''}: ${what} ${value}`,
   },
 
   keys: {

@@ -77,6 +77,7 @@ func TestInbox(t *testing.T) {
 	if s := p.step("new"); !strings.Contains(s.Text, "60 W") {
 		t.Errorf("the inbox shows %q", s.Text)
 	}
+	h.publish("zigbee2mqtt/north/remote", `{"action":"single"}`)
 	if c := p.step("end").Complaints; len(c) > 0 {
 		t.Errorf("the browser complained: %s", brief(c))
 	}
@@ -100,7 +101,7 @@ func TestDashboardForAll(t *testing.T) {
 	h.announce(`{"to":{"location":"3"},"message":"Waits for a device"}`)
 	h.publish("home/north/hall/temperature", "21.5")
 	h.publish("home/north/hall/humidity", "wet")
-	h.publish("zigbee2mqtt/window", `{"contact":false,"battery":80}`)
+	h.publish("zigbee2mqtt/window", `{"contact":false,"battery":80,"action":"opened"}`)
 	w.order("w-1", func(o area.Order) bool { return o.State == area.OrderPlaying })
 	p := h.browse("axe.mjs")
 	for _, look := range []string{"light, 1440 px", "light, 390 px", "dark, 1440 px", "dark, 390 px"} {

@@ -3,7 +3,7 @@
 
 import { HubConnectionBuilder, LogLevel, type HubConnection } from '@microsoft/signalr';
 import { batch } from '@preact/signals';
-import type { Alert, Area, Delta, Metric, Order, Reading, TopicValue } from './wire';
+import type { Alert, Area, Delta, Happened, Metric, Order, Reading, TopicValue } from './wire';
 import * as store from './store';
 import * as sync from './sync';
 import { later, onFrame, readingSoon } from './frame';
@@ -92,6 +92,7 @@ function listen(): void {
   on<Order>('OrderChanged', sync.orderChanged);
   on<Metric>('ReceiveMetric', sync.metric);
   on<Alert>('ReceiveSystemAlert', sync.alert);
+  on<Happened>('DeviceEvent', sync.happened);
   on<TopicValue>('Topic', (t) => sync.topics([t]));
   hub.on('Reading', (r: Reading) => {
     heard();

@@ -2,7 +2,7 @@
 // the one object again, after a reconnection everything again.
 
 import { batch } from '@preact/signals';
-import type { Alert, Area, Delta, Device, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
+import type { Alert, Area, Delta, Device, Happened, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
 import * as store from './store';
 import { address, get, list, Problem } from './rest';
 import { applyDelta } from '../model/delta';
@@ -214,6 +214,11 @@ export function metric(m: Metric): void {
 /** What an operator has to know. */
 export function alert(a: Alert): void {
   store.log.value = log.merge(store.log.peek(), [log.ofAlert(a, store.now())]);
+}
+
+/** Something happened at a sensor. */
+export function happened(h: Happened): void {
+  store.log.value = log.merge(store.log.peek(), [log.ofHappened(h, store.now(), store.devices.of(h.device).peek()?.name ?? h.device)]);
 }
 
 export function topics(news: TopicValue[]): void {

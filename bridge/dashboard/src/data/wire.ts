@@ -155,6 +155,17 @@ export interface Metric {
 }
 
 /** What an operator has to know, as the hub words it. */
+/** Something that happened at a sensor and does not last. */
+export interface Happened {
+  device: string;
+  area: string;
+  event: string;
+  channel: string | null;
+  value: number | boolean | string;
+  ts: number;
+  topic: string;
+}
+
 export interface Alert {
   level: 'info' | 'warning' | 'error';
   message: string;

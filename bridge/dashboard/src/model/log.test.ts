@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Order } from '../data/wire';
-import { merge, most, ofAlert, ofOrder, type Names } from './log';
+import { merge, most, ofAlert, ofHappened, ofOrder, type Names } from './log';
 
 const names: Names = { device: (id) => (id === 'gate-1' ? 'Gate 1' : String(id)), area: () => 'North Wing' };
 const o = {
@@ -33,4 +33,10 @@ test('alerts say how grave they are, and the same one twice is two lines', () =>
   const alert = (level: 'info' | 'warning' | 'error') => ofAlert({ level, message: 'the disk is full' }, 1);
   expect([alert('error'), alert('warning'), alert('info')].map((l) => l.text)).toEqual(['Fault: the disk is full', 'Attention: the disk is full', 'the disk is full']);
   expect(merge(merge([], [alert('error')]), [alert('error')])).toHaveLength(2);
+});
+
+test('what happens at a sensor is a line each time', () => {
+  const pressed = (channel: string | null) => ofHappened({ device: 'r', area: 'north', event: 'action', channel, value: 'single', ts: 1, topic: 't' }, 1, 'Remote');
+  expect([pressed(null), pressed('input:0')].map((l) => l.text)).toEqual(['Remote: action single', 'Remote, input:0: action single']);
+  expect(merge(merge([], [pressed(null)]), [pressed(null)])).toHaveLength(2);
 });

@@ -1,4 +1,4 @@
-import type { Alert, Area, Device, Order, OrderStep } from '../data/wire';
+import type { Alert, Area, Device, Happened, Order, OrderStep } from '../data/wire';
 import { at, span } from '../format';
 import { said, text } from '../text';
 
@@ -71,6 +71,11 @@ export function ofArea(was: Area | undefined, is: Area, names: Names, now: numbe
 }
 
 let alerts = 0;
+
+/** What happened at a sensor, a button that was pressed. Each is a line of its own. */
+export function ofHappened(h: Happened, now: number, name: string): Line {
+  return { key: `happened/${++alerts}`, at: now, text: text.log.happened(name, h.channel, h.event, String(h.value)) };
+}
 
 /** What the hub tells its operators. Each is a line of its own. */
 export function ofAlert(a: Alert, now: number): Line {

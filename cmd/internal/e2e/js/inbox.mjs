@@ -11,6 +11,7 @@ try {
   const fresh = page.getByTestId('new-plug');
   await fresh.waitFor();
   tell({ step: 'new', text: await fresh.innerText() });
+  await page.getByText('remote: action single').first().waitFor();
   await page.getByLabel('Put plug into an area').selectOption('north');
   await fresh.waitFor({ state: 'detached' });
   await page.getByTestId('reading-north-power').getByText('60').waitFor();
