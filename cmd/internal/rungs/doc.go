@@ -17,8 +17,9 @@
 //	      and a hub outside                                  suites alone: 15 s)
 //	4     arm64, Debian's kernel as it is, QEMU's virt;      45 to 65 s, and once
 //	      a button from outside; two whole devices and a hub 30 s to fetch it
-//	5     the SD card that tacet-image writes, on QEMU's     140 to 415 s
-//	      raspi3b: code, Ethernet, USB sound, pin, power cut, update
+//	5     the SD card that tacet-image writes, on QEMU's     300 to 540 s at load 20
+//	      raspi3b, one processor of it: code, Ethernet,      to 30, most of it the
+//	      USB sound, pin, update, power cut                  update's download
 //
 // A rung prints a line for each thing that it has proved, "HW ok|FAIL name
 // detail", and "RESULT fails=N" at its end. It knows which lines have to come: a
