@@ -57,7 +57,7 @@ func newAlone(t *testing.T, change func(*area.Peers)) *alone {
 	}
 	t.Cleanup(clips.Close)
 	a := &alone{t: t, clips: clips, seen: make(chan area.Busy, 1000), doc: area.Peers{
-		V: 1, Rev: 1, Area: "north", Name: "North Wing", Hub: "hub-1", Topology: area.TopologyLocal, Mode: area.ModeAvailable, Policy: area.PolicyStop, LeaseMs: 1000, Volume: 70,
+		V: 1, Rev: 1, Area: "north", Name: "North Wing", Hub: "hub-1", Topology: area.TopologyLocal, Mode: area.ModeAvailable, Policy: area.PolicyStop, LeaseMs: 3000, Volume: 70,
 		Open: true, Key: make([]byte, area.AreaKeySize), Locations: []area.PeerPlace{{ID: "1", Name: "Gate 1"}}, Members: []area.Member{{Device: "gate-1", MID: "m1", Index: 16, Addr: "127.0.0.1:7946"}, {Device: "gate-2", MID: "m2", Index: 17}},
 	}}
 	if change != nil {

@@ -35,7 +35,7 @@ func newWing(t *testing.T) *wing {
 	w.cfg.HTTP.Addr, w.cfg.HTTP.AdminAddr, w.cfg.MQTT.Addr, w.cfg.Data, w.cfg.Speech.Engine = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), "tone"
 	a := conf.Area{}
 	a.SetDefaults()
-	a.ID, a.Name, a.Topology, a.Lease = "north", "North Wing", area.TopologyLocal, time.Second
+	a.ID, a.Name, a.Topology, a.Lease = "north", "North Wing", area.TopologyLocal, 3*time.Second // a machine may be busy for long
 	w.cfg.Areas = []conf.Area{a}
 	w.start()
 	t.Cleanup(func() { w.stop() })
@@ -228,19 +228,19 @@ func TestAnAreaAnnouncesByItself(t *testing.T) {
 	w.ended("o-1") // the area is led; nothing was announced yet
 	w.stop()
 	there := w.listen("mqtt://"+led.Addr, "leader-listener")
-	said := map[area.WorkID]uint64{}
+	said := map[area.WorkID]bool{}
 	for len(said) < 3 {
 		b := there.until(func(b area.Busy) bool { return b.Work != nil && strings.HasPrefix(string(*b.Work), "say-") })
-		if before, again := said[*b.Work]; again && before != *b.Claim {
-			t.Errorf("%s is said twice", *b.Work)
-		}
-		said[*b.Work] = *b.Claim
+		said[*b.Work] = true
 	}
 	there.until(func(b area.Busy) bool { return b.State == area.Idle })
 	w.start()
 	for id := range said {
-		if o := w.ended(id); o.State != area.OrderPlayed || o.Attempt != 1 {
+		if o := w.ended(id); o.State != area.OrderPlayed {
 			t.Errorf("%+v", o)
+		}
+		if n := w.count(string(id)); n != 1 {
+			t.Errorf("%s is there %d times", id, n)
 		}
 	}
 }
@@ -260,7 +260,7 @@ func TestAnAreaLedByItsOwnDevice(t *testing.T) {
 		t.Fatalf("%d %s", code, b)
 	}
 	at.until(plays("o-1")) // the hub mirrors it
-	if o := w.ended("o-1"); o.State != area.OrderPlayed || o.Attempt != 1 {
+	if o := w.ended("o-1"); o.State != area.OrderPlayed {
 		t.Fatalf("%+v", o)
 	}
 

@@ -44,7 +44,7 @@ func newSite(t *testing.T) *site {
 	}
 	s := &site{t: t, hub: b, up: make(chan area.Trunk, 1000), dir: t.TempDir(), life: "h1", doc: area.Peers{
 		V: 1, Rev: 1, Area: "north", Name: "North Wing", Hub: "hub-1", Topology: area.TopologyLocal, Mode: area.ModeAvailable, Policy: area.PolicyStop,
-		LeaseMs: 1000, Volume: 70, Key: make([]byte, area.AreaKeySize), Locations: []area.PeerPlace{{ID: "1", Name: "Gate 1"}},
+		LeaseMs: 3000, Volume: 70, Key: make([]byte, area.AreaKeySize), Locations: []area.PeerPlace{{ID: "1", Name: "Gate 1"}},
 		Members: []area.Member{{Device: "gate-1", MID: "m1", Index: 16, Addr: "127.0.0.1:7946"}, {Device: "gate-2", MID: "m2", Index: 17}},
 	}}
 	if _, err := b.Subscribe(area.TrunkUpTopic("gate-1"), func(m area.Message) {
@@ -289,7 +289,7 @@ func TestLeaderServesItsAreaAndTheHubsDevices(t *testing.T) {
 	}
 	d := s.device(addr, "gate-2", leader.Secret(s.doc.Key, "gate-2"))
 	s.all(func(u area.Trunk) bool {
-		return u.Op == area.TrunkLead && slices.Contains(u.Serves, "gate-2") && u.Addr == addr && u.SettleMs <= 1250
+		return u.Op == area.TrunkLead && slices.Contains(u.Serves, "gate-2") && u.Addr == addr && u.SettleMs <= 3250
 	}, func(u area.Trunk) bool { return u.Op == area.TrunkStatus && u.Device == "gate-2" && u.Status.Online })
 	g := d.says(area.Claim{Op: area.OpWant, Claim: 1, Dur: time.Second}, area.OpGrant)
 	if g.Token.Term() != term || g.From != "gate-1" {
