@@ -19,7 +19,9 @@
 // What must reach the hub (outbox.go) is said again each second until it is
 // answered: the ends of works, the orders that were taken and ended here, and the
 // record of what sounded. It goes on when the reign is over, and after a restart:
-// ends are on disk before the arbiter forgets them. A work of the hub is on disk
+// ends are on disk before the arbiter forgets them. Of the record of what sounded
+// that alone goes up which was not answered in the same run of the process; the
+// record on the device's disk has it all. A work of the hub is on disk
 // before the hub is told so. Orders of this device that have no end when its reign
 // is over are handed to the hub, which goes on with them.
 //
