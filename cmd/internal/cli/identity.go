@@ -116,6 +116,11 @@ func deviceRevoke(env Env) *cobra.Command {
 	return remove(env, "revoke DEVICE", "Take a device's credential away; its connections are closed", func(d string) string { return "/devices/" + url.PathEscape(d) + "/credential" })
 }
 
+// deviceRemove forgets a device.
+func deviceRemove(env Env) *cobra.Command {
+	return remove(env, "remove DEVICE", "Forget a device that is not online, and what of it is retained; it is known again when it says something", func(d string) string { return "/devices/" + url.PathEscape(d) })
+}
+
 func tokenDelete(env Env) *cobra.Command {
 	return remove(env, "delete NAME", "Take a token back; its connections are closed", func(name string) string { return "/tokens/" + url.PathEscape(name) })
 }
