@@ -186,7 +186,7 @@ func (s *Seat) lead(above uint64) {
 	r := &reign{n: s.count.reigns.Load(), cancel: cancel, changed: make(chan area.Peers, 1), rivals: make(chan uint64, 1)}
 	s.reign, s.readyBy = r, s.now().Add(readyTime)
 	s.Log.Debug("about to lead the area", "area", s.roster.Area, "n", above)
-	office := Reign{Peers: s.roster, Term: above, Changed: r.changed, Rivals: r.rivals,
+	office := Reign{Peers: s.roster, Term: above, At: s.at.Addr(), Changed: r.changed, Rivals: r.rivals,
 		Ready:    func(addr, web string, term uint64) { s.enqueueFor(r, func() { s.ready(r, addr, web, term) }) },
 		Heard:    func(term uint64) { s.enqueue(func() { s.step(election.Heard{Term: term}); s.settle() }) },
 		Document: func(b []byte) { s.enqueue(func() { s.document(b, true) }) },

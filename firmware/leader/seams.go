@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/firmware/uplink"
@@ -30,6 +31,7 @@ type Host interface {
 type Reign struct {
 	Peers area.Peers // the roster, in which the device is a member
 	Term  uint64     // the highest that was heard, durable: the reign begins above it
+	At    netip.Addr // of this member, where the others hear it; not valid: as the roster says
 
 	// Changed gives the roster when it is another. The newest is kept, older ones
 	// are forgotten. The key may be another one too.

@@ -42,6 +42,7 @@ const feedLeast = time.Second
 func (c Config) care(m *firmware.Memory) (k *care, err error) {
 	k = &care{ring: firmware.NewRing(), calendar: c.calendar(m.Time()), faults: map[string]error{}}
 	c.watch(k)
+	c.saveMemory()
 	k.start, err = m.Begin(firmware.Machine{
 		Kernel: firmware.KernelRun(), Reset: k.hardware != nil && k.hardware.WasReset(),
 		Now: k.calendar.Now(), Clock: k.calendar.State(), Settings: c.digest(),
@@ -194,6 +195,19 @@ func (c Config) keepLines(r *firmware.Ring) error {
 		return r.Keep(path)
 	}
 	return nil
+}
+
+// collectPart is how much of the heap may be garbage before it is collected, in
+// percent of what is in use: with the 100 of the runtime an idle device with a
+// place among its neighbours is 1.8 MB larger, and at 30 no smaller.
+const collectPart = 50
+
+// saveMemory has the runtime collect earlier, where the device is all that this
+// process runs and nobody has said how.
+func (c Config) saveMemory() {
+	if c.Alone && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectPart)
+	}
 }
 
 // keepPanics has the runtime write down what it says when it dies, where the

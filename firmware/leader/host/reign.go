@@ -96,8 +96,7 @@ func (w *reign) openBroker() (err error) {
 	if w.auth, err = auth.New(guests(w.Peers, w.Log), nil, w.Now, w.Log); err != nil {
 		return err
 	}
-	host, _, _ := net.SplitHostPort(w.cfg.Listen)
-	for _, addr := range []string{w.cfg.Listen, net.JoinHostPort(host, "0")} {
+	for _, addr := range listens(w.cfg.Listen, w.lan()) {
 		if w.broker, err = broker.New(limits(addr, w.auth), w.Log); err != nil {
 			return err
 		}
@@ -109,9 +108,23 @@ func (w *reign) openBroker() (err error) {
 	return fmt.Errorf("leader: %w", err)
 }
 
+// listens is where to listen, in turn: as configured, and else at any free port.
+// Without an address that is lan, and not every network of the machine: a hub that
+// lets everybody in does so on its loopback alone, and its leaders likewise.
+func listens(addr, lan string) []string {
+	host, port, _ := net.SplitHostPort(addr) // Validate has
+	if host == "" {
+		host = lan
+	}
+	return []string{net.JoinHostPort(host, port), net.JoinHostPort(host, "0")}
+}
+
 // lan is the address under which the others reach this machine: that of its
 // membership.
 func (w *reign) lan() string {
+	if w.At.IsValid() {
+		return w.At.String()
+	}
 	if host, _, err := net.SplitHostPort(w.me.Addr); err == nil {
 		return host
 	}
@@ -127,8 +140,7 @@ func (w *reign) openWeb() (err error) {
 	if w.Web == nil {
 		return nil
 	}
-	host, _, _ := net.SplitHostPort(w.cfg.Web)
-	for _, addr := range []string{w.cfg.Web, net.JoinHostPort(host, "0")} {
+	for _, addr := range listens(w.cfg.Web, w.lan()) {
 		if w.web, err = net.Listen("tcp", addr); err == nil {
 			w.webAt = "http://:" + port(w.web.Addr())
 			return nil
