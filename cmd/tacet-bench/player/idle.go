@@ -30,7 +30,8 @@ func size(ctx context.Context, _ Config, _, dir string) ([]Figure, error) {
 		Beside: fmt.Sprintf("a Go program that does nothing: %.1f MB", float64(b.Size())/mega)}}, nil
 }
 
-// idle is what a device takes when nothing happens.
+// idle is what a device takes when nothing happens, with two neighbours among
+// whom it has its place.
 func idle(ctx context.Context, cfg Config, programs, dir string) ([]Figure, error) {
 	s, err := newSite(ctx, programs, dir)
 	if err != nil {
@@ -38,6 +39,9 @@ func idle(ctx context.Context, cfg Config, programs, dir string) ([]Figure, erro
 	}
 	defer s.stop()
 	if err := s.startDevice(ctx, programs, nil, ""); err != nil {
+		return nil, err
+	}
+	if err := s.startNeighbours(ctx, programs); err != nil {
 		return nil, err
 	}
 	beside, err := s.others(ctx)

@@ -21,6 +21,7 @@ import (
 type site struct {
 	dir         string
 	hub, device *process
+	near        []*process // neighbours of the device
 	web, mqtt   string
 	client      *http.Client
 }
@@ -69,7 +70,27 @@ func (s *site) startDevice(ctx context.Context, programs string, environ []strin
 	return err
 }
 
+// neighbours are the members of the area beside the device that is measured.
+const neighbours = 2
+
+// startNeighbours starts them.
+func (s *site) startNeighbours(ctx context.Context, programs string) error {
+	for i := range neighbours {
+		name := fmt.Sprintf("gate-%d", i+2)
+		p, _, err := start(ctx, nil, "ready ", filepath.Join(programs, "tacet-device"), "run", "--sim", "--device", name, "--hub", s.mqtt, "--area", "north",
+			"--data", filepath.Join(s.dir, name), "--log-level", "error")
+		if err != nil {
+			return err
+		}
+		s.near = append(s.near, p)
+	}
+	return nil
+}
+
 func (s *site) stop() {
+	for _, p := range s.near {
+		p.stop()
+	}
 	if s.device != nil {
 		s.device.stop()
 	}
