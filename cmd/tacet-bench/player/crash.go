@@ -36,7 +36,7 @@ const (
 // the first of the next, as the recordings have them. It builds the programs, and
 // blocks for some 15 s for each round.
 func Crash(ctx context.Context, cfg CrashConfig) ([]Figure, error) {
-	st, err := newStage(ctx, cfg.Dir, cfg.Devices, cfg.Say)
+	st, err := newStage(ctx, plan{under: cfg.Dir, devices: cfg.Devices, say: cfg.Say})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (c *crash) round(ctx context.Context, a, b int) error {
 	if err := c.waits(ctx, device(b)); err != nil {
 		return err
 	}
-	dead(c.devices[a])
+	dead(c.running[a])
 	at := time.Now()
 	p, err := c.play(ctx, b, next, begun)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,26 @@ import (
 // process is a program that runs until it is stopped.
 type process struct {
 	cmd  *exec.Cmd
-	said bytes.Buffer // on standard error; only once it has ended
+	said said // on standard error
+}
+
+// said is what a program has said.
+type said struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write keeps more; it never fails.
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // start starts a program; ready is how the line on its standard output begins

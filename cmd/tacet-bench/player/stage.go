@@ -1,6 +1,7 @@
 package player
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,33 +17,43 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/heard"
 )
 
+// plan is what is put on a stage.
+type plan struct {
+	under   string // directory in which it makes its own
+	devices int    // gate-1 at location 1 and so on
+	area    string // more keys of the area
+	device  string // lines of every device.yaml
+	log     string // level of the devices; empty: error
+	say     func(format string, args ...any)
+}
+
 // stage is a hub and devices of one area, which may be killed and started anew.
 // Where they are stays the same.
 type stage struct {
+	plan
 	dir  string // of everything
 	site *site
-	say  func(format string, args ...any)
 
-	devices []*process
-	starts  []int // of each device
+	running []*process // the devices
+	starts  []int      // of each device
 }
 
-// newStage builds the programs and starts the hub and so many devices, gate-1 at
-// location 1 and so on. keys are more keys of the area. It must be stopped.
-func newStage(ctx context.Context, under string, devices int, say func(format string, args ...any), keys ...string) (*stage, error) {
-	dir, err := os.MkdirTemp(under, "tacet-bench-")
+// newStage builds the programs and starts the hub and the devices. It must be
+// stopped.
+func newStage(ctx context.Context, p plan) (*stage, error) {
+	dir, err := os.MkdirTemp(p.under, "tacet-bench-")
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{dir: dir, say: say, site: &site{dir: dir, client: &http.Client{Timeout: patience}}, devices: make([]*process, devices), starts: make([]int, devices)}
-	if err := s.open(ctx, strings.Join(append([]string{"id: north"}, keys...), ", ")); err != nil {
+	s := &stage{plan: p, dir: dir, site: &site{dir: dir, client: &http.Client{Timeout: patience}}, running: make([]*process, p.devices), starts: make([]int, p.devices)}
+	if err := s.open(ctx); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *stage) open(ctx context.Context, keys string) error {
+func (s *stage) open(ctx context.Context) error {
 	s.say("building")
 	for _, name := range []string{"tacet", "tacet-device"} {
 		if err := build(ctx, "./cmd/"+name, s.file(name)); err != nil {
@@ -57,13 +68,13 @@ func (s *stage) open(ctx context.Context, keys string) error {
 		*at = scheme + l.Addr().String()
 		_ = l.Close()
 	}
-	if err := os.WriteFile(s.file("tacet.yaml"), []byte("areas: [{"+keys+"}]\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.file("tacet.yaml"), []byte("areas: [{id: north"+s.area+"}]\n"), 0o600); err != nil {
 		return err
 	}
 	if err := s.startHub(ctx); err != nil {
 		return err
 	}
-	for i := range s.devices {
+	for i := range s.running {
 		if err := s.startDevice(ctx, i); err != nil {
 			return err
 		}
@@ -81,9 +92,13 @@ func (s *stage) startHub(ctx context.Context) (err error) {
 
 func (s *stage) startDevice(ctx context.Context, i int) (err error) {
 	id := string(device(i))
+	text := fmt.Sprintf("device: %s\nhub: [%q]\narea: north\nlocation: %q\ndata: %s\n%s", id, s.site.mqtt, fmt.Sprint(i+1), s.file(id), s.device)
+	if err := os.WriteFile(s.file(id+".yaml"), []byte(text), 0o600); err != nil {
+		return err
+	}
 	s.starts[i]++
-	s.devices[i], _, err = start(ctx, nil, "ready ", s.file("tacet-device"), "run", "--sim", "--hub", s.site.mqtt, "--device", id, "--area", "north",
-		"--location", fmt.Sprint(i+1), "--data", s.file(id), "--log-level", "error", "--wav", s.wav(i, s.starts[i]))
+	s.running[i], _, err = start(ctx, nil, "ready ", s.file("tacet-device"), "run", "--sim", "--config", s.file(id+".yaml"),
+		"--log-level", cmp.Or(s.log, "error"), "--wav", s.wav(i, s.starts[i]))
 	return err
 }
 
@@ -94,7 +109,7 @@ func (s *stage) wav(i, start int) string { return s.file(fmt.Sprintf("%s-%04d.wa
 
 // stop ends everything and removes it.
 func (s *stage) stop() {
-	for _, p := range append(s.devices, s.site.hub) {
+	for _, p := range append(s.running, s.site.hub) {
 		if p != nil {
 			p.stop()
 		}
@@ -110,7 +125,7 @@ func dead(p *process) {
 // plays reads what every start of every device has recorded, in order: by the
 // lists, and by the samples.
 func (s *stage) plays() (listed, sounded []heard.Play, err error) {
-	for i := range s.devices {
+	for i := range s.running {
 		for n := 1; n <= s.starts[i]; n++ {
 			list, err1 := heard.List(s.wav(i, n), device(i))
 			sounds, err2 := heard.Sounds(s.wav(i, n), device(i))

@@ -43,7 +43,7 @@ type voice struct {
 // once, orders without an end, orders that were played twice. It builds the
 // programs, and blocks for as long as cfg says and a little more.
 func Voice(ctx context.Context, cfg VoiceConfig) (figures []Figure, err error) {
-	st, err := newStage(ctx, cfg.Dir, cfg.Devices, cfg.Say)
+	st, err := newStage(ctx, plan{under: cfg.Dir, devices: cfg.Devices, say: cfg.Say})
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +102,8 @@ func (v *voice) kill(ctx context.Context) error {
 			}
 			continue
 		}
-		i := v.r.IntN(len(v.devices))
-		dead(v.devices[i])
+		i := v.r.IntN(len(v.running))
+		dead(v.running[i])
 		v.deaths = append(v.deaths, time.Now())
 		if err := v.startDevice(whole, i); err != nil {
 			return fmt.Errorf("gate-%d after kill %d: %w", i+1, v.kills, err)
