@@ -106,10 +106,18 @@ func (m *mirror) begins(d area.DeviceID, t area.Trunk) {
 	}
 	m.shown = area.Busy{State: area.Settling}
 	m.goesOn(t)
+	if !first {
+		m.sayUps()
+	}
+	m.kept.changed = true
+}
+
+// sayUps tells a new leader who is connected to the hub; it listens once its lead
+// is accepted.
+func (m *mirror) sayUps() {
 	for _, id := range sortedUps(m.ups) {
 		m.sayUp(m.ups[id])
 	}
-	m.kept.changed = true
 }
 
 // anew hears that the leader leads by another term. It may be another reign of the
@@ -179,6 +187,7 @@ func (m *mirror) yielded(y Yielded) {
 	m.works.inherit(m, y)
 	m.kept.changed = true
 	m.answer()
+	m.sayUps()
 }
 
 // resign ends a reign in order: what has no end of its works is ours to see to.

@@ -235,7 +235,7 @@ func TestTheHubMirrorsTheLeader(t *testing.T) {
 	g.want(Begin{}, "core:Begin")
 	g.want(DeviceUp{Device: "web-1"}, "core:DeviceUp")
 	g.want(Heard{Device: "web-1"}, "core:Heard")
-	g.hear("gate-1", leadAt(80), "LED yield leader(gate-1,80) busy(settling,80,1001) gate-1<up(web-1) gate-1<led(4250,0)")
+	g.hear("gate-1", leadAt(80), "LED yield leader(gate-1,80) busy(settling,80,1001) gate-1<led(4250,0) gate-1<up(web-1)")
 	g.want(Heard{Device: "web-1", Claim: area.Claim{Op: area.OpWant}}, "gate-1<heard(web-1)")
 	g.want(Set{Device: "old-1", On: true}, "gate-1<set(old-1)")
 	g.want(DeviceUp{Device: "web-2"}, "gate-1<up(web-2)")
@@ -281,7 +281,7 @@ func TestASilentLeader(t *testing.T) {
 		t.Errorf("splits %d, the record is %s, want one split and no record", g.m.counts.Splits, g.disk)
 	}
 	g.hear("gate-1", leadAt(80), "REFUSED gate-1<refused(term,128)")
-	g.hear("gate-1", leadAt(144), "LED yield leader(gate-1,144) busy(settling,144,1006) gate-1<up(web-1) gate-1<led(4250,0)")
+	g.hear("gate-1", leadAt(144), "LED yield leader(gate-1,144) busy(settling,144,1006) gate-1<led(4250,0) gate-1<up(web-1)")
 }
 
 // The takeover waits for the longest lease that the leader may have granted, and

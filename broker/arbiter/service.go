@@ -316,7 +316,7 @@ func (s *Service) presence(p Presence) {
 	if d == nil {
 		return
 	}
-	if p.Live && !isTrunkLink(p.Link) { // else it is the leader's to know
+	if p.Live && !(s.cfg.Leaders != nil && isTrunkLink(p.Link)) { // a device of the leader's is the leader's to know
 		d.box.put(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb})
 	} else {
 		d.box.put(DeviceDown{Device: p.Device})
