@@ -28,6 +28,22 @@
 // first take wins, and it ends exactly once. A work's end is kept in the record
 // until the order service says ([Stored]) that it has it.
 //
+// # Areas that one of their own devices leads
+//
+// In a local area one of the devices arbitrates, by the same core. The hub then
+// mirrors it: the desk's mirror, another pure state machine, stands before the
+// core and decides whose the area is. A lead with a term above all that was heard
+// takes it: the core yields ([Core.Yield]), and the leader inherits ([Inherit])
+// what sounds without a lease, how long a lease may still live, and the works with
+// their assignments. While the leader speaks, what devices of the hub say goes
+// down to it, and its answers and its public state come up; while it is silent
+// nothing is granted. After 30 s, or the longest lease that may be alive, the hub
+// takes the area back, which is a split. Works that were handed over stay in the
+// leader's hands until somebody tells of their end; each ends once.
+//
+// What the mirror has to remember (who leads, the highest term, holds, whose hands
+// the works are in) is a second small record, written before a work is sent.
+//
 // # Order of actions
 //
 // Actions are to be done in their order. A change of the public state

@@ -126,9 +126,7 @@ func (m *mirror) sayUps() {
 func (m *mirror) anew(t area.Trunk) {
 	m.works.anew()
 	m.goesOn(t)
-	for _, id := range sortedUps(m.ups) {
-		m.sayUp(m.ups[id])
-	}
+	m.sayUps()
 }
 
 // goesOn hears that the leader leads, and answers.

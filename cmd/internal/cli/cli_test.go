@@ -79,6 +79,10 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "GET /devices/hall":
 		fmt.Fprint(w, `{"id":"hall","name":"hall","kind":"sensor","via":"mqtt","area":"north","presence":"online","state":null}`)
 	case "GET /topics":
+		if strings.HasSuffix(r.URL.Query().Get("filter"), "/leader") {
+			fmt.Fprint(w, `{"items":[{"topic":"tacet/area/north/leader","payload":{"term":80,"host":"gate-1","addr":"10.0.0.5:1883","web":"","mode":"local","settle_ms":0},"retained":true,"qos":1,"ts":1}],"next":null}`)
+			return
+		}
 		fmt.Fprint(w, `{"items":[{"topic":"tacet/device/gate-1/status","payload":`+gateStatus+`,"retained":true,"qos":1,"ts":1}],"next":null}`)
 	case "POST /topics":
 		w.WriteHeader(http.StatusAccepted)
@@ -178,7 +182,10 @@ func TestCommands(t *testing.T) {
 			"north  North ?[31mWing   held   gate-1  1        1,2        gate-1,gate-2  config\n" +
 			"south  South             -      -       0        -          -              seen\n",
 			seen: "GET /api/v1/areas?after=p2&limit=1000"},
-		"area key":          {args: []string{"area", "key", "north"}, stdout: "AQEB\n", seen: "GET /api/v1/areas/north/key"},
+		"area key": {args: []string{"area", "key", "north"}, stdout: "AQEB\n", seen: "GET /api/v1/areas/north/key"},
+		"area show": {args: []string{"area", "show", "north"}, stdout: "" +
+			"KEY VALUE\nid north\nname North ?[31mWing\nsource config\nstate held\nholder gate-1\nwaiting 1\ntopology -\nleader gate-1\nterm 80\nbroker 10.0.0.5:1883\n" +
+			"mode -\npolicy -\nlease 0s\nvolume 0\nmembers gate-1,gate-2\n", seen: "GET /api/v1/topics?filter=tacet%2Farea%2Fnorth%2Fleader"},
 		"another key":       {args: []string{"area", "key", "north", "--rotate"}, stdout: "AgIC\n", seen: "POST /api/v1/areas/north/key"},
 		"key of no id":      {args: []string{"area", "key", "a b"}, exit: 2, stderr: "tacet: usage: invalid: area id \"a b\" is not 1 to 64 of A-Z a-z 0-9 _ -\n"},
 		"key as JSON":       {args: []string{"area", "key", "north", "--json"}, stdout: `{"area":"north","key":"AQEB"}` + "\n"},
