@@ -3,6 +3,7 @@ package nets
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -47,8 +48,8 @@ func (s *team) led(after uint64, among ...*gate) (leads *gate, term uint64) {
 	return leads, l.Term
 }
 
-// leader waits until one of the gates leads by its own word, and answers which, with a
-// connection to its broker.
+// leader waits until one of the gates leads by its own word and all of them have come
+// to it, and answers which, with a connection to its broker.
 func (s *team) leader(among ...*gate) (leads *gate, e *ear) {
 	s.t.Helper()
 	var ears []*ear
@@ -64,6 +65,12 @@ func (s *team) leader(among ...*gate) (leads *gate, e *ear) {
 		}
 		return false, "not so"
 	})
+	for _, g := range among { // until then the leader knows of no such device
+		came := fmt.Sprintf("msg=\"device online\" device=%s device=%s ", leads.id, g.id)
+		until(s.t, fmt.Sprintf("%s has come to %s", g.id, leads.id), func() (bool, string) {
+			return strings.Contains(leads.p.errs.String(), came), leads.p.errs.last(20)
+		})
+	}
 	return leads, e
 }
 
