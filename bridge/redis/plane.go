@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -150,9 +149,4 @@ func (p *Plane) state(up bool) {
 		p.cfg.Log.Warn("backplane lost", "node", p.cfg.Node)
 	}
 	p.in.put(arrival{state: true, up: up})
-}
-
-// ended tells whether an error only says that ctx is over.
-func ended(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err()))
 }

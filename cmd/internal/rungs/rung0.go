@@ -16,7 +16,7 @@ import (
 var devicePackages = []string{"./drivers/...", "./firmware/...", "./broker/area", "./broker/turn", "./cmd/internal/deviced"}
 
 // deviceLines are the packages of which a line has to come.
-var deviceLines = []string{"drivers/audio", "drivers/gpio", "drivers/media", "drivers/sensor", "drivers/sim", "drivers/speech", "drivers/watchdog", "firmware", "firmware/fetch", "firmware/update", "firmware/uplink", "broker/area", "broker/turn", "cmd/internal/deviced"}
+var deviceLines = []string{"drivers/audio", "drivers/gpio", "drivers/media", "drivers/sensor", "drivers/sim", "drivers/speech", "drivers/watchdog", "firmware", "firmware/fetch", "firmware/leader", "firmware/share", "firmware/update", "firmware/uplink", "broker/area", "broker/turn", "cmd/internal/deviced"}
 
 // rung0 is the tests of what runs on a device, with simulated pins, buses and
 // loudspeakers.
@@ -37,6 +37,10 @@ var beyond = map[string][]string{
 	"drivers/gpio":         {"TestWhatIsNoChip"},
 }
 
+// alone are tests that start themselves again in a network of their own, by a shell
+// of this machine's processor.
+var alone = []string{"TestMulticast", "TestMeetByMulticast"}
+
 // building are those that build programs to start, which takes the go command:
 // rung 0 alone has them.
 var building = []string{"TestHundredUpdatesKilled", "TestSlotsThatCannotBeStarted", "TestVisit"}
@@ -50,7 +54,7 @@ var rung1 = Rung{
 	Number: 1, Title: "the tests built for arm64, under qemu-aarch64", Limit: 10 * time.Minute, Lines: deviceLines,
 	needs: []need{{"qemu-aarch64", "qemu-user"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
-		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", exactly(append(slices.Concat(slices.Collect(maps.Values(beyond))...), building...))}, devicePackages...)}
+		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", exactly(slices.Concat(append(slices.Collect(maps.Values(beyond)), alone, building)...))}, devicePackages...)}
 		return t.run(ctx, s.Tree, sheet)
 	},
 }

@@ -48,7 +48,6 @@ type arb struct {
 	report func(area.Report)     // of works
 	offer  func(arbiter.HoldOut) // to devices that are not on its broker
 	begun  func(term uint64)     // its term is durable, or has changed
-	counts arbiter.Counts
 }
 
 func heardTerm(t uint64) arbiter.Event { return arbiter.HeardTerm{Term: t} }

@@ -51,7 +51,6 @@ type world struct {
 	hubHeard area.Instant
 	changed  area.Instant // when a fault or a repair last was
 	alarmed  area.Instant // when a false alarm last was
-	leaders  map[int]area.Instant
 	reigns   int
 }
 
