@@ -267,7 +267,12 @@ func (c *Client) Run(ctx context.Context) error {
 type retry struct {
 	wait time.Duration // after the next loss
 	told bool          // that the hub does not take the credential
+	said time.Time     // when the log was told last that there is no connection
 }
+
+// sayAgain is how often the log is told that there is still no connection: a device
+// may be without a hub for days.
+const sayAgain = 5 * time.Minute
 
 // attempt makes connection n, serves it, and waits until the next one may be made.
 // It ends early with ctx, and with attempt, which abandon ends.
@@ -294,8 +299,24 @@ func (c *Client) attempt(ctx, attempt context.Context, n uint64, abandon context
 		pause = min(pause, clockWait)
 		c.log.Warn("the hub's certificate is not valid yet by this machine's clock, which may not be set: trying again", "conn", n, "node", hub.Host)
 	}
-	c.log.Warn("connection lost", "conn", n, "node", hub.Host, "err", err, "dur", pause)
+	c.lost(n, hub, err, pause, c.count.connects.Load() != connects, r)
 	sleep(attempt, pause)
+}
+
+// lost says that a connection was lost, or could not be made; the latter at once,
+// and then now and again.
+func (c *Client) lost(n uint64, hub *url.URL, err error, pause time.Duration, stood bool, r *retry) {
+	at := []any{"conn", n, "node", hub.Host, "err", err, "dur", pause}
+	switch now := time.Now(); {
+	case stood:
+		r.said = time.Time{}
+		c.log.Warn("connection lost", at...)
+	case r.said.IsZero() || now.Sub(r.said) >= sayAgain:
+		r.said = now
+		c.log.Warn("no connection", at...)
+	default:
+		c.log.Debug("no connection", at...)
+	}
 }
 
 // aimedAway ends an attempt at a target that is no longer one.

@@ -74,3 +74,27 @@ func TestCredentialTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// TestAbsentHubIsToldNowAndAgain: a device may be without a hub for days; the log
+// says so at once, and then every five minutes.
+func TestAbsentHubIsToldNowAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer // written by Run's goroutine, read when it has ended
+		tries := 0
+		c, err := New(Config{Hubs: []string{"mqtt://hub"}, ClientID: "gate-1", Dial: func(context.Context, *url.URL) (net.Conn, error) {
+			tries++
+			return nil, net.ErrClosed
+		}}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute)
+		defer cancel()
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), "no connection"); n != 3 || tries < 40 {
+			t.Errorf("said %d times in %d tries, want 3 in 40 or more: %s", n, tries, log.String())
+		}
+	})
+}
