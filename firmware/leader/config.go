@@ -79,7 +79,9 @@ const (
 	probeTimeout = 200 * time.Millisecond
 	streamTime   = 2 * time.Second
 	syncEvery    = 15 * time.Second
-	joinEvery    = 2 * time.Second // and up to half as much again
+	tellAgain    = 2 * time.Second  // what a leader says of itself, and whoever has changed a while ago
+	tellFor      = 10 * time.Second // that while
+	joinEvery    = 2 * time.Second  // and up to half as much again
 	docEvery     = 10 * time.Second
 	keySettles   = 5 * time.Second // the others have the new key by then
 	keyLives     = time.Minute     // what is said by the old one is still heard

@@ -32,6 +32,7 @@ type gossip struct {
 	end  context.CancelFunc
 
 	own     atomic.Pointer[[]byte] // the meta of this member
+	leads   atomic.Bool            // by what it says
 	dirty   chan struct{}          // it has changed
 	changed func()                 // somebody has come, gone, or told something else; only enqueues
 	heard   func([]byte)           // a message of another member; only enqueues
@@ -134,21 +135,32 @@ func (g *gossip) set(m meta) {
 		return
 	}
 	g.own.Store(&b)
+	g.leads.Store(m.Term != 0)
 	select {
 	case g.dirty <- struct{}{}:
 	default:
 	}
 }
 
-// tell has the others told what has changed, until ctx ends.
+// tell has the others told what has changed, until ctx ends: and told again, since
+// a member may be cut off just then for less than it takes to be missed. It would
+// hear of it by a sync alone, and of a second leader as late.
 func (g *gossip) tell(ctx context.Context) {
+	again := time.NewTicker(tellAgain)
+	defer again.Stop()
+	var changed time.Time
 	for {
 		select {
 		case <-g.dirty:
-			_ = g.list.UpdateNode(time.Second) // who is not reached now is told again by every sync
+			changed = time.Now()
+		case now := <-again.C:
+			if !g.leads.Load() && now.Sub(changed) > tellFor {
+				continue
+			}
 		case <-ctx.Done():
 			return
 		}
+		_ = g.list.UpdateNode(time.Second) // who is not reached now is told again
 	}
 }
 

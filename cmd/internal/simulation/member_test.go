@@ -232,6 +232,7 @@ func (m *member) decide(ev election.Event) {
 	if self := m.elect.Self(); self != m.told {
 		m.told = self
 		m.tell()
+		m.tellAgain(m.life, tells)
 	}
 	if next := m.elect.Next(); next != area.Never {
 		if at := max(m.clock.when(next), m.w.now+1000); m.think <= m.w.now || at < m.think {
@@ -259,6 +260,18 @@ func (m *member) tell() {
 			}
 		})
 	}
+}
+
+// tellAgain has the others hear it again, as long as it leads, and so often else:
+// they may be cut off for less than it takes to miss somebody.
+func (m *member) tellAgain(life, times int) {
+	self := m.told
+	m.soon(again, func() {
+		if m.life == life && m.told == self && (times > 0 || self.Term != 0) {
+			m.tell()
+			m.tellAgain(life, times-1)
+		}
+	})
 }
 
 // ask asks the hub whether it hears a leader.

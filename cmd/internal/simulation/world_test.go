@@ -27,6 +27,8 @@ const (
 	detect = 3500 * time.Millisecond // to miss a member
 	join   = 2500 * time.Millisecond // to see one that is back
 	gossip = 700 * time.Millisecond
+	again  = 2 * time.Second // what a member says of itself is said again
+	tells  = 5               // so often, and as long as it leads
 	lost   = 7 * time.Second // to know that the uplink is gone, at least 5 s
 	found  = 2 * time.Second
 	begins = 500 * time.Millisecond
