@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,11 +14,24 @@ import (
 )
 
 // bus takes what is published.
-type bus struct{ list []area.Message }
+type bus struct {
+	mu   sync.Mutex
+	list []area.Message
+}
 
 func (b *bus) Publish(_ context.Context, batch ...area.Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.list = append(b.list, batch...)
 	return nil
+}
+
+// take is what was published since the last time.
+func (b *bus) take() (list []area.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list, b.list = b.list, nil
+	return list
 }
 
 func (b *bus) Subscribe(string, func(area.Message)) (func(), error) { return func() {}, nil }
@@ -31,12 +46,14 @@ func TestAnnouncementsWhileTheHubIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) { // it begins at midnight, the first of January 2000
-		cut, clock := false, area.ClockSynced
+		var cut atomic.Bool
+		var clock atomic.Value
+		clock.Store(area.ClockSynced)
 		// The bubble's clock is before anything was built.
 		now := func() time.Time { return time.Now().AddDate(100, 0, 0) }
 		member := func() *bus {
 			b := &bus{}
-			s, err := newAnnouncer(cfg, announcer{up: b, alone: func() (area.Name, bool) { return "north", cut }, clock: func() string { return clock }, log: silent}, now)
+			s, err := newAnnouncer(cfg, announcer{up: b, alone: func() (area.Name, bool) { return "north", cut.Load() }, clock: func() string { return clock.Load().(string) }, log: silent}, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,12 +69,13 @@ func TestAnnouncementsWhileTheHubIsAway(t *testing.T) {
 		after := func(d time.Duration) (ids []string) {
 			time.Sleep(d)
 			synctest.Wait()
-			if len(one.list) != len(two.list) {
-				t.Fatalf("one member says %d works, another %d", len(one.list), len(two.list))
+			first, second := one.take(), two.take()
+			if len(first) != len(second) {
+				t.Fatalf("one member says %d works, another %d", len(first), len(second))
 			}
-			for i, m := range one.list {
-				if string(m.Payload) != string(two.list[i].Payload) {
-					t.Errorf("one says %s, another %s", m.Payload, two.list[i].Payload)
+			for i, m := range first {
+				if string(m.Payload) != string(second[i].Payload) {
+					t.Errorf("one says %s, another %s", m.Payload, second[i].Payload)
 				}
 				s, err := area.ParseSubmit(m.Payload)
 				if err != nil || m.Topic != area.SubmitTopic("north") || m.QoS != 1 {
@@ -65,13 +83,12 @@ func TestAnnouncementsWhileTheHubIsAway(t *testing.T) {
 				}
 				ids = append(ids, string(s.Work))
 			}
-			one.list, two.list = nil, nil
 			return ids
 		}
 		if ids := after(12 * time.Minute); len(ids) != 0 {
 			t.Errorf("while the hub is there: %v", ids)
 		}
-		cut = true
+		cut.Store(true)
 		ids := after(10*time.Minute + time.Second)
 		if want := 2 + 2; len(ids) < want-1 || len(ids) > want+1 {
 			t.Errorf("in ten minutes %v", ids)
@@ -79,7 +96,7 @@ func TestAnnouncementsWhileTheHubIsAway(t *testing.T) {
 		if slices.Sort(ids); len(slices.Compact(ids)) != len(ids) {
 			t.Errorf("two firings have one id: %v", ids)
 		}
-		clock = area.ClockUnknown
+		clock.Store(area.ClockUnknown)
 		if ids := after(12 * time.Minute); len(ids) != 0 {
 			t.Errorf("without knowing the time: %v", ids)
 		}
