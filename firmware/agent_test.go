@@ -606,6 +606,24 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// A loudspeaker that takes nothing at all ends a play with a report that can be
+// read: else nobody hears that the area is free.
+func TestNothingIsTaken(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		newDev(t, r, "gate-1", func(d *dev, _ *Config) { d.audio = &broken{Audio: d.audio.(*sim.Audio)} })
+		time.Sleep(5 * time.Second)
+		r.offer("gate-1", "o-1", 1, speech("one two three"))
+		time.Sleep(10 * time.Second)
+		done := r.told("gate-1", area.OpDone)
+		if len(done) != 1 || done[0].Result != area.Failed {
+			t.Fatalf("done = %+v", done)
+		}
+		if _, err := area.ParseClaim(done[0].Encode()); err != nil {
+			t.Errorf("its done cannot be read: %v", err)
+		}
+	})
+}
+
 // No more works are taken than can wait; an emergency still is.
 func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *referee) {

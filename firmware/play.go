@@ -53,7 +53,7 @@ func (a *Agent) start(act turn.Start) {
 		result, err := p.run()
 		a.shared.writing.Store(false)
 		if p.first != 0 { // after a time in which the process stood still it is silent for longer than it knows
-			p.last = min(a.now(), p.until.Add(a.Player.Tail()))
+			p.last = max(p.first, min(a.now(), p.until.Add(a.Player.Tail()))) // until is 0 where nothing was taken
 		}
 		a.over <- playEnd{play: p, result: result, err: err}
 	})
