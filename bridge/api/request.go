@@ -24,11 +24,15 @@ type call struct {
 	who auth.Principal
 }
 
-// read reads the bytes of a request. One that says that it has too many is not
+// spill is how much of a body that is too long is read all the same: a client that
+// is answered while it still sends may find its connection reset, and no answer.
+const spill = 128 << 10
+
+// read reads the bytes of a request. One that says that it has far too many is not
 // waited for.
 func (c *call) read() ([]byte, error) {
 	tooLarge := area.Errorf(area.CodeTooLarge, "the body has more than %d bytes", maxBody)
-	if c.ContentLength > maxBody {
+	if c.ContentLength > maxBody+spill {
 		return nil, tooLarge
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
