@@ -41,6 +41,10 @@ var beyond = map[string][]string{
 // of this machine's processor.
 var alone = []string{"TestMulticast", "TestMeetByMulticast"}
 
+// whole are tests of a hub with several devices in one process, which take minutes
+// under the emulator; what is in them has tests of its own.
+var whole = []string{"TestAnAreaLedByItsOwnDevice", "TestAnAreaAnnouncesByItself"}
+
 // building are those that build programs to start, which takes the go command:
 // rung 0 alone has them.
 var building = []string{"TestHundredUpdatesKilled", "TestSlotsThatCannotBeStarted", "TestVisit"}
@@ -54,7 +58,7 @@ var rung1 = Rung{
 	Number: 1, Title: "the tests built for arm64, under qemu-aarch64", Limit: 10 * time.Minute, Lines: deviceLines,
 	needs: []need{{"qemu-aarch64", "qemu-user"}},
 	climb: func(ctx context.Context, s *Site, sheet *proof.Sheet) error {
-		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", exactly(slices.Concat(append(slices.Collect(maps.Values(beyond)), alone, building)...))}, devicePackages...)}
+		t := tests{env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, args: append([]string{"-exec", "qemu-aarch64", "-skip", exactly(slices.Concat(append(slices.Collect(maps.Values(beyond)), alone, whole, building)...))}, devicePackages...)}
 		return t.run(ctx, s.Tree, sheet)
 	},
 }
