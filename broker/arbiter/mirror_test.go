@@ -443,6 +443,23 @@ func TestOrdersOfTheLeader(t *testing.T) {
 	g.hear("gate-1", reported(4, "o-5", area.OrderFailed, "", 2, "cut"), "core:Ended(o-5,failed) report(o-5,failed,2,cut)")
 }
 
+// An order that was played while the leader that had accepted it was gone is not
+// played again when that is back; one that somebody has is handed on as his.
+func TestOrdersOfALeaderThatWasGone(t *testing.T) {
+	g := ledGlass(t)
+	done := area.Claim{Op: area.OpDone, Boot: 1, Claim: 1, Seq: 1, Work: "o-7", Att: 1, Result: area.Played}
+	g.hear("gate-1", area.Trunk{Op: area.TrunkDone, Device: "gate-9", Claim: &done}, "")
+	g.hear("gate-1", area.Trunk{Op: area.TrunkDone, Device: "gate-9", Claim: &done}, "") // it may be said again
+	m := reported(1, "o-7", area.OrderPlaying, "gate-9", 1, "")
+	m.Order = &area.Order{ID: "o-7", Area: "north"}
+	g.hear("gate-2", m, "adopt(o-7,played)")
+	m = reported(2, "o-8", area.OrderPlaying, "gate-9", 2, "")
+	m.Order, m.Handed = &area.Order{ID: "o-8", Area: "north"}, &area.Handed{Work: "o-8", Att: 2, Given: &area.Assignment{Device: "gate-9"}}
+	g.hear("gate-2", m, "adopt(o-8,playing)")
+	g.hear("gate-2", m, "adopt(o-8,playing)")
+	g.want(handIn("o-8"), "gate-1<submit(o-8,2,gate-9//0)")
+}
+
 // A hub that starts knows who has the area, and what is in whose hands.
 func TestAMirrorOutlivesTheHub(t *testing.T) {
 	g := ledGlass(t)

@@ -10,6 +10,8 @@ import (
 
 const (
 	mostHanded  = 32   // works that are sent in one step
+	mostPlayed  = 1024 // works that were played and that nobody knew; the oldest goes
+	mostUnheard = 4096 // works that are handed in soon; of one more it is not known who had it
 	mostPending = 4096 // reports that wait for their end to be durable; of one more the leader hears nothing, and says it again
 )
 
@@ -17,7 +19,8 @@ const (
 type mirrorWorks struct {
 	by      map[area.WorkID]*away
 	order   []*away
-	unheard []workRecord // what is known of works that nobody has handed in since the start
+	unheard []workRecord  // what is known of works that nobody has handed in since the start, or that were adopted just now
+	played  []area.Report // works that were played, and that nobody here knows yet; the oldest first
 	pending map[area.WorkID][]receipt
 	waiting int // of pending, in all
 	n       uint64
@@ -235,6 +238,9 @@ func (w *mirrorWorks) back(m *mirror, from area.DeviceID) {
 func (m *mirror) report(d area.DeviceID, t area.Trunk) {
 	r := t.Report.Report(m.cfg.area)
 	a := m.works.by[r.Work]
+	if t.Order != nil && !r.State.Ended() {
+		r = m.works.met(r, t.Handed)
+	}
 	current := a == nil || a.to == "" || a.to == d
 	switch {
 	case !current && r.State != area.OrderPlayed, a == nil && t.Order == nil && !r.State.Ended():
@@ -252,6 +258,28 @@ func (m *mirror) report(d area.DeviceID, t area.Trunk) {
 	}
 	m.do(Report{Report: r})
 	m.send(d, area.Trunk{Op: area.TrunkGot, N: t.N})
+}
+
+// met is a report of an order that is adopted with what is known of it: that it was
+// played, while who had accepted it could not say so; else who has it, for when it
+// is handed in.
+func (w *mirrorWorks) met(r area.Report, h *area.Handed) area.Report {
+	if i := slices.IndexFunc(w.played, func(p area.Report) bool { return p.Work == r.Work }); i >= 0 {
+		p := w.played[i]
+		w.played = slices.Delete(w.played, i, i+1)
+		p.Att = max(p.Att, r.Att)
+		return p
+	}
+	known := slices.ContainsFunc(w.unheard, func(u workRecord) bool { return u.Work == r.Work })
+	if h == nil || known || w.by[r.Work] != nil || len(w.unheard) >= mostUnheard {
+		return r
+	}
+	u := workRecord{Work: h.Work, Att: h.Att, Reason: h.Reason, DurMs: h.DurMs}
+	if g := h.Given; g != nil {
+		u.Device, u.MID, u.Boot = g.Device, g.MID, g.Boot
+	}
+	w.unheard = append(w.unheard, u)
+	return r
 }
 
 // goes notes how far a work has come.
@@ -317,11 +345,29 @@ func (m *mirror) adopted(ev adopted) {
 func (m *mirror) doneHere(ev Heard, unknown bool) {
 	c := ev.Claim
 	a := m.works.by[c.Work]
-	if a == nil || c.Op != area.OpDone || c.Result != area.Played || m.live() && !unknown {
+	if c.Op != area.OpDone || c.Result != area.Played || c.Work == "" || m.live() && !unknown {
+		return
+	}
+	if a == nil {
+		if unknown {
+			m.works.strange(area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: c.Att})
+		}
 		return
 	}
 	m.works.remove(c.Work)
 	m.kept.changed = true
 	m.counts.Merged++
 	m.do(Report{Report: area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: cmp.Or(c.Att, a.ev.Att)}})
+}
+
+// strange remembers a work that was played and that nobody here knows: the leader
+// that had accepted it is gone, and will hand it in when it is back.
+func (w *mirrorWorks) strange(r area.Report) {
+	if slices.ContainsFunc(w.played, func(p area.Report) bool { return p.Work == r.Work }) {
+		return
+	}
+	if len(w.played) >= mostPlayed {
+		w.played = slices.Delete(w.played, 0, 1)
+	}
+	w.played = append(w.played, r)
 }
