@@ -133,6 +133,10 @@ func (s *Seat) upstream() uplink.Target {
 
 // ask asks the hub whether somebody leads in another part.
 func (s *Seat) ask() {
+	if s.refused() {
+		s.enqueue(s.outcast)
+		return
+	}
 	s.count.asks.Add(1)
 	s.askUntil = s.now().Add(askLinger)
 	s.Link.Want(wantAsk, true)
@@ -140,6 +144,28 @@ func (s *Seat) ask() {
 	if err != nil {
 		s.Log.Debug("the hub is not asked yet", "area", s.roster.Area, "err", err)
 	}
+}
+
+// refused tells whether the hub does not take this device's credential.
+func (s *Seat) refused() bool {
+	l, ok := s.Link.(interface{ Refused() bool })
+	return ok && l.Refused()
+}
+
+// outcast takes this device off the roster that it has, on the disk too: its
+// credential was taken back, and what it would lead is not the area any more. A
+// newer roster of the hub's brings it back.
+func (s *Seat) outcast() {
+	if !s.known || !s.isMember() {
+		return
+	}
+	s.Log.Error("the hub takes this device's credential no more, it is no member of its area: enrol it again", "area", s.roster.Area)
+	p := s.roster
+	p.Members = slices.DeleteFunc(slices.Clone(p.Members), func(m area.Member) bool { return m.Device == s.cfg.Device })
+	if err := s.keep.setRoster(p); err != nil {
+		s.Log.Error("the roster is not kept", "area", p.Area, "err", err)
+	}
+	s.take(p)
 }
 
 // heard takes in what the hub says; the rest is the host's.

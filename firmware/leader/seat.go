@@ -234,6 +234,9 @@ func (s *Seat) due() {
 	if now >= s.readyBy {
 		s.notReady()
 	}
+	if s.reign != nil && s.refused() {
+		s.outcast()
+	}
 	if now >= s.askUntil {
 		s.askUntil = area.Never
 		s.Link.Want(wantAsk, false)

@@ -46,6 +46,7 @@ type stand struct {
 	reign  *Reign
 	unable bool // its host cannot lead
 	cut    bool // its uplink is
+	out    bool // its credential was taken back
 }
 
 func newSite(t *testing.T, topology string, names ...area.DeviceID) *site {
@@ -307,6 +308,7 @@ type link struct{ d *stand }
 
 func (l link) Aim(to uplink.Target) error { return to.Validate() }
 func (l link) Want(string, bool)          {}
+func (l link) Refused() bool              { l.d.mu.Lock(); defer l.d.mu.Unlock(); return l.d.out }
 func (l link) Watch(heard func(area.Trunk), _ func(bool)) func() {
 	l.d.link = heard
 	return func() {}
@@ -446,6 +448,39 @@ func TestRosterIsPassedOn(t *testing.T) {
 	s.until("the third has left", s.follow("hub", "", all[2]))
 	s.until("the others are two", func() bool { return s.seats[all[0]].State().Alive == 2 })
 	s.until("and follow the first", s.follow("leader", all[0], all[:2]...))
+}
+
+// A device whose credential was taken back leads nothing, by the roster that it
+// still has, nor after a restart; a newer roster brings it back.
+func TestOutcast(t *testing.T) {
+	t.Parallel()
+	all := names(2)
+	s := newSite(t, area.TopologyLocal, all...)
+	s.start(all...)
+	s.until("both follow the first", s.follow("leader", all[0], all...))
+	for _, n := range all { // the one that leads, and then the one that would
+		d := s.seats[n]
+		d.mu.Lock()
+		d.out = true
+		d.mu.Unlock()
+		s.seats[all[0]].nudge()
+		s.until(string(n)+" is no member", func() bool { st := d.State(); return !st.Member && st.Follows == "hub" })
+		if p, _, known, err := Kept(d.cfg.Dir, ""); err != nil || !known || slices.ContainsFunc(p.Members, func(m area.Member) bool { return m.Device == n }) {
+			t.Errorf("kept is %+v, %v, %v", p.Members, known, err)
+		}
+		if n == all[0] {
+			d.kill()
+		}
+	}
+	d := s.seats[all[1]]
+	d.mu.Lock()
+	d.out = false
+	d.mu.Unlock()
+	s.mu.Lock()
+	s.peers.Rev++
+	s.mu.Unlock()
+	s.tell(all[1])
+	s.until("it leads again", s.follow("leader", all[1], all[1]))
 }
 
 // Who gives clips to the others says where, and finds in the roster where they do,

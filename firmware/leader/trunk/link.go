@@ -163,6 +163,10 @@ func (l *Link) all() []watcher {
 // Up tells whether a connection stands.
 func (l *Link) Up() bool { return l.stand.Load() }
 
+// Refused tells whether the hub did not take the device's credential when it was
+// asked last.
+func (l *Link) Refused() bool { return l.up.Refused() }
+
 // Send says something to the hub; the life is filled in. It answers
 // [uplink.ErrOffline] or [uplink.ErrFull] where it cannot be sent now: it is for
 // the caller to say it again.
