@@ -26,6 +26,7 @@ type desk struct {
 	asked   uint64 // newest commit
 	written uint64 // newest commit that was answered
 	term    uint64 // shown on the leader topic
+	lacks   bool   // nothing is granted for want of a majority, and that was told
 	stale   bool   // the roster has not been told of the newest busy
 	watcher watcher
 
@@ -311,8 +312,12 @@ func (d *desk) flush(ctx context.Context) {
 	if counts.LeaseExpired > was.LeaseExpired {
 		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)
 	}
-	if counts.Unbacked > was.Unbacked {
-		d.s.log.Warn("strict area without a majority, it is silent", "area", d.name)
+	if lacks := d.core != nil && d.core.lacking(); lacks != d.lacks {
+		if d.lacks = lacks; lacks {
+			d.s.log.Warn("strict area without a majority, it is silent", "area", d.name)
+		} else {
+			d.s.log.Info("strict area has a majority again", "area", d.name)
+		}
 	}
 	if counts.Intruders > was.Intruders || counts.Conflicts > was.Conflicts {
 		d.s.log.Warn("a device sounds without a right", "area", d.name)

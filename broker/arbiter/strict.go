@@ -135,6 +135,9 @@ func (c *Core) within(lease time.Duration) time.Duration {
 // settles, or has no majority.
 func (c *Core) mute() bool { return c.settling() || !c.votes.backed }
 
+// lacking tells whether nothing is granted for want of a majority, and nothing else.
+func (c *Core) lacking() bool { return !c.votes.backed && !c.settling() }
+
 // count notes that the majority came or went.
 func (c *Core) count() {
 	if backed := c.now < c.quorum(); backed != c.votes.backed {
