@@ -310,12 +310,12 @@ func (c *Client) lost(n uint64, hub *url.URL, err error, pause time.Duration, st
 	switch now := time.Now(); {
 	case stood:
 		r.said = time.Time{}
-		c.log.Warn("connection lost", at...)
+		c.log.Warn("connection lost, tried again after dur", at...)
 	case r.said.IsZero() || now.Sub(r.said) >= sayAgain:
 		r.said = now
-		c.log.Warn("no connection", at...)
+		c.log.Warn("the hub cannot be reached, tried again after dur", at...)
 	default:
-		c.log.Debug("no connection", at...)
+		c.log.Debug("the hub cannot be reached, tried again after dur", at...)
 	}
 }
 

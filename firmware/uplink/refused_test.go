@@ -93,7 +93,7 @@ func TestAbsentHubIsToldNowAndAgain(t *testing.T) {
 		if err := c.Run(ctx); err != nil {
 			t.Error(err)
 		}
-		if n := strings.Count(log.String(), "no connection"); n != 3 || tries < 40 {
+		if n := strings.Count(log.String(), "the hub cannot be reached"); n != 3 || tries < 40 {
 			t.Errorf("said %d times in %d tries, want 3 in 40 or more: %s", n, tries, log.String())
 		}
 	})

@@ -120,7 +120,8 @@ func (a announcer) Accept(ctx context.Context, r area.OrderRequest, by order.By)
 	if !alone || a.clock() == area.ClockUnknown {
 		return o, nil
 	}
-	s := area.Submit{Work: o.ID}
+	ttl := stale.Milliseconds()
+	s := area.Submit{Work: o.ID, TTLMs: &ttl}
 	var err error
 	if s.Body, err = json.Marshal(r); err != nil {
 		return o, err
@@ -129,9 +130,13 @@ func (a announcer) Accept(ctx context.Context, r area.OrderRequest, by order.By)
 	if err != nil {
 		return o, err
 	}
-	a.log.Info("announced without the hub", "area", in, "rule", by.Schedule, "work", o.ID)
+	a.log.Info("announcement handed in without the hub", "area", in, "rule", by.Schedule, "work", o.ID)
 	return o, a.up.Publish(ctx, area.Message{Topic: area.SubmitTopic(in), Payload: payload, QoS: 1})
 }
+
+// stale is how late an announcement may begin: while nothing can be granted they
+// must not gather.
+const stale = 30 * time.Second
 
 // workOf is the work of a firing: the same on every device.
 func workOf(by order.By) area.WorkID {
