@@ -94,17 +94,6 @@ func (p *program) signal(s syscall.Signal) {
 	}
 }
 
-// tool is the path of a program of another's; the test fails where it is not
-// installed.
-func tool(t testing.TB, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is missing: install the Debian package %s (make test does)", name, debian)
-	}
-	return path
-}
-
 // script starts a script of js/ with Node. Each line that it prints is a JSON
 // object.
 func script(t *testing.T, name string, args ...string) *program {

@@ -2,42 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/e2e/programs"
 )
 
-// versions are the builds of the device's program, by version; each is made once.
-var versions = map[string]func(testing.TB) string{"v1.0.0": buildVersion("v1.0.0"), "v1.1.0": buildVersion("v1.1.0")}
-
-func buildVersion(version string) func(testing.TB) string {
-	once := sync.OnceValues(func() (string, error) {
-		dir, err := built()
-		if err != nil {
-			return "", err
-		}
-		path := filepath.Join(dir, "tacet-device-"+version)
-		out, err := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+version+":", "-o", path, "../../tacet-device").CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("build %s: %w: %s", version, err, out)
-		}
-		return path, nil
-	})
-	return func(t testing.TB) string {
-		t.Helper()
-		path, err := once()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-}
+// versions are the builds of the device's program, by version.
+var versions = map[string]func(testing.TB) string{"v1.0.0": programs.Version("v1.0.0"), "v1.1.0": programs.Version("v1.1.0")}
 
 // copied is a program of a test's own: signing it writes beside it.
 func copied(t *testing.T, program string) string {

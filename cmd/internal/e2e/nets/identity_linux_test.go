@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tacet-hub/tacet/cmd/internal/e2e/programs"
 )
 
 // secret is every device's password, and the key of the issuer of tokens: beyond
@@ -19,11 +22,11 @@ const secret = "the one secret of this network of ours"
 
 // hashed is the hash of the secret, as the hub's tool makes it.
 var hashed = sync.OnceValues(func() (string, error) {
-	dir, err := built()
+	dir, err := programs.Dir()
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command(dir+"/tacet", "user", "hash", "--stdin")
+	cmd := exec.Command(filepath.Join(dir, "tacet"), "user", "hash", "--stdin")
 	cmd.Stdin = strings.NewReader(secret + "\n")
 	out, err := cmd.Output()
 	if err != nil {
@@ -34,7 +37,6 @@ var hashed = sync.OnceValues(func() (string, error) {
 
 func hash(t testing.TB) string {
 	t.Helper()
-	tacet(t) // is built
 	h, err := hashed()
 	if err != nil {
 		t.Fatal(err)
