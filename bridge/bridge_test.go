@@ -293,7 +293,7 @@ func newWorldWatched(t *testing.T, b area.Bus, hub *watcher, rules ...mapping.Ru
 	hist, err := history.New(history.Config{}, time.Now, slog.New(slog.DiscardHandler))
 	must(t, err)
 	w := &world{bus: b, hub: hub, site: newSite("north", "south"), desk: &desk{}}
-	w.reg, err = registry.New(registry.Config{}, w.site, hist, new(registry.Memory), time.Now, quietLog())
+	w.reg, err = registry.New(registry.Config{}, w.site, hist, new(registry.Memory), nil, time.Now, quietLog())
 	must(t, err)
 	retained, _ := b.(Retainer)
 	w.pump, err = New(Config{}, Parts{Bus: b, Hub: w.hub, Mappings: table, Readings: w.reg, Areas: w.site, Retained: retained, Now: time.Now}, quietLog())

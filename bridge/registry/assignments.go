@@ -21,7 +21,7 @@ func (m *Memory) All() (map[area.DeviceID]Assignment, error) {
 	return maps.Clone(m.all), nil
 }
 
-// Put keeps a; it never fails.
+// Put keeps a, or nothing where that says nothing; it never fails.
 func (m *Memory) Put(d area.DeviceID, a Assignment) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -29,5 +29,8 @@ func (m *Memory) Put(d area.DeviceID, a Assignment) error {
 		m.all = map[area.DeviceID]Assignment{}
 	}
 	m.all[d] = a
+	if a == (Assignment{}) {
+		delete(m.all, d)
+	}
 	return nil
 }

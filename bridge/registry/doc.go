@@ -19,6 +19,13 @@
 // Of two values that a sensor timed by its own clock the newer is shown,
 // whichever came last; both go into the history.
 //
+// What a sensor is (id, name, area, what it says of itself, its metrics with
+// channel and unit) outlives the process, with its newest values and last_seen as
+// they were at most ten minutes before a crash. After a restart its readings are
+// stale and it is unknown, or offline or asleep as it said, until it is heard live;
+// retained copies do not change that. One that nobody heard for 30 days and nobody
+// assigned is forgotten.
+//
 // The [Rulebook] has the operator's mappings: those of the configuration, and
 // those that REST keeps.
 //
@@ -27,13 +34,13 @@
 //
 // # Goroutines
 //
-// Run watches for sensors that fall silent and tells the watchers; it ends with
-// its context. Everything else happens on the caller's goroutine, under one
+// Run watches for sensors that fall silent, tells the watchers, and writes to disk
+// what has changed; it ends with its context. Everything else happens on the caller's goroutine, under one
 // mutex; nothing is called while it is held.
 //
 // # What it does not do
 //
-// It reads no payloads (package mapping). What sensors say is gone with the
-// process, but for the history; assignments and mappings are kept in tables that
+// It reads no payloads (package mapping), and it writes nothing for each reading:
+// that is the history's. Sensors, assignments and mappings are kept in tables that
 // are interfaces.
 package registry

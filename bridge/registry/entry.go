@@ -22,6 +22,12 @@ type entry struct {
 	said     word      // what it, or the broker for it, said of its being there
 	readings map[history.Key]area.Reading
 	own      map[history.Key]bool // of readings: timed by the sensor's own clock
+
+	since   time.Time // when it was first known
+	brought time.Time // when it was brought back from disk; zero once it was heard, or was silent for long enough
+	changed bool      // is not on disk as it is
+	moved   bool      // its readings or last_seen are not
+	kept    time.Time // when it was written; zero: never
 }
 
 // word is what was said of a device's being there. Its zero value is nothing.
@@ -89,19 +95,27 @@ func quality(v mapping.Value, replay bool) area.Quality {
 // live notes a live message and tells whether it ends a silence.
 func (e *entry) live(at time.Time) bool {
 	cameBack := !e.online || e.said.replay
-	e.online, e.lastLive, e.said.replay = true, at, false
+	switch {
+	case e.said.state == area.PresenceUnknown: // it speaks for itself, and has done so now
+		e.said.state, e.said.reason = area.Online, area.PresentConnected
+	case !e.brought.IsZero() && e.said.state != area.Online: // what it said before is no more than that
+		e.said = word{}
+	}
+	e.online, e.lastLive, e.said.replay, e.brought = true, at, false, time.Time{}
 	return cameBack
 }
 
 // silent tells whether the device has just been silent for too long. One that
 // says by itself whether it is there is not judged by its silence; what a
-// retained copy said holds so long, too.
+// retained copy said, or what it said before a restart, holds so long, too, and
+// then nobody knows.
 func (e *entry) silent(now time.Time, timeout time.Duration) (changed bool) {
-	if e.said.state != "" && e.said.replay && now.Sub(e.said.at) >= timeout {
-		changed = e.said.state == area.Online
-		if changed {
-			e.said = word{}
-		}
+	if e.said.state == area.Online && e.said.replay && now.Sub(e.said.at) >= timeout {
+		e.said, changed = word{state: area.PresenceUnknown, topic: e.said.topic}, true
+	}
+	if !e.brought.IsZero() && now.Sub(e.brought) >= timeout {
+		e.brought = time.Time{}
+		changed = changed || e.said.state == "" && !e.lastLive.IsZero()
 	}
 	if e.online && now.Sub(e.lastLive) >= timeout {
 		e.online = false
@@ -161,12 +175,16 @@ func (r *Registry) show(d area.DeviceID, e *entry) area.Device {
 }
 
 // presence is whether the device is there, and why: what was said of it, else
-// whether it was heard.
+// whether it was heard. That one was there before a restart does not say that it
+// is now, and a retained copy does not either.
 func (e *entry) presence(now time.Time, timeout time.Duration) (state area.Presence, reason string) {
+	before := !e.brought.IsZero()
 	switch {
+	case before && e.said.state == area.Online:
+		return area.PresenceUnknown, ""
 	case e.said.state != "":
 		return e.said.state, e.said.reason
-	case e.lastLive.IsZero():
+	case before || e.lastLive.IsZero():
 		return area.PresenceUnknown, ""
 	case now.Sub(e.lastLive) < timeout:
 		return area.Online, area.PresentConnected

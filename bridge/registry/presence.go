@@ -31,6 +31,7 @@ func (r *Registry) Present(p mapping.Presence, topic string, replay bool) {
 		e.live(at)
 	}
 	changed := isNew || was.state != p.State || was.reason != p.Reason || place != e.place()
+	e.changed, e.moved = e.changed || changed, e.moved || !replay
 	r.mu.Unlock()
 	if changed {
 		r.tell(p.Device, true)
@@ -60,6 +61,7 @@ func (r *Registry) See(s mapping.Sight, by, topic string) {
 		changed = e.learn(k, v) || changed
 	}
 	changed = changed || place != e.place()
+	e.changed = e.changed || changed
 	r.mu.Unlock()
 	if changed {
 		r.tell(s.Device, true)
@@ -98,11 +100,14 @@ func (r *Registry) Forget(d area.DeviceID) {
 func (r *Registry) drop(d area.DeviceID, e *entry) {
 	r.readings -= len(e.readings)
 	r.count.forgotten.Add(1)
+	if r.shelf != nil && !e.kept.IsZero() {
+		r.gone[d] = true
+	}
 	if e.assigned == (Assignment{}) {
 		delete(r.devices, d)
 		return
 	}
-	r.devices[d] = &entry{assigned: e.assigned, area: area.Unassigned}
+	r.devices[d] = &entry{assigned: e.assigned, area: area.Unassigned, since: r.now()}
 }
 
 // Disown forgets what a topic said of all devices but some: it has turned out to
@@ -129,6 +134,7 @@ func (r *Registry) Disown(topic string, but []area.DeviceID) {
 			continue
 		}
 		changed = append(changed, d)
+		e.changed = true
 		if len(e.readings) == 0 && e.said.state == "" {
 			r.drop(d, e)
 		}

@@ -87,11 +87,13 @@ type Stats struct {
 	SensorsRefused uint64 // readings of sensors beyond the bound
 	MetricsRefused uint64 // readings of metrics beyond the bound
 	AreasRefused   uint64 // readings whose area could not be made; their sensor is unassigned
-	Forgotten      uint64 // sensors that were taken away, or belonged to others after all
+	Forgotten      uint64 // sensors that were taken away, belonged to others after all, or were silent for 30 days
+	Written        uint64 // records of sensors that were written to disk
+	Unwritten      uint64 // times that the disk did not take one; it is tried again
 }
 
 type counters struct {
-	accepted, bad, old, sensors, metrics, areas, forgotten atomic.Uint64
+	accepted, bad, old, sensors, metrics, areas, forgotten, written, unwritten atomic.Uint64
 }
 
 // Registry holds sensors and readings. It is safe for concurrent use.
@@ -100,33 +102,43 @@ type Registry struct {
 	roster  Roster
 	history History
 	assign  Assignments
+	shelf   Shelf // nil: sensors end with the process
 	now     func() time.Time
 	log     *slog.Logger
 	count   counters
 
+	queueing sync.Mutex // held, before mu, from a look at an entry until its record is queued: an older one never follows a newer
+
 	mu       sync.Mutex // guards what follows
 	devices  map[area.DeviceID]*entry
+	gone     map[area.DeviceID]bool // forgotten, and perhaps on disk still
 	readings int
 	watchers map[int]func(area.DeviceID, bool)
 	next     int
 }
 
-// New makes a registry of what was assigned. Its errors are that of
-// [Config.Validate] and that of the assignments.
-func New(cfg Config, roster Roster, hist History, assign Assignments, now func() time.Time, log *slog.Logger) (*Registry, error) {
+// New makes a registry of what was assigned and, where shelf is not nil, of the
+// sensors that are kept there. Its errors are that of [Config.Validate], that of
+// the assignments and that of the shelf.
+func New(cfg Config, roster Roster, hist History, assign Assignments, shelf Shelf, now func() time.Time, log *slog.Logger) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{
-		cfg: cfg.withDefaults(), roster: roster, history: hist, assign: assign, now: now, log: log,
-		devices: map[area.DeviceID]*entry{}, watchers: map[int]func(area.DeviceID, bool){},
+		cfg: cfg.withDefaults(), roster: roster, history: hist, assign: assign, shelf: shelf, now: now, log: log,
+		devices: map[area.DeviceID]*entry{}, gone: map[area.DeviceID]bool{}, watchers: map[int]func(area.DeviceID, bool){},
 	}
 	all, err := assign.All()
 	if err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
 	for d, a := range all {
-		r.devices[d] = &entry{assigned: a, area: area.Unassigned}
+		r.devices[d] = &entry{assigned: a, area: area.Unassigned, since: now()}
+	}
+	if shelf != nil {
+		if err := r.bringBack(); err != nil {
+			return nil, fmt.Errorf("read sensors: %w", err)
+		}
 	}
 	return r, nil
 }
@@ -213,7 +225,7 @@ func (r *Registry) entryOf(d area.DeviceID) (e *entry, isNew bool) {
 		r.count.sensors.Add(1)
 		return nil, false
 	}
-	return &entry{area: area.Unassigned}, true
+	return &entry{area: area.Unassigned, since: r.now()}, true
 }
 
 // keep is Put's half under the lock.
@@ -249,7 +261,10 @@ func (r *Registry) keep(k history.Key, v mapping.Value, own bool, in area.Name, 
 	}
 	cameBack := !replay && e.live(at)
 	reading.Area = e.place()
-	return reading, isNew || outcome == added || cameBack || was != e.place(), true
+	isOther := isNew || outcome == added || was != e.place()
+	e.changed = e.changed || isOther
+	e.moved = e.moved || !replay
+	return reading, isOther || cameBack, true
 }
 
 // areaOf is the area of a device: a player's is the roster's word.
@@ -280,7 +295,7 @@ func (r *Registry) Assign(d area.DeviceID, a Assignment) (area.Device, error) {
 	}
 	r.mu.Lock()
 	if r.devices[d] == nil {
-		r.devices[d] = &entry{area: area.Unassigned}
+		r.devices[d] = &entry{area: area.Unassigned, since: r.now()}
 	}
 	r.devices[d].assigned = a
 	shown := r.show(d, r.devices[d])
@@ -322,19 +337,29 @@ func (r *Registry) check(d area.DeviceID, a Assignment) error {
 	return area.Errorf(area.CodeUnknownLocation, "no location %s in area %s", *a.Location, *a.Area)
 }
 
-// Run tells the watchers of sensors that fall silent, until ctx ends; it then
-// returns nil.
+// Run tells the watchers of sensors that fall silent and writes to disk what has
+// changed, until ctx ends; it then writes what is left and returns nil.
 func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(max(r.cfg.Timeout/50, 100*time.Millisecond))
 	defer tick.Stop()
+	soon, late := time.NewTicker(writeSoon), time.NewTicker(writeLate)
+	defer soon.Stop()
+	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			r.write(context.WithoutCancel(ctx), (*entry).unwritten)
 			return nil
+		case <-soon.C:
+			at := r.now()
+			r.write(ctx, func(e *entry) bool { return e.changed && at.Sub(e.kept) >= writeApart })
+		case <-late.C:
+			r.forgetSilent()
+			r.write(ctx, (*entry).unwritten)
 		case <-tick.C:
-		}
-		for _, d := range r.fallSilent() {
-			r.tell(d, true)
+			for _, d := range r.fallSilent() {
+				r.tell(d, true)
+			}
 		}
 	}
 }
@@ -358,6 +383,6 @@ func (r *Registry) Stats() Stats {
 	r.mu.Unlock()
 	s.Accepted, s.Bad, s.Old = r.count.accepted.Load(), r.count.bad.Load(), r.count.old.Load()
 	s.SensorsRefused, s.MetricsRefused, s.AreasRefused = r.count.sensors.Load(), r.count.metrics.Load(), r.count.areas.Load()
-	s.Forgotten = r.count.forgotten.Load()
+	s.Forgotten, s.Written, s.Unwritten = r.count.forgotten.Load(), r.count.written.Load(), r.count.unwritten.Load()
 	return s
 }

@@ -61,7 +61,7 @@ func newRegistry(t *testing.T, cfg Config, assign Assignments) (*Registry, *rost
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(cfg, ros, hist, assign, time.Now, slog.New(slog.DiscardHandler))
+	r, err := New(cfg, ros, hist, assign, nil, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

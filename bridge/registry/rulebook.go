@@ -18,18 +18,11 @@ import (
 // mostMappings is how many mappings may be made by REST.
 const mostMappings = 10_000
 
-// RuleTable keeps mappings by their ids on disk; store.Table is one. What it took
-// is durable when it returns.
-type RuleTable interface {
-	Table
-	Delete(ctx context.Context, key string) error
-}
-
 // Rulebook is the operator's mappings: those of the configuration, in its order,
 // and behind them those that were made by REST, in the order of their ids. It is
 // safe for concurrent use.
 type Rulebook struct {
-	table   RuleTable
+	table   Table
 	changed func(*mapping.Table)
 
 	mu     sync.Mutex // held for the whole of a change, so that disk, rules and readers agree
@@ -43,7 +36,7 @@ type Rulebook struct {
 // A record that cannot be read, or is no rule of this version, stays where it
 // is, and the log has it as an error. Its errors are those of
 // [mapping.Compile] and of the table.
-func NewRulebook(t RuleTable, config []mapping.Rule, changed func(*mapping.Table), log *slog.Logger) (*Rulebook, error) {
+func NewRulebook(t Table, config []mapping.Rule, changed func(*mapping.Table), log *slog.Logger) (*Rulebook, error) {
 	b := &Rulebook{table: t, changed: changed, made: map[string]mapping.Rule{}}
 	err := t.Load(func(id string, value []byte) error {
 		var r mapping.Rule

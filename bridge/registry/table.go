@@ -9,11 +9,12 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// Table keeps records by key on disk; store.Table is one. What it took is
-// durable when it returns.
+// Table keeps records by key on disk; store.Table is one. What it took, or took
+// away, is durable when it returns.
 type Table interface {
 	Load(each func(key string, value []byte) error) error
 	Put(ctx context.Context, key string, value []byte) error
+	Delete(ctx context.Context, key string) error
 }
 
 // putWait is how long an operator waits for the disk.
@@ -34,22 +35,29 @@ func (d Durable) All() (map[area.DeviceID]Assignment, error) {
 		if err := json.Unmarshal(value, &a); err != nil {
 			return fmt.Errorf("assignment of %s: %w", key, err)
 		}
-		all[area.DeviceID(key)] = a
+		if a != (Assignment{}) { // as earlier versions kept of a device that was removed
+			all[area.DeviceID(key)] = a
+		}
 		return nil
 	})
 	return all, err
 }
 
-// Put keeps a; it blocks for the disk, ten seconds at most. Its errors are the
-// table's, an [area.Error] of code disk_full among them.
+// Put keeps a, or nothing where that says nothing; it blocks for the disk, ten
+// seconds at most. Its errors are the table's, an [area.Error] of code disk_full
+// among them.
 func (d Durable) Put(id area.DeviceID, a Assignment) error {
-	value, err := json.Marshal(a)
-	if err != nil {
-		return fmt.Errorf("assignment of %s: %w", id, err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), putWait)
 	defer cancel()
-	if err := d.table.Put(ctx, string(id), value); err != nil {
+	value, err := json.Marshal(a)
+	switch {
+	case err != nil:
+	case a == (Assignment{}):
+		err = d.table.Delete(ctx, string(id))
+	default:
+		err = d.table.Put(ctx, string(id), value)
+	}
+	if err != nil {
 		return fmt.Errorf("assignment of %s: %w", id, err)
 	}
 	return nil

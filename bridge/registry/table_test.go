@@ -31,6 +31,11 @@ func TestAssignments(t *testing.T) {
 			if err := a.Put("hall", Assignment{Area: &north}); err != nil {
 				t.Fatal(err)
 			}
+			for _, x := range []Assignment{{Area: &north}, {}} {
+				if err := a.Put("removed", x); err != nil {
+					t.Fatal(err)
+				}
+			}
 			want := map[area.DeviceID]Assignment{"a/b c": {Area: &north, Location: &one}, "hall": {Area: &north}}
 			if got, err := open().All(); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("all %+v, %v; want %+v", got, err, want)

@@ -303,7 +303,7 @@ func (h *Hub) makeBridge() error {
 	if h.history, err = history.New(history.Config{Dir: filepath.Join(h.cfg.Data, "history")}, time.Now, h.log); err != nil {
 		return err
 	}
-	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.store.Table("assignments")), time.Now, h.log); err != nil {
+	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.store.Table("assignments")), h.store.Table("sensors"), time.Now, h.log); err != nil {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{

@@ -116,7 +116,9 @@ func (d devices) Remove(ctx context.Context, id area.DeviceID) error {
 	} else if _, err := d.h.registry.Assign(id, registry.Assignment{}); err != nil {
 		return err
 	}
-	d.h.registry.Forget(id)
+	if err := d.h.registry.Remove(ctx, id); err != nil {
+		return err
+	}
 	var batch []area.Message
 	if area.IsID(string(id)) {
 		for _, m := range d.h.bus.Retained(area.Root+"/device/"+string(id)+"/#", 0) {
