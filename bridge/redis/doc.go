@@ -10,6 +10,10 @@
 // beside it, a bounded stream with the same batches: who missed some reads them
 // there. In a cluster the channels are sharded ones, each with a hash tag of its own.
 //
+// [Reigns] on it is the ledger of the areas: which node has which, and what its
+// arbiter has written (package reign). It has a connection of its own, since that it
+// was never broken is part of what a node knows.
+//
 // # Queues
 //
 // What is published waits in a queue of at most [Config.Queue] bytes. One goroutine

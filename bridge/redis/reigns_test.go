@@ -1,0 +1,134 @@
+package redis
+
+import (
+	"testing"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/reign"
+	"github.com/tacet-hub/tacet/broker/reign/reigntest"
+)
+
+func (e *engine) ledger(name string) *Reigns {
+	e.t.Helper()
+	s, err := NewServer(e.node(name))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(s.Close)
+	r := NewReigns(s)
+	e.t.Cleanup(r.Close)
+	return r
+}
+
+func reignLedger(e *engine) reigntest.Ledger {
+	return reigntest.Ledger{
+		Join:  func() reign.Store { return e.ledger("hub-1") },
+		Break: func() { e.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") },
+		Flush: func() { e.do("FLUSHALL") },
+	}
+}
+
+func TestReignsContract(t *testing.T) {
+	reigntest.Test(t, func(t *testing.T) reigntest.Ledger { return reignLedger(startEngine(t)) })
+}
+
+// TestReignsOldProtocol: a server without RESP3.
+func TestReignsOldProtocol(t *testing.T) {
+	reigntest.Test(t, func(t *testing.T) reigntest.Ledger {
+		e := startEngine(t)
+		l := reignLedger(e)
+		l.Join = func() reign.Store {
+			r := e.ledger("hub-1")
+			r.s.resp2 = true
+			return r
+		}
+		return l
+	})
+}
+
+// TestReignsOfAReplica: a server that takes no writes is no ledger, and what was
+// seen over the connection to it counts no more.
+func TestReignsOfAReplica(t *testing.T) {
+	e := startEngine(t)
+	r := e.ledger("hub-1")
+	north := []area.Name{"north"}
+	_, before, err := r.Heads(t.Context(), north)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.do("REPLICAOF", "127.0.0.1", "1")
+	if heads, _, err := r.Heads(t.Context(), north); err == nil {
+		t.Errorf("a replica answers %q", heads)
+	}
+	if out, _, err := r.Swap(t.Context(), []reign.Change{{Area: "north", Head: "1"}}); err == nil {
+		t.Errorf("a replica writes: %+v", out)
+	}
+	e.do("REPLICAOF", "NO", "ONE")
+	if _, after, err := r.Heads(t.Context(), north); err != nil || after == before {
+		t.Errorf("afterwards the connection is %d as before, %v", after, err)
+	}
+}
+
+// TestReignsMeanwhile: an entry that is written between the look and the write is
+// not overwritten.
+func TestReignsMeanwhile(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.ledger("hub-1"), e.ledger("hub-2")
+	list := []reign.Change{{Area: "north", Head: "a"}, {Area: "south", Head: "a"}}
+	a.mu.Lock()
+	out, err := a.compare(t.Context(), list)
+	a.mu.Unlock()
+	if err != nil || !out[0].Done || !out[1].Done {
+		t.Fatalf("compared: %+v %v", out, err)
+	}
+	if _, _, err := b.Swap(t.Context(), []reign.Change{{Area: "south", Head: "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	err = a.set(t.Context(), list, out)
+	a.mu.Unlock()
+	if err != nil || out[0].Done || out[1].Done {
+		t.Errorf("set: %+v %v, want neither", out, err)
+	}
+	if heads, _, err := a.Heads(t.Context(), []area.Name{"north", "south"}); err != nil || heads[0] != "" || heads[1] != "b" {
+		t.Errorf("heads %q %v, want none and b", heads, err)
+	}
+}
+
+// TestReignsAreAway: a server that is killed is away; the connection to one that is
+// back is another one.
+func TestReignsAreAway(t *testing.T) {
+	e := startEngine(t)
+	r := e.ledger("hub-1")
+	if _, _, err := r.Heads(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	e.kill()
+	if _, _, err := r.Heads(t.Context(), nil); err == nil {
+		t.Error("a killed server answers")
+	}
+	e.start()
+	for range 1000 {
+		if _, link, err := r.Heads(t.Context(), nil); err == nil {
+			if link < 2 {
+				t.Errorf("the connection is %d, as before", link)
+			}
+			return
+		}
+	}
+	t.Error("a server that is back does not answer")
+}
+
+func BenchmarkReigns(b *testing.B) {
+	e := startEngine(b)
+	r := e.ledger("hub-1")
+	was := ""
+	for i := range b.N {
+		head := itoa(i + 1)
+		out, _, err := r.Swap(b.Context(), []reign.Change{{Area: "north", Was: was, Head: head, Core: []byte(`{"v":1,"term":64,"alive_ms":6250}`)}})
+		if err != nil || !out[0].Done {
+			b.Fatalf("%+v %v", out, err)
+		}
+		was = head
+	}
+}
