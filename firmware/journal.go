@@ -19,6 +19,7 @@ type journal struct {
 	file  *os.File
 	works []area.WorkID // oldest first, at most journalLen
 	lines int           // in the file
+	torn  bool          // a write has failed: what the file ends with is not known
 }
 
 // openJournal reads the journal. A last line that is not whole, as a loss of
@@ -39,20 +40,26 @@ func openJournal(path string) (*journal, error) {
 
 func (j *journal) has(w area.WorkID) bool { return slices.Contains(j.works, w) }
 
-// add appends a work; it is on the disk when add returns.
+// add appends a work; it is on the disk when add returns. After an error the work
+// is remembered all the same, and written with the next one: half a line may be in
+// the file, and of a page whose writing has failed nothing may be.
 func (j *journal) add(w area.WorkID) error {
-	if j.has(w) {
+	if j.has(w) && !j.torn {
 		return nil
 	}
-	j.remember(w)
-	if j.lines >= 2*journalLen {
+	if !j.has(w) {
+		j.remember(w)
+	}
+	if j.torn || j.lines >= 2*journalLen {
 		return j.rewrite()
 	}
 	j.lines++
-	if _, err := j.file.WriteString(string(w) + "\n"); err != nil {
-		return err
+	_, err := j.file.WriteString(string(w) + "\n")
+	if err == nil {
+		err = j.file.Sync()
 	}
-	return j.file.Sync()
+	j.torn = err != nil
+	return err
 }
 
 func (j *journal) remember(w area.WorkID) {
@@ -68,12 +75,16 @@ func (j *journal) rewrite() error {
 	for _, w := range j.works {
 		b.WriteString(string(w) + "\n")
 	}
+	j.torn = true
 	if err := errors.Join(j.close(), replace(j.path, b.String())); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(j.path, os.O_APPEND|os.O_WRONLY, 0o600)
-	j.file, j.lines = f, len(j.works)
-	return err
+	if err != nil {
+		return err
+	}
+	j.file, j.lines, j.torn = f, len(j.works), false
+	return nil
 }
 
 func (j *journal) close() error {
