@@ -85,6 +85,7 @@ func (l *line) run(ctx context.Context) error {
 		case <-tick.C:
 			l.lead(true)
 			l.lostLong()
+			l.verdict = l.record.given()
 		}
 		l.lead(false)
 	}
