@@ -24,13 +24,20 @@ func jitter(d time.Duration) time.Duration { return rand.N(d) }
 // disk before anything is done.
 func (s *Seat) step(ev election.Event) {
 	actions := slices.Clone(s.elect.Step(ev, s.now()))
-	err := s.keep.setTerm(s.elect.Self().Highest)
-	if err != nil {
-		s.Log.Error("the term is not kept, so this member cannot lead", "err", err)
-	}
+	err := s.keepTerm(s.elect.Self().Highest)
 	for _, a := range actions {
 		s.do(a, err)
 	}
+}
+
+// keepTerm has a term on the disk. That it cannot is told once, until it can.
+func (s *Seat) keepTerm(term uint64) error {
+	err := s.keep.setTerm(term)
+	if err != nil && !s.unkept {
+		s.Log.Error("the term is not kept, so this member cannot lead", "area", s.roster.Area, "err", err)
+	}
+	s.unkept = err != nil
+	return err
 }
 
 func (s *Seat) do(a election.Action, kept error) {
@@ -234,6 +241,10 @@ func (s *Seat) ready(r *reign, addr, web string, term uint64) {
 	if err := checkPlace(addr, web); err != nil || addr == "" || term == 0 {
 		s.Log.Error("the leader cannot be reached", "area", s.roster.Area, "err", fmt.Errorf("term %d: %w", term, errors.Join(err, errors.New("no address"))))
 		r.cancel()
+		return
+	}
+	if s.keepTerm(term) != nil {
+		r.cancel() // Lead has ended then, and this member is unfit
 		return
 	}
 	s.readyBy = area.Never

@@ -58,6 +58,7 @@ type Seat struct {
 	// All below belongs to Run's goroutine.
 	work    sync.WaitGroup
 	keep    keeper
+	unkept  bool // a term could not be kept
 	roster  area.Peers
 	known   bool // roster is
 	elect   *election.Election
