@@ -19,6 +19,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/garbage"
 )
 
 // inside is what a server tells of itself.
@@ -84,6 +86,7 @@ func serve(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 			return inside{Members: len(hub.Members(group)), Cut: int64(hub.Stats().SlowDisconnects)}
 		}
 		run = hub.Run
+		defer garbage.Spread()() // as tacet serve does
 	case kindRaw:
 		hub := &rawHub{members: make(map[*websocket.Conn]bool)}
 		mux.Handle("/hub", hub)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/garbage"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
 )
 
@@ -40,6 +41,7 @@ func serve(ctx context.Context, load func() (conf.Config, error), out io.Writer)
 	if err != nil {
 		return err
 	}
+	defer garbage.Spread()()
 	log := logger(cfg)
 	warn(log, cfg)
 	hub, err := hubd.New(cfg, hubd.Options{Version: cli.Version()}, log)
