@@ -146,6 +146,16 @@ type (
 		payload []byte
 		retain  bool
 	}
+	// departed: a device of the leader's is not connected any more.
+	departed struct {
+		leader, device area.DeviceID
+		reason         string
+	}
+	// serving: these are the leader's devices, and nobody else for long.
+	serving struct {
+		leader  area.DeviceID
+		devices []area.DeviceID
+	}
 	// severed: the leader's devices are not connected any more, as far as is
 	// known.
 	severed struct{ leader area.DeviceID }
@@ -189,6 +199,8 @@ func (keep) action()     {}
 func (led) action()      {}
 func (mirrored) action() {}
 func (relay) action()    {}
+func (departed) action() {}
+func (serving) action()  {}
 func (severed) action()  {}
 func (adopt) action()    {}
 func (recorded) action() {}
@@ -332,6 +344,9 @@ func (m *mirror) toLeader(ev Event) {
 		m.sayUp(ev)
 	case DeviceDown:
 		m.down(area.Trunk{Op: area.TrunkDown, Device: ev.Device})
+	case Voted:
+		vote := ev.Vote
+		m.down(area.Trunk{Op: area.TrunkVote, Device: ev.Device, Vote: &vote})
 	case StopPlay:
 		m.down(area.Trunk{Op: area.TrunkStopPlay})
 	case Stored:

@@ -54,9 +54,13 @@ func (m *mirror) word(t area.Trunk) {
 	case area.TrunkSubmitted:
 		m.works.submitted(m, t)
 	case area.TrunkStatus:
-		m.do(relay{m.leader, area.StatusTopic(t.Device), t.Status.Encode(), true})
+		m.do(relay{leader: m.leader, topic: area.StatusTopic(t.Device), payload: t.Status.Encode(), retain: true})
 	case area.TrunkTele:
-		m.do(relay{m.leader, t.Topic, t.Payload, false})
+		m.do(relay{leader: m.leader, topic: t.Topic, payload: t.Payload})
+	case area.TrunkGone:
+		m.do(departed{m.leader, t.Device, t.Reason})
+	case area.TrunkPoll:
+		m.do(Poll{Poll: *t.Poll})
 	}
 }
 
@@ -143,6 +147,7 @@ func (m *mirror) goesOn(t area.Trunk) {
 		m.do(led{shown})
 	}
 	m.addr = shown
+	m.do(serving{m.leader, t.Serves})
 	if m.shown.Term < t.Term { // until its own word comes
 		m.show(area.IdleBusy(m.cfg.area, t.Term, 0, m.lease()), area.Settling)
 	}

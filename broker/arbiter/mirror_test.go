@@ -13,15 +13,16 @@ import (
 // glass drives a mirror and writes each action as one short word. Its disk
 // answers at once unless it is told to hold its answers back.
 type glass struct {
-	t    *testing.T
-	m    *mirror
-	now  area.Instant
-	mine uint64 // term of the core; 0: there is none
-	left Yielded
-	disk []byte
-	slow bool
-	held []kept
-	fail error
+	t      *testing.T
+	m      *mirror
+	now    area.Instant
+	mine   uint64 // term of the core; 0: there is none
+	left   Yielded
+	disk   []byte
+	slow   bool
+	held   []kept
+	serves []area.DeviceID // as the leader said last
+	fail   error
 }
 
 func newGlass(t *testing.T, rec string) *glass {
@@ -63,6 +64,8 @@ func (g *glass) step(ev Event) string {
 				if g.fail == nil {
 					g.disk = a.record
 				}
+			case serving:
+				g.serves = a.devices
 			default:
 				words = append(words, g.word(a))
 			}
@@ -112,6 +115,10 @@ func (g *glass) word(a Action) string {
 			s += "," + a.Report.Reason
 		}
 		return s + ")"
+	case departed:
+		return fmt.Sprintf("gone(%s,%s)", a.device, a.reason)
+	case Poll:
+		return fmt.Sprintf("poll(%s,%d)", a.Poll.Arbiter, a.Poll.N)
 	case Say:
 		return fmt.Sprintf("say(%s,%s)", a.Device, a.Answer.Op)
 	case HoldOut:
@@ -133,7 +140,7 @@ func wordOf(t area.Trunk) string {
 		s += fmt.Sprintf("(%s,%d%s)", t.Handed.Work, t.Handed.Att, givenTo(t.Handed.Given))
 	case area.TrunkGot:
 		s += fmt.Sprintf("(%d)", t.N)
-	case area.TrunkHeard, area.TrunkSet, area.TrunkUp, area.TrunkDown:
+	case area.TrunkHeard, area.TrunkVote, area.TrunkSet, area.TrunkUp, area.TrunkDown:
 		s += "(" + string(t.Device) + ")"
 	case area.TrunkCancel, area.TrunkStored:
 		s += "(" + string(t.Work) + ")"
@@ -249,6 +256,9 @@ func TestTheHubMirrorsTheLeader(t *testing.T) {
 	g.hear("gate-1", area.Trunk{Op: area.TrunkOffer, Offer: &area.Offer{Work: "o-1"}}, "offer(o-1>)")
 	g.hear("gate-1", area.Trunk{Op: area.TrunkStatus, Device: "gate-2", Status: &area.Status{}}, "relay(tacet/device/gate-2/status)")
 	g.hear("gate-1", area.Trunk{Op: area.TrunkTele, Topic: "tacet/device/gate-2/tele/x"}, "relay(tacet/device/gate-2/tele/x)")
+	g.hear("gate-1", area.Trunk{Op: area.TrunkGone, Device: "gate-2", Reason: area.PresentWill}, "gone(gate-2,will)")
+	g.hear("gate-1", area.Trunk{Op: area.TrunkPoll, Poll: &area.Poll{Area: "north", Arbiter: "gate-1", Term: 80, N: 3}}, "poll(gate-1,3)")
+	g.want(Voted{Device: "gate-3", Vote: area.Vote{Arbiter: "gate-1", Term: 80, N: 3}}, "gate-1<vote(gate-3)")
 	g.hear("gate-1", area.Trunk{Op: "sing"}, "")
 	// Of another member, or of an earlier start of the leader, nothing counts.
 	g.hear("gate-2", area.Trunk{Op: area.TrunkBusy, Busy: &busy}, "")

@@ -23,11 +23,12 @@ type desk struct {
 	ends    reigns
 	queue   []Event // of the mirror, while it is stepped
 	out     []area.Message
-	asked   uint64 // newest commit
-	written uint64 // newest commit that was answered
-	term    uint64 // shown on the leader topic
-	lacks   bool   // nothing is granted for want of a majority, and that was told
-	stale   bool   // the roster has not been told of the newest busy
+	then    []func() // to be called once these are published
+	asked   uint64   // newest commit
+	written uint64   // newest commit that was answered
+	term    uint64   // shown on the leader topic
+	lacks   bool     // nothing is granted for want of a majority, and that was told
+	stale   bool     // the roster has not been told of the newest busy
 	watcher watcher
 
 	local atomic.Bool // the topology that the mirror was told
@@ -284,6 +285,9 @@ func (d *desk) put(topic string, payload []byte, retain bool) {
 	d.out = append(d.out, area.Message{Topic: topic, Payload: payload, QoS: 1, Retain: retain, From: area.FromArbiter})
 }
 
+// after has something done once what was gathered so far is published.
+func (d *desk) after(do func()) { d.then = append(d.then, do) }
+
 // flush publishes what was gathered, as one batch in its order, and tells the
 // roster who holds and who waits.
 func (d *desk) flush(ctx context.Context) {
@@ -294,6 +298,10 @@ func (d *desk) flush(ctx context.Context) {
 		clear(d.out)
 		d.out = d.out[:0]
 	}
+	for _, do := range d.then {
+		do()
+	}
+	d.then = d.then[:0]
 	counts := d.ends.counts
 	if d.core != nil {
 		counts = counts.plus(d.core.Counts())

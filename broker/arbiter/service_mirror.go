@@ -98,6 +98,10 @@ func (d *desk) reflect(a Action, reporter Reporter) {
 		d.showMirrored(a.busy)
 	case relay:
 		d.relay(a)
+	case departed:
+		d.after(func() { d.s.roster.Departed(a.device, trunkLink(a.leader), a.reason) })
+	case serving:
+		d.after(func() { d.s.roster.Serving(trunkLink(a.leader), a.devices, leaderSilent) })
 	case severed:
 		d.s.roster.Lost(trunkLink(a.leader), area.PresentTimeout)
 	case adopt:

@@ -121,13 +121,14 @@ func newTown(t *testing.T, l *ledger, led *leaders) *town {
 // scripted is a leader that says what the test has it say, over real MQTT. Its
 // own arbiter is a core that the hub never sees.
 type scripted struct {
-	t    *testing.T
-	id   area.DeviceID
-	life string
-	term uint64
-	c    mqtt.Client
-	in   *brokertest.Inbox
-	n    uint64
+	t      *testing.T
+	id     area.DeviceID
+	life   string
+	term   uint64
+	serves []area.DeviceID
+	c      mqtt.Client
+	in     *brokertest.Inbox
+	n      uint64
 }
 
 func (h *town) leader(t *testing.T, id area.DeviceID, term uint64) *scripted {
@@ -146,7 +147,7 @@ func (s *scripted) say(m area.Trunk) {
 
 func (s *scripted) lead() {
 	s.t.Helper()
-	s.say(area.Trunk{Op: area.TrunkLead, Addr: "10.0.0.5:1883", Web: "http://:8080", AliveMs: 6250})
+	s.say(area.Trunk{Op: area.TrunkLead, Addr: "10.0.0.5:1883", Web: "http://:8080", AliveMs: 6250, Serves: s.serves})
 }
 
 // heard is all that came down since the last call, by op.
@@ -274,6 +275,34 @@ func TestDevicesOfTheLeader(t *testing.T) {
 		if n := seen.Len(); n != 1 {
 			t.Errorf("%d readings came, want 1", n)
 		}
+		presence := func(d area.DeviceID, want area.Presence, reason string) {
+			t.Helper()
+			synctest.Wait()
+			if p, _ := h.roster.Player(d); p.Presence != want || *p.Reason != reason {
+				t.Errorf("%s is %s, %s, want %s, %s", d, p.Presence, *p.Reason, want, reason)
+			}
+		}
+		s.say(area.Trunk{Op: area.TrunkStatus, Device: "gate-3", Status: &area.Status{Online: true, Boot: 1, Conn: 1, Area: "North Wing"}})
+		s.say(area.Trunk{Op: area.TrunkGone, Device: "gate-3", Reason: area.PresentTimeout})
+		presence("gate-3", area.Offline, area.PresentTimeout)
+		s.say(area.Trunk{Op: area.TrunkStatus, Device: "gate-3", Status: &area.Status{Online: true, Boot: 1, Conn: 2, Area: "North Wing"}})
+		presence("gate-3", area.Online, area.PresentConnected)
+		s.say(area.Trunk{Op: area.TrunkStatus, Device: "gate-3", Status: &area.Status{Boot: 1, Conn: 2, Area: "North Wing"}}) // its will
+		s.say(area.Trunk{Op: area.TrunkGone, Device: "gate-3", Reason: area.PresentWill})
+		presence("gate-3", area.Offline, area.PresentWill)
+		// One that is at the hub by now is the hub's to know.
+		op.Publish(area.StatusTopic("gate-4"), 1, true, area.Status{Online: true, Boot: 1, Conn: 3, Area: "North Wing"}.Encode()).Wait()
+		s.say(area.Trunk{Op: area.TrunkGone, Device: "gate-4", Reason: area.PresentWill})
+		presence("gate-4", area.Online, area.PresentConnected)
+		// What said that one has gone was lost: the next lead says it.
+		s.say(area.Trunk{Op: area.TrunkStatus, Device: "gate-5", Status: &area.Status{Online: true, Boot: 1, Conn: 1, Area: "North Wing"}})
+		s.serves = []area.DeviceID{"gate-2"}
+		s.lead()
+		presence("gate-5", area.Online, area.PresentConnected)
+		s.leads(4 * time.Second)
+		presence("gate-5", area.Offline, area.PresentTimeout)
+		presence("gate-2", area.Online, area.PresentConnected)
+		s.heard()
 		s.leads(2 * time.Second)
 		if got := s.heard(); len(got[area.TrunkUp]) != 0 {
 			t.Errorf("its own device is told to it: %+v", got[area.TrunkUp])
@@ -398,6 +427,31 @@ func TestARemovedAreaForgetsItsLeader(t *testing.T) {
 		synctest.Wait()
 		if _, ok := led.by["extra"]; ok {
 			t.Error("the leader of an area that is gone is kept")
+		}
+	})
+}
+
+// A member that is at the hub hears the leader ask for votes, and is heard.
+func TestMembersAtTheHubVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTown(t, newLedger(), &leaders{by: map[string][]byte{}})
+		member := h.Dial(t, "gate-2")
+		polls := brokertest.Subscribe(t, member, area.PollTopic("north"), 1)
+		s := h.leader(t, "gate-1", 80)
+		s.lead()
+		asks := area.Poll{Area: "north", Arbiter: "gate-1", Term: 80, N: 7, Vote: 10 * time.Second}
+		s.say(area.Trunk{Op: area.TrunkPoll, Poll: &asks})
+		var got area.Poll
+		for _, m := range polls.Take(t, polls.Len()) {
+			got, _ = area.ParsePoll(m.Payload)
+		}
+		if got != asks {
+			t.Fatalf("asked %+v, want %+v", got, asks)
+		}
+		vote := area.Vote{Arbiter: "gate-1", Term: 80, N: 7, MID: "m2"}
+		member.Publish(area.VoteTopic("north", "gate-2"), 1, false, vote.Encode()).Wait()
+		if votes := s.heard()[area.TrunkVote]; len(votes) != 1 || votes[0].Device != "gate-2" || *votes[0].Vote != vote {
+			t.Errorf("the leader hears %+v", votes)
 		}
 	})
 }

@@ -28,6 +28,14 @@ func (s *Service) Seconded(in area.Name, said area.Instant, since time.Duration)
 	}
 }
 
+// Vote hands in the vote of a member that is connected elsewhere. Over the area's
+// bound it is dropped and counted: it comes again, with the next poll.
+func (s *Service) Vote(in area.Name, d area.DeviceID, v area.Vote) {
+	if desk := s.found(in); desk != nil {
+		desk.box.hear(Voted{Device: d, Vote: v})
+	}
+}
+
 // heardVote hands a vote to the arbiter that asked for it. Like a claim it comes
 // again, with the next poll.
 func (s *Service) heardVote(m area.Message) {

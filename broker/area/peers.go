@@ -84,7 +84,8 @@ type Peers struct {
 	Policy        string       `json:"policy"`
 	ClassicHoldMs int64        `json:"classic_hold_ms"`
 	DumbHoldMs    int64        `json:"dumb_hold_ms"`
-	Volume        int          `json:"volume"` // 0 to 100
+	BargeMs       int64        `json:"emergency_barge_ms,omitempty"` // how long an emergency waits for a revoked holder; 0: as long as it must
+	Volume        int          `json:"volume"`                       // 0 to 100
 	Locations     []PeerPlace  `json:"locations"`
 	Open          bool         `json:"open"` // nobody has to sign in at the hub, and so at no leader
 	Key           []byte       `json:"key"`  // AreaKeySize bytes, base64 on the wire
@@ -172,6 +173,7 @@ func (p Peers) check() error {
 	within("lease_ms", p.LeaseMs, 1000, time.Hour.Milliseconds())
 	within("classic_hold_ms", p.ClassicHoldMs, 0, 24*time.Hour.Milliseconds())
 	within("dumb_hold_ms", p.DumbHoldMs, 0, 24*time.Hour.Milliseconds())
+	within("emergency_barge_ms", p.BargeMs, 0, 24*time.Hour.Milliseconds())
 	within("volume", int64(p.Volume), 0, 100)
 	within("key", int64(len(p.Key)), AreaKeySize, AreaKeySize)
 	within("members", int64(len(p.Members)), 0, MostMembers)

@@ -29,6 +29,12 @@ const (
 	TrunkOffer TrunkOp = "offer"
 	// TrunkStatus [device, status]: a device of the leader's.
 	TrunkStatus TrunkOp = "status"
+	// TrunkGone [device, reason]: a device is not connected to the leader any more;
+	// the reason is one of those of [Device].
+	TrunkGone TrunkOp = "gone"
+	// TrunkPoll [poll]: the arbiter of a strict area asks the members that are
+	// connected to the hub for their votes.
+	TrunkPoll TrunkOp = "poll"
 	// TrunkDone [device, claim]: a device is done with a work that the leader does
 	// not know.
 	TrunkDone TrunkOp = "done"
@@ -60,6 +66,8 @@ const (
 	// TrunkSet [device, on, will]: a dumb device of the hub, or the end of a
 	// classic hold.
 	TrunkSet TrunkOp = "set"
+	// TrunkVote [device, vote]: a member that is connected to the hub votes.
+	TrunkVote TrunkOp = "vote"
 	// TrunkUp [device, location, via]: a device of the hub is live.
 	TrunkUp TrunkOp = "up"
 	// TrunkDown [device]: it is no longer.
@@ -122,6 +130,8 @@ type Trunk struct {
 	Offer  *Offer    `json:"offer,omitempty"`
 	Status *Status   `json:"status,omitempty"`
 	Busy   *Busy     `json:"busy,omitempty"`
+	Poll   *Poll     `json:"poll,omitempty"`
+	Vote   *Vote     `json:"vote,omitempty"`
 	Handed *Handed   `json:"handed,omitempty"`
 	Report *Reported `json:"report,omitempty"`
 	Order  *Order    `json:"order,omitempty"`
@@ -165,6 +175,9 @@ var trunkNeeds = map[TrunkOp]func(Trunk) bool{
 	TrunkSay:       func(t Trunk) bool { return t.Device != "" && t.Answer != nil },
 	TrunkOffer:     func(t Trunk) bool { return t.Offer != nil },
 	TrunkStatus:    func(t Trunk) bool { return t.Device != "" && t.Status != nil },
+	TrunkGone:      func(t Trunk) bool { return t.Device != "" },
+	TrunkPoll:      func(t Trunk) bool { return t.Poll != nil && t.Poll.Area == t.Area },
+	TrunkVote:      func(t Trunk) bool { return t.Device != "" && t.Vote != nil },
 	TrunkDone:      func(t Trunk) bool { return t.Device != "" && t.Claim != nil && t.Claim.Op == OpDone },
 	TrunkReport:    func(t Trunk) bool { return t.N != 0 && t.Report != nil },
 	TrunkRecord:    func(t Trunk) bool { return t.N != 0 && len(t.Record) > 0 },
@@ -242,6 +255,18 @@ func (a Answer) MarshalJSON() ([]byte, error) { return a.Encode(), nil }
 
 // UnmarshalJSON reads a as [ParseAnswer].
 func (a *Answer) UnmarshalJSON(b []byte) (err error) { *a, err = ParseAnswer(b); return err }
+
+// MarshalJSON writes p as [Poll.Encode].
+func (p Poll) MarshalJSON() ([]byte, error) { return p.Encode(), nil }
+
+// UnmarshalJSON reads p as [ParsePoll].
+func (p *Poll) UnmarshalJSON(b []byte) (err error) { *p, err = ParsePoll(b); return err }
+
+// MarshalJSON writes v as [Vote.Encode].
+func (v Vote) MarshalJSON() ([]byte, error) { return v.Encode(), nil }
+
+// UnmarshalJSON reads v as [ParseVote].
+func (v *Vote) UnmarshalJSON(b []byte) (err error) { *v, err = ParseVote(b); return err }
 
 // MarshalJSON writes o as [Offer.Encode].
 func (o Offer) MarshalJSON() ([]byte, error) { return o.Encode(), nil }

@@ -70,6 +70,7 @@ func everyTrunk() []Trunk {
 	claim := Claim{Op: OpWant, Boot: 4, MID: "m", Claim: 2, Seq: 9, Prio: Normal, Dur: time.Second}
 	done := Claim{Op: OpDone, Boot: 4, MID: "m", Claim: 2, Seq: 10, Token: 64000001, Result: Played, Prio: Normal}
 	busy := IdleBusy("north", 80, 3, 6*time.Second)
+	poll, vote := Poll{Area: "north", Arbiter: "gate-1", Term: 80, N: 3, Vote: 10 * time.Second}, Vote{Arbiter: "gate-1", Term: 80, N: 3, MID: "m"}
 	hold := Hold{Kind: "classic", Device: "old-1", Claim: 3, Token: 64000001, Prio: Normal, LeftMs: 4000}
 	handed := Handed{Work: "o-1", Location: "1", Prio: Normal, DurMs: 5000, TTLMs: 60000, Redo: RedoRetry, IfBusy: BusyQueue, Body: Body{Kind: "announce"}, Att: 1, Given: &Assignment{Device: "gate-1", MID: "m", Boot: 4}}
 	list := []Trunk{
@@ -77,6 +78,7 @@ func everyTrunk() []Trunk {
 		{Op: TrunkResign}, {Op: TrunkAsk}, {Op: TrunkBusy, Busy: &busy},
 		{Op: TrunkSay, Device: "web-1", Answer: &Answer{Op: OpGrant, Boot: 4, Claim: 2, Ack: 9, Token: 80000001, Lease: time.Second}},
 		{Op: TrunkOffer, Offer: &Offer{Work: "o-1", Att: 1, Dur: time.Second, Prio: Normal, TTL: time.Minute}},
+		{Op: TrunkGone, Device: "gate-1", Reason: PresentWill}, {Op: TrunkPoll, Poll: &poll}, {Op: TrunkVote, Device: "gate-2", Vote: &vote},
 		{Op: TrunkStatus, Device: "gate-1", Status: &Status{V: 1, Online: true, Area: "north"}}, {Op: TrunkDone, Device: "gate-1", Claim: &done},
 		{Op: TrunkReport, N: 3, Report: Report{Work: "o-1", State: OrderPlayed, Device: "gate-1", Att: 1, Dur: time.Second}.Reported(time.Minute), Order: &Order{ID: "o-1", Area: "north"}},
 		{Op: TrunkRecord, N: 4, AgoMs: 12, Record: json.RawMessage(`{"is":"grant"}`)}, {Op: TrunkSubmitted, N: 2, Work: "o-1"},

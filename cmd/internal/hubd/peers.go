@@ -56,7 +56,7 @@ func (g grounds) Describe(a area.Name) (peers.Area, bool) {
 	}
 	p := area.Peers{
 		Area: a, Name: is.Name, Hub: g.h.cfg.Node, Web: g.h.webPort(), Mode: is.Mode, LeaseMs: is.Lease.Milliseconds(), Policy: is.Policy,
-		ClassicHoldMs: is.ClassicHold.Milliseconds(), DumbHoldMs: is.DumbHold.Milliseconds(), Volume: is.Volume, Open: g.h.auth.Open(),
+		ClassicHoldMs: is.ClassicHold.Milliseconds(), DumbHoldMs: is.DumbHold.Milliseconds(), BargeMs: is.EmergencyBarge.Milliseconds(), Volume: is.Volume, Open: g.h.auth.Open(),
 	}
 	if shown, ok := g.h.roster.Area(a); ok {
 		for _, l := range shown.Locations {

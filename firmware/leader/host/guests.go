@@ -53,7 +53,7 @@ func voters(p area.Peers) (list []arbiter.Voter) {
 func settings(p area.Peers) arbiter.AreaConfig {
 	c := arbiter.AreaConfig{
 		ID: p.Area, Name: p.Name, Source: area.SourceConfig, Mode: p.Mode, Topology: p.Topology, Policy: p.Policy, Lease: p.Lease(), Volume: p.Volume,
-		ClassicHold: millis(p.ClassicHoldMs), DumbHold: millis(p.DumbHoldMs),
+		ClassicHold: millis(p.ClassicHoldMs), DumbHold: millis(p.DumbHoldMs), EmergencyBarge: millis(p.BargeMs),
 	}
 	for _, l := range p.Locations {
 		c.Locations = append(c.Locations, arbiter.Place{ID: l.ID, Name: l.Name})

@@ -137,6 +137,7 @@ type office struct {
 	quit  func() error // Run too
 	rival chan uint64
 	docs  chan []byte
+	doc   chan area.Peers // another one comes
 }
 
 // leads makes a host, which has led before where its directory is not empty, and
@@ -145,7 +146,7 @@ func (s *site) leads(floor uint64) *office {
 	s.t.Helper()
 	o := s.host()
 	r := leader.Reign{
-		Peers: s.doc, Term: floor, Changed: make(chan area.Peers), Rivals: o.rival,
+		Peers: s.doc, Term: floor, Changed: o.doc, Rivals: o.rival,
 		Ready: func(addr, _ string, term uint64) { o.addr <- addr; o.terms <- term },
 		Heard: func(term uint64) { o.heard <- term }, Document: func(b []byte) { o.docs <- b },
 	}
@@ -169,7 +170,7 @@ func (s *site) host() *office {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	o := &office{Host: h, addr: make(chan string, 10), terms: make(chan uint64, 10), heard: make(chan uint64, 10), rival: make(chan uint64), docs: make(chan []byte, 10)}
+	o := &office{Host: h, addr: make(chan string, 10), terms: make(chan uint64, 10), heard: make(chan uint64, 10), rival: make(chan uint64), docs: make(chan []byte, 10), doc: make(chan area.Peers)}
 	stop := run(s.t, h.Run)
 	o.quit = sync.OnceValue(func() error { return errors.Join(stop(), h.Close()) })
 	s.t.Cleanup(func() { _ = o.quit() })

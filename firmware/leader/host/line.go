@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,11 +23,13 @@ type line struct {
 	*reign
 	inbox     chan func() // what came over bus and trunk, in its order
 	documents chan []byte
-	accepted  atomic.Bool // the hub has accepted the lead on the connection that stands
+	moved     chan struct{} // holds one signal: the roster has changed
+	accepted  atomic.Bool   // the hub has accepted the lead on the connection that stands
 
 	up      bool                   // a connection stands
 	down    area.Instant           // since when none does
 	remote  map[area.DeviceID]bool // devices of the hub
+	served  []area.DeviceID        // devices that are connected here, as the hub knows them
 	shown   area.Leader            // as it is on the bus
 	at      area.Instant           // since when
 	busy    *area.Busy             // newest
@@ -49,7 +50,7 @@ type lead struct {
 }
 
 func newLine(w *reign) *line {
-	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), remote: map[area.DeviceID]bool{}, down: w.Clock()}
+	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), moved: make(chan struct{}, 1), remote: map[area.DeviceID]bool{}, down: w.Clock()}
 }
 
 // run is the line until ctx ends, or the hub does not have it; it then says so to
@@ -63,6 +64,7 @@ func (l *line) run(ctx context.Context) error {
 	l.Link.Want(wantLead, true)
 	defer l.Link.Want(wantLead, false)
 	defer l.accepted.Store(false)
+	defer l.roster.Watch(l.poke)()
 	tick := time.NewTicker(leadEvery)
 	defer tick.Stop()
 	for l.verdict == nil {
@@ -82,6 +84,7 @@ func (l *line) run(ctx context.Context) error {
 			l.arbiter.HeardTerm(l.area, term)
 		case b := <-l.documents:
 			l.Document(b)
+		case <-l.moved:
 		case <-tick.C:
 			l.lead(true)
 			l.lostLong()
@@ -102,7 +105,7 @@ func (l *line) listen() (cancel func(), err error) {
 	}
 	for filter, heard := range map[string]func(area.Message){
 		area.LeaderTopic(l.area): l.heardLeader, area.BusyTopic(l.area): l.heardBusy, area.AreaWorkTopic(l.area): l.heardOffer,
-		area.GrantTopic("+"): l.heardAnswer, area.WorkTopic("+"): l.heardOffer, area.StatusTopic("+"): l.heardStatus, area.ClaimTopic(l.area, "+"): l.heardClaim,
+		area.GrantTopic("+"): l.heardAnswer, area.WorkTopic("+"): l.heardOffer, area.StatusTopic("+"): l.heardStatus, area.ClaimTopic(l.area, "+"): l.heardClaim, area.PollTopic(l.area): l.heardPoll,
 		area.Root + "/device/+/tele/#": l.heardTele, area.Root + "/device/+/event/+": l.heardTele, area.Root + "/device/+/log": l.heardTele,
 	} {
 		c, err := l.broker.Subscribe(filter, func(m area.Message) {
@@ -128,6 +131,14 @@ func (l *line) enqueue(do func()) {
 	case l.inbox <- do:
 	default:
 		l.count.dropped.Add(1)
+	}
+}
+
+// poke says that the roster has changed.
+func (l *line) poke() {
+	select {
+	case l.moved <- struct{}{}:
+	default:
 	}
 }
 
@@ -164,10 +175,11 @@ func (l *line) connected() {
 // lead says that we do: each second, and at once where something has changed.
 func (l *line) lead(due bool) {
 	l.connected()
+	serves := l.serves()
+	l.presence(serves)
 	if l.shown.Term == 0 || !l.up {
 		return
 	}
-	serves := l.serves()
 	now := lead{term: l.shown.Term, serves: join(serves)}
 	if l.busy != nil {
 		now.state = l.busy.State
@@ -241,12 +253,8 @@ func (l *line) whole() {
 	if l.busy != nil {
 		l.tell(area.Trunk{Op: area.TrunkBusy, Busy: l.busy})
 	}
-	serves := l.serves()
-	for _, m := range l.broker.Retained(area.StatusTopic("+"), 0) {
-		if slices.Contains(serves, area.ParseTopic(m.Topic).Device) {
-			l.tellStatus(m)
-		}
-	}
+	l.served = nil
+	l.presence(l.serves())
 }
 
 // refused hears that the hub does not have us as its leader.

@@ -39,6 +39,8 @@ func (l *line) heard(t area.Trunk) {
 	case area.TrunkSet:
 		l.comes(t, area.ViaDumb, false)
 		l.arbiter.Set(l.area, t.Device, t.On, t.Will)
+	case area.TrunkVote:
+		l.arbiter.Vote(l.area, t.Device, *t.Vote)
 	case area.TrunkUp:
 		l.comes(t, t.Via, true)
 	case area.TrunkDown:

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -65,6 +66,38 @@ func (l *line) heardStatus(m area.Message) {
 func (l *line) tellStatus(m area.Message) {
 	if s, err := area.ParseStatus(m.Payload); err == nil {
 		l.tell(area.Trunk{Op: area.TrunkStatus, Device: area.ParseTopic(m.Topic).Device, Status: &s})
+	}
+}
+
+// presence tells the hub who has come since it was told last, by what they said of
+// themselves, and who has gone, and why: not each end of a connection publishes a
+// will. Who went over to the hub is the hub's to know.
+func (l *line) presence(now []area.DeviceID) {
+	for _, d := range l.served {
+		if slices.Contains(now, d) || l.remote[d] {
+			continue
+		}
+		var why string
+		if p, ok := l.roster.Player(d); ok && p.Reason != nil {
+			why = *p.Reason
+		}
+		l.tell(area.Trunk{Op: area.TrunkGone, Device: d, Reason: why})
+	}
+	come := func(d area.DeviceID) bool { return slices.Contains(now, d) && !slices.Contains(l.served, d) }
+	if slices.ContainsFunc(now, come) {
+		for _, m := range l.broker.Retained(area.StatusTopic("+"), 0) {
+			if come(area.ParseTopic(m.Topic).Device) {
+				l.tellStatus(m)
+			}
+		}
+	}
+	l.served = now
+}
+
+// heardPoll is our own arbiter asking for votes: a member may be at the hub.
+func (l *line) heardPoll(m area.Message) {
+	if p, err := area.ParsePoll(m.Payload); err == nil && !m.Replay {
+		l.tell(area.Trunk{Op: area.TrunkPoll, Poll: &p})
 	}
 }
 
