@@ -18,8 +18,17 @@ func (c *Core) barge() {
 		c.holder = nil
 	}
 	e.barges = true
-	if c.grant(e) && c.holder != nil {
-		c.counts.Barges++
+	c.grant(e)
+}
+
+// barged declares a grant beside those that may sound still.
+func (c *Core) barged(h *hold) {
+	if !h.barges || len(c.ghosts) == 0 {
+		return
+	}
+	c.counts.Barges++
+	for _, g := range c.ghosts {
+		c.do(Barged{Device: h.device, Over: g.device, Token: h.token, Work: h.work})
 	}
 }
 

@@ -107,6 +107,8 @@ func (d *stand) word(a Action) string {
 		return s
 	case HoldOut:
 		return fmt.Sprintf("offer(%s>%s,%d)", a.Offer.Work, a.Device, a.Offer.Att)
+	case Barged:
+		return fmt.Sprintf("barged(%s>%s,%d)", a.Device, a.Over, a.Token)
 	case Disconnect:
 		return fmt.Sprintf("disconnect(%s)", a.Device)
 	case Poll:

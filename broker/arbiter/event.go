@@ -174,6 +174,14 @@ type Disconnect struct{ Device area.DeviceID }
 // Poll: ask the voters of the area, on its poll topic.
 type Poll struct{ Poll area.Poll }
 
+// Barged: declare that an emergency has the area beside a device that may sound
+// still, for which it has waited as long as it must.
+type Barged struct {
+	Device, Over area.DeviceID
+	Token        area.Token
+	Work         area.WorkID // empty: sound without an order
+}
+
 // Report: tell the order service what became of a work.
 type Report struct {
 	Report area.Report
@@ -189,4 +197,5 @@ func (HoldOut) action()    {}
 func (Commit) action()     {}
 func (Disconnect) action() {}
 func (Poll) action()       {}
+func (Barged) action()     {}
 func (Report) action()     {}

@@ -154,13 +154,13 @@ func TestBarge(t *testing.T) {
 		t.Errorf("next is %v, want the barge", next)
 	}
 	d.at(2999*time.Millisecond, "")
-	d.at(3*time.Second, "busy(held:b,c) b<grant(1000002,2.5s)")
+	d.at(3*time.Second, "busy(held:b,c) barged(b>a,1000002) b<grant(1000002,2.5s)")
 	if b := d.c.Busy(); !b.Preempt || !strings.Contains(string(b.Encode()), `"preempt":true`) {
 		t.Errorf("busy does not show it: %s", b.Encode())
 	}
 	d.hear("a", playing(1000001), "a<revoke(stale)") // it is back, and stops
 	d.hear("c", emergency, "c<queued(1)")
-	d.hear("b", done, "b<released busy(held:c) c<grant(1000003,2.5s)") // it has waited as long
+	d.hear("b", done, "b<released busy(held:c) barged(c>a,1000003) c<grant(1000003,2.5s)") // it has waited as long
 	d.hear("e", want, "e<queued(1) busy(held:c,e)")
 	d.hear("c", done, "c<released busy(idle,e)")
 	d.hear("e", want, "e<queued(1)") // no emergency

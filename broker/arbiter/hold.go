@@ -135,6 +135,7 @@ func (c *Core) grant(e *entry) bool {
 func (c *Core) announce(h *hold, lease time.Duration) {
 	c.counts.Grants++
 	c.show()
+	c.barged(h)
 	c.sayGrant(h, lease)
 	c.workGranted(h)
 }

@@ -52,6 +52,9 @@ type mirror struct {
 	yields area.Instant  // until then a lease that our core granted may be alive
 	addr   area.Leader   // what the leader topic shows
 
+	wall  int64   // the wall's clock at this step, ms since 1970: for dates alone
+	split *parted // the newest; nil: there was none
+
 	holds []timedHold // of the leader, as it said last
 	left  []timedHold // of our core, until the leader has said that it counts them
 
@@ -189,6 +192,7 @@ const (
 	newsSplit               // the hub took over, and it may still lead
 	newsTaken               // the hub took over
 	newsRefused             // a lead was refused
+	newsWhole               // the split is over
 )
 
 func (toCore) action()   {}
@@ -217,7 +221,7 @@ func newMirror(cfg mirrorConfig, rec []byte, now area.Instant) (*mirror, error) 
 		cfg: cfg, rev: cfg.rev, leader: r.Leader, term: r.Term, gave: r.Gave, heard: now, since: now, alive: time.Duration(r.AliveMs) * time.Millisecond,
 		ups: map[area.DeviceID]DeviceUp{}, got: map[area.DeviceID]numbered{}, works: newMirrorWorks(r.Works),
 	}
-	m.holds = timed(r.Holds, now)
+	m.holds, m.split = timed(r.Holds, now), r.Split
 	return m, nil
 }
 
@@ -243,6 +247,7 @@ func leftOf(list []timedHold, now area.Instant) (out []area.Hold) {
 func (m *mirror) step(ev Event, mine uint64, now area.Instant) []Action {
 	m.out, m.now, m.mine = m.out[:0], now, mine
 	m.term = max(m.term, mine)
+	m.ownSplit()
 	switch ev := ev.(type) {
 	case up:
 		m.up(ev)
@@ -387,94 +392,6 @@ func (m *mirror) topology(local bool) {
 	if !local && m.leader != "" {
 		m.over(newsTaken)
 	}
-}
-
-// watch notes that the leader has fallen silent, and when it has been for too
-// long.
-func (m *mirror) watch() {
-	if m.leader == "" {
-		return
-	}
-	if !m.lost && m.now >= m.heard.Add(leaderSilent) {
-		m.lost = true
-		m.counts.Silent++
-		m.do(severed{m.leader})
-		m.do(tell{newsSilent, m.leader, m.term})
-		m.works.linger(m)
-	}
-	if m.lost && m.shown.State != area.Settling && m.now >= m.heard.Add(m.alive) {
-		m.show(m.shown, area.Settling) // what it showed has lapsed
-	}
-	if m.now >= m.overAt() {
-		if m.gave {
-			m.over(newsTaken)
-			return
-		}
-		m.counts.Splits++
-		m.over(newsSplit)
-	}
-}
-
-// overAt is when the hub takes over from a silent leader.
-func (m *mirror) overAt() area.Instant { return m.heard.Add(max(leaderGone, m.promise())) }
-
-// promise is for how long what the leader granted may be alive after it was
-// heard. In a strict area each answer is a vote as well (§8.10).
-func (m *mirror) promise() time.Duration {
-	if !m.cfg.strict {
-		return m.alive
-	}
-	return max(secondLife, (m.alive+voteSlack)*bindPercent/100)
-}
-
-// next is when the next Tick is due; [area.Never] if none is.
-func (m *mirror) next() area.Instant {
-	next := m.kept.retryAt()
-	if m.leader == "" {
-		return next
-	}
-	next = min(next, m.overAt())
-	switch {
-	case !m.lost:
-		next = min(next, m.heard.Add(leaderSilent))
-	case m.shown.State != area.Settling:
-		next = min(next, m.heard.Add(m.alive))
-	}
-	if m.live() {
-		next = min(next, m.works.next())
-	}
-	return next
-}
-
-// over takes the area back: a core begins, and settles out what the leader may
-// have granted. Works in the leader's hands stay there, unless it gave them back.
-func (m *mirror) over(why news) {
-	leader := m.leader
-	m.leader, m.life, m.lost = "", "", false
-	m.do(tell{why, leader, m.term})
-	m.do(severed{leader})
-	m.do(takeOver{floor: m.term})
-	m.do(toCore{Begin{}})
-	m.do(toCore{Inherit{Holds: append(leftOf(m.holds, m.now), leftOf(m.left, m.now)...), Settle: max(m.alive, m.yields.Sub(m.now), m.heard.Add(m.promise()).Sub(m.now))}})
-	for _, d := range sortedUps(m.ups) {
-		m.do(toCore{m.ups[d]})
-	}
-	m.holds, m.left = nil, nil
-	if !m.gave {
-		leader = "" // what was never sent alone
-	}
-	m.gave = false
-	m.works.back(m, leader)
-	m.kept.changed = true
-}
-
-func sortedUps(ups map[area.DeviceID]DeviceUp) []area.DeviceID {
-	list := make([]area.DeviceID, 0, len(ups))
-	for d := range ups {
-		list = append(list, d)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // show publishes a state of the leader's. What is shown is numbered anew, since

@@ -70,6 +70,7 @@ func (m *mirror) lead(d area.DeviceID, t area.Trunk) {
 	switch {
 	case !m.local:
 		m.do(toCore{HeardTerm{Term: t.Term}})
+		m.whole(d, t.Term)
 		m.refuse(d, t, area.TrunkHubLeads)
 	case same && t.Term > m.addr.Term:
 		m.anew(t)
@@ -104,6 +105,7 @@ func (m *mirror) begins(d area.DeviceID, t area.Trunk) {
 	m.counts.Leads++
 	m.works.anew()
 	m.do(tell{newsLed, d, t.Term})
+	m.whole(d, t.Term)
 	if first {
 		m.asked = true
 		m.do(yield{}) // goes on in yielded

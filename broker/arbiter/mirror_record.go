@@ -20,6 +20,7 @@ type ledRecord struct {
 	AliveMs int64         `json:"alive_ms,omitempty"`
 	Holds   []area.Hold   `json:"holds,omitempty"`
 	Works   []ledWork     `json:"works,omitempty"`
+	Split   *parted       `json:"split,omitempty"` // that is not over
 }
 
 // ledWork is a work in the hands of a leader, as far as is known.
@@ -54,6 +55,9 @@ func parseLed(b []byte) (ledRecord, error) {
 	if r.Term > mostTerm || r.AliveMs < 0 || r.AliveMs > (24*time.Hour).Milliseconds() || r.Leader != "" && !area.IsID(string(r.Leader)) {
 		return ledRecord{}, errors.New("arbiter: record of a leader: term, alive_ms or leader is out of range")
 	}
+	if s := r.Split; s != nil && (!area.IsID(string(s.Leader)) || s.Term > mostTerm || s.Own > mostTerm) {
+		return ledRecord{}, errors.New("arbiter: record of a leader: the leader or a term of the split is out of range")
+	}
 	for _, w := range r.Works {
 		if !area.IsID(string(w.Work)) || w.Att < 1 || w.End != "" {
 			return ledRecord{}, fmt.Errorf("arbiter: record of a leader: work %q, attempt %d, end %q", w.Work, w.Att, w.End)
@@ -64,10 +68,13 @@ func parseLed(b []byte) (ledRecord, error) {
 
 // record is what the next start has to know; nil: nothing.
 func (m *mirror) record() []byte {
-	if m.leader == "" && len(m.works.order) == 0 {
+	if m.leader == "" && len(m.works.order) == 0 && !m.split.open() {
 		return nil
 	}
 	r := ledRecord{V: recordVersion, Term: m.term, Leader: m.leader, Gave: m.gave, AliveMs: m.alive.Milliseconds(), Holds: append(leftOf(m.holds, m.now), leftOf(m.left, m.now)...)}
+	if m.split.open() {
+		r.Split = m.split
+	}
 	for _, a := range m.works.order {
 		r.Works = append(r.Works, ledWork{}.of(a))
 	}

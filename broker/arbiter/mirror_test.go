@@ -31,7 +31,7 @@ func newGlass(t *testing.T, rec string) *glass {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.local = true
+	m.local, m.wall = true, 1_700_000_000_000
 	g := &glass{t: t, m: m, now: 1000 * sec, left: Yielded{Term: 64, Alive: 4250 * time.Millisecond}}
 	if m.leader == "" {
 		g.mine = 64
@@ -102,7 +102,7 @@ func (g *glass) word(a Action) string {
 	case severed:
 		return fmt.Sprintf("severed(%s)", a.leader)
 	case tell:
-		return [...]string{"LED", "SILENT", "BACK", "RESIGNED", "SPLIT", "TAKEN", "REFUSED"}[a.what]
+		return [...]string{"LED", "SILENT", "BACK", "RESIGNED", "SPLIT", "TAKEN", "REFUSED", "WHOLE"}[a.what]
 	case relay:
 		return "relay(" + a.topic + ")"
 	case adopt:
@@ -287,11 +287,15 @@ func TestASilentLeader(t *testing.T) {
 	g.at(49999*time.Millisecond, "")
 	g.want(DeviceUp{Device: "web-1"}, "")
 	g.at(50*time.Second, "SPLIT severed(gate-1) takeover(80) core:Begin core:Inherit(4.25s,0) core:DeviceUp")
-	if g.m.counts.Splits != 1 || g.disk != nil {
-		t.Errorf("splits %d, the record is %s, want one split and no record", g.m.counts.Splits, g.disk)
+	g.at(50*time.Second, "")
+	if want := `{"v":1,"term":128,"alive_ms":4250,"split":{"leader":"gate-1","term":80,"own":128,"at_ms":1700000000000}}`; g.m.counts.Splits != 1 || string(g.disk) != want {
+		t.Errorf("splits %d, the record is\n%s, want one split and\n%s", g.m.counts.Splits, g.disk, want)
+	}
+	if again, err := newMirror(g.m.cfg, g.disk, g.now); err != nil || !again.split.open() || again.leader != "" || again.split.Own != 128 {
+		t.Errorf("after a restart: %+v %v", again, err)
 	}
 	g.hear("gate-1", leadAt(80), "REFUSED gate-1<refused(term,128)")
-	g.hear("gate-1", leadAt(144), "LED yield leader(gate-1,144) busy(settling,144,1006) gate-1<led(4250,0) gate-1<up(web-1)")
+	g.hear("gate-1", leadAt(144), "LED WHOLE yield leader(gate-1,144) busy(settling,144,1006) gate-1<led(4250,0) gate-1<up(web-1)")
 }
 
 // The takeover waits for the longest lease that the leader may have granted, and
@@ -410,7 +414,7 @@ func TestWorksOfALeaderThatIsGone(t *testing.T) {
 	g.want(Cancel{Work: "o-3", Reason: "user"}, "") // nobody can be told
 	g.want(Heard{Device: "gate-3", Claim: area.Claim{Op: area.OpDone, Work: "o-2", Att: 1, Result: area.Played}}, "report(o-2,played,1) core:Heard")
 	g.want(Heard{Device: "gate-3", Claim: area.Claim{Op: area.OpDone, Work: "o-1", Att: 1, Result: area.Stopped}}, "core:Heard")
-	g.hear("gate-2", leadAt(145), "LED yield leader(gate-2,145) busy(settling,145,1002) gate-2<submit(o-1,1,gate-2/m-gate-2/1) gate-2<cancel(o-3) gate-2<submit(o-3,1) gate-2<led(4250,0)")
+	g.hear("gate-2", leadAt(145), "LED WHOLE yield leader(gate-2,145) busy(settling,145,1002) gate-2<submit(o-1,1,gate-2/m-gate-2/1) gate-2<cancel(o-3) gate-2<submit(o-3,1) gate-2<led(4250,0)")
 	// The first one is back. What it did not play is another's now; what it played is played.
 	g.hear("gate-1", reported(2, "o-3", area.OrderFailed, "", 1, "lost_contact"), "gate-1<got(2)")
 	g.hear("gate-1", reported(3, "o-1", area.OrderPlayed, "gate-2", 1, ""), "report(o-1,played,1)")

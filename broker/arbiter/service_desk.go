@@ -200,6 +200,9 @@ func (d *desk) act(a Action, reporter Reporter) {
 		d.s.disconnect(a.Device)
 	case Poll:
 		d.put(area.PollTopic(d.name), a.Poll.Encode(), false)
+	case Barged:
+		d.s.log.Warn("an emergency did not wait for a device that does not answer", "area", d.name, "device", a.Device, "who", a.Over, "work", a.Work, "lease", a.Token)
+		d.watcher.barged(a)
 	case Report:
 		d.s.tell(a)
 		reporter.Report(a.Report)

@@ -68,6 +68,7 @@ func (d *desk) stepMirror(ev Event, reporter Reporter) {
 		if d.core != nil {
 			mine = d.core.Term()
 		}
+		d.mirror.wall = d.s.now().UnixMilli()
 		for _, a := range d.mirror.step(ev, mine, d.s.clock()) {
 			d.reflect(a, reporter)
 		}
@@ -233,10 +234,23 @@ func (d *desk) tell(a tell) {
 	case newsTaken:
 		d.s.log.Info("area is arbitrated by the hub again", at...)
 	case newsSplit:
-		d.s.log.Error("area is split: the hub arbitrates, and its silent leader may", at...)
+		d.after(func() { d.parts(a) }) // the hub's own term is known then
+	case newsWhole:
+		d.s.log.Info("area is no longer split", at...)
+		d.watcher.note(proof.Record{Is: proof.Whole, Device: a.leader, Term: a.term})
 	case newsRefused:
 		d.s.log.Debug("lead of an area is refused", at...)
 	}
+}
+
+// parts declares a split: in the log, and in the record.
+func (d *desk) parts(a tell) {
+	var own uint64
+	if d.core != nil {
+		own = d.core.Term()
+	}
+	d.s.log.Error("area is split: the hub arbitrates, and its silent leader may", "area", d.name, "device", a.leader, "lease", a.term, "n", own)
+	d.watcher.note(proof.Record{Is: proof.Split, Device: a.leader, Term: a.term, Own: own})
 }
 
 // listenTrunks subscribes to what is said on trunks, and to what the hub has for

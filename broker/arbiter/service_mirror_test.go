@@ -81,6 +81,18 @@ func (w *wit) counts() (notes, merged int) {
 	return len(w.notes), len(w.merged)
 }
 
+// noted are the notes of a kind.
+func (w *wit) noted(is proof.Kind) (list []proof.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.notes {
+		if r.Is == is {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // town is a hub whose area north is a local one.
 type town struct {
 	hub
@@ -358,6 +370,9 @@ func TestAWorkInTheHandsOfALeader(t *testing.T) {
 		if got := strings.Join(h.reports.states("o-1"), ", "); got != "assigned" {
 			t.Errorf("reports: %s", got)
 		}
+		if got, want := h.wit.noted(proof.Split), (proof.Record{Is: proof.Split, Device: "gate-1", Term: 80, Own: 128}); len(got) != 1 || got[0] != want {
+			t.Errorf("the split is noted as %+v, want %+v", got, want)
+		}
 		h.stop() // and the hub starts again
 		h2 := newTown(t, ledger, led)
 		_ = h2.service.Submit(t.Context(), area.Work{ID: "o-1", Area: "north", Prio: area.Normal, Dur: time.Second})
@@ -377,8 +392,14 @@ func TestAWorkInTheHandsOfALeader(t *testing.T) {
 		if first.State != area.OrderPlayed || first.Ago != 30*time.Second {
 			t.Errorf("the report is %+v", first)
 		}
-		if len(led.by) != 0 {
-			t.Errorf("kept: %s", led.by["north"])
+		if kept := string(led.by["north"]); strings.Contains(kept, "works") || !strings.Contains(kept, `"split"`) {
+			t.Errorf("kept: %s", kept)
+		}
+		s2.term = 208
+		s2.lead()
+		whole := h2.wit.noted(proof.Whole)
+		if want := (proof.Record{Is: proof.Whole, Device: "gate-1", Term: 208}); len(whole) != 1 || whole[0] != want {
+			t.Errorf("the end of the split is noted as %+v, want %+v", whole, want)
 		}
 	})
 }

@@ -91,6 +91,17 @@ func (w *watcher) shown(b area.Busy) {
 	w.intrude(b.Intruders)
 }
 
+// barged tells of a grant beside a device that may sound still.
+func (w *watcher) barged(a Barged) {
+	w.note(proof.Record{Is: proof.Barge, Device: a.Device, Over: a.Over, Token: a.Token, Work: a.Work})
+}
+
+func (w *watcher) note(r proof.Record) {
+	if w.to != nil {
+		w.to.Note(w.name, r)
+	}
+}
+
 func (w *watcher) intrude(list []area.DeviceID) {
 	is := make(map[area.DeviceID]bool, len(list))
 	for _, d := range list {

@@ -23,6 +23,9 @@ type Finding struct {
 	Device area.DeviceID `json:"device"`
 	Ms     int64         `json:"ms,omitempty"`    // of an overlap: how long
 	Plays  []Play        `json:"plays,omitempty"` // of an overlap: the two
+	// Declared says by what an overlap was declared: [Barge] or [Split]; empty: by
+	// nothing. It is an overlap all the same.
+	Declared Kind `json:"declared,omitempty"`
 }
 
 // Overlap is the finding that two devices sounded at once. It is no record.
@@ -59,6 +62,7 @@ type Audit struct {
 	order    []area.Token // of grants
 	plays    []Play
 	findings []Finding
+	declared declared
 	away     int64 // since when nobody writes; 0: somebody does
 }
 
@@ -71,6 +75,8 @@ type Counts struct {
 	Overlaps   uint64 `json:"overlaps"`
 	Intruders  uint64 `json:"intruders"`
 	Conflicts  uint64 `json:"conflicts"` // devices that said they play without a right; what sounded, their reports tell
+	Barges     uint64 `json:"barges"`    // declared: an emergency did not wait for a device that did not answer
+	Splits     uint64 `json:"splits"`    // declared: the hub took an area whose leader may have gone on
 	Missing    uint64 `json:"missing"`   // records that were never written
 	Gaps       uint64 `json:"gaps"`      // times in which no hub wrote
 	GapMs      int64  `json:"gap_ms"`
@@ -103,6 +109,8 @@ func (a *Audit) Take(r Record) (found []Finding) {
 		found = []Finding{{Is: r.Is, At: at(r.T), Device: r.Device}}
 	case Missing:
 		a.counts.Missing += r.Count
+	case Barge, Split, Whole:
+		a.declare(r)
 	}
 	a.to = max(a.to, r.T)
 	a.note(found)
@@ -191,7 +199,8 @@ func (a *Audit) sounded(r Record) (found []Finding) {
 	p := Play{Device: r.Device, Token: r.Token, Work: r.Work, From: at(from), To: at(max(from, to))}
 	for _, o := range a.plays {
 		if ms := overlap(o, p); o.Device != p.Device && ms > 0 {
-			found = append(found, Finding{Is: Overlap, At: at(max(from, o.From.UnixMilli())), Device: p.Device, Ms: ms, Plays: []Play{o, p}})
+			begun := at(max(from, o.From.UnixMilli()))
+			found = append(found, Finding{Is: Overlap, At: begun, Device: p.Device, Ms: ms, Plays: []Play{o, p}, Declared: a.declared.by(o, p, begun)})
 		}
 	}
 	if a.plays = append(a.plays, p); len(a.plays) > mostPlays {

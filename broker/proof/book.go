@@ -103,7 +103,7 @@ func (b *Book) Note(a area.Name, r Record) {
 // began to write, or could not) is left out. It does not block.
 func (b *Book) Merge(a area.Name, r Record, ago time.Duration) {
 	switch r.Is {
-	case Granted, Freed, Sounded, Intruder, Left, Conflict:
+	case Granted, Freed, Sounded, Intruder, Left, Conflict, Barge:
 	default:
 		return
 	}

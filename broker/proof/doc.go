@@ -33,6 +33,12 @@
 // as proof: its device died, never heard of it, or does not report (classic
 // programs and devices that only set busy).
 //
+// What may make two devices sound at once on purpose is declared beforehand, by a
+// record of its own: an emergency that does not wait for a device which does not
+// answer ([Barge]), and an area that the hub takes while its silent leader may go on
+// ([Split], to [Whole]). Each is counted and dated. It is no overlap; where two did
+// sound at once, that is one, and says by what it was declared.
+//
 // # Limits
 //
 // A file ends at 4 MiB; of an area the newest 16 are kept ([Config] can say

@@ -26,6 +26,11 @@ const (
 	Left     Kind = "left"     // the intruder is silent
 	Conflict Kind = "conflict" // Device says that it plays under a token that gives no right
 	Missing  Kind = "missing"  // Count records could not be written
+
+	// What is declared: it may make two devices sound at once, and is meant to.
+	Barge Kind = "barge" // Device, an emergency, has the area under Token, and did not wait for Over, which did not answer
+	Split Kind = "split" // the hub arbitrates by the term Own, and the silent leader Device may by Term
+	Whole Kind = "whole" // Device arbitrates by Term, and the hub does not: the split is over
 )
 
 // Record is one line. Zero fields are left out of it.
@@ -37,6 +42,9 @@ type Record struct {
 	Device area.DeviceID `json:"device,omitempty"`
 	Token  area.Token    `json:"token,omitempty"`
 	Work   area.WorkID   `json:"work,omitempty"`
+	Over   area.DeviceID `json:"over,omitempty"`   // of a barge
+	Term   uint64        `json:"term,omitempty"`   // of a split, and of its end
+	Own    uint64        `json:"own,omitempty"`    // of a split
 	Boot   uint64        `json:"boot,omitempty"`   // of a sound: the start whose clock it is
 	At     int64         `json:"at,omitempty"`     // of a sound: when it was told, ms of the device's clock
 	Late   int64         `json:"late,omitempty"`   // same: by how many ms its message was slower than the quickest of that start

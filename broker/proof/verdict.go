@@ -15,9 +15,10 @@ type Verdict struct {
 	To       *area.Time `json:"to"`        // last record
 	OneVoice bool       `json:"one_voice"` // no overlap, no intruder, and the chain is whole
 	Counts
-	Chain    string    `json:"chain"`            // sum of the newest line: whoever keeps it can tell later that nothing was changed up to here
-	Broken   string    `json:"broken,omitempty"` // where the chain is not whole
-	Findings []Finding `json:"findings"`         // at most 1,000
+	Chain    string        `json:"chain"`            // sum of the newest line: whoever keeps it can tell later that nothing was changed up to here
+	Broken   string        `json:"broken,omitempty"` // where the chain is not whole
+	Findings []Finding     `json:"findings"`         // at most 1,000
+	Declared []Declaration `json:"declared"`         // at most 1,000
 }
 
 // Check reads the record of an area; where there is none yet, the verdict has no
@@ -29,7 +30,7 @@ func (b *Book) Check(a area.Name, since time.Time) (Verdict, error) {
 // CheckFiles is Check for a directory with the files of one area, which need no
 // hub.
 func CheckFiles(dir string, a area.Name, since time.Time) (Verdict, error) {
-	v := Verdict{Area: a, Since: area.At(since), Findings: []Finding{}}
+	v := Verdict{Area: a, Since: area.At(since), Findings: []Finding{}, Declared: []Declaration{}}
 	var audit Audit
 	chain, broken, err := readAll(dir, func(r Record) {
 		if r.T >= since.UnixMilli() {
@@ -41,6 +42,7 @@ func CheckFiles(dir string, a area.Name, since time.Time) (Verdict, error) {
 	}
 	v.Chain, v.Broken, v.Counts = chain.String(), broken, audit.seen()
 	v.Findings = append(v.Findings, audit.findings...)
+	v.Declared = append(v.Declared, audit.declared...)
 	if v.Records > 0 {
 		from, to := at(audit.from), at(audit.to)
 		v.From, v.To = &from, &to

@@ -85,6 +85,18 @@ func proofOf(c *cobra.Command, env Env, f *hubFlags, name area.Name, since time.
 	return v, body, decode(body, &v)
 }
 
+// declared is what a declaration says of itself.
+func declared(d proof.Declaration) string {
+	if d.Is == proof.Barge {
+		return fmt.Sprintf("%s over %s, token %d", d.Device, d.Over, d.Token)
+	}
+	until := "not over yet"
+	if d.To != nil {
+		until = "to " + d.To.String()
+	}
+	return fmt.Sprintf("%s by term %d, the hub by %d, %s", d.Device, d.Term, d.Own, until)
+}
+
 func printVerdict(out io.Writer, v proof.Verdict) error {
 	var b strings.Builder
 	head := "one voice"
@@ -109,6 +121,12 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 	if v.Conflicts > 0 {
 		fmt.Fprintf(&b, "conflicts %d (a device said that it plays without a right)\n", v.Conflicts)
 	}
+	if v.Barges > 0 {
+		fmt.Fprintf(&b, "barges    %d, declared (an emergency did not wait for a device that did not answer)\n", v.Barges)
+	}
+	if v.Splits > 0 {
+		fmt.Fprintf(&b, "splits    %d, declared (the hub took the area while its leader may have gone on)\n", v.Splits)
+	}
 	if v.Gaps > 0 {
 		fmt.Fprintf(&b, "gaps      %d, %s in all, in which no hub wrote\n", v.Gaps, time.Duration(v.GapMs)*time.Millisecond)
 	}
@@ -124,7 +142,13 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 		if len(f.Plays) == 2 {
 			fmt.Fprintf(&b, " over %s for %d ms", f.Plays[0].Device, f.Ms)
 		}
+		if f.Declared != "" {
+			fmt.Fprintf(&b, ", declared: %s", f.Declared)
+		}
 		b.WriteString("\n")
+	}
+	for _, d := range v.Declared {
+		fmt.Fprintf(&b, "%s  %s  %s\n", d.At, d.Is, declared(d))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
