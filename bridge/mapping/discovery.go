@@ -30,6 +30,7 @@ type homeDevice struct {
 	names    map[name]bool // metric and channel that are taken
 	mode     string        // all, any or latest
 	watches  []*watch
+	strange  map[string]string // by key of the entity: what of its template is not understood
 }
 
 // watch is one topic of a device's availability.
@@ -113,6 +114,7 @@ func (f *discovered) forget(config string) (devices []*homeDevice) {
 	for _, e := range f.configs[config] {
 		e.device.entities--
 		f.n--
+		delete(e.device.strange, e.key)
 		delete(e.device.names, name{metric: e.name.metric, channel: e.name.channel})
 		for _, topic := range e.topics {
 			f.states[topic] = slices.DeleteFunc(f.states[topic], func(other *entity) bool { return other == e })
@@ -169,7 +171,33 @@ func (r *Reader) announce(s *scan, component, object string, config map[string]a
 	}
 	if len(r.found.configs[s.Topic]) > n {
 		d.seen(str(about, "name"), "model", str(about, "model"), "manufacturer", str(about, "manufacturer"))
+		d.note(NotUnderstood, r.found.devices[d.base.Device].notUnderstood())
 	}
+}
+
+// NotUnderstood is the attribute of a device that names its templates that are not
+// understood: the raw values are shown of what they were for.
+const NotUnderstood = "not_understood"
+
+// maxNote bounds that text, in bytes.
+const maxNote = 256
+
+// notUnderstood lists what of the device's templates is not understood; empty: all
+// is.
+func (d *homeDevice) notUnderstood() string {
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(d.strange)) {
+		if !isName(key) {
+			list = append(list, clip(key)+": "+d.strange[key])
+			continue
+		}
+		list = append(list, key+": "+d.strange[key])
+	}
+	text := strings.Join(list, "; ")
+	if len(text) > maxNote {
+		text = strings.ToValidUTF8(text[:maxNote-len("…")], "") + "…"
+	}
+	return text
 }
 
 // inherit is a component with what the whole configuration says.
@@ -181,7 +209,7 @@ func inherit(config, own map[string]any) map[string]any {
 		based(whole, base)
 	}
 	if _, single := own["availability_topic"]; single {
-		delete(whole, "availability")
+		delete(whole, availability)
 	}
 	return whole
 }
@@ -198,21 +226,26 @@ func firstIdentifier(about map[string]any) string {
 	return str(about, "identifiers")
 }
 
+// availability is the key of what a device says of its being there.
+const availability = "availability"
+
 // watch learns the availability of a device; an entity that says nothing of it
 // leaves it as it is.
 func (r *Reader) watch(s *scan, d *homeDevice, config map[string]any) {
 	var watches []*watch
+	strange := ""
 	add := func(about map[string]any, topicKey, templateKey string) {
 		w := &watch{topic: str(about, topicKey), on: orText(payloadOf(about, "payload_available"), "online"), off: orText(payloadOf(about, "payload_not_available"), "offline"), state: area.PresenceUnknown}
 		var err error
 		if w.expr, err = parseExpression(str(about, templateKey)); err != nil {
-			s.obscure("availability", err)
+			s.obscure(availability, err)
+			strange = err.Error()
 		}
 		if isTopic(w.topic) && len(watches) < maxSteps {
 			watches = append(watches, w)
 		}
 	}
-	if list, ok := config["availability"].([]any); ok {
+	if list, ok := config[availability].([]any); ok {
 		for _, item := range list {
 			if a, ok := item.(map[string]any); ok {
 				add(a, "topic", "value_template")
@@ -225,6 +258,9 @@ func (r *Reader) watch(s *scan, d *homeDevice, config map[string]any) {
 		return
 	}
 	r.found.unwatch(d)
+	if delete(d.strange, availability); strange != "" {
+		d.strange[availability] = strange
+	}
 	d.watches, d.mode = watches, orText(payloadOf(config, "availability_mode"), "latest")
 	for _, w := range watches {
 		if !slices.Contains(r.found.avail[w.topic], d) {

@@ -76,7 +76,7 @@ func (r *Reader) entity(s *scan, d subject, component, key string, config map[st
 func (f *discovered) device(d subject) *homeDevice {
 	known := f.devices[d.base.Device]
 	if known == nil {
-		known = &homeDevice{id: d.base.Device, names: map[name]bool{}}
+		known = &homeDevice{id: d.base.Device, names: map[name]bool{}, strange: map[string]string{}}
 		f.devices[known.id] = known
 	}
 	if d.base.Area != "" {
@@ -94,6 +94,9 @@ func (f *discovered) add(s *scan, d *homeDevice, e *entity) {
 		e.name.channel, taken.channel = e.key, e.key
 	}
 	d.names[taken] = true
+	if e.strange != "" {
+		d.strange[e.key] = e.strange
+	}
 	d.entities++
 	f.n++
 	if d.place == "" {

@@ -51,9 +51,9 @@ type Moment struct {
 // Sight says that a device is there, and what is known of it.
 type Sight struct {
 	Device     area.DeviceID
-	Area       string // as of [Value]
-	Name       string // empty: not known
-	Attributes map[string]string
+	Area       string            // as of [Value]
+	Name       string            // empty: not known
+	Attributes map[string]string // an empty value takes the attribute away
 }
 
 // Event is what a message says to a hub group.

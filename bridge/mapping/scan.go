@@ -247,6 +247,14 @@ func (d subject) seen(called string, attributes ...string) {
 	}
 }
 
+// note keeps one thing that is known of the device; an empty value says that it is
+// no more.
+func (d subject) note(attribute, value string) {
+	if len(d.out.Sights) < MaxValues {
+		d.out.Sights = append(d.out.Sights, Sight{Device: d.base.Device, Area: d.base.Area, Attributes: map[string]string{attribute: value}})
+	}
+}
+
 // lost is why a device that says offline is not there: the broker says it for
 // one that it lost, else as the convention means it.
 func (s *scan) lost(otherwise string) string {

@@ -68,12 +68,16 @@ func (r *Registry) See(s mapping.Sight, by, topic string) {
 	}
 }
 
-// learn keeps one thing that a sensor said of itself, and tells whether it is
-// news.
+// learn keeps one thing that a sensor said of itself, or that it says no more, and
+// tells whether it is news.
 func (e *entry) learn(key, value string) bool {
 	was, known := e.about[key]
-	if value == "" || was == value || !known && len(e.about) >= maxAbout {
+	if was == value || !known && len(e.about) >= maxAbout {
 		return false
+	}
+	if value == "" {
+		delete(e.about, key)
+		return true
 	}
 	if e.about == nil {
 		e.about = map[string]string{}

@@ -146,6 +146,7 @@ export const text = {
     columns: ['Area', 'Sensor', 'Metric', 'Value', 'Age'], none: 'No sensor yet.', unassigned: 'no area',
     stale: 'kept value, time of measuring not known', bad: 'bad value', staleMark: 'kept', badMark: 'bad', ago: (t: string) => `${t} ago`, label: 'Newest values',
     more: (n: number) => `and ${n} more; find one above`,
+    strangeMark: 'raw', strange: (what: string) => `A template of this sensor is not understood, and its raw value is shown. ${what}`,
   },
   log: {
     title: 'What happened', none: 'Nothing yet.', label: 'Newest events',

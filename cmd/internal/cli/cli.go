@@ -27,7 +27,7 @@ func Add(root *cobra.Command, env Env) {
 		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
 		group("user", "People", userLogin(env), userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
-		group("sensor", "Sensors, and how their topics are read", sensorList(env), sensorAssign(env), sensorMap(env), sensorMappings(env), sensorUnmap(env)),
+		group("sensor", "Sensors, and how their topics are read", sensorList(env), sensorShow(env), sensorAssign(env), sensorMap(env), sensorMappings(env), sensorUnmap(env)),
 		group("order", "Orders", orderShow(env)),
 		group("clip", "Sound files", clipAdd(env), clipList(env), clipRemove(env)),
 		updateGroup(env),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,6 +24,44 @@ func sensorList(env Env) *cobra.Command {
 		}
 		return []string{string(d.ID), d.Name, string(d.Area), string(d.Presence), text(d.LastSeen), d.Attributes["convention"], strings.Join(readings, ", ")}
 	})
+}
+
+// sensorShow prints what is known of one sensor: what it says of itself, what of it
+// is not understood, and each reading.
+func sensorShow(env Env) *cobra.Command {
+	var f hubFlags
+	c := &cobra.Command{Use: "show SENSOR", Short: "Show a sensor: what it says of itself, what of it is not understood, and its readings", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
+		hub, err := f.client(env)
+		if err != nil {
+			return err
+		}
+		d, body, err := get[area.Device](c.Context(), hub, "/devices/"+url.PathEscape(args[0]))
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(c, body)
+		}
+		return sensorTable(d).print(c.OutOrStdout())
+	}}
+	f.register(c)
+	return c
+}
+
+func sensorTable(d area.Device) table {
+	t := table{{"KEY", "VALUE"}}
+	for _, line := range [][2]string{
+		{"id", string(d.ID)}, {"name", d.Name}, {"area", string(d.Area)}, {"location", text(d.Location)}, {"presence", string(d.Presence)}, {"reason", text(d.Reason)}, {"last seen", text(d.LastSeen)},
+	} {
+		t.row(line[0], line[1])
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Attributes)) {
+		t.row(strings.ReplaceAll(key, "_", " "), d.Attributes[key])
+	}
+	for _, r := range d.Readings {
+		t.row("reading", readingText(r)+" at "+time.UnixMilli(r.TS).UTC().Format(time.RFC3339)+" on "+r.Topic)
+	}
+	return t
 }
 
 // readingText is a reading in a few characters: "temperature 21.5 °C (stale)".

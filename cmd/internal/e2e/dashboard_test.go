@@ -77,7 +77,12 @@ func TestInbox(t *testing.T) {
 	if s := p.step("new"); !strings.Contains(s.Text, "60 W") {
 		t.Errorf("the inbox shows %q", s.Text)
 	}
+	h.publish("homeassistant/sensor/odd/config", oddConfig)
+	h.publish("odd/state", "a 7 b")
 	h.publish("zigbee2mqtt/north/remote", `{"action":"single"}`)
+	if s := p.step("strange"); !strings.Contains(s.Text, "regex_replace") || !strings.Contains(s.Text, "a 7 b") {
+		t.Errorf("of a template that is not understood the page says %q", s.Text)
+	}
 	if c := p.step("end").Complaints; len(c) > 0 {
 		t.Errorf("the browser complained: %s", brief(c))
 	}

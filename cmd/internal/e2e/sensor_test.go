@@ -3,6 +3,7 @@ package e2e
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -108,5 +109,37 @@ func TestManyReadings(t *testing.T) {
 			t.Fatalf("reading %v came after %v", r.Value, last)
 		}
 		last = v
+	}
+}
+
+// oddConfig announces a sensor with a template that the hub does not understand.
+const oddConfig = `{"state_topic":"odd/state","device_class":"temperature","unit_of_measurement":"°C","value_template":"{{ value | regex_replace('a', '') }}","device":{"ids":["odd"],"sa":"North Wing"}}`
+
+// TestStrangeTemplate: of a template that is not understood the raw value is shown,
+// and what was not understood is named, to REST and to who asks tacet, until the
+// sensor announces another.
+func TestStrangeTemplate(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	w := h.watch()
+	h.publish("homeassistant/sensor/odd/config", oddConfig, "-r")
+	h.publish("odd/state", "a 7 b")
+	w.reading(0, func(r area.Reading) bool { return r.Device == "odd" && r.Value == "a 7 b" && r.Quality == area.Bad })
+	var d area.Device
+	h.get("/devices/odd", &d)
+	if what := d.Attributes["not_understood"]; !strings.HasPrefix(what, "odd: ") || !strings.Contains(what, "regex_replace") || d.Area != "north" {
+		t.Errorf("the sensor is %+v", d)
+	}
+	out, errs, code := h.tacet("sensor", "show", "odd", "--url", h.ready.HTTP)
+	if code != 0 || !strings.Contains(out, "not understood  odd: ") || !strings.Contains(out, "regex_replace") || !strings.Contains(out, "temperature/odd a 7 b °C (bad) at ") {
+		t.Errorf("sensor show exits %d, prints\n%s\nand complains %q", code, out, errs)
+	}
+	h.publish("homeassistant/sensor/odd/config", strings.Replace(oddConfig, "regex_replace('a', '')", "float", 1), "-r")
+	h.publish("odd/state", "7")
+	w.reading(0, func(r area.Reading) bool { return r.Device == "odd" && r.Value == 7.0 && r.Quality == area.Good })
+	d = area.Device{}
+	h.get("/devices/odd", &d)
+	if what, there := d.Attributes["not_understood"]; there {
+		t.Errorf("what is understood now is %q", what)
 	}
 }

@@ -91,10 +91,12 @@ export function Sensors() {
 }
 
 function SensorRow({ r }: { r: Reading }) {
+  const strange = store.devices.of(r.device).peek()?.attributes?.['not_understood'];
+  const nothing = r.quality === 'bad' && r.value === null;
   return (
     <tr>
-      <td>{r.area === store.unassigned ? text.sensor.unassigned : store.names.area(r.area)}</td><td title={r.topic}>{r.device}{r.channel ? ` · ${r.channel}` : ''}</td><td>{metricName(r.metric)}</td>
-      <td class="v">{r.quality === 'bad' ? '–' : value(r.value)} {r.quality === 'bad' ? '' : r.unit} <Mark quality={r.quality} /></td><td>{r.quality === 'stale' || !r.ts ? '–' : age(store.tick.peek() - r.ts)}</td>
+      <td>{r.area === store.unassigned ? text.sensor.unassigned : store.names.area(r.area)}</td><td title={r.topic}>{r.device}{r.channel ? ` · ${r.channel}` : ''} {strange && <span class="mark bad" data-testid={`strange-${r.device}`} title={text.sensor.strange(strange)}>{text.sensor.strangeMark}</span>}</td><td>{metricName(r.metric)}</td>
+      <td class="v">{nothing ? '–' : value(r.value)} {r.quality === 'bad' ? '' : r.unit} <Mark quality={r.quality} /></td><td>{r.quality === 'stale' || !r.ts ? '–' : age(store.tick.peek() - r.ts)}</td>
     </tr>
   );
 }

@@ -1,4 +1,5 @@
-// An operator puts a sensor that is new into an area.
+// An operator puts a sensor that is new into an area, and sees which template of
+// another is not understood.
 // Usage: node inbox.mjs URL CHROMIUM
 import { launch, open, tell } from './browser.mjs';
 
@@ -15,6 +16,9 @@ try {
   await page.getByLabel('Put plug into an area').selectOption('north');
   await fresh.waitFor({ state: 'detached' });
   await page.getByTestId('reading-north-power').getByText('60').waitFor();
+  const strange = page.getByTestId('strange-odd');
+  await strange.waitFor();
+  tell({ step: 'strange', text: `${await strange.getAttribute('title')} ${await page.getByTestId('sensors').innerText()}` });
   tell({ step: 'end', complaints });
 } finally {
   await browser.close();
