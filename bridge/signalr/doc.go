@@ -37,10 +37,10 @@
 // [Question1] and their like are the typed face of the clients, checked by the
 // compiler. Code that is no method sends through a [HubContext]. An event is
 // encoded once in each protocol that is spoken by those whom it reaches, and its
-// frame is shared. Sending never blocks, but the items of a stream wait for their
-// client. To one connection, everything that one goroutine sends stays in order,
-// completions included; the events of one group have one order, the same for
-// every member.
+// frame is shared; a [Burst] has what comes together written together. Sending
+// never blocks, but the items of a stream wait for their client. To one
+// connection, everything that one goroutine sends stays in order, completions
+// included; the events of one group have one order, the same for every member.
 //
 // Who may connect, call a method or join a group is said by a [Requirement]:
 // [Config].Require, [Method].Require, [Server.RequireForGroups]. It sees the

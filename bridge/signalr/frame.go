@@ -102,6 +102,7 @@ type event struct {
 	kept   []byte             // its arguments as the history has them; nil until a group wants it
 	latest bool               // it may replace an older one of its key
 	key    string
+	burst  *Burst // nil: it is written by itself
 }
 
 // dialects is how many protocols there are.

@@ -273,7 +273,7 @@ func (r *rooms) spoken(g *group) (set uint) {
 func (r *rooms) send(g *group, e *event, except []string, keep bool) (n int, ok bool) {
 	fan, n, ok := r.spread(g, e, except, keep)
 	if ok {
-		fan.end() // without the lock
+		e.finish(fan) // without the lock
 	}
 	return n, ok
 }
@@ -292,7 +292,7 @@ func (r *rooms) spread(g *group, e *event, except []string, keep bool) (fan *fan
 	if keep {
 		r.history.Keep(g.name, Past{At: at, Event: e.m.Target, Args: e.kept})
 	}
-	fan = r.writers.fan(len(members))
+	fan = e.fanFor(r.writers, len(members))
 	for _, c := range members {
 		f := e.frames[dialect(c.codec)]
 		if f == nil || slices.Contains(except, c.id) {

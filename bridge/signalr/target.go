@@ -11,6 +11,7 @@ type Target struct {
 	client string
 	except []string
 	many   *many
+	burst  *Burst // nil: each event is written by itself
 }
 
 // Group is the members of a group.
@@ -49,7 +50,11 @@ func (t Target) Send(event string, args ...any) (n int) {
 
 // send sends an event to the target, wherever it is.
 func (t Target) send(e *event) (n int) {
+	e.burst = t.burst
 	n = t.deliver(e)
+	if t.burst != nil {
+		t.burst.sent(e)
+	}
 	if t.s.cfg.Cluster != nil {
 		t.s.spread(t, e)
 	}

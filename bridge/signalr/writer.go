@@ -20,6 +20,7 @@ import (
 //	small group  the same, one member after the other
 //	group        to the shard of each member, whose worker writes what has queued
 //	             for one connection after the other, joined, in one system call each
+//	burst        as its groups are, once it ends
 //	peer slow    to a goroutine that waits for the peer, and ends when all is out
 //	no fd        (TLS, a pipe, other transports) to such a goroutine, too
 //
@@ -122,7 +123,7 @@ func (s *shard) take(done []*line) []*line {
 type fanout struct {
 	w     *writers
 	small bool
-	few   []*line
+	few   []*line   // of small groups
 	by    [][]*line // by shard
 }
 
@@ -139,6 +140,11 @@ func (f *fanout) begin(l *line) {
 		f.few = append(f.few, l)
 		return
 	}
+	f.place(l)
+}
+
+// place gives a line to its shard.
+func (f *fanout) place(l *line) {
 	if !l.instant() {
 		l.c.tasks.Go(l.drain)
 		return
@@ -157,8 +163,12 @@ func (f *fanout) hand(shard int) {
 
 // end has everything written. No lock may be held.
 func (f *fanout) end() {
+	write := (*line).begin
+	if len(f.few) > smallGroup { // several small groups of a burst are a large one
+		write = f.place
+	}
 	for _, l := range f.few {
-		l.begin()
+		write(l)
 	}
 	clear(f.few)
 	f.few = f.few[:0]
