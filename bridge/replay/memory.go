@@ -45,8 +45,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// cost is what an event takes beside its name and arguments.
-const cost = 96
+// cost is what an event takes beside its name and arguments, which lie in the
+// frame in which it was sent.
+const cost = 160
 
 // Memory keeps events in memory. Over a bound the oldest event goes: of its
 // group, or, over Bytes and Groups, of the group that has been silent longest. It

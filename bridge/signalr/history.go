@@ -1,6 +1,7 @@
 package signalr
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -40,14 +41,28 @@ func (s *Server) remember(g *group, e *event) (keep bool) {
 		return false
 	}
 	if e.kept == nil {
-		raw, err := json.Marshal(append([]protocol.Value{}, e.m.Args...))
-		if err != nil {
+		if err := e.prepare(1 << dialect(protocol.JSON)); err != nil {
 			s.log.Error("event cannot be kept", "group", g.name, "err", err)
 			return false
 		}
-		e.kept = raw
+		e.kept = e.arguments()
 	}
-	return true
+	return e.kept != nil
+}
+
+// arguments is where the event's arguments stand in its JSON frame: what is sent
+// and what is kept are the same bytes. The mark cannot stand in the event's name,
+// in which a quote has a backslash before it. nil where the event has no JSON.
+func (e *event) arguments() []byte {
+	f := e.frames[dialect(protocol.JSON)]
+	if f == nil {
+		return nil
+	}
+	const mark, end = `,"arguments":`, 2 // behind them: a bracket and the separator
+	if i := bytes.Index(f.b, []byte(mark)); i >= 0 {
+		return f.b[i+len(mark) : len(f.b)-end : len(f.b)-end]
+	}
+	return nil
 }
 
 // JoinSince is [Conn.Join] for a client that was a member before: the events

@@ -131,6 +131,10 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		return appendText(b, v), nil
 	case Value:
 		return appendJSON(b, v)
+	case json.RawMessage:
+		if asItIs(v) {
+			return append(b, v...), nil
+		}
 	case []any:
 		return appendList(b, v)
 	case map[string]any:
@@ -149,6 +153,14 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		text = bytes.ToValidUTF8(text, []byte("\ufffd"))
 	}
 	return append(b, text...), nil
+}
+
+// asItIs tells whether JSON that somebody made can stand in a message without
+// encoding/json's help: it is one value, UTF-8, and has no line breaks, which
+// server-sent events could not carry.
+func asItIs(raw []byte) bool {
+	c := checker{b: raw}
+	return utf8.Valid(raw) && bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') < 0 && c.check() == nil
 }
 
 const hex = "0123456789abcdef"
