@@ -59,6 +59,8 @@ func (w *watcher) Send(group, event string, args ...any) {
 
 func (w *watcher) SendLatest(group, event, _ string, args ...any) { w.Send(group, event, args...) }
 
+func (w *watcher) Flush() {}
+
 // of lists what a group got of an event; an empty event is any.
 func (w *watcher) of(group, event string) (list []sent) {
 	w.mu.Lock()

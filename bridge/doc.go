@@ -33,7 +33,7 @@
 // # Goroutines
 //
 //   - Pump.Run: one handles the inbox (bounded in messages and bytes, drops the
-//     oldest, Stats.Dropped), one publishes what the hub sent (bounded, drops
+//     oldest, Stats.Dropped), and has what came together written together, one publishes what the hub sent (bounded, drops
 //     the oldest, Stats.MirrorDropped; it alone may wait for the broker).
 //   - View.Run: one owns the objects. Its mailbox keeps the newest state of each
 //     thing, and orders in their sequence (bounded, drops the oldest,
@@ -77,6 +77,14 @@ type Hub interface {
 	// SendLatest is Send for news of a state: a member that is slow may get the
 	// newest of a key alone, and not in its place among others.
 	SendLatest(group, event, key string, args ...any)
+}
+
+// Burst is a Hub that may gather what it is sent until Flush: who relays many
+// messages at once has each connection written to once. It belongs to one
+// goroutine, which must not wait for anything between Send and Flush.
+type Burst interface {
+	Hub
+	Flush()
 }
 
 // stateToWatchers is toWatchers for news of a state.

@@ -79,14 +79,15 @@ func (p *Pump) mayMirror(g area.Group) bool {
 // arguments is a payload as the arguments of an event: a JSON array is the
 // arguments, other JSON or text is one, bytes are base64 text.
 func arguments(payload []byte) []any {
-	switch {
-	case !utf8.Valid(payload):
+	if !utf8.Valid(payload) {
 		return []any{base64.StdEncoding.EncodeToString(payload)}
-	case mapping.TooDeep(payload, maxShownDepth):
+	}
+	first := firstOf(payload)
+	if !beginsJSON[first] || (first == '[' || first == '{') && mapping.TooDeep(payload, maxShownDepth) {
 		return []any{string(payload)}
 	}
 	var list []json.RawMessage
-	if isList(payload) && json.Unmarshal(payload, &list) == nil {
+	if first == '[' && json.Unmarshal(payload, &list) == nil {
 		args := make([]any, len(list))
 		for i := range list {
 			args[i] = list[i]
@@ -99,8 +100,16 @@ func arguments(payload []byte) []any {
 	return []any{string(payload)}
 }
 
-// isList tells whether a payload begins as a JSON array does.
-func isList(payload []byte) bool {
-	p := bytes.TrimLeft(payload, " \t\r\n")
-	return len(p) > 0 && p[0] == '['
+// beginsJSON is the bytes with which a JSON value can begin: most texts do not.
+var beginsJSON = [256]bool{
+	'{': true, '[': true, '"': true, '-': true, 't': true, 'f': true, 'n': true,
+	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
+}
+
+// firstOf is the first byte of a payload that is no space; 0 where there is none.
+func firstOf(payload []byte) byte {
+	if p := bytes.TrimLeft(payload, " \t\r\n"); len(p) > 0 {
+		return p[0]
+	}
+	return 0
 }

@@ -56,7 +56,7 @@ type Areas interface {
 // ours.
 type Parts struct {
 	Bus      area.Bus
-	Hub      Hub
+	Hub      Burst // Run's
 	Mappings *mapping.Table
 	Readings Readings
 	Areas    Areas
@@ -158,6 +158,7 @@ func (p *Pump) loop(ctx context.Context) {
 		full := len(batch) == cap(batch)
 		clear(batch)
 		pause := p.sendSample()
+		p.Hub.Flush()
 		if full {
 			continue
 		}
@@ -186,12 +187,11 @@ func (p *Pump) sendSample() time.Duration {
 // handle does everything that one message asks for.
 func (p *Pump) handle(m area.Message) {
 	p.count.messages.Add(1)
-	t, seen := area.ParseTopic(m.Topic), sampled{m, p.Now()}
-	switch t.Kind {
-	case area.KindPeers, area.KindTrunkUp, area.KindTrunkDown: // between a hub and the leader of an area alone
+	seen := sampled{m, p.Now()}
+	t := p.topics.put(seen)
+	if hidden(t) {
 		return
 	}
-	p.topics.put(seen)
 	if !m.Replay {
 		p.sample.offer(seen)
 		offer(&p.views.topics, seen)
@@ -202,7 +202,7 @@ func (p *Pump) handle(m area.Message) {
 	if t.Kind == area.KindGroup {
 		p.toGroup(m, t)
 	}
-	p.mapped(m)
+	p.mapped(seen)
 }
 
 // mappedEvent is the argument of a mapped group's event. Retained is MQTT's

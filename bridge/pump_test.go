@@ -271,6 +271,7 @@ func BenchmarkHandle(b *testing.B) {
 type nobody struct{}
 
 func (nobody) Send(string, string, ...any)               {}
+func (nobody) Flush()                                    {}
 func (nobody) Present(mapping.Presence, string, bool)    {}
 func (nobody) See(mapping.Sight, string, string)         {}
 func (nobody) Forget(area.DeviceID)                      {}

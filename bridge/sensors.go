@@ -21,19 +21,20 @@ type Readings interface {
 // presence, and events of groups. What a sensor announces of itself may say
 // that earlier messages mean something else than it seemed: the newest of each
 // such topic is read again, as old news.
-func (p *Pump) mapped(m area.Message) {
+func (p *Pump) mapped(m sampled) {
 	out := p.read(m)
 	for _, topic := range out.Again {
 		if newest, ok := p.topics.newest(topic); ok {
 			newest.Replay = true
-			again := p.read(newest)
+			again := p.read(sampled{newest, m.at})
 			p.Readings.Disown(topic, again.Devices())
 		}
 	}
 }
 
 // read is mapped for one message.
-func (p *Pump) read(m area.Message) mapping.Outcome {
+func (p *Pump) read(s sampled) mapping.Outcome {
+	m, now := s.Message, s.at
 	if area.Shown(m.Topic) {
 		return mapping.Outcome{}
 	}
@@ -41,7 +42,6 @@ func (p *Pump) read(m area.Message) mapping.Outcome {
 	if user == "" {
 		user = m.From
 	}
-	now := p.Now()
 	out := p.reader.Read(p.rules.Load(), mapping.Message{Topic: m.Topic, Payload: m.Payload, User: user, Will: m.Will, Replay: m.Replay, At: now})
 	if out.Faults.Any() {
 		p.blame(m, &out.Faults)

@@ -30,37 +30,59 @@ type topics struct {
 
 	mu    sync.Mutex // guards what follows
 	all   map[string]*list.Element
-	order *list.List // of sampled; newest in front
+	order *list.List // of *heard; newest in front
 	bytes int
+}
+
+// heard is the newest message of a topic, and the topic taken apart.
+type heard struct {
+	sampled
+	topic area.Topic
 }
 
 func newTopics(most, mostBytes int) *topics {
 	return &topics{most: most, mostBytes: mostBytes, all: map[string]*list.Element{}, order: list.New()}
 }
 
-// put keeps m as the newest of its topic; an empty retained message ends the
-// topic.
-func (t *topics) put(m sampled) {
+// put keeps m as the newest of its topic, and answers that taken apart; an empty
+// retained message ends the topic. What is hidden is not kept.
+func (t *topics) put(m sampled) area.Topic {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.all[m.Topic]; e != nil {
+	e := t.all[m.Topic]
+	if e == nil {
+		topic := area.ParseTopic(m.Topic)
+		if ends(m) || hidden(topic) {
+			return topic
+		}
+		e = t.order.PushFront(&heard{topic: topic})
+		t.all[m.Topic] = e
+	}
+	h := e.Value.(*heard)
+	t.bytes += size(m.Message) - size(h.Message)
+	h.sampled = m
+	t.order.MoveToFront(e)
+	if ends(m) {
 		t.remove(e)
 	}
-	if m.Retain && len(m.Payload) == 0 {
-		return
-	}
-	t.all[m.Topic] = t.order.PushFront(m)
-	t.bytes += size(m.Message)
 	for len(t.all) > t.most || t.bytes > t.mostBytes && len(t.all) > 1 {
 		t.remove(t.order.Back())
 		t.evicted.Add(1)
 	}
+	return h.topic
+}
+
+func ends(m sampled) bool { return m.Retain && len(m.Payload) == 0 }
+
+// hidden tells whether a topic is between the hub and the leader of an area alone.
+func hidden(t area.Topic) bool {
+	return t.Kind == area.KindPeers || t.Kind == area.KindTrunkUp || t.Kind == area.KindTrunkDown
 }
 
 func (t *topics) remove(e *list.Element) {
-	m := t.order.Remove(e).(sampled)
-	delete(t.all, m.Topic)
-	t.bytes -= size(m.Message)
+	h := t.order.Remove(e).(*heard)
+	delete(t.all, h.Topic)
+	t.bytes -= size(h.Message)
 }
 
 // newest is the newest message of a topic.
@@ -71,7 +93,7 @@ func (t *topics) newest(topic string) (area.Message, bool) {
 	if e == nil {
 		return area.Message{}, false
 	}
-	return e.Value.(sampled).Message, true
+	return e.Value.(*heard).Message, true
 }
 
 // list is what matches the filter, by topic name, what the broker retains
@@ -102,7 +124,7 @@ func (t *topics) matching(filter string) (found []sampled) {
 	defer t.mu.Unlock()
 	for topic, e := range t.all {
 		if area.MatchFilter(filter, topic) {
-			found = append(found, e.Value.(sampled))
+			found = append(found, e.Value.(*heard).sampled)
 		}
 	}
 	return found

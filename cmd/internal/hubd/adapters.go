@@ -47,6 +47,17 @@ func (g groups) SendLatest(group, event, key string, args ...any) {
 	g.s.Group(group).SendLatest(event, key, args...)
 }
 
+// burst is groups for the pump, which sends what comes together together.
+type burst struct{ b *signalr.Burst }
+
+func (x burst) Send(group, event string, args ...any) { x.b.Group(group).Send(event, args...) }
+
+func (x burst) SendLatest(group, event, key string, args ...any) {
+	x.b.Group(group).SendLatest(event, key, args...)
+}
+
+func (x burst) Flush() { x.b.End() }
+
 // renderer knows how long an order will sound: what the chimes and the clip
 // last, and what speaking the text takes, by estimate until it was spoken. The
 // device that plays it measures.

@@ -307,7 +307,7 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.bus, Hub: groups{h.signalr}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
+		Bus: h.bus, Hub: burst{h.signalr.Burst()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
