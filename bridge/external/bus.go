@@ -24,6 +24,7 @@ type BusConfig struct {
 type Stats struct {
 	Connected  int    // 1: now
 	Stuck      int    // 1: neither working nor trying now
+	Old        int    // 1: the broker speaks no MQTT 5 now, as the last attempt found
 	Waiting    int    // messages that wait to be sent now, those on their way included
 	Connects   uint64 // connections so far
 	Failures   uint64 // attempts that failed
@@ -49,6 +50,9 @@ func (l *link) stats() Stats {
 	}
 	if l.stuck.Load() {
 		s.Stuck = 1
+	}
+	if l.old.Load() {
+		s.Old = 1
 	}
 	return s
 }

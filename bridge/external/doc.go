@@ -37,5 +37,7 @@
 //
 // # What it does not do
 //
-// It speaks no MQTT 3.1.1, which cannot tell who published a message.
+// It speaks no MQTT 3.1.1, which cannot tell who published a message, nor keep a
+// message from its publisher. A broker that speaks nothing else is tried again as
+// one that is away, the log says so as an error, and Stats.Old is 1.
 package external

@@ -42,7 +42,7 @@ type link struct {
 	gate  sync.Mutex  // held while a message is put into the session; before mu
 	anew  atomic.Bool // the broker has lost our session, and the sender does not know yet
 
-	connected, stuck                    atomic.Bool
+	connected, stuck, old               atomic.Bool
 	connects, failures, lost, refused   atomic.Uint64
 	sent, received, unfit, stuckReports atomic.Uint64
 
@@ -77,8 +77,7 @@ func (l *link) run(ctx context.Context) {
 	for wait := firstWait; ctx.Err() == nil; {
 		began := time.Now()
 		if err := l.once(ctx); err != nil && ctx.Err() == nil {
-			l.failures.Add(1)
-			l.log.Warn("outside broker not reached", "node", l.srv.ClientID, "err", err)
+			l.failed(ctx, err)
 		}
 		if time.Since(began) > longestWait/4 { // it worked for a while
 			wait = firstWait
@@ -86,6 +85,18 @@ func (l *link) run(ctx context.Context) {
 		pause(ctx, wait/2+rand.N(wait))
 		wait = min(2*wait, longestWait)
 	}
+}
+
+// failed counts an attempt that failed, and says why. An old broker needs somebody
+// to act.
+func (l *link) failed(ctx context.Context, err error) {
+	l.failures.Add(1)
+	level := slog.LevelWarn
+	l.old.Store(errors.Is(err, ErrVersion))
+	if l.old.Load() {
+		level = slog.LevelError
+	}
+	l.log.Log(ctx, level, "outside broker not reached", "node", l.srv.ClientID, "err", err)
 }
 
 // once connects and stays until the connection ends. An error means that there
@@ -102,6 +113,7 @@ func (l *link) once(ctx context.Context) error {
 		return err
 	}
 	l.connects.Add(1)
+	l.old.Store(false)
 	l.log.Info("outside broker reached", "node", l.srv.ClientID)
 	l.attach(a)
 	select {
@@ -162,7 +174,7 @@ func (l *link) connect(ctx context.Context) (*attached, error) {
 	})
 	if err != nil {
 		_ = conn.Close()
-		return nil, err
+		return nil, refusal(ack, conn.beginning(), err)
 	}
 	a := &attached{client: client, socket: conn, window: sendWindow, qos: 2, retain: true, done: client.Done()}
 	if !ack.SessionPresent {

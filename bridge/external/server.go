@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,20 +65,37 @@ func (s Server) address() (string, error) {
 	return addr, err
 }
 
-// socket is a connection that notes when something came. The library writes to
-// it from several goroutines, a packet in several pieces: it takes the lock.
+// socket is a connection that notes when something came, and how it began. The
+// library writes to it from several goroutines, a packet in several pieces: it
+// takes the lock.
 type socket struct {
 	net.Conn
 	sync.Mutex
 	heard *atomic.Int64 // Unix nanoseconds
+
+	begins sync.Mutex // guards said
+	said   []byte     // the first bytes that came, saidMost at most
 }
+
+// saidMost is how many bytes tell a CONNACK of MQTT 3.1.1 from one of MQTT 5.
+const saidMost = 4
 
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	if n > 0 {
 		s.heard.Store(time.Now().UnixNano())
+		s.begins.Lock()
+		s.said = append(s.said, p[:min(n, saidMost-len(s.said))]...)
+		s.begins.Unlock()
 	}
 	return n, err
+}
+
+// beginning is the first bytes that came.
+func (s *socket) beginning() []byte {
+	s.begins.Lock()
+	defer s.begins.Unlock()
+	return slices.Clone(s.said)
 }
 
 // dial opens a connection to the broker.

@@ -119,7 +119,7 @@ func (h *Hub) watchTrouble(ctx context.Context) error {
 	defer tick.Stop()
 	var was trouble
 	for {
-		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats(), h.arbiter.Stats(), h.peers.Stats()}
+		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats(), h.arbiter.Stats(), h.peers.Stats(), h.oldBrokers()}
 		for _, c := range is.since(was) {
 			h.alerts.Raise(c, 1)
 		}
@@ -140,6 +140,7 @@ type trouble struct {
 	updates  updateStats
 	arbiter  arbiter.ServiceStats
 	peers    peers.Stats
+	old      int // outside brokers that speak no MQTT 5
 }
 
 func (t trouble) since(was trouble) (out []bridge.Cause) {
@@ -158,6 +159,7 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	tell(t.arbiter.Splits > was.arbiter.Splits, "split", bridge.AlertError, "an area is split: its leader cannot be reached, the hub arbitrates what it reaches, and two may sound at once; the log names it")
 	tell(t.arbiter.Silent > was.arbiter.Silent, "silent leader", bridge.AlertWarning, "the leader of an area is silent: nothing is granted to the hub's own devices there; the log names it")
 	tell(t.peers.Refused > was.peers.Refused, "members", bridge.AlertWarning, "a device cannot be a member of its area: all indices are given")
+	tell(t.old > was.old, "old broker", bridge.AlertError, "an outside broker speaks no MQTT 5, which the hub needs; the log names it")
 	soon := func(c CertStats) bool { return c.Left != 0 && c.Left < certWarn }
 	tell(soon(t.certs) && !soon(was.certs), "certificate ends", bridge.AlertWarning, "a certificate ends in less than 14 days")
 	return out

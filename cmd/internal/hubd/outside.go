@@ -144,6 +144,17 @@ func (h *Hub) bridgeStates() map[string]partState {
 	return states
 }
 
+// oldBrokers counts the outside brokers that turned out to speak no MQTT 5.
+func (h *Hub) oldBrokers() (n int) {
+	if h.outside != nil {
+		n += h.outside.Stats().Old
+	}
+	for _, b := range h.bridges {
+		n += b.Stats().Old
+	}
+	return n
+}
+
 // brokerAddr is host:port of the broker for devices.
 func (h *Hub) brokerAddr() string {
 	if h.outside != nil {

@@ -1,0 +1,158 @@
+package external
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// answering is the address of something that answers each CONNECT with these bytes
+// and then hangs up, or stays.
+func answering(t *testing.T, answer string, stays bool) string {
+	t.Helper()
+	return listening(t, func(c net.Conn) {
+		b := make([]byte, 1024)
+		if _, err := c.Read(b); err != nil {
+			return
+		}
+		_, err := c.Write([]byte(answer))
+		for stays && err == nil {
+			_, err = c.Read(b) // until the other side hangs up
+		}
+	})
+}
+
+// listening is the address of something that serves each connection so.
+func listening(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestRefusals: why a broker does not take us is said in words, and one that speaks
+// MQTT 3.1.1 alone is told from others.
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		stays  bool
+		old    bool
+		says   string
+	}{
+		"old broker":             {"\x20\x02\x00\x01", false, true, "speaks no MQTT 5, which is needed: it answers as MQTT 3.1.1 does"},
+		"old broker that stays":  {"\x20\x02\x00\x01", true, true, "speaks no MQTT 5"},
+		"old, and a stranger":    {"\x20\x02\x00\x05", false, true, "speaks no MQTT 5, which is needed: it answers as MQTT 3.1.1 does, not authorized"},
+		"old, and takes us":      {"\x20\x02\x00\x00", true, true, "speaks no MQTT 5"},
+		"MQTT 5 switched off":    {"\x20\x03\x00\x84\x00", false, true, "speaks no MQTT 5"},
+		"a stranger":             {"\x20\x03\x00\x87\x00", false, false, "the broker refuses: not authorized"},
+		"a stranger, with words": {"\x20\x0a\x00\x86\x07\x1f\x00\x04sigh", false, false, `bad user name or password ("sigh")`},
+		"a code of the future":   {"\x20\x03\x00\xee\x00", false, false, "the broker refuses: reason 0xee"},
+		"no answer":              {"", false, false, "hung up without an answer: it may speak no MQTT 5, or want TLS"},
+		"a web server":           {"HTTP/1.1 400 Bad Request\r\n\r\n", false, false, "no MQTT broker"},
+		"TLS":                    {"\x15\x03\x01\x00\x02\x02\x16", false, false, "no MQTT broker, or wants TLS"},
+		"half an answer":         {"\x20\x03", false, false, "EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLink(Server{URL: "mqtt://" + answering(t, c.answer, c.stays), ClientID: "c"}, newQueue(1, 1), logTo(t))
+			_, err := l.connect(t.Context())
+			if err == nil || errors.Is(err, ErrVersion) != c.old || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want %q, old %t", err, c.says, c.old)
+			}
+		})
+	}
+}
+
+// TestOldBroker: bus and bridge to a broker of MQTT 3.1.1 alone say so as an error,
+// go on trying, and work once another has taken its place.
+func TestOldBroker(t *testing.T) {
+	newer := newMosquitto(t)
+	var replaced atomic.Bool
+	addr := listening(t, func(c net.Conn) {
+		if !replaced.Load() {
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write([]byte("\x20\x02\x00\x01"))
+			return
+		}
+		to, err := net.Dial("tcp", newer.addr())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = io.Copy(to, c); _ = to.Close() })
+		_, _ = io.Copy(c, to)
+		_ = c.Close()
+		wg.Wait()
+	})
+	said := &lines{}
+	log := slog.New(slog.NewTextHandler(said, nil))
+	bus, err := NewBus(BusConfig{Server: Server{URL: "mqtt://" + addr, ClientID: "c"}, Node: "hub-1"}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bridge, err := NewBridge(BridgeConfig{Server: Server{URL: "mqtt://" + addr, ClientID: "d"}, Name: "plant", Carried: []Carried{{Filter: "#", Direction: In}}}, bus, newTable(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs(t, bus.Run)
+	runs(t, bridge.Run)
+	until := func(what string, so func(Stats) bool) {
+		t.Helper()
+		again := time.NewTicker(10 * time.Millisecond)
+		defer again.Stop()
+		for _, stats := range []func() Stats{bus.Stats, bridge.Stats} {
+			for end := time.Now().Add(late); !so(stats()); <-again.C {
+				if time.Now().After(end) {
+					t.Fatalf("%s: %+v", what, stats())
+				}
+			}
+		}
+	}
+	until("it is old", func(s Stats) bool { return s.Old == 1 && s.Failures > 1 && s.Connected == 0 })
+	if got := said.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, ErrVersion.Error()) {
+		t.Errorf("the log says %s", got)
+	}
+	replaced.Store(true)
+	until("it is replaced", func(s Stats) bool { return s.Old == 0 && s.Connected == 1 })
+}
+
+// lines is what a log wrote.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
