@@ -91,17 +91,19 @@ func runs(t *testing.T, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-func newBridge(t *testing.T, hub area.Bus, b *mosquitto, store Table, carried ...Carried) (*Bridge, func()) {
+func newBridge(t *testing.T, hub area.Bus, b *peer, store Table, carried ...Carried) (*Bridge, func()) {
 	t.Helper()
-	x, err := NewBridge(BridgeConfig{Server: Server{URL: "mqtt://" + b.addr(), ClientID: "tacet-bridge"}, Name: "plant", Carried: carried}, hub, store, logTo(t))
+	x, err := NewBridge(BridgeConfig{Server: b.server("tacet-bridge"), Name: "plant", Carried: carried}, hub, store, logTo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return x, runs(t, x.Run)
 }
 
-func TestBridge(t *testing.T) {
-	b, hub := newMosquitto(t), newHub(t)
+func TestBridge(t *testing.T) { eachPeer(t, bridges) }
+
+func bridges(t *testing.T, b *peer) {
+	hub := newHub(t)
 	other := b.client()
 	publish(t, hub, area.Message{Topic: "hall/t/old", Payload: []byte("1"), QoS: 1, Retain: true})
 	b.wait("publish", other.Publish("site/in/kept", 1, true, "2"))
@@ -221,8 +223,10 @@ func TestBridgeWhenTheBrokerIsKilled(t *testing.T) {
 
 // TestBridgeWhenTheBrokerStalls: the connection is given up, and what was on its
 // way when the broker stood still comes once all the same.
-func TestBridgeWhenTheBrokerStalls(t *testing.T) {
-	b, hub := newMosquitto(t), newHub(t)
+func TestBridgeWhenTheBrokerStalls(t *testing.T) { eachPeer(t, testBridgeWhenTheBrokerStalls) }
+
+func testBridgeWhenTheBrokerStalls(t *testing.T, b *peer) {
+	hub := newHub(t)
 	x, _ := newBridge(t, hub, b, newTable(), outward)
 	other := b.client()
 	at := b.hear(other, "out/#", 2)
@@ -272,8 +276,10 @@ func TestBridgeKeepsOverARestart(t *testing.T) {
 
 // TestBridgeIn: what the other broker had for us while the connection was down
 // comes once.
-func TestBridgeIn(t *testing.T) {
-	b, hub := newMosquitto(t), newHub(t)
+func TestBridgeIn(t *testing.T) { eachPeer(t, testBridgeIn) }
+
+func testBridgeIn(t *testing.T, b *peer) {
+	hub := newHub(t)
 	here := hear(t, hub, "out/n")
 	x, stop := newBridge(t, hub, b, newTable(), outward)
 	until(t, "it is connected", x.Connected)

@@ -11,9 +11,9 @@ import (
 )
 
 // newBus runs a bus until the test ends or stop is called.
-func newBus(t *testing.T, b *mosquitto, node string) (bus *Bus, stop func()) {
+func newBus(t *testing.T, b *peer, node string) (bus *Bus, stop func()) {
 	t.Helper()
-	bus, err := NewBus(BusConfig{Server: Server{URL: "mqtt://" + b.addr(), ClientID: "tacet-" + node}, Node: node}, logTo(t))
+	bus, err := NewBus(BusConfig{Server: b.server("tacet-" + node), Node: node}, logTo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +54,9 @@ func publish(t *testing.T, bus area.Bus, batch ...area.Message) {
 	}
 }
 
-func TestBus(t *testing.T) {
-	b := newMosquitto(t)
+func TestBus(t *testing.T) { eachPeer(t, testBus) }
+
+func testBus(t *testing.T, b *peer) {
 	other := b.client()
 	b.wait("publish", other.Publish("home/old", 1, true, "19"))
 	bus, _ := newBus(t, b, "hub-1")
@@ -118,8 +119,9 @@ func TestBus(t *testing.T) {
 
 // TestBusWhenTheBrokerIsKilled: what is published meanwhile goes out afterwards, in
 // order; and what the hub had retained is there again, though the broker forgot it.
-func TestBusWhenTheBrokerIsKilled(t *testing.T) {
-	b := newMosquitto(t)
+func TestBusWhenTheBrokerIsKilled(t *testing.T) { eachPeer(t, testBusWhenTheBrokerIsKilled) }
+
+func testBusWhenTheBrokerIsKilled(t *testing.T, b *peer) {
 	bus, _ := newBus(t, b, "hub-1")
 	all := hear(t, bus, "#")
 	publish(t, bus, area.Message{Topic: "tacet/area/north/busy", Payload: []byte("idle"), QoS: 1, Retain: true, From: area.FromArbiter})
@@ -149,8 +151,9 @@ func TestBusWhenTheBrokerIsKilled(t *testing.T) {
 }
 
 // TestBusWhenTheBrokerStalls: publishers wait when much waits, and nothing is lost.
-func TestBusWhenTheBrokerStalls(t *testing.T) {
-	b := newMosquitto(t)
+func TestBusWhenTheBrokerStalls(t *testing.T) { eachPeer(t, testBusWhenTheBrokerStalls) }
+
+func testBusWhenTheBrokerStalls(t *testing.T, b *peer) {
 	bus, _ := newBus(t, b, "hub-1")
 	all := hear(t, bus, "a")
 	until(t, "it is connected", bus.Connected)
@@ -183,8 +186,9 @@ func TestBusWhenTheBrokerStalls(t *testing.T) {
 }
 
 // TestBusGoodbye: what waits goes out when the hub ends.
-func TestBusGoodbye(t *testing.T) {
-	b := newMosquitto(t)
+func TestBusGoodbye(t *testing.T) { eachPeer(t, testBusGoodbye) }
+
+func testBusGoodbye(t *testing.T, b *peer) {
 	at := b.hear(b.client(), "#", 1)
 	bus, stop := newBus(t, b, "hub-1")
 	until(t, "it is connected", bus.Connected)

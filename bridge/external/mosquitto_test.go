@@ -25,19 +25,22 @@ const durable = "persistence true\npersistence_location DIR/\nautosave_on_change
 // late is when a test gives up.
 const late = 60 * time.Second
 
-// mosquitto is Debian's broker on a port of its own; it can be killed, stalled
+// peer is somebody else's broker on a port of its own; it can be killed, stalled
 // and started again.
-type mosquitto struct {
+type peer struct {
 	t       *testing.T
 	dir     string
 	port    int
+	command []string
+	env     []string
 	cmd     *exec.Cmd
+	user    string // empty: anybody may come in
 	clients int
 }
 
 // newMosquitto starts one that keeps nothing on disk, unless more lines of its
 // configuration say so.
-func newMosquitto(t *testing.T, more ...string) *mosquitto {
+func newMosquitto(t *testing.T, more ...string) *peer {
 	t.Helper()
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
@@ -46,27 +49,34 @@ func newMosquitto(t *testing.T, more ...string) *mosquitto {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal("mosquitto is missing: apt-get install mosquitto")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &mosquitto{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
-	_ = l.Close()
+	b := newPeer(t)
 	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous %t\nmax_queued_messages 0\nmax_inflight_messages 100\nuser root\n", b.port, len(more) < 3)
 	conf += strings.ReplaceAll(strings.Join(more, "\n"), "DIR", b.dir)
 	if err := os.WriteFile(filepath.Join(b.dir, "mosquitto.conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.cmd = &exec.Cmd{Path: path}
+	b.command = []string{path, "-c", filepath.Join(b.dir, "mosquitto.conf")}
 	b.start()
 	t.Cleanup(b.kill)
 	return b
 }
 
+// newPeer is a broker that has a port and a directory, and no program yet.
+func newPeer(t *testing.T) *peer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &peer{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+}
+
 // start starts it and waits until it listens.
-func (b *mosquitto) start() {
+func (b *peer) start() {
 	b.t.Helper()
-	b.cmd = exec.Command(b.cmd.Path, "-c", filepath.Join(b.dir, "mosquitto.conf"))
+	b.cmd = exec.Command(b.command[0], b.command[1:]...)
+	b.cmd.Dir, b.cmd.Env = b.dir, append(os.Environ(), b.env...)
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
@@ -78,19 +88,28 @@ func (b *mosquitto) start() {
 			return
 		}
 	}
-	b.t.Fatal("mosquitto does not listen")
+	b.t.Fatalf("%s does not listen", b.command[0])
 }
 
-func (b *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
+func (b *peer) addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
 
-func (b *mosquitto) kill() {
-	if b.cmd.Process != nil && b.cmd.ProcessState == nil {
+// server is the peer as the hub's client knows it.
+func (b *peer) server(id string) Server {
+	s := Server{URL: "mqtt://" + b.addr(), ClientID: id, Username: b.user}
+	if b.user != "" {
+		s.Password = "x"
+	}
+	return s
+}
+
+func (b *peer) kill() {
+	if b.cmd != nil && b.cmd.Process != nil && b.cmd.ProcessState == nil {
 		_ = b.cmd.Process.Kill()
 		_ = b.cmd.Wait()
 	}
 }
 
-func (b *mosquitto) signal(s syscall.Signal) {
+func (b *peer) signal(s syscall.Signal) {
 	b.t.Helper()
 	if err := b.cmd.Process.Signal(s); err != nil {
 		b.t.Fatal(err)
@@ -98,18 +117,21 @@ func (b *mosquitto) signal(s syscall.Signal) {
 }
 
 // client connects as somebody else; it comes back by itself, with its session.
-func (b *mosquitto) client() mqtt.Client {
+func (b *peer) client() mqtt.Client {
 	b.t.Helper()
 	b.clients++
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + b.addr()).SetClientID(fmt.Sprint("other-", b.clients)).SetCleanSession(false).
 		SetMaxReconnectInterval(50 * time.Millisecond).SetResumeSubs(true).SetOrderMatters(true).SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond)
+	if b.user != "" {
+		o.SetUsername(b.user).SetPassword("x")
+	}
 	c := mqtt.NewClient(o)
 	b.wait("connect", c.Connect())
 	b.t.Cleanup(func() { c.Disconnect(0) })
 	return c
 }
 
-func (b *mosquitto) wait(what string, k mqtt.Token) {
+func (b *peer) wait(what string, k mqtt.Token) {
 	b.t.Helper()
 	if !k.WaitTimeout(late) || k.Error() != nil {
 		b.t.Fatalf("%s: %v", what, k.Error())
@@ -171,7 +193,7 @@ func (j *journal) count(prefix string) (n int) {
 
 // hear notes what a client gets, as "topic payload", with "!" behind what is
 // retained.
-func (b *mosquitto) hear(c mqtt.Client, filter string, qos byte) *journal {
+func (b *peer) hear(c mqtt.Client, filter string, qos byte) *journal {
 	b.t.Helper()
 	j := newJournal()
 	b.wait("subscribe", c.Subscribe(filter, qos, func(_ mqtt.Client, m mqtt.Message) {

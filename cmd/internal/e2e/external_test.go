@@ -16,26 +16,39 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
-// outside is Debian's Mosquitto as a broker of its own, which keeps nothing when
-// it is killed.
+// outside is somebody else's broker, which can be killed and started again.
 type outside struct {
-	t    *testing.T
-	port int
-	conf string
-	cmd  *exec.Cmd
+	t       *testing.T
+	port    int
+	command []string
+	env     []string
+	cmd     *exec.Cmd
 }
 
-func mosquitto(t *testing.T) *outside {
+// newOutside is a broker that has a port and no program yet.
+func newOutside(t *testing.T) *outside {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &outside{t: t, port: l.Addr().(*net.TCPAddr).Port, conf: filepath.Join(t.TempDir(), "mosquitto.conf")}
-	_ = l.Close()
-	if err := os.WriteFile(o.conf, fmt.Appendf(nil, "listener %d 127.0.0.1\nallow_anonymous true\nuser root\n", o.port), 0o600); err != nil {
+	defer l.Close()
+	return &outside{t: t, port: l.Addr().(*net.TCPAddr).Port}
+}
+
+// mosquitto is Debian's, which keeps nothing when it is killed.
+func mosquitto(t *testing.T) *outside {
+	t.Helper()
+	o := newOutside(t)
+	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "listener %d 127.0.0.1\nallow_anonymous true\nuser root\n", o.port), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path = "/usr/sbin/mosquitto"
+	}
+	o.command = []string{path, "-c", conf}
 	o.start()
 	t.Cleanup(o.kill)
 	return o
@@ -43,13 +56,10 @@ func mosquitto(t *testing.T) *outside {
 
 func (o *outside) start() {
 	o.t.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		path = "/usr/sbin/mosquitto"
-	}
-	o.cmd = exec.Command(path, "-c", o.conf)
+	o.cmd = exec.Command(o.command[0], o.command[1:]...)
+	o.cmd.Env = append(os.Environ(), o.env...)
 	if err := o.cmd.Start(); err != nil {
-		o.t.Fatalf("%v: install the Debian package mosquitto (make test does)", err)
+		o.t.Fatalf("%v: install the Debian packages of .ci/tools (make test does)", err)
 	}
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
@@ -59,7 +69,7 @@ func (o *outside) start() {
 			return
 		}
 	}
-	o.t.Fatal("mosquitto does not listen")
+	o.t.Fatalf("%s does not listen", o.command[0])
 }
 
 func (o *outside) kill() {
