@@ -1,6 +1,9 @@
 package protocol
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Each byte of a word holds the same.
 const (
@@ -10,13 +13,21 @@ const (
 
 // clean counts the bytes at the beginning of b that stand for themselves in a
 // JSON string: all but the quote, the backslash and control characters. It
-// looks at eight at a time, because texts are most of what messages are made
+// looks at many at a time, because texts are most of what messages are made
 // of.
 func clean(b []byte) int {
 	i := 0
-	for ; len(b) >= i+8; i += 8 {
-		if special(binary.LittleEndian.Uint64(b[i:])) {
+	for ; len(b) >= i+32; i += 32 {
+		p := b[i : i+32 : i+32]
+		w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+		w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+		if special(w0)|special(w1)|special(w2)|special(w3) != 0 {
 			break
+		}
+	}
+	for ; len(b) >= i+8; i += 8 {
+		if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
 		}
 	}
 	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
@@ -25,10 +36,11 @@ func clean(b []byte) int {
 	return i
 }
 
-// special says whether one of the bytes of w may be one that does not stand for
-// itself. The borrow of one byte can make the next one look so, never the other
-// way round.
-func special(w uint64) bool {
+// special marks, by its highest bit, the first byte of w that does not stand for
+// itself. The borrow of that byte can make later ones look so, never the other
+// way round. The highest bit of w itself says that the byte is none of them, and
+// that of a difference that it was less.
+func special(w uint64) uint64 {
 	quote, slash := w^ones*'"', w^ones*'\\'
-	return ((w-ones*0x20)&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0
+	return ((w - ones*0x20) | (quote - ones) | (slash - ones)) &^ w & highs
 }
