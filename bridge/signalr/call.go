@@ -16,6 +16,7 @@ type Call struct {
 	size    int
 	uploads []*upload
 	beside  bool // it has streams: it does not wait for the calls before it
+	crowded bool // too many were detached when it started
 	method  *Method
 	fault   error // why it cannot run
 	ctx     context.Context

@@ -175,7 +175,7 @@ func (c *Call) handle(ctx context.Context) (any, error) {
 		return nil, &verbatim{unauthorized(c.name)}
 	case c.fault != nil:
 		return nil, c.fault
-	case c.c.in.crowded():
+	case c.crowded:
 		c.c.s.count.refused.Add(1)
 		return nil, errCrowded
 	}
@@ -221,7 +221,8 @@ func (c *Call) completion(d *draft, result any, err error) {
 		}
 		c.c.s.log.Error("result has no JSON", "conn", c.c.id, "err", fmt.Errorf("%s: %w", c.name, err))
 	}
-	if err := d.write(c.c.codec, failureOf(c.id, c.explain(err))); err != nil {
+	d.m = failureOf(c.id, c.explain(err))
+	if err := d.write(c.c.codec); err != nil {
 		panic("signalr: " + err.Error()) // text always has an encoding
 	}
 }
@@ -247,5 +248,6 @@ func (c *Call) encode(d *draft, result any) (err error) {
 			err = fmt.Errorf("panic while encoding: %v", p)
 		}
 	}()
-	return d.write(c.c.codec, resultOf(c.id, result))
+	d.m = resultOf(c.id, result)
+	return d.write(c.c.codec)
 }

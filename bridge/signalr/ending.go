@@ -45,7 +45,7 @@ func (c *Conn) reply(d *draft) error {
 	if c.tape != nil || !l.instant() || !l.out.lend(len(d.b)) {
 		return c.enqueue(d.frame())
 	}
-	l.beginWith(d.b)
+	l.beginWith(&d.now, d.b)
 	return nil
 }
 

@@ -27,7 +27,8 @@ func control(b []byte) *frame { return &frame{b: b} }
 func encode(in protocol.Codec, m protocol.Message) (*frame, error) {
 	d := newDraft()
 	defer d.done()
-	if err := d.write(in, m); err != nil {
+	d.m = m
+	if err := d.write(in); err != nil {
 		return nil, err
 	}
 	return d.frame(), nil
@@ -38,15 +39,15 @@ type draft struct {
 	m   protocol.Message
 	buf []byte
 	b   []byte // whole WebSocket frame, in buf
+	now transport.Now
 }
 
 var drafts = sync.Pool{New: func() any { return &draft{buf: make([]byte, transport.FrameSpace, 512)} }}
 
 func newDraft() *draft { return drafts.Get().(*draft) }
 
-// write makes the frame of m.
-func (d *draft) write(in protocol.Codec, m protocol.Message) error {
-	d.m = m
+// write makes the frame of the message.
+func (d *draft) write(in protocol.Codec) error {
 	b, err := in.Append(d.buf[:transport.FrameSpace], &d.m)
 	if err != nil {
 		return err

@@ -102,6 +102,7 @@ func (in *inbox) put(call *Call, stalled func(bool)) place {
 	if call.beside {
 		in.beside++
 		if len(in.waiting) == 0 || in.thirst > 0 {
+			in.starts(call)
 			return toRun
 		}
 	}
@@ -162,6 +163,7 @@ func (in *inbox) next() (call *Call, beside []*Call) {
 		in.waiting[0] = nil
 		in.waiting = in.waiting[1:]
 		in.bytes -= first.size
+		in.starts(first)
 		if first.beside {
 			beside = append(beside, first)
 		} else {
@@ -178,12 +180,8 @@ func (in *inbox) next() (call *Call, beside []*Call) {
 	return call, beside
 }
 
-// crowded says whether too many calls are detached.
-func (in *inbox) crowded() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.detached >= in.maxDetached
-}
+// starts notes of a call that is about to run whether too many are detached.
+func (in *inbox) starts(call *Call) { call.crowded = in.detached >= in.maxDetached }
 
 func (in *inbox) detach() {
 	in.mu.Lock()
@@ -244,6 +242,7 @@ func (in *inbox) overtake() {
 	for _, call := range in.waiting {
 		if call.beside {
 			in.bytes -= call.size
+			in.starts(call)
 			in.tasks.Go(call.run) // not closed, so the connection still waits for its tasks
 			continue
 		}

@@ -146,6 +146,20 @@ func (o *outbox) next(wrote int, scratch []byte) (batch []byte, messages uint64)
 	return batch, messages
 }
 
+// ends is next for a drain that has nothing behind what it wrote, as most have:
+// false when something has queued.
+func (o *outbox) ends(wrote int) bool {
+	defer o.calm.relax()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= wrote
+	if len(o.queue) > 0 && !o.gone {
+		return false
+	}
+	o.rest()
+	return true
+}
+
 // wrote counts what was written by an owner who hands the writing on.
 func (o *outbox) wrote(n int) {
 	o.mu.Lock()

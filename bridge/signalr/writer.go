@@ -200,11 +200,13 @@ func (l *line) begin() {
 
 // beginWith is begin for one message that comes before what has queued
 // meanwhile; b is the caller's again when it returns.
-func (l *line) beginWith(b []byte) {
-	p := pens.Get().(*pen)
-	if wrote, ok := l.writeNow(p, b, 1); ok {
-		l.flush(p, wrote)
+func (l *line) beginWith(w *transport.Now, b []byte) {
+	wrote, ok := l.writeNow(w, b, 1)
+	if !ok || l.out.ends(wrote) {
+		return
 	}
+	p := pens.Get().(*pen)
+	l.flush(p, 0)
 	pens.Put(p)
 }
 
@@ -217,7 +219,7 @@ func (l *line) flush(p *pen, wrote int) {
 			return
 		}
 		var ok bool
-		if wrote, ok = l.writeNow(p, batch, messages); !ok {
+		if wrote, ok = l.writeNow(&p.now, batch, messages); !ok {
 			return
 		}
 	}
@@ -227,8 +229,8 @@ func (l *line) flush(p *pen, wrote int) {
 
 // writeNow writes a batch without waiting; ok is false when the peer does not
 // take all of it at once: then somebody else goes on.
-func (l *line) writeNow(p *pen, batch []byte, messages uint64) (wrote int, ok bool) {
-	n, err := l.link.(instant).WriteNow(&p.now, batch)
+func (l *line) writeNow(w *transport.Now, batch []byte, messages uint64) (wrote int, ok bool) {
+	n, err := l.link.(instant).WriteNow(w, batch)
 	if err != nil {
 		l.broke(err)
 		return 0, true // nothing more will be written, and the outbox says so
