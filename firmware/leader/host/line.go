@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,8 @@ type line struct {
 	told    lead                   // as last said
 	said    []area.Instant         // when leads were said that are not answered yet
 	hub     string                 // the life of the hub
-	verdict error                  // ends the reign
+	disk    disk
+	verdict error // ends the reign
 }
 
 // mostSaid bounds the leads that are not answered; of more the oldest count.
@@ -50,7 +52,7 @@ type lead struct {
 }
 
 func newLine(w *reign) *line {
-	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), moved: make(chan struct{}, 1), remote: map[area.DeviceID]bool{}, down: w.Clock()}
+	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), moved: make(chan struct{}, 1), remote: map[area.DeviceID]bool{}, down: w.Clock(), disk: newDisk(w.store.Stats())}
 }
 
 // run is the line until ctx ends, or the hub does not have it; it then says so to
@@ -88,7 +90,9 @@ func (l *line) run(ctx context.Context) error {
 		case <-tick.C:
 			l.lead(true)
 			l.lostLong()
-			l.verdict = l.record.given()
+			if l.disk.look(l.store.Stats(), l.Clock()) {
+				l.verdict = errors.Join(errDisk, l.store.Trouble())
+			}
 		}
 		l.lead(false)
 	}

@@ -34,7 +34,6 @@ type reign struct {
 	auth    *auth.Authority
 	broker  *broker.Broker
 	roster  *arbiter.Roster
-	record  *record
 	arbiter *arbiter.Service
 	orders  *order.Service
 	web     net.Listener // nil: none
@@ -45,8 +44,7 @@ type reign struct {
 }
 
 // Lead arbitrates the area until ctx ends; see [leader.Host]. Its errors say what
-// could not be started, or that the record of the area could not be written for
-// 3 s, or are [leader.ErrHubLeads], [ErrNotMember] and [ErrOtherLeads].
+// could not be started, or that nothing could be written for 3 s, or are [leader.ErrHubLeads], [ErrNotMember] and [ErrOtherLeads].
 func (h *Host) Lead(ctx context.Context, r leader.Reign) error {
 	if !h.leads.TryLock() {
 		return errLeads
@@ -155,11 +153,10 @@ func (w *reign) openArea() (err error) {
 	if err != nil {
 		return err
 	}
-	w.record = newRecord(w.store.Ledger(), w.Clock)
 	w.arbiter, err = arbiter.New(arbiter.Config{
 		Node: string(w.cfg.Device), Index: w.me.Index, Floor: w.Term, Mode: area.LeaderLocal, Addr: w.addr, Web: w.webAt, Witness: w.Host,
 		Voters: func(area.Name) []arbiter.Voter { return voters(w.Peers) },
-	}, w.broker, w.record, links{w.broker}, w.roster, w.Clock, w.Now, w.Log)
+	}, w.broker, w.store.Ledger(), links{w.broker}, w.roster, w.Clock, w.Now, w.Log)
 	return err
 }
 
