@@ -21,6 +21,7 @@ type gate struct {
 	location string
 	dir      string
 	starts   int
+	tight    bool // its data is on a small disk, for as long as its process lives
 }
 
 func (s *site) newGate(n int, together string) *gate {
@@ -31,6 +32,9 @@ func (s *site) newGate(n int, together string) *gate {
 		id, g.location, s.hub.addr, mqttPort, id, g.file("secret"), g.file("data"))
 	if together != "" {
 		text += "peers: " + strings.ReplaceAll(together, "%s", g.file("key")) + "\n"
+	}
+	if err := os.Mkdir(g.file("data"), 0o700); err != nil {
+		s.t.Fatal(err)
 	}
 	for name, content := range map[string]string{"device.yaml": text, "secret": secret} {
 		if err := os.WriteFile(g.file(name), []byte(content), 0o600); err != nil {
@@ -49,7 +53,11 @@ func (g *gate) file(name string) string { return filepath.Join(g.dir, name) }
 func (g *gate) start() {
 	g.t.Helper()
 	g.starts++
-	g.p = g.run(tacetDevice(g.t), "run", "--sim", "--config", g.file("device.yaml"), "--wav", g.wav(g.starts))
+	command := []string{tacetDevice(g.t), "run", "--sim", "--config", g.file("device.yaml"), "--wav", g.wav(g.starts)}
+	if g.tight {
+		command = g.small(command...)
+	}
+	g.p = g.run(command[0], command[1:]...)
 }
 
 func (g *gate) wav(start int) string { return g.file(fmt.Sprintf("%d.wav", start)) }

@@ -3,6 +3,7 @@ package nets
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,11 +46,25 @@ func newSite(t *testing.T, gates int, keys string) *site {
 
 func newSiteOf(t *testing.T, gates int, keys, together string) *site {
 	t.Helper()
+	s := planSite(t, gates, keys, together)
+	s.begin()
+	return s
+}
+
+// planSite is a site in which nothing runs yet.
+func planSite(t *testing.T, gates int, keys, together string) *site {
+	t.Helper()
 	s := &site{t: t, lan: newLAN(t), clips: map[time.Duration]string{}, lengths: map[area.WorkID]time.Duration{}}
 	s.hub = s.newHub(gates, keys)
 	for i := range gates {
 		s.gates = append(s.gates, s.newGate(i+1, together))
 	}
+	return s
+}
+
+// begin starts everybody, and waits until the area may sound.
+func (s *site) begin() {
+	s.t.Helper()
 	s.hub.start()
 	for _, g := range s.gates {
 		g.start()
@@ -58,7 +73,6 @@ func newSiteOf(t *testing.T, gates int, keys, together string) *site {
 		g.p.ready()
 	}
 	s.free()
-	return s
 }
 
 // hub is tacet serve on a host.
@@ -68,6 +82,7 @@ type hub struct {
 	file string
 	data string
 	web  *http.Client
+	tls  *tls.Config // nil: it speaks in the clear
 }
 
 // ports of a hub; each host has all for itself.
@@ -110,7 +125,11 @@ var errAnswer = errors.New("refused")
 func (h *hub) ask(method, path, kind string, body []byte, into any) error {
 	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://%s:%d/api/v1%s", h.addr, webPort, path), bytes.NewReader(body))
+	scheme := "http"
+	if h.tls != nil {
+		scheme = "https"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("%s://%s:%d/api/v1%s", scheme, h.addr, webPort, path), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
