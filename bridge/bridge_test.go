@@ -240,9 +240,9 @@ func (s *site) Watch(changed func()) (cancel func()) {
 
 // desk is orders, whose queues the tests change.
 type desk struct {
-	mu      sync.Mutex
-	queues  map[area.Name][]area.Queued
-	enqueue func(area.Order)
+	mu       sync.Mutex
+	queues   map[area.Name][]area.Queued
+	watchers []func(area.Order)
 }
 
 func (d *desk) Queue(a area.Name) []area.Queued {
@@ -254,7 +254,7 @@ func (d *desk) Queue(a area.Name) []area.Queued {
 func (d *desk) Watch(enqueue func(area.Order)) (cancel func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.enqueue = enqueue
+	d.watchers = append(d.watchers, enqueue)
 	return func() {}
 }
 
@@ -264,9 +264,11 @@ func (d *desk) put(o area.Order) {
 		d.queues = map[area.Name][]area.Queued{}
 	}
 	d.queues[o.Area] = append(d.queues[o.Area], area.Queued{Order: o.ID, State: o.State})
-	tell := d.enqueue
+	watchers := slices.Clone(d.watchers)
 	d.mu.Unlock()
-	tell(o)
+	for _, tell := range watchers {
+		tell(o)
+	}
 }
 
 // world is a pump and a view on one bus, watched.

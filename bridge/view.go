@@ -74,6 +74,7 @@ type ViewStats struct {
 	DeviceDeltas  uint64
 	Orders        uint64 // changes of orders that were sent
 	OrdersDropped uint64 // changes of orders that found the mailbox full
+	OrdersSampled uint64 // changes of orders that streams did not get, for a newer one
 }
 
 // View owns the public objects. Its reading methods are safe for concurrent
@@ -89,6 +90,9 @@ type View struct {
 	ended chan struct{} // closed when Run is over
 
 	areaDeltas, deviceDeltas, orders atomic.Uint64
+
+	streams   atomic.Int32  // of orders, open now
+	ordersOut atomic.Uint64 // changes that they did not get
 
 	mu      sync.RWMutex // guards what follows; Run alone writes
 	areas   map[area.Name]area.Area
@@ -248,5 +252,6 @@ func (v *View) Online() (n int) {
 func (v *View) Stats() ViewStats {
 	return ViewStats{
 		AreaDeltas: v.areaDeltas.Load(), DeviceDeltas: v.deviceDeltas.Load(), Orders: v.orders.Load(), OrdersDropped: v.mail.dropped.Load(),
+		OrdersSampled: v.ordersOut.Load(),
 	}
 }

@@ -37,6 +37,7 @@ type viewOf[T any] struct {
 	key  func(T) string
 	gap  time.Duration
 	out  *atomic.Uint64
+	over func()        // called when a key is dropped; must only signal; may be nil
 	wake chan struct{} // has room for one signal
 
 	mu    sync.Mutex // guards what follows
@@ -56,20 +57,23 @@ func (v *viewOf[T]) offer(item T) {
 	if !v.fits(item) {
 		return
 	}
-	key := v.key(item)
+	key, full := v.key(item), false
 	v.mu.Lock()
 	switch e := v.wait[key]; {
 	case e != nil:
 		e.Value = item
 		v.out.Add(1)
 	default:
-		if v.order.Len() >= viewKeys {
+		if full = v.order.Len() >= viewKeys; full {
 			delete(v.wait, v.key(v.order.Remove(v.order.Front()).(T)))
 			v.out.Add(1)
 		}
 		v.wait[key] = v.order.PushBack(item)
 	}
 	v.mu.Unlock()
+	if full && v.over != nil {
+		v.over()
+	}
 	select {
 	case v.wake <- struct{}{}:
 	default:

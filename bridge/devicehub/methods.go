@@ -62,6 +62,8 @@ func (h *Hub) methods() {
 	}))
 	h.stream("StreamTopics", h.streamTopics)
 	h.stream("StreamReadings", h.streamReadings)
+	h.stream("StreamOrders", h.streamOrders)
+	h.stream("StreamAuditLog", h.streamAuditLog)
 	h.Server.OnConnect(func(c *signalr.Conn) {
 		h.enter(c)
 		_ = c.Send("ConnectionAcknowledged", c.ID(), area.At(h.Now()))

@@ -39,6 +39,18 @@ func (streams) StreamReadings(ctx context.Context, perSecond int, fits func(area
 	return ctx.Err()
 }
 
+func (streams) StreamOrders(ctx context.Context, in *area.Name, fits func(area.Order) bool, send func(area.Order) error) error {
+	for _, a := range []area.Name{"north", "south"} {
+		if o := (area.Order{Area: a}); fits(o) {
+			if err := send(o); err != nil {
+				return err
+			}
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // alarms answers what a client was told on its group.
 func alarms(c *signalrtest.Client) func() string {
 	heard := make(chan string, 100)
@@ -178,6 +190,16 @@ func TestStreams(t *testing.T) {
 			{"northern", "StreamReadings", `{"area":"south"}`, "error forbidden"},
 			{"gate-1", "StreamReadings", `{}`, "north"},
 			{"stranger", "StreamReadings", `{}`, ""},
+			{"viewer", "StreamOrders", `null`, "north south"},
+			{"viewer", "StreamOrders", `"North Wing"`, "north"},
+			{"viewer", "StreamOrders", `"nowhere"`, "error unknown_area"},
+			{"northern", "StreamOrders", `null`, "north"},
+			{"northern", "StreamOrders", `"south"`, "error forbidden"},
+			{"stranger", "StreamOrders", `null`, ""},
+			{"stranger", "StreamOrders", `"north"`, "error unknown_area"},
+			{"guard", "StreamOrders", `null`, "error forbidden"},
+			{"viewer", "StreamAuditLog", `"default"`, "error forbidden"},
+			{"admin", "StreamAuditLog", `"default"`, "error not_found"},
 		} {
 			if got := s.watches(t, c.who, c.method, json.RawMessage(c.arg)); got != c.want {
 				t.Errorf("%s %s(%s): got %q, want %q", c.who, c.method, c.arg, got, c.want)

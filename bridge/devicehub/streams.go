@@ -27,6 +27,9 @@ func (f ReadingFilter) fits(r area.Reading) bool {
 type Streams interface {
 	StreamTopics(ctx context.Context, filter string, perSecond int, send func(area.TopicValue) error) error
 	StreamReadings(ctx context.Context, perSecond int, fits func(area.Reading) bool, send func(area.Reading) error) error
+	// StreamOrders shows the orders that have no end, and each that changes, its end
+	// among it; a stream that is read too slowly for that ends with an error.
+	StreamOrders(ctx context.Context, in *area.Name, fits func(area.Order) bool, send func(area.Order) error) error
 }
 
 // streamTopics is StreamTopics(filter, perSecond): it takes who may read every
@@ -85,6 +88,42 @@ func readingFilter(raw json.RawMessage) (f ReadingFilter, err error) {
 		return f, area.Errorf(area.CodeBadRequest, "the filter is not {\"area\",\"device\",\"metric\"} with texts")
 	}
 	return f, nil
+}
+
+// streamOrders is StreamOrders(area), or of all areas that the caller may read where
+// the argument is null or left out.
+func (h *Hub) streamOrders(ctx context.Context, c *signalr.Call, out *signalr.Stream[any]) error {
+	var text *string
+	if err := c.BindOptional(0, &text); err != nil {
+		return err
+	}
+	p := h.caller(c)
+	if err := p.May(auth.Read, ""); err != nil {
+		return err
+	}
+	var in *area.Name
+	if text != nil {
+		name, err := h.findArea(p, *text, auth.Read)
+		if err != nil {
+			return err
+		}
+		in = &name
+	}
+	fits := func(o area.Order) bool { return (in == nil || o.Area == *in) && sees(p, o.Area) }
+	return h.Streams.StreamOrders(ctx, in, fits, func(o area.Order) error { return out.Send(o) })
+}
+
+// streamAuditLog is StreamAuditLog(tenant, from), for administrators. As yet there is
+// no audit log that could be read: who does what stands in the log of the program.
+func (h *Hub) streamAuditLog(_ context.Context, c *signalr.Call, _ *signalr.Stream[any]) error {
+	var tenant, from json.RawMessage
+	if err := c.BindOptional(0, &tenant, &from); err != nil {
+		return err
+	}
+	if err := h.caller(c).May(auth.Admin, ""); err != nil {
+		return err
+	}
+	return area.Errorf(area.CodeNotFound, "this version of the hub keeps no audit log; its own log says who did what")
 }
 
 // stream registers a stream whose faults of ours travel as "CODE: detail".

@@ -245,6 +245,10 @@ func (noStreams) StreamReadings(context.Context, int, func(area.Reading) bool, f
 	return errAtHub
 }
 
+func (noStreams) StreamOrders(context.Context, *area.Name, func(area.Order) bool, func(area.Order) error) error {
+	return errAtHub
+}
+
 var errAtHub = area.Errorf(area.CodeDegraded, "the local leader of an area has no such stream: it is at the hub")
 
 // noUploads: a leader keeps no clips of others.

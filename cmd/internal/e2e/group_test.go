@@ -113,8 +113,8 @@ func TestGroupNpmAndMosquitto(t *testing.T) {
 	same(t, "messages at mosquitto_sub", fmt.Sprint(shown[down], shown[up]), fmt.Sprint(n, n))
 }
 
-// TestNpmStreams: a page streams topics and readings: what is there, and what
-// comes.
+// TestNpmStreams: a page streams topics, readings and orders: what is there, and
+// what comes.
 func TestNpmStreams(t *testing.T) {
 	t.Parallel()
 	h := start(t)
@@ -141,8 +141,30 @@ func TestNpmStreams(t *testing.T) {
 	h.publish("plant/x", "busy")
 	page.item(readings, r, value(21))
 	page.item(topics, p, payload(`"busy"`))
-	refused := page.finish(page.begin("stream", "StreamTopics", "a/#/b"))
-	if refused.Error == nil || !strings.Contains(*refused.Error, "HubException: invalid: ") {
-		t.Errorf("a bad filter: %+v", refused)
+	for what, c := range map[string]struct {
+		method, arg string
+		code        string
+	}{
+		"a bad filter": {"StreamTopics", "a/#/b", "invalid"}, "no such area": {"StreamOrders", "nowhere", "unknown_area"}, "audit": {"StreamAuditLog", "default", "not_found"},
+	} {
+		refused := page.finish(page.begin("stream", c.method, c.arg))
+		if refused.Error == nil || !strings.Contains(*refused.Error, "HubException: "+c.code+": ") {
+			t.Errorf("%s: %+v", what, refused)
+		}
 	}
+	waits := h.announce(`{"to":{"area":"north"},"message":"Waits"}`)
+	h.announce(`{"to":{"area":"south"},"message":"Elsewhere"}`)
+	state := func(want area.OrderState) func(json.RawMessage) bool {
+		return func(raw json.RawMessage) bool {
+			var o area.Order
+			if json.Unmarshal(raw, &o) == nil && o.Area != "north" {
+				t.Errorf("the orders of north have %s", raw)
+			}
+			return o.ID == waits && o.State == want
+		}
+	}
+	orders := page.begin("stream", "StreamOrders", "North Wing")
+	r = page.item(orders, 0, state(area.OrderWaiting))
+	h.call("DELETE", "/orders/"+string(waits), nil).want(t, http.StatusOK, nil)
+	page.item(orders, r, state(area.OrderCancelled))
 }

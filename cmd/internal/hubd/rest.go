@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -13,6 +15,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/order"
 )
 
 // areas are the areas of REST: shown as the view has them, kept by the roster.
@@ -189,6 +192,31 @@ func (s streams) StreamTopics(ctx context.Context, filter string, perSecond int,
 
 func (s streams) StreamReadings(ctx context.Context, perSecond int, fits func(area.Reading) bool, send func(area.Reading) error) error {
 	return s.h.pump.StreamReadings(ctx, perSecond, fits, func() []area.Reading { return s.h.registry.Readings(registry.Filter{}) }, send)
+}
+
+func (s streams) StreamOrders(ctx context.Context, in *area.Name, fits func(area.Order) bool, send func(area.Order) error) error {
+	return s.h.view.StreamOrders(ctx, fits, func() ([]area.Order, error) { return s.openOrders(in) }, send)
+}
+
+// openOrders lists the orders that have no end, the oldest first.
+func (s streams) openOrders(in *area.Name) (list []area.Order, err error) {
+	f := order.Filter{From: area.At(time.Now()), Limit: 1000}
+	if in != nil {
+		f.Area = *in
+	}
+	for {
+		page, next, err := s.h.orders.List(f)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+		if f.After = next; next == "" {
+			break
+		}
+	}
+	list = slices.DeleteFunc(list, func(o area.Order) bool { return o.State.Ended() })
+	slices.Reverse(list)
+	return list, nil
 }
 
 // replayed tells whether an event of a group is kept for who comes back: all but
