@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -18,7 +19,8 @@ type AreaTable interface {
 	DeleteAsync(key string, done func(error))
 }
 
-// keeper writes the areas that no configuration file has.
+// keeper writes the areas that no configuration file has, and of those that one has
+// the locations that are not in it.
 type keeper struct {
 	table AreaTable
 	log   *slog.Logger
@@ -26,7 +28,9 @@ type keeper struct {
 }
 
 // KeepIn makes the roster keep the areas that the API makes and that devices
-// name in a table, and brings back those that are there. An area that the
+// name in a table, with their locations, and the locations that were added to an
+// area of the configuration file, and brings back those that are there: an order for
+// a location is accepted before its device is back. An area that the
 // configuration file has by now, or that no longer fits it, stays in the table
 // and is not brought back; the log has it. It is called once, before the roster
 // is used.
@@ -38,12 +42,10 @@ func (r *Roster) KeepIn(t AreaTable, log *slog.Logger) error {
 			err = fmt.Errorf("the record is that of %s", c.ID)
 		}
 		if err == nil {
-			err = r.Create(c)
+			err = r.bringBack(c)
 		}
 		if err != nil {
 			log.Warn("area is not brought back", "area", key, "err", err)
-		} else if c.Source == area.SourceSeen {
-			r.seen++
 		}
 		return nil
 	})
@@ -54,8 +56,33 @@ func (r *Roster) KeepIn(t AreaTable, log *slog.Logger) error {
 	return nil
 }
 
-// Save blocks until an area is durable as it is now, or its absence is. Without
-// KeepIn, and for an area of the configuration file, there is nothing to do. Its
+// bringBack makes an area of the table, or adds what was added to one of the
+// configuration file. A location that another area has by now stays that one's.
+func (r *Roster) bringBack(c AreaConfig) error {
+	if c.Source != area.SourceConfig {
+		err := r.Create(c)
+		if err == nil && c.Source == area.SourceSeen {
+			r.seen++
+		}
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.areas[c.ID]
+	if !ok || e.Source != area.SourceConfig {
+		return area.Errorf(area.CodeUnknownArea, "the configuration file no longer has area %s", c.ID)
+	}
+	for _, p := range c.Locations {
+		if _, taken := r.places[p.ID]; !taken {
+			r.addLocation(e, p)
+		}
+	}
+	return nil
+}
+
+// Save blocks until an area is durable as it is now, or its absence is; of an area
+// of the configuration file that is the locations which are not in it. Without
+// KeepIn there is nothing to do. Its
 // error is the table's, an [area.Error] of code disk_full among them, or ctx's.
 func (r *Roster) Save(ctx context.Context, name area.Name) error {
 	if r.keeper == nil {
@@ -88,19 +115,36 @@ func (r *Roster) write(name area.Name, done func(error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c, ok := r.whole(name)
-	switch {
-	case !ok:
-		k.table.DeleteAsync(string(name), done)
-	case c.Source == area.SourceConfig:
-		done(nil)
-	default:
-		value, err := json.Marshal(c)
-		if err != nil {
-			done(fmt.Errorf("area %s: %w", name, err))
-			return
-		}
-		k.table.PutAsync(string(name), value, done)
+	if ok && c.Source == area.SourceConfig {
+		c = AreaConfig{ID: c.ID, Source: c.Source, Locations: r.added(name)}
+		ok = len(c.Locations) > 0
 	}
+	if !ok {
+		k.table.DeleteAsync(string(name), done)
+		return
+	}
+	value, err := json.Marshal(c)
+	if err != nil {
+		done(fmt.Errorf("area %s: %w", name, err))
+		return
+	}
+	k.table.PutAsync(string(name), value, done)
+}
+
+// added is the locations of an area that the configuration file does not give it.
+func (r *Roster) added(name area.Name) (list []Place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.areas[name]
+	if e == nil {
+		return nil
+	}
+	for _, l := range e.locations {
+		if !slices.ContainsFunc(e.Locations, func(p Place) bool { return p.ID == l.id }) {
+			list = append(list, Place{ID: l.id, Name: l.name})
+		}
+	}
+	return list
 }
 
 // whole is an area with all the locations that it has now.

@@ -77,7 +77,9 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 	over := q.cover(p.Link)
 	q.Player, q.area = p, name
 	q.presence, q.reason, q.lastSeen = area.Online, area.PresentConnected, area.At(r.now())
+	places := len(r.places)
 	at, err := r.mount(q, p.Location)
+	grown := len(r.places) > places
 	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, Over: over, New: before.link() != p.Link}
 	r.mu.Unlock()
 	if moved && known && before.area != "" {
@@ -85,6 +87,9 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 	}
 	r.joined(tell)
 	r.changed()
+	if grown {
+		r.keep(name)
+	}
 	return name, at, err
 }
 
@@ -217,84 +222,6 @@ func (r *Roster) tell(gone []Presence) {
 	if len(gone) > 0 {
 		r.changed()
 	}
-}
-
-// mount gives a player its location; the caller holds the lock. A location that
-// is not known yet is made in the player's area.
-func (r *Roster) mount(q *player, text string) (area.LocationID, error) {
-	if text == "" {
-		r.unmount(q)
-		return "", nil
-	}
-	id := r.locationID(q.area, text)
-	if id == "" {
-		r.unmount(q)
-		return "", area.InvalidField("location", "%q makes no id", text)
-	}
-	e := r.areas[q.area]
-	in, known := r.places[id]
-	if known && in != q.area {
-		r.unmount(q)
-		return "", area.Errorf(area.CodeLocationConflict, "location %s is in area %s, not in %s", id, in, q.area)
-	}
-	if !known {
-		r.addLocation(e, Place{ID: id, Name: text})
-	}
-	if q.location != id {
-		r.unmount(q)
-	}
-	for _, l := range e.locations {
-		if l.id != id {
-			continue
-		}
-		if other, ok := r.players[l.device]; ok && other != q {
-			other.location = "" // the later registration has it
-		}
-		l.device = q.Device
-	}
-	q.location = id
-	return id, nil
-}
-
-// unmount takes a player off its location, which stays; the caller holds the
-// lock.
-func (r *Roster) unmount(q *player) {
-	if e, ok := r.areas[q.area]; ok {
-		for _, l := range e.locations {
-			if l.device == q.Device {
-				l.device = ""
-			}
-		}
-	}
-	q.location = ""
-}
-
-// Rename gives a player a name that beats its own, and, where location is not
-// empty, mounts it there. Its error is an [area.Error]: not_found, conflict
-// where the device itself says that it is in another area, location_conflict.
-func (r *Roster) Rename(d area.DeviceID, in area.Name, location, name string) error {
-	r.mu.Lock()
-	q, ok := r.players[d]
-	if !ok {
-		r.mu.Unlock()
-		return area.Errorf(area.CodeNotFound, "no device %s", d)
-	}
-	if in != "" && in != q.area {
-		r.mu.Unlock()
-		return area.Errorf(area.CodeConflict, "device %s says itself that it is in area %s: its own configuration decides", d, q.area)
-	}
-	var err error
-	if location != "" {
-		_, err = r.mount(q, location)
-	}
-	if name != "" {
-		q.renamed = name
-	}
-	at := Presence{Device: d, Area: q.area, Location: q.location, Live: q.presence == area.Online, Via: q.Via, Link: q.Link}
-	r.mu.Unlock()
-	r.joined(at)
-	r.changed()
-	return err
 }
 
 // setStates notes who holds an area and who waits for it.

@@ -2,14 +2,11 @@ package arbiter
 
 import (
 	"errors"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/store"
 )
 
 func testRoster(t *testing.T) *Roster {
@@ -317,60 +314,6 @@ func TestTheOlderConnectionComesBack(t *testing.T) {
 	r.Lost("hub/y", area.PresentGoodbye)
 	if d, _ := r.Player("g"); d.Presence != area.Offline {
 		t.Errorf("with both gone the device is %s", d.Presence)
-	}
-}
-
-// TestAreasAreKept makes, changes and removes areas, and starts again.
-func TestAreasAreKept(t *testing.T) {
-	db, err := store.Open(filepath.Join(t.TempDir(), "tacet.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	start := func() *Roster {
-		r := testRoster(t)
-		if err := r.KeepIn(db.Table("areas"), slog.New(slog.DiscardHandler)); err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	r := start()
-	hall := AreaConfig{ID: "hall", Name: "Great Hall", Source: area.SourceAPI, Volume: 20, Lease: 9 * time.Second, Locations: []Place{{ID: "h1", Name: "Door"}}}
-	for _, err := range []error{
-		r.Create(hall), r.Create(AreaConfig{ID: "gone", Source: area.SourceAPI}), r.Create(AreaConfig{ID: "shed", Source: area.SourceAPI}), r.Remove("gone"),
-		r.Save(t.Context(), "hall"), r.Save(t.Context(), "gone"), r.Save(t.Context(), "north"),
-	} {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	hall.Volume = 30
-	if err := r.Update(hall); err != nil {
-		t.Error(err)
-	}
-	if _, err := r.Seen("Pier 9"); err != nil {
-		t.Error(err)
-	}
-	if err := r.Save(t.Context(), "pier-9"); err != nil {
-		t.Error(err)
-	}
-	r = start()
-	if got, want := r.Names(), []area.Name{"hall", "north", "pier-9", "shed", "south"}; !slices.Equal(got, want) {
-		t.Errorf("areas %v, want %v", got, want)
-	}
-	if c, _ := r.Settings("hall"); c.Volume != 30 || c.Lease != 9*time.Second || c.Name != "Great Hall" || c.Source != area.SourceAPI || !slices.Equal(c.Locations, hall.Locations) {
-		t.Errorf("hall is %+v", c)
-	}
-	if a, _ := r.Area("pier-9"); a.Name != "Pier 9" || a.Source != area.SourceSeen {
-		t.Errorf("pier-9 is %+v", a)
-	}
-	for _, name := range []string{"x1", "x2"} {
-		if _, err := r.Seen(name); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := r.Seen("x3"); area.CodeOf(err) != area.CodeRate {
-		t.Errorf("a fourth seen area, one of them from before: %v", err)
 	}
 }
 
