@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,7 +97,23 @@ func (w *wit) noted(is proof.Kind) (list []proof.Record) {
 // town is a hub whose area north is a local one.
 type town struct {
 	hub
-	wit wit
+	wit      wit
+	reporter atomic.Pointer[clerk] // nil: reports are only collected
+}
+
+// Report collects what the service reports, and hands it on.
+func (h *town) Report(r area.Report) {
+	h.reports.Report(r)
+	if c := h.reporter.Load(); c != nil {
+		c.Report(r)
+	}
+}
+
+// Adopt takes in an order of the leader's, where there is an order service.
+func (h *town) Adopt(o area.Order, r area.Report, done func(error)) {
+	if c := h.reporter.Load(); c != nil {
+		c.Adopt(o, r, done)
+	}
 }
 
 func newTown(t *testing.T, l *ledger, led *leaders) *town {
@@ -120,7 +137,7 @@ func newTown(t *testing.T, l *ledger, led *leaders) *town {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := h.service.Run(ctx, &h.reports); err != nil {
+		if err := h.service.Run(ctx, h); err != nil {
 			t.Error(err)
 		}
 	})
