@@ -320,6 +320,7 @@ func (a *Agent) due() {
 	a.takeDue(now)
 	a.keepTaken(now)
 	a.expire(now)
+	a.takeUp(now)
 	if now >= a.turn.Next() {
 		a.step(turn.Tick{})
 	}
@@ -334,6 +335,9 @@ func (a *Agent) sleep() {
 	next := min(a.turn.Next(), a.ampOff, a.keepAt, a.looked.Add(lookEvery))
 	for _, i := range a.queue {
 		next = min(next, i.due())
+		if i.aside != 0 && i != a.current {
+			next = min(next, i.aside)
+		}
 	}
 	for _, o := range a.offers {
 		if !o.said {

@@ -98,6 +98,7 @@ func (a *Agent) linked() {
 		a.status = area.Status{}
 		a.show()
 		a.reportStates()
+		a.meet()
 		a.step(turn.Up{})
 	}
 }

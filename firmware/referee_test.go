@@ -28,6 +28,7 @@ type referee struct {
 	takers  map[area.WorkID]area.DeviceID
 	atts    map[area.WorkID]int
 	prio    area.Priority
+	strange map[area.WorkID]bool // works that it does not know
 
 	holder area.DeviceID
 	claim  uint64
@@ -173,6 +174,10 @@ func (r *referee) hear(d area.DeviceID, c area.Claim) {
 func (r *referee) want(d area.DeviceID, c area.Claim) {
 	if r.holder != "" && time.Now().After(r.exp) {
 		r.holder = ""
+	}
+	if r.strange[c.Work] {
+		r.answer(d, c, area.Answer{Op: area.OpRefused, Claim: c.Claim, Work: c.Work, Reason: area.ReasonUnknownWork})
+		return
 	}
 	if !slices.Contains(r.line, d) && r.holder != d {
 		r.line = append(r.line, d)

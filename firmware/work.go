@@ -30,6 +30,8 @@ type item struct {
 	all   bool         // it was held out to the whole area
 	sound []byte       // nil: not rendered yet
 	until area.Instant // given up if it has to wait for longer; 0: never
+	over  area.Instant // of a work: nobody may play it any more; 0: never
+	aside area.Instant // set aside, and wanted again then; 0: it is not
 
 	ctx    context.Context // of what is done for its sound
 	cancel context.CancelFunc
@@ -97,7 +99,7 @@ func (a *Agent) has(o area.Offer) bool {
 	if i < 0 {
 		return false
 	}
-	if o.Att <= a.queue[i].att {
+	if o.Att <= a.queue[i].att && a.queue[i].aside == 0 {
 		return true
 	}
 	a.forget(a.queue[i])
@@ -110,7 +112,7 @@ func (a *Agent) full(p area.Priority) bool {
 	if p >= area.Emergency {
 		room *= 2
 	}
-	return len(a.queue)+len(a.offers) >= min(room, mostTaken)
+	return len(a.queue)-a.asides()+len(a.offers) >= min(room, mostTaken)
 }
 
 // takeDue takes the offers whose time has come.
@@ -128,7 +130,8 @@ func (a *Agent) takeDue(now area.Instant) {
 func (a *Agent) assigned(act turn.Assigned) {
 	o := a.offers[act.Work]
 	delete(a.offers, act.Work)
-	if o == nil && slices.ContainsFunc(a.queue, func(i *item) bool { return i.work == act.Work && i.att == act.Att }) {
+	if at := slices.IndexFunc(a.queue, func(i *item) bool { return i.work == act.Work && i.att == act.Att }); o == nil && at >= 0 {
+		a.queue[at].aside = 0
 		return // it still is
 	}
 	if o == nil { // we are leaving
@@ -137,6 +140,9 @@ func (a *Agent) assigned(act turn.Assigned) {
 		return
 	}
 	i := &item{work: act.Work, att: act.Att, prio: act.Prio, body: o.offer.Body, done: a.Memory.Played(act.Work), all: o.all}
+	if o.offer.TTL > 0 {
+		i.over = a.now().Add(o.offer.TTL)
+	}
 	a.queue = append(a.queue, i)
 	a.Log.Info("assigned", "work", i.work, "n", i.att)
 	if i.done {
@@ -148,7 +154,9 @@ func (a *Agent) assigned(act turn.Assigned) {
 // refused forgets a take; where it was the present wish, free follows.
 func (a *Agent) refused(act turn.Refused) {
 	delete(a.offers, act.Work)
-	a.takenBack(act.Work)
+	if act.Reason != area.ReasonUnknownWork || !a.setAside(act.Work) {
+		a.takenBack(act.Work)
+	}
 	a.Log.Debug("refused", "work", act.Work, "err", act.Reason)
 }
 
@@ -238,11 +246,13 @@ func (a *Agent) next() bool {
 // first is the most urgent work of the queue that can be played; nil: none.
 func (a *Agent) first() (first *item) {
 	for _, i := range a.queue {
-		if i.made() && (first == nil || i.prio.Class() > first.prio.Class()) {
+		if i.made() && i.aside == 0 && (first == nil || i.prio.Class() > first.prio.Class()) {
 			first = i
 		}
 	}
-	held := slices.ContainsFunc(a.queue, func(i *item) bool { return !i.made() && !loads(i.body) && i.prio.Class() >= area.Emergency })
+	held := slices.ContainsFunc(a.queue, func(i *item) bool {
+		return !i.made() && i.aside == 0 && !loads(i.body) && i.prio.Class() >= area.Emergency
+	})
 	if held && first != nil && first.prio.Class() < area.Emergency {
 		return nil
 	}
@@ -259,6 +269,10 @@ func (a *Agent) free(act turn.Free) {
 		a.Log.Info("not played to the end", "work", act.Work, "err", string(act.Result))
 	}
 	if a.current == nil {
+		return
+	}
+	if a.current.aside != 0 {
+		a.current = nil
 		return
 	}
 	switch repeated := a.current.done; {

@@ -460,7 +460,7 @@ func (l *loop) work(id area.DeviceID, conn string) area.WorkID {
 
 func refusal(reason string) error {
 	switch reason {
-	case area.ReasonTaken, area.ReasonSuperseded:
+	case area.ReasonTaken, area.ReasonSuperseded, area.ReasonUnknownWork:
 		return area.Errorf(area.CodeTaken, "another device does the work")
 	case area.ReasonExpired:
 		return area.Errorf(area.CodeExpired, "the work is too late")

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -51,8 +52,13 @@ func (c *Core) away(d *device) {
 	d.up, d.location = false, ""
 }
 
-// canBeDone tells whether somebody is there who could do the work.
+// canBeDone tells whether somebody is there who could do the work. What may not
+// sound twice, and may have sounded already, is nobody's any more: it waits for the
+// word of who had it, and ends by its expiry.
 func (c *Core) canBeDone(w *work) bool {
+	if w.ever && w.Redo == area.RedoOnce {
+		return false
+	}
 	if w.Device == "" {
 		return c.present > 0
 	}
@@ -88,16 +94,20 @@ func (c *Core) offer(w *work) {
 			to = at
 		}
 	}
-	ttl := longTTL
-	if w.expires != area.Never {
-		ttl = w.expires.Sub(c.now)
-	}
 	w.offerAt = c.now.Add(c.cfg.OfferEvery)
-	c.do(HoldOut{Device: to, Offer: area.Offer{Work: w.ID, Att: w.att, Dur: w.Dur, Prio: w.Prio, TTL: ttl, Body: w.Body}})
+	c.holdOut(w, to)
 	if !w.offered {
 		w.offered = true
 		c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderOffered, Att: w.att, Reason: w.reason}})
 	}
+}
+
+func (c *Core) holdOut(w *work, to area.DeviceID) {
+	ttl := longTTL
+	if w.expires != area.Never {
+		ttl = max(time.Second, w.expires.Sub(c.now))
+	}
+	c.do(HoldOut{Device: to, Offer: area.Offer{Work: w.ID, Att: w.att, Dur: w.Dur, Prio: w.Prio, TTL: ttl, Body: w.Body}})
 }
 
 // take gives a work to the first who says so; it is his when the record says it
@@ -105,8 +115,13 @@ func (c *Core) offer(w *work) {
 func (c *Core) take(d *device, m *area.Claim) {
 	w := c.works[m.Work]
 	switch {
+	case w == nil && !c.hasEnded(m.Work):
+		c.refuse(d, m, area.ReasonUnknownWork)
 	case w == nil || m.Att != 0 && m.Att != w.att:
 		c.refuse(d, m, area.ReasonExpired)
+	case w.is(d.id, m.MID, m.Boot, 0) && w.granted && (c.holder == nil || c.workOf(c.holder) != w): // it has given up what it was granted, and did not get to say so
+		c.refuse(d, m, area.ReasonExpired)
+		c.attemptOver(w, area.EndCut)
 	case w.is(d.id, m.MID, m.Boot, 0):
 		w.seq, w.heard = m.Seq, c.now
 		if w.told {
@@ -172,18 +187,10 @@ func (c *Core) decline(d *device, m *area.Claim) {
 	}
 }
 
-// contact notes that a device with assigned works is alive: any want of the
-// same start says so, since it wants one thing at a time.
-func (c *Core) contact(d *device, m *area.Claim) {
-	for _, w := range c.order {
-		if w.is(d.id, m.MID, m.Boot, 0) {
-			w.heard = max(w.heard, c.now)
-		}
-	}
-}
-
 // mayWant tells whether a want is for something that may be wanted: its work's
-// attempt is the device's (§8.12). Where not, it is answered here.
+// attempt is the device's (§8.12). Where not, it is answered here. A work that
+// another arbiter has given is not ours to give: the device keeps it for that one,
+// or for who inherits from it, and wants something else meanwhile.
 func (c *Core) mayWant(d *device, m *area.Claim) bool {
 	w := c.works[m.Work]
 	switch {
@@ -191,6 +198,9 @@ func (c *Core) mayWant(d *device, m *area.Claim) bool {
 		return true
 	case w == nil && !c.hasEnded(m.Work) && c.now < c.started.Add(c.alive): // its work may not have been handed in yet
 		c.sayQueuedTo(d, m, 0)
+		return false
+	case w == nil && !c.hasEnded(m.Work):
+		c.refuse(d, m, area.ReasonUnknownWork)
 		return false
 	case w == nil || !w.is(d.id, m.MID, m.Boot, m.Att) || c.skip(w):
 		c.refuse(d, m, area.ReasonSuperseded)
@@ -257,7 +267,7 @@ func (c *Core) workLapsed(h *hold) {
 func (c *Core) worksRebooted(d *device) {
 	for _, w := range slices.Clone(c.order) {
 		if w.device == d.id && w.mid == d.mid && w.boot < d.boot && c.works[w.ID] == w {
-			c.attemptOver(w, area.EndLostContact)
+			c.lostTaker(w)
 		}
 	}
 }

@@ -50,6 +50,7 @@ type Submit struct {
 	Att    int              // 0: nobody had it before
 	Reason string           // why the attempt before ended
 	Given  *area.Assignment // who has it, and may have been granted the area for it; nil: nobody
+	Maybe  bool             // the area may have been granted for it, to whomever
 }
 
 // Ended: another arbiter has seen the end of a work, which is its end here too.

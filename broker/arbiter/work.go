@@ -35,11 +35,12 @@ type work struct {
 	maybe    bool         // assigned by an arbiter before us, which may have granted
 	sounded  bool
 
-	ever      bool // an earlier attempt was granted
+	ever      bool // an earlier attempt was granted, or may have been
 	seen      bool // a device that could do it was there
 	recorded  bool
 	offered   bool
 	offerAt   area.Instant
+	askAt     area.Instant // its device is asked again by then
 	alone     area.Instant // until then it is held out to its location's device alone
 	reason    string       // why the attempt before ended
 	cancelled string       // its play is being stopped for this reason
@@ -81,6 +82,7 @@ func (c *Core) submit(ev Submit) {
 	}
 	if ev.Att > 0 {
 		c.restoreWork(w, ev.record())
+		w.ever = w.ever || ev.Maybe
 		c.save()
 	}
 	c.works[id] = w
@@ -221,7 +223,7 @@ func (c *Core) expireWorks() {
 		case !w.granted && !w.maybe && c.now >= w.expires:
 			c.expireWork(w)
 		case w.device != "" && c.now >= c.contactUntil(w):
-			c.attemptOver(w, area.EndLostContact)
+			c.lostTaker(w)
 		default:
 			i++
 			continue
@@ -268,6 +270,16 @@ func (c *Core) nextWork() area.Instant {
 		}
 	}
 	return next
+}
+
+// lostTaker gives the device of a work up. An attempt begins with the grant: where
+// there was none nothing can have sounded, and none is lost.
+func (c *Core) lostTaker(w *work) {
+	if w.granted || w.maybe || w.cancelled != "" {
+		c.attemptOver(w, area.EndLostContact)
+		return
+	}
+	c.again(w, area.EndLostContact)
 }
 
 // attemptOver ends an attempt: the work is held out again, at most once more,

@@ -145,6 +145,51 @@ func TestEndsOfAWork(t *testing.T) {
 		d.hear("a", wantFor(1), "a<refused(superseded)")      // §8.12
 		d.at(time.Minute, "report(w1,failed,2,lost_contact)") // granted once: never expired (§8.13)
 	})
+	t.Run("its device wants something else", func(t *testing.T) { // what became of it was told to another arbiter
+		other := func(claim uint64) area.Claim { return area.Claim{Claim: claim} }
+		d := granted(t, nil)
+		d.at(2750*time.Millisecond, "busy(idle)")
+		d.hear("a", other(2), "offer(w1>a,1) busy(held:a) a<grant(1000002,2.5s)")
+		d.hear("a", other(2), "a<grant(1000002,2.5s)") // asked once in a while
+		d.hear("a", area.Claim{Op: area.OpDone, Work: "w1", Att: 1, Result: area.Played}, "report(w1,played,1) a<released")
+		d = granted(t, nil)
+		d.at(2750*time.Millisecond, "busy(idle)")
+		d.hear("a", other(2), "offer(w1>a,1) busy(held:a) a<grant(1000002,2.5s)")
+		d.hear("a", take, "a<refused(expired) "+again(d, "cut")+"offer(w1>,2) report(w1,offered,2,cut)") // it has not, and has it no more
+		d = granted(t, once)                                                                             // it is not asked to, and given up
+		d.at(2750*time.Millisecond, "busy(idle)")
+		for i := range uint64(4) {
+			d.now += 2 * sec
+			d.step(Heard{Device: "a", Claim: d.claim("a", other(2+i))})
+		}
+		if d.c.works["w1"] != nil {
+			t.Errorf("it is kept for a device that wants something else")
+		}
+	})
+	t.Run("it may have sounded elsewhere", func(t *testing.T) {
+		maybe := func(s *Submit) { s.Att, s.Maybe = 1, true }
+		d := idle(t).devices()
+		d.work(maybe, "offer(w1>,1) report(w1,offered,1)")
+		d.at(time.Minute, "report(w1,failed,1,lost_contact)") // §8.13: never expired
+		d = idle(t).devices()
+		d.work(func(s *Submit) { maybe(s); once(s) }, "report(w1,waiting,1)")
+		d.at(time.Minute, "report(w1,failed,1,lost_contact)") // and not offered again
+	})
+	t.Run("lost contact before the grant", func(t *testing.T) { // nothing can have sounded: no attempt is lost
+		d := assigned(t, once)
+		for range 3 {
+			d.now += 7 * sec
+			d.want(Tick{}, "report(w1,waiting,1,lost_contact) offer(w1>,1) report(w1,offered,1,lost_contact)")
+			d.hear("a", wantFor(1), "a<refused(superseded)")
+			d.hear("b", take, "b<assigned(w1,1) report(w1,assigned,1)")
+		}
+		d.hear("b", wantFor(1), "busy(held:b) b<grant(1000001,2.5s)")
+		d.at(60*time.Second, "report(w1,failed,1,lost_contact) busy(idle)")
+	})
+	t.Run("higher boot before the grant", func(t *testing.T) {
+		d := assigned(t, once)
+		d.hear("a", area.Claim{Op: area.OpHello, Boot: 2, Nonce: "n"}, "report(w1,waiting,1,lost_contact) a<hello(2) offer(w1>,1) report(w1,offered,1,lost_contact)")
+	})
 	t.Run("higher boot", func(t *testing.T) {
 		d := granted(t, nil)
 		d.hear("a", area.Claim{Op: area.OpHello, Boot: 2, Nonce: "n"}, again(d, "lost_contact")+"a<hello(2) offer(w1>,2) report(w1,offered,2,lost_contact) busy(idle)")
@@ -243,6 +288,13 @@ func TestAssignmentOutlivesTheArbiter(t *testing.T) {
 	e.at(11249*time.Millisecond, "") // settle + lease + 3 s
 	e.at(11250*time.Millisecond, "report(w1,waiting,2,lost_contact) offer(w1>,2) report(w1,offered,2,lost_contact)")
 
+	e = restart() // its taker still wants it, so nothing has sounded: no attempt is lost
+	e.work(nil, "")
+	e.hear("a", wantFor(1), "a<queued(0) busy(settling,a)")
+	e.at(3*time.Second, "busy(settling)")
+	e.at(4250*time.Millisecond, "busy(idle)")
+	e.at(11250*time.Millisecond, "report(w1,waiting,1,lost_contact) offer(w1>,1) report(w1,offered,1,lost_contact)")
+
 	e = restart() // it may have been granted before: once is once
 	e.work(func(s *Submit) { s.Work.Redo = area.RedoOnce }, "")
 	e.at(11250*time.Millisecond, "report(w1,failed,1,lost_contact) busy(idle)")
@@ -278,7 +330,8 @@ func TestWorkOfNobodyIsServed(t *testing.T) {
 	d.hear("a", area.Claim{Work: "own"}, "busy(held:a) a<grant(1000001,2.5s)")
 	d.hear("b", area.Claim{Work: "old", Att: 1}, "b<queued(0)") // it may be handed in yet
 	d.at(4251*time.Millisecond, "busy(idle)")
-	d.hear("b", area.Claim{Work: "old", Att: 1}, "b<refused(superseded)")
+	d.hear("b", area.Claim{Work: "old", Att: 1}, "b<refused(unknown_work)") // another arbiter's, perhaps
+	d.hear("b", area.Claim{Op: area.OpTake, Work: "old", Att: 1}, "b<refused(unknown_work)")
 }
 
 func TestManyWorksAreOfferedInTurn(t *testing.T) {

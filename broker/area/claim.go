@@ -49,8 +49,9 @@ const (
 	ReasonQueueFull        = "queue_full"
 	ReasonLocationConflict = "location_conflict"
 	ReasonUnknownArea      = "unknown_area"
-	ReasonReplaced         = "replaced"   // another machine answers to this name now
-	ReasonSuperseded       = "superseded" // the attempt is no longer the current one
+	ReasonReplaced         = "replaced"     // another machine answers to this name now
+	ReasonSuperseded       = "superseded"   // the attempt is no longer the current one
+	ReasonUnknownWork      = "unknown_work" // the arbiter does not know the work: another one may have given it
 )
 
 // Token is the number of a grant: term·10⁶ + n. It grows with every grant of an

@@ -121,7 +121,9 @@ type Assigned struct {
 }
 
 // Refused: the work is not, or no longer, the device's. Where it was the
-// present wish, a [Free] follows when the arbiter has heard that it ended.
+// present wish, a [Free] follows when the arbiter has heard that it ended. By
+// [area.ReasonUnknownWork] it may be still: this arbiter does not know of it, the
+// Free that follows names no work, and it may be wished for again.
 type Refused struct {
 	Work   area.WorkID
 	Reason string

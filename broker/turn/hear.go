@@ -148,6 +148,9 @@ func (t *Turn) refused(a *area.Answer, now area.Instant) {
 		t.do(Refused{Work: a.Work, Reason: a.Reason})
 	case t.claimed && a.Claim == t.claim && (t.phase == Waiting || t.phase == Playing):
 		t.do(Refused{Work: t.wish.Work, Reason: a.Reason})
+		if a.Reason == area.ReasonUnknownWork { // the work is not over: the done is about the claim alone
+			t.wish.Work, t.wish.Att = "", 0
+		}
 		result := area.Cancelled
 		if a.Reason == area.ReasonExpired {
 			result = area.Expired

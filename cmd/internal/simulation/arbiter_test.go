@@ -258,7 +258,6 @@ func (m *member) speakUp(a *arb) {
 	if !a.ready || !m.trunk() {
 		return
 	}
-	m.report(a)
 	term, said, alive := a.core.Term(), a.now(), a.core.Alive()
 	m.w.in(m.w.delay(), func() {
 		if m.arb != a || !m.trunk() {

@@ -62,6 +62,10 @@ func (m *member) act(a turn.Action) {
 		m.queue = append(m.queue, turn.Wish{Work: a.Work, Att: a.Att, Prio: a.Prio, Dur: a.Dur})
 		slices.SortStableFunc(m.queue, func(x, y turn.Wish) int { return int(y.Prio.Class() - x.Prio.Class()) })
 		m.wishIn(0)
+	case turn.Refused:
+		if a.Reason == area.ReasonUnknownWork && m.wish.Work == a.Work {
+			m.setAside(m.wish)
+		}
 	case turn.Free:
 		m.waiting = 0
 		m.wishIn(m.thinks())
@@ -118,6 +122,9 @@ func (m *member) wishIn(d time.Duration) {
 func (m *member) sounds() {
 	w := m.w
 	m.sounding = true
+	if m.wish.Work != "" {
+		w.order(m.wish.Work).begun++
+	}
 	w.lastLoud = max(w.lastLoud, w.now)
 	for _, o := range w.members {
 		if o == m || !o.sounding {

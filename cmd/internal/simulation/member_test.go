@@ -43,6 +43,7 @@ type member struct {
 	wishes   bool  // it is about to
 	wish     turn.Wish
 	queue    []turn.Wish // assigned orders
+	aside    []turn.Wish // those that the arbiter does not know
 
 	link *link // to an arbiter's broker; nil: none
 	aims int   // number of the newest aim
@@ -83,6 +84,7 @@ func (m *member) start() {
 	w.changed()
 	m.connectIn(w.upTo(200 * time.Millisecond))
 	m.wishIn(w.upTo(time.Second))
+	m.soon(w.upTo(time.Second), m.report)
 }
 
 func (m *member) crash() {
@@ -97,7 +99,7 @@ func (m *member) crash() {
 	}
 	m.reignEnds()
 	m.drop()
-	m.alive, m.turn, m.elect, m.waiting, m.uplink, m.queue, m.wish = false, nil, nil, 0, false, nil, turn.Wish{}
+	m.alive, m.turn, m.elect, m.waiting, m.uplink, m.queue, m.aside, m.wish = false, nil, nil, 0, false, nil, nil, turn.Wish{}
 	if m.sounding { // at most a buffer of it goes on
 		m.plays++
 		m.silentIn(w.upTo(50*time.Millisecond), area.Played)
@@ -336,6 +338,7 @@ func (m *member) connectIn(d time.Duration) {
 		to.presence(m, true)
 		m.decide(election.Linked{Up: true})
 		if m.link != nil {
+			m.takeUp()
 			m.step(turn.Up{})
 		}
 	})

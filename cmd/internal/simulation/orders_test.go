@@ -24,11 +24,13 @@ type order struct {
 	work    area.Work
 	expires int64
 	end     area.OrderState // empty: none yet
+	begun   int             // times that it began to sound
 	full    int             // times that it was played to the end
 
 	owner  *member // the leader in whose hands it is; nil: the hub's own
 	life   int     // of that leader
 	handed bool    // and it has said so
+	maybe  bool    // another leader had it, and may have had it played
 	att    int     // as far as the hub knows; 0: nobody had it
 	given  *area.Assignment
 }
@@ -112,6 +114,7 @@ func (h *hub) handAll(left []arbiter.Submit) {
 	}
 	for _, o := range h.w.open() {
 		if !h.w.bug.keepsWorks || o.owner == nil {
+			o.maybe = o.maybe || o.handed
 			o.owner, o.life, o.handed = h.leader, h.lifeOf, false
 		}
 	}
@@ -128,12 +131,12 @@ func (h *hub) hand() {
 		if o.owner != m || o.life != m.life || o.handed {
 			continue
 		}
-		ttl, att, given := time.Duration(o.expires-h.w.now), o.att, o.given
+		ttl, att, given, maybe := time.Duration(o.expires-h.w.now), max(o.att, 1), o.given, o.maybe
 		h.w.in(2*h.w.delay(), func() {
 			if m.arb != a || !m.trunk() {
 				return
 			}
-			a.step(arbiter.Submit{Work: o.work, Expires: a.now().Add(ttl), Att: att, Given: given})
+			a.step(arbiter.Submit{Work: o.work, Expires: a.now().Add(ttl), Att: att, Given: given, Maybe: maybe})
 			h.w.in(2*h.w.delay(), func() {
 				if h.alive && m.trunk() && o.owner == m && o.life == m.life {
 					o.handed = true
@@ -150,8 +153,18 @@ func (h *hub) ends(r area.Report) {
 	case o.end == "":
 		o.end = r.State
 		h.w.log("%s ends %s %s", r.Work, r.State, r.Reason)
+		h.w.judge(o)
+		h.stored(o)
 	case o.end != r.State:
 		h.w.r.merged++ // two arbiters have seen different ends
+	}
+}
+
+// merge takes in the end that a member reports: of an order that another leader has
+// by now it counts only if that was played.
+func (h *hub) merge(m *member, r area.Report) {
+	if o := h.w.order(r.Work); o.owner == m || o.owner == nil || r.State == area.OrderPlayed {
+		h.ends(r)
 	}
 }
 
@@ -174,26 +187,80 @@ func (m *member) reported(r area.Report) {
 	}
 }
 
-// report tells the hub the ends that it has not got.
-func (m *member) report(a *arb) {
+// report tells the hub each second the ends that it has not got, leading or not.
+func (m *member) report() {
+	m.soon(time.Second, m.report)
+	if !m.trunk() {
+		return
+	}
 	for _, d := range slices.Clone(m.dues) {
-		m.w.in(2*m.w.delay(), func() {
-			if m.arb != a || !m.trunk() || !m.w.hub.alive {
+		m.soon(2*m.w.delay(), func() {
+			if !m.trunk() || !m.w.hub.alive {
 				return
 			}
-			m.w.hub.ends(d.report)
+			m.w.hub.merge(m, d.report)
 			m.soon(2*m.w.delay(), func() {
 				m.dues = slices.DeleteFunc(m.dues, func(x due) bool { return x.report.Work == d.report.Work })
-				if m.arb == a {
-					a.step(arbiter.Stored{Work: d.report.Work})
+				if m.arb != nil {
+					m.arb.step(arbiter.Stored{Work: d.report.Work})
 				}
 			})
 		})
 	}
 }
 
+// stored tells the leader that an order has its end: nobody is to play it any more.
+func (h *hub) stored(o *order) {
+	m := h.leader
+	if h.arb != nil || m == nil || m.arb == nil || !m.trunk() {
+		return
+	}
+	a := m.arb
+	h.w.in(2*h.w.delay(), func() {
+		if m.arb == a && m.trunk() {
+			a.step(arbiter.Ended{Report: area.Report{Work: o.work.ID, State: area.OrderPlayed}})
+			a.step(arbiter.Stored{Work: o.work.ID})
+		}
+	})
+}
+
+// judge looks whether the end of an order is what was heard of it.
+func (w *world) judge(o *order) {
+	switch {
+	case o.end == area.OrderPlayed && o.full == 0:
+		w.bad(&w.r.badEnds, "%s is played, and nobody has heard it whole", o.work.ID)
+	case o.end == area.OrderExpired && o.full > 0:
+		w.bad(&w.r.badEnds, "%s is expired, and was heard", o.work.ID)
+	case o.full > 1 && o.work.Redo == area.RedoOnce:
+		w.bad(&w.r.badEnds, "%s may sound once, and was heard %d times", o.work.ID, o.full)
+	case o.end == area.OrderFailed && o.begun == 0:
+		w.r.unsounded++
+	}
+}
+
+// setAside keeps a wish that the arbiter does not know, as firmware does.
+func (m *member) setAside(wish turn.Wish) {
+	if wish.Work == "" || len(m.aside) > mostQueued {
+		return
+	}
+	m.aside = append(m.aside, wish)
+	m.soon(10*time.Second, m.takeUp)
+}
+
+// takeUp wants again what was set aside.
+func (m *member) takeUp() {
+	for _, x := range m.aside {
+		if m.w.now < m.w.order(x.Work).expires {
+			m.queue = append(m.queue, x)
+		}
+	}
+	m.aside = nil
+	m.wishIn(0)
+}
+
 // held out to the device.
 func (m *member) offered(o area.Offer) {
+	m.aside = slices.DeleteFunc(m.aside, func(x turn.Wish) bool { return x.Work == o.Work })
 	switch {
 	case slices.Contains(m.played[max(0, len(m.played)-256):], o.Work):
 		m.step(turn.Known{Work: o.Work, Att: o.Att})

@@ -62,6 +62,7 @@ type bug struct {
 type result struct {
 	handOvers, overlaps, doubleTokens, stuck, starved int
 	badEnds, orders, twice, merged                    int
+	unsounded                                         int // orders that failed, and of which nothing was heard
 	splits, crashes, hubCrashes, cuts                 int
 	parted                                            int // overlaps between parts, which available allows
 	mistaken                                          int // overlaps while somebody took a lost uplink for a good one, or after a leader crashed in the meeting
