@@ -571,3 +571,17 @@ func TestHoldsAreToldUntilTheyCount(t *testing.T) {
 	g.want(Set{Device: "old-1"}, "gate-1<set(old-1)")
 	g.hear("gate-1", leadAt(80), "gate-1<led(4250,0)")
 }
+
+// What another leader had may have been granted there; what the hub alone had was not.
+func TestWorksOfAnotherLeaderMayHaveSounded(t *testing.T) {
+	g := ledGlass(t)
+	g.want(handIn("o-1"), "gate-1<submit(o-1,1)")
+	g.at(30*time.Second, "severed(gate-1) SILENT report(o-1,assigned,1) SPLIT severed(gate-1) takeover(80) core:Begin core:Inherit(4.25s,0)")
+	g.left.Works = []Submit{handIn("o-2")}
+	g.hear("gate-2", leadAt(145), "LED WHOLE yield leader(gate-2,145) busy(settling,145,1002) gate-2<submit(o-1,1) gate-2<led(4250,0) gate-2<submit(o-2,1)")
+	for id, want := range map[area.WorkID]bool{"o-1": true, "o-2": false} {
+		if h := g.m.works.by[id].handed(g.now); h.Maybe != want {
+			t.Errorf("%s was handed over as %+v", id, h)
+		}
+	}
+}

@@ -121,10 +121,12 @@ func (w *mirrorWorks) inherit(m *mirror, y Yielded) {
 	}
 }
 
-// anew has everything handed over again: to another leader, or another start.
+// anew has everything handed over again: to another leader, or another start. What
+// became of a work in the hands that it was in may not have been heard.
 func (w *mirrorWorks) anew() {
 	for _, a := range w.order {
 		a.taken, a.sent, a.told = false, 0, 0
+		a.ev.Maybe = a.ev.Maybe || a.to != ""
 	}
 }
 
@@ -170,7 +172,7 @@ func (a *away) due(last, now area.Instant) bool { return last == 0 || now >= las
 func (a *away) handed(now area.Instant) *area.Handed {
 	w := a.ev.Work
 	h := area.Hand(w, time.Time{})
-	h.Att, h.Reason, h.Given, h.TTLMs = a.ev.Att, a.ev.Reason, a.ev.Given, -1
+	h.Att, h.Reason, h.Given, h.Maybe, h.TTLMs = a.ev.Att, a.ev.Reason, a.ev.Given, a.ev.Maybe, -1
 	if a.ev.Expires != area.Never {
 		h.TTLMs = max(0, a.ev.Expires.Sub(now)).Milliseconds()
 	}

@@ -12,7 +12,7 @@ import (
 // work that is known already is ignored; one that has ended here is reported
 // once more. Its error is an [area.Error] of code unknown_area.
 func (s *Service) Hand(in area.Name, h area.Handed) error {
-	return s.submit(Submit{Work: h.Take(in, s.now()), Att: h.Att, Reason: h.Reason, Given: h.Given})
+	return s.submit(Submit{Work: h.Take(in, s.now()), Att: h.Att, Reason: h.Reason, Given: h.Given, Maybe: h.Maybe})
 }
 
 // Inherit counts what the arbiter of an area before this one leaves behind:

@@ -100,7 +100,7 @@ func (c *Core) endedElsewhere(r area.Report) {
 
 // handed is a work as another arbiter takes it in.
 func (w *work) handed() Submit {
-	s := Submit{Work: w.Work, Expires: w.expires, Att: w.att, Reason: w.reason}
+	s := Submit{Work: w.Work, Expires: w.expires, Att: w.att, Reason: w.reason, Maybe: w.ever}
 	if w.measured > 0 {
 		s.Work.Dur = w.measured
 	}

@@ -35,7 +35,8 @@ type Handed struct {
 	Body     Body        `json:"body"`
 	Att      int         `json:"att"`              // from 1
 	Reason   string      `json:"reason,omitempty"` // why the attempt before ended
-	Given    *Assignment `json:"given,omitempty"`  // who has it; nil: nobody
+	Given    *Assignment `json:"given,omitempty"`  // who has it; nil: nobody, as far as is known
+	Maybe    bool        `json:"maybe,omitempty"`  // it was in the hands of an arbiter that may have granted the area for it
 }
 
 // Assignment says whose a work is.

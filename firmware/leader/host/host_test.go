@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -552,5 +553,33 @@ func TestTakenPort(t *testing.T) {
 	}
 	if err := o.Lead(t.Context(), leader.Reign{Peers: area.Peers{Area: "north"}}); err == nil {
 		t.Error("leads without being a member")
+	}
+}
+
+// The hub has the end of a work that is gone on with here: nobody plays it any more.
+func TestWorkThatHasEndedAtTheHub(t *testing.T) {
+	s := newSite(t)
+	o := s.leads(0)
+	addr := <-o.addr
+	s.accepted()
+	d := s.device(addr, "gate-2", leader.Secret(s.doc.Key, "gate-2"))
+	s.down(area.Trunk{Op: area.TrunkSubmit, N: 1, Handed: &area.Handed{Work: "o-1", Prio: area.Normal, DurMs: 1000, TTLMs: -1, Body: area.Body{Kind: "announce"}, Att: 1, Maybe: true}})
+	w := <-d.offers
+	d.says(area.Claim{Op: area.OpTake, Work: w.Work, Att: w.Att}, area.OpAssigned)
+	s.down(area.Trunk{Op: area.TrunkStored, Work: "o-1"})
+	for o.works.len() != 0 {
+		runtime.Gosched()
+	}
+	if a := d.says(area.Claim{Op: area.OpWant, Claim: 1, Work: "o-1", Att: 1}, area.OpRefused); a.Work != "o-1" {
+		t.Errorf("wanted all the same: %+v", a)
+	}
+	s.down(area.Trunk{Op: area.TrunkSubmit, N: 2, Handed: &area.Handed{Work: "o-2", Prio: area.Normal, DurMs: 1000, TTLMs: -1, Body: area.Body{Kind: "announce"}, Att: 1}})
+	for n := range d.offers {
+		if n.Work == "o-2" {
+			break
+		}
+	}
+	if n := o.Stats(); n.Works != 1 {
+		t.Errorf("%+v", n)
 	}
 }

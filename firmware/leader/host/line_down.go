@@ -55,6 +55,7 @@ func (l *line) heard(t area.Trunk) {
 	case area.TrunkStored:
 		l.works.forget(t.Work)
 		l.out.forget("end/" + string(t.Work))
+		l.arbiter.Ended(area.Report{Work: t.Work, Area: l.area, State: area.OrderPlayed}) // where it goes on here: nobody plays it any more
 		l.arbiter.Stored(l.area, t.Work)
 	case area.TrunkCommand:
 		l.command(t)
