@@ -26,7 +26,7 @@ func (p *Pump) GroupSent(from string, group area.Group, event string, args []byt
 		p.count.mirrorRefused.Add(1)
 		return
 	}
-	p.out.put(area.Message{Topic: area.GroupTopic(group, event), Payload: args, QoS: 1, From: from})
+	p.out.Put(area.Message{Topic: area.GroupTopic(group, event), Payload: args, QoS: 1, From: from})
 }
 
 // publish sends what waits to the bus, until ctx ends.
@@ -36,9 +36,9 @@ func (p *Pump) publish(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.out.wake:
+		case <-p.out.Wake():
 		}
-		for batch = p.out.take(batch[:0]); len(batch) > 0 && ctx.Err() == nil; batch = p.out.take(batch[:0]) {
+		for batch = p.out.Take(batch[:0]); len(batch) > 0 && ctx.Err() == nil; batch = p.out.Take(batch[:0]) {
 			if err := p.Bus.Publish(ctx, batch...); err != nil && ctx.Err() == nil {
 				p.count.mirrorFailed.Add(uint64(len(batch)))
 				p.log.Warn("group not mirrored to its topic", "err", err, "n", len(batch))

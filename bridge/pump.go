@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/inbox"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -89,8 +90,8 @@ type counters struct {
 type Pump struct {
 	Parts
 	log    *slog.Logger
-	in     *inbox
-	out    *inbox
+	in     *inbox.Queue
+	out    *inbox.Queue
 	topics *topics
 	views  views
 	rules  atomic.Pointer[mapping.Table]
@@ -115,7 +116,7 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	}
 	cfg = cfg.withDefaults()
 	p := &Pump{
-		Parts: parts, log: log, in: newInbox(cfg.Inbox, cfg.InboxBytes), out: newInbox(cfg.Mirror, cfg.InboxBytes),
+		Parts: parts, log: log, in: inbox.New(cfg.Inbox, cfg.InboxBytes), out: inbox.New(cfg.Mirror, cfg.InboxBytes),
 		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{}, reader: mapping.NewReader(),
 		sample: sampler{gap: topicGap, most: topicWait},
 	}
@@ -133,7 +134,7 @@ func (p *Pump) Ready() <-chan struct{} { return p.ready }
 // Run subscribes to all topics and works until ctx ends; it then returns nil.
 // Its error is that of the subscription.
 func (p *Pump) Run(ctx context.Context) error {
-	cancel, err := p.Bus.Subscribe("#", p.in.put)
+	cancel, err := p.Bus.Subscribe("#", p.in.Put)
 	if err != nil {
 		return fmt.Errorf("subscribe to all topics: %w", err)
 	}
@@ -151,7 +152,7 @@ func (p *Pump) loop(ctx context.Context) {
 	defer timer.Stop()
 	batch := make([]area.Message, 0, 256)
 	for ctx.Err() == nil {
-		batch = p.in.take(batch[:0])
+		batch = p.in.Take(batch[:0])
 		for _, m := range batch {
 			p.handle(m)
 		}
@@ -165,7 +166,7 @@ func (p *Pump) loop(ctx context.Context) {
 		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
-		case <-p.in.wake:
+		case <-p.in.Wake():
 		case <-timer.C:
 		}
 	}
@@ -253,7 +254,7 @@ func (p *Pump) Stats() Stats {
 	c := &p.count
 	return Stats{
 		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Moments: c.moments.Load(), Mirrored: c.mirrored.Load(),
-		Dropped: p.in.dropped.Load(), MirrorDropped: p.out.dropped.Load(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
+		Dropped: p.in.Dropped(), MirrorDropped: p.out.Dropped(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
 		SampledOut: c.sampledOut.Load(), ViewsSampled: p.views.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
 	}
 }

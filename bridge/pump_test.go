@@ -230,18 +230,6 @@ func TestTopicListIsBounded(t *testing.T) {
 	}
 }
 
-func TestInboxDropsTheOldest(t *testing.T) {
-	for name, q := range map[string]*inbox{"number": newInbox(3, 1<<20), "bytes": newInbox(100, 6)} {
-		for i := range 10 {
-			q.put(area.Message{Topic: "t", Payload: []byte{byte(i)}})
-		}
-		got := q.take(make([]area.Message, 0, 10))
-		if len(got) != 3 || got[0].Payload[0] != 7 || q.dropped.Load() != 7 || q.bytes != 0 {
-			t.Errorf("%s: %d left, %d dropped, %d bytes; want 3, 7, 0", name, len(got), q.dropped.Load(), q.bytes)
-		}
-	}
-}
-
 func TestNewRefuses(t *testing.T) {
 	if _, err := New(Config{Inbox: -1}, Parts{}, nil); err == nil {
 		t.Error("a negative bound is taken")

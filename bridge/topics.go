@@ -79,6 +79,9 @@ func hidden(t area.Topic) bool {
 	return t.Kind == area.KindPeers || t.Kind == area.KindTrunkUp || t.Kind == area.KindTrunkDown
 }
 
+// size is what a message counts for in the list.
+func size(m area.Message) int { return len(m.Topic) + len(m.Payload) }
+
 func (t *topics) remove(e *list.Element) {
 	h := t.order.Remove(e).(*heard)
 	delete(t.all, h.Topic)

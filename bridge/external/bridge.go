@@ -12,6 +12,7 @@ import (
 
 	"github.com/eclipse/paho.golang/paho"
 
+	"github.com/tacet-hub/tacet/bridge/inbox"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -92,7 +93,7 @@ type Bridge struct {
 	log  *slog.Logger
 	link *link
 	out  *spool
-	in   *inbox
+	in   *inbox.Queue
 
 	unreached atomic.Uint64 // of QoS 0, while the link was down
 	refusedIn atomic.Uint64
@@ -110,7 +111,7 @@ func NewBridge(cfg BridgeConfig, bus area.Bus, table Table, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{cfg: cfg, bus: bus, log: log, out: out, in: newInbox(inMost, inBytes)}
+	b := &Bridge{cfg: cfg, bus: bus, log: log, out: out, in: inbox.New(inMost, inBytes)}
 	b.link = newLink(cfg.Server, out, log)
 	b.link.receive = b.received
 	for _, t := range cfg.Carried {
@@ -131,7 +132,7 @@ func (b *Bridge) Stats() Stats {
 	s := b.link.stats()
 	s.Waiting, s.Dropped = b.out.counts()
 	s.Dropped += b.unreached.Load()
-	s.DroppedIn, s.RefusedIn = b.in.dropped.Load(), b.refusedIn.Load()
+	s.DroppedIn, s.RefusedIn = b.in.Dropped(), b.refusedIn.Load()
 	return s
 }
 
@@ -199,7 +200,7 @@ func (b *Bridge) received(p *paho.Publish) {
 			b.refusedIn.Add(1)
 			return
 		}
-		b.in.put(m)
+		b.in.Put(m)
 		return
 	}
 }
@@ -221,7 +222,7 @@ func forbidden(topic string) bool {
 func (b *Bridge) arrive(ctx context.Context) {
 	batch := make([]area.Message, 0, 256)
 	for {
-		batch = b.in.take(batch[:0])
+		batch = b.in.Take(batch[:0])
 		for _, m := range batch {
 			if err := b.bus.Publish(ctx, m); err != nil && ctx.Err() == nil {
 				b.refusedIn.Add(1)
@@ -235,7 +236,7 @@ func (b *Bridge) arrive(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-b.in.wake:
+		case <-b.in.Wake():
 		}
 	}
 }
