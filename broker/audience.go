@@ -6,14 +6,13 @@ import (
 	"sync"
 	"sync/atomic"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // audience is who subscribes to a topic. The library makes four maps to find
 // out, for each message; here the answer is kept until a subscription changes.
 type audience struct {
-	inline  []mqtt.InlineSubscription
+	inline  []*subscription
 	members []member
 	shared  map[string]map[string]packets.Subscription
 }
@@ -73,7 +72,12 @@ func (b *Broker) audienceOf(topic string) *audience {
 	}
 	epoch := b.audience.epoch.Load()
 	subs := b.server.Topics.Subscribers(topic)
-	found := &audience{inline: slices.Collect(maps.Values(subs.InlineSubscriptions)), shared: subs.Shared}
+	found := &audience{shared: subs.Shared}
+	for id := range subs.InlineSubscriptions {
+		if s, ok := b.subs.Load(id); ok && s.(*subscription).wants(topic) {
+			found.inline = append(found.inline, s.(*subscription))
+		}
+	}
 	for id, sub := range subs.Subscriptions {
 		found.members = append(found.members, newMember(id, sub))
 	}

@@ -52,6 +52,7 @@ type Broker struct {
 	retained sync.RWMutex // held while the library writes or scans its retained tree: see hook.OnPublish
 	lastMsg  atomic.Int64 // number of the newest message, for the order of queues
 	lastSub  atomic.Int64 // number of the newest inline subscription
+	subs     sync.Map     // of *subscription, by number
 	lastConn atomic.Uint64
 
 	work sync.WaitGroup // connections and flushers

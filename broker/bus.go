@@ -104,16 +104,25 @@ type subscription struct {
 	enqueue func(area.Message)
 }
 
-// live is called by the library on the publisher's goroutine. The library's own
-// matching lets "#" see $SYS.
+// live is called by the library, for what it publishes itself ($SYS).
 func (s *subscription) live(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
-	if !area.MatchFilter(s.filter, pk.TopicName) || s.b.foreign(pk.TopicName) {
-		return
+	if s.wants(pk.TopicName) {
+		s.hand(messageOf(pk))
 	}
+}
+
+// wants tells whether a topic is really one of the subscription's: the library's
+// own matching lets "#" see $SYS.
+func (s *subscription) wants(topic string) bool {
+	return area.MatchFilter(s.filter, topic) && !s.b.foreign(topic)
+}
+
+// hand is called on the publisher's goroutine.
+func (s *subscription) hand(m area.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.enqueue != nil {
-		s.enqueue(messageOf(pk))
+		s.enqueue(m)
 	}
 }
 
@@ -145,6 +154,7 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	b.subs.Store(id, s)
 	for _, f := range filters {
 		b.server.Topics.InlineSubscribe(mqtt.InlineSubscription{
 			Subscription: packets.Subscription{Filter: f, Identifier: id},
@@ -161,6 +171,7 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 		for _, f := range filters {
 			b.server.Topics.InlineUnsubscribe(id, f)
 		}
+		b.subs.Delete(id)
 		b.audience.changed()
 		s.cancel()
 	}, nil

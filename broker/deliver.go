@@ -28,11 +28,19 @@ func (b *Broker) spread(cl *mqtt.Client, pk packets.Packet) {
 		atomic.StoreInt64(&b.server.Info.Retained, int64(b.server.Topics.Retained.Len()))
 	}
 	who := b.audienceOf(pk.TopicName)
-	for _, in := range who.inline {
-		in.Handler(b.own, in.Subscription, pk)
+	if len(who.inline) > 0 {
+		m := messageOf(pk)
+		for _, s := range who.inline {
+			s.hand(m)
+		}
 	}
-	m := message{pk: &pk}
-	for _, one := range b.chosen(who, &pk) {
+	b.deliverAll(who, &pk)
+}
+
+// deliverAll gives a message to the clients who subscribe to its topic.
+func (b *Broker) deliverAll(who *audience, pk *packets.Packet) {
+	m := message{pk: pk}
+	for _, one := range b.chosen(who, pk) {
 		if to, ok := b.server.Clients.Get(one.client); ok {
 			b.deliver(to, &one, &m)
 		}

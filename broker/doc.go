@@ -17,7 +17,8 @@
 //     library writes passes through stages there (way.go): packet ids, Receive
 //     Maximum, DUP, and answers that wait for the store.
 //   - Messages go from publisher to subscribers by our own way (deliver.go): the
-//     library only keeps them in the queues of sessions, and acknowledges. An
+//     library only keeps them in the queues of sessions, and acknowledges; it
+//     does not see those that need neither (short.go). An
 //     acknowledgement comes when the message is in every queue where it belongs.
 //   - hook checks what comes in: client ids, wills, topics, filters, packet ids.
 //   - A connection takes over a client id only when the one before it has

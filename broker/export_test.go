@@ -2,6 +2,7 @@ package broker
 
 import (
 	"net"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -63,4 +64,23 @@ func (h *connackHook) OnPacketEncode(_ *mqtt.Client, pk packets.Packet) packets.
 		h.f()
 	}
 	return pk
+}
+
+// WatchReadDeadline has set called with the read deadlines that a client's
+// connection is given from now on.
+func (b *Broker) WatchReadDeadline(client string, set func(time.Time)) {
+	o := &b.sessions.get(client).out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.raw = deadlines{o.raw, set}
+}
+
+type deadlines struct {
+	net.Conn
+	set func(time.Time)
+}
+
+func (d deadlines) SetReadDeadline(t time.Time) error {
+	d.set(t)
+	return d.Conn.SetReadDeadline(t)
 }

@@ -8,15 +8,21 @@ import "github.com/mochi-mqtt/server/v2/packets"
 // measure answers how long the fixed header is of the packet that p begins
 // with, and the whole packet; 0 and 0 where p does not hold one.
 func measure(p []byte) (head, size int) {
+	if head, size = announced(p); size > len(p) {
+		return 0, 0
+	}
+	return head, size
+}
+
+// announced is measure for a packet of which p may hold a part: 0 and 0 where that
+// is not all of the fixed header, or there is none so long.
+func announced(p []byte) (head, size int) {
 	body := 0
 	for head = 1; head < len(p) && head <= 4; head++ {
 		c := p[head]
 		body |= int(c&0x7f) << (7 * (head - 1))
 		if c < 0x80 {
-			if size = head + 1 + body; size > len(p) {
-				return 0, 0
-			}
-			return head + 1, size
+			return head + 1, head + 1 + body
 		}
 	}
 	return 0, 0

@@ -50,6 +50,10 @@ func (in *input) read(raw net.Conn, p []byte) (int, error) {
 	return n, nil
 }
 
+// empty tells whether everything that was read has been taken: the next read may
+// wait.
+func (in *input) empty() bool { return in.buf == nil }
+
 // free gives the buffer back, and with it what is left in it.
 func (in *input) free() {
 	if in.buf != nil {

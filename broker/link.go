@@ -72,6 +72,7 @@ type link struct {
 	wanted    []bool                // of the SUBSCRIBE in hand: which filters want retained messages
 	over      []int                 // and which there was no room for
 	brake     brake                 // of what is read
+	last      lastTopic             // that came by the short way
 }
 
 func newLink(b *Broker, raw net.Conn, num uint64) *link {
@@ -94,9 +95,20 @@ func (l *link) Read(p []byte) (int, error) {
 	if l.large {
 		return 0, l.tooLarge()
 	}
-	if err := l.out.rest(); err != nil {
-		l.failed(err)
-		return 0, err
+	if l.in.empty() {
+		if err := l.out.rest(); err != nil {
+			l.failed(err)
+			return 0, err
+		}
+	}
+	if l.up && l.in.fd != nil {
+		if l.sizes.whole() {
+			if err := l.short(); err != nil {
+				l.broken(err)
+				return 0, err
+			}
+		}
+		p = p[:min(len(p), l.sizes.next(l.in.rest))]
 	}
 	n, err := l.in.read(l.raw, p)
 	if n > 0 {

@@ -53,6 +53,21 @@ func (s *packetSizes) pass(p []byte) (n int, ok bool) {
 	return len(p), true
 }
 
+// next is how many bytes there are to the end of the packet in hand, or of the one
+// that rest begins with; within a header fewer.
+func (s *packetSizes) next(rest []byte) int {
+	switch {
+	case s.left > 0:
+		return s.left
+	case s.head > 0:
+		return 1
+	}
+	if _, size := announced(rest); size > 0 {
+		return size
+	}
+	return max(1, len(rest)) // a part of a header, or none that makes sense
+}
+
 // whole tells whether what has come ends with a packet.
 func (s *packetSizes) whole() bool { return s.left == 0 && s.head == 0 }
 
