@@ -162,7 +162,7 @@ func through(members, window int) func(context.Context, *servers.Process, string
 		if err != nil {
 			return nil, err
 		}
-		return map[string]float64{"deliveries/s": sample["rate"], "messages/s": sample["rate"] / float64(members), "cpu_us": sample["cpu"], "wrong": float64(crowd.wrong.Load())}, nil
+		return map[string]float64{"deliveries/s": sample["rate"], "messages/s": sample["rate"] / float64(members), "cpu_us": sample["cpu"], "load_us": sample["load's cpu"], "wrong": float64(crowd.wrong.Load())}, nil
 	}
 }
 
