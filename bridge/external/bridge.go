@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -114,6 +115,7 @@ func NewBridge(cfg BridgeConfig, bus area.Bus, table Table, log *slog.Logger) (*
 	b := &Bridge{cfg: cfg, bus: bus, log: log, out: out, in: inbox.New(inMost, inBytes)}
 	b.link = newLink(cfg.Server, out, log)
 	b.link.receive = b.received
+	b.link.receives = !slices.ContainsFunc(cfg.Carried, func(t Carried) bool { return t.Direction != In })
 	for _, t := range cfg.Carried {
 		if t.Direction != Out {
 			// What is retained comes once, and not again when the connection does; a flag

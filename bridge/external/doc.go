@@ -37,7 +37,9 @@
 //
 // # What it does not do
 //
-// It speaks no MQTT 3.1.1, which cannot tell who published a message, nor keep a
-// message from its publisher. A broker that speaks nothing else is tried again as
-// one that is away, the log says so as an error, and Stats.Old is 1.
+// It sends nothing by MQTT 3.1.1, which cannot tell who published a message, nor
+// keep a message from its publisher. A bridge that carries everything inwards takes
+// it from a broker that speaks nothing else, as that of The Things Stack; to a Bus,
+// or a bridge that sends, such a broker is as one that is away: it is tried again,
+// the log says so as an error, and Stats.Old is 1.
 package external

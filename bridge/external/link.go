@@ -28,17 +28,19 @@ const (
 // link keeps one connection to a broker: it comes back by itself, and sends what
 // its source hands out.
 type link struct {
-	srv     Server
-	log     *slog.Logger
-	filters []paho.SubscribeOptions
-	receive func(*paho.Publish) // on the library's goroutine: must only enqueue
-	source  source
-	fresh   func() // called where the broker has no session of ours, before anything is sent; may be nil
+	srv      Server
+	log      *slog.Logger
+	filters  []paho.SubscribeOptions
+	receives bool                // and sends nothing: MQTT 3.1.1 will do
+	receive  func(*paho.Publish) // on the library's goroutine: must only enqueue
+	source   source
+	fresh    func() // called where the broker has no session of ours, before anything is sent; may be nil
 
 	state *state.State
 	heard atomic.Int64 // Unix nanoseconds of the last word of the broker
 	tried atomic.Int64 // of the last attempt
 	turn  chan struct{}
+	told  *told       // by an old broker
 	gate  sync.Mutex  // held while a message is put into the session; before mu
 	anew  atomic.Bool // the broker has lost our session, and the sender does not know yet
 
@@ -63,7 +65,10 @@ type attached struct {
 }
 
 func newLink(srv Server, source source, log *slog.Logger) *link {
-	return &link{srv: srv, source: source, log: log, state: state.NewInMemory(), turn: make(chan struct{}, 1)}
+	return &link{
+		srv: srv, source: source, log: log, state: state.NewInMemory(), turn: make(chan struct{}, 1),
+		told: newTold(),
+	}
 }
 
 // run keeps the connection until ctx ends.
@@ -110,7 +115,7 @@ func (l *link) once(ctx context.Context) error {
 	l.tried.Store(time.Now().UnixNano())
 	a, err := l.connect(ctx)
 	if err != nil {
-		return err
+		return l.orOld(ctx, err)
 	}
 	l.connects.Add(1)
 	l.old.Store(false)

@@ -15,6 +15,9 @@ import (
 // MQTT 5: an old one, or one of which that part is switched off.
 var ErrVersion = errors.New("broker speaks no MQTT 5, which is needed")
 
+// errHungUp is the cause of a connection that failed where the broker said nothing.
+var errHungUp = errors.New("broker hung up without an answer")
+
 // refusals is what the reason codes of a CONNACK mean, [MQTT5 3.2.2.2].
 var refusals = map[byte]string{
 	0x80: "unspecified error", 0x81: "malformed packet", 0x82: "protocol error", 0x83: "implementation specific error", 0x84: "unsupported protocol version",
@@ -43,7 +46,7 @@ func refusal(ack *paho.Connack, said []byte, err error) error {
 	case ack != nil && ack.ReasonCode >= 0x80:
 		return fmt.Errorf("connect: the broker refuses: %s", reasonOf(ack))
 	case len(said) == 0 && closed(err):
-		return fmt.Errorf("connect: the broker hung up without an answer: it may speak no MQTT 5, or want TLS: %w", err)
+		return fmt.Errorf("connect: %w: it may speak no MQTT 5, or want TLS: %w", errHungUp, err)
 	case len(said) > 0 && said[0] != connackType:
 		return errors.New("connect: what answers is no MQTT broker, or wants TLS")
 	case len(said) == saidMost && said[1] == connackLength3:

@@ -156,3 +156,83 @@ func (l *lines) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// olden is the address of a broker behind which a newer one stands, and which takes
+// clients of MQTT 3.1.1 alone; others it refuses with the words, or without one.
+func olden(t *testing.T, newer *peer, words string) string {
+	t.Helper()
+	return listening(t, func(c net.Conn) {
+		connect := make([]byte, 1024)
+		n, err := c.Read(connect)
+		if err != nil {
+			return
+		}
+		if at := bytes.Index(connect[:n], []byte("MQTT")); at < 0 || connect[at+4] != oldVersion {
+			_, _ = c.Write([]byte(words))
+			return
+		}
+		to, err := net.Dial("tcp", newer.addr())
+		if err != nil {
+			return // it is killed
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, _ = to.Write(connect[:n])
+			_, _ = io.Copy(to, c)
+			_ = to.Close()
+		})
+		_, _ = io.Copy(c, to)
+		_ = c.Close()
+		wg.Wait()
+	})
+}
+
+// TestBridgeFromAnOldBroker: a bridge that carries everything inwards takes it from a
+// broker of MQTT 3.1.1 alone, also what was retained, once, and after the broker was
+// away; one that sends does not.
+func TestBridgeFromAnOldBroker(t *testing.T) {
+	for name, words := range map[string]string{"refuses": "\x20\x02\x00\x01", "hangs up": ""} {
+		t.Run(name, func(t *testing.T) {
+			b, hub := newMosquitto(t, durable), newHub(t)
+			other := b.client()
+			b.wait("publish", other.Publish("v3/app@ttn/devices/d/up", 1, true, "1"))
+			x, err := NewBridge(BridgeConfig{
+				Server: Server{URL: "mqtt://" + olden(t, b, words), ClientID: "tacet-bridge"}, Name: "ttn",
+				Carried: []Carried{{Filter: "v3/+/devices/+/up", Direction: In, QoS: 1}, {Filter: "#", Direction: In, Local: "far/", Remote: "site/", QoS: 1}},
+			}, hub, newTable(), logTo(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			here := hear(t, hub, "#")
+			stop := runs(t, x.Run)
+			here.await(t, "v3/app@ttn/devices/d/up 1 from tacet-bridge:ttn")
+			b.wait("publish", other.Publish("site/a", 1, false, "2"))
+			here.await(t, "far/a 2 from tacet-bridge:ttn")
+			if s := x.Stats(); s.Connected != 1 || s.Old != 0 {
+				t.Errorf("%+v", s)
+			}
+			b.kill()
+			until(t, "the bridge knows it", func() bool { return !x.Connected() })
+			b.start()
+			until(t, "the bridge is back", x.Connected)
+			b.wait("publish", b.client().Publish("site/b", 1, false, "3"))
+			here.await(t, "far/b 3 from tacet-bridge:ttn")
+			if n := here.count("v3/"); n != 1 {
+				t.Errorf("what is retained came %d times", n)
+			}
+			stop()
+			if x.Connected() {
+				t.Error("it is connected after its end")
+			}
+			y, err := NewBridge(BridgeConfig{Server: Server{URL: "mqtt://" + olden(t, b, words), ClientID: "tacet-out"}, Name: "out", Carried: []Carried{{Filter: "a", Direction: In}, outward}}, hub, newTable(), logTo(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs(t, y.Run)
+			until(t, "the other one has tried", func() bool { return y.Stats().Failures > 1 })
+			if s := y.Stats(); s.Connected != 0 {
+				t.Errorf("one that sends: %+v", s)
+			}
+		})
+	}
+}
