@@ -19,14 +19,18 @@ import (
 // machine is suspended.
 type Clock interface{ Now() time.Duration }
 
-// Parts is what a [Seat] works with; all but Changed are needed. They are the
-// caller's to run and to close.
+// Parts is what a [Seat] works with; all but Able and Changed are needed. They are
+// the caller's to run and to close.
 type Parts struct {
-	Uplink  Uplink
-	Link    Link
-	Host    Host
-	Clock   Clock
-	Log     *slog.Logger
+	Uplink Uplink
+	Link   Link
+	Host   Host
+	Clock  Clock
+	Log    *slog.Logger
+	// Able tells why this member cannot lead at all, so that it does not stand for
+	// election; nil, and where it answers nil: it can. Where that has changed,
+	// [Seat.Look] is to be called. It must not block.
+	Able    func() error
 	Changed func() // [Seat.Peer] or [Seat.State] is another; must not block
 }
 
@@ -75,6 +79,7 @@ type Seat struct {
 	unhear  func() // ends the subscription of the area's leader topic
 	linked  bool   // as the election was told
 	hoped   bool   // as the election was told of the uplink
+	barred  bool   // as the election was told: this member cannot lead
 	reign   *reign // nil: none, or it is to end
 	ending  bool   // one is
 	above   *uint64
@@ -97,6 +102,9 @@ func New(cfg Config, p Parts) (*Seat, error) {
 	}
 	if p.Changed == nil {
 		p.Changed = func() {}
+	}
+	if p.Able == nil {
+		p.Able = func() error { return nil }
 	}
 	s := &Seat{cfg: cfg, Parts: p, inbox: make(chan func(), inboxLen), news: make(chan struct{}, 1), ended: make(chan reignEnd, 1),
 		keep: keeper{dir: cfg.Dir, keyFile: cfg.KeyFile}, elect: election.New(cfg.Device), passed: map[area.DeviceID]pass{}, found: map[area.DeviceID][]string{},
@@ -148,6 +156,7 @@ func (s *Seat) begin() {
 	}
 	s.step(election.Heard{Term: s.keep.term})
 	s.step(election.Uplink{Up: true})
+	s.able()
 	if known {
 		s.take(p)
 	}
@@ -193,6 +202,9 @@ func (s *Seat) post(f func()) {
 	case <-s.ctx.Done():
 	}
 }
+
+// Look has the owner look around: something outside has changed.
+func (s *Seat) Look() { s.look() }
 
 // look has the owner look around; it does not matter how often it is called.
 func (s *Seat) look() {

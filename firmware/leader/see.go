@@ -13,6 +13,7 @@ import (
 // see looks at everything that may have changed, and tells the election.
 func (s *Seat) see() {
 	now := s.now()
+	s.able()
 	at, up := s.Uplink.At()
 	home := s.Uplink.Home()
 	if direct := up && at.Same(home); direct != s.reach.mqtt {
@@ -27,6 +28,14 @@ func (s *Seat) see() {
 	}
 	s.seeOthers()
 	s.settle()
+}
+
+// able tells the election whether this member can lead, where that has changed.
+func (s *Seat) able() {
+	if barred := s.Able() != nil; barred != s.barred {
+		s.barred = barred
+		s.step(election.Able{Can: !barred})
+	}
 }
 
 // seeOthers takes in who is alive.

@@ -48,6 +48,7 @@ type Election struct {
 	leading   bool         // Lead was said, and neither Stop nor Ended since
 	rival     uint64       // highest that was told of
 	sight     area.Instant // since when somebody has an uplink, while this member leads in a direct area; Never: nobody has
+	barred    bool         // it cannot lead at all
 	unfit     area.Instant // until then
 	hubLed    area.Instant // until then
 	ranked    bool         // in this step
@@ -113,6 +114,8 @@ func (e *Election) Step(ev Event, now area.Instant) []Action {
 		}
 	case Ended:
 		e.ended(ev, now)
+	case Able:
+		e.barred = !ev.Can
 	}
 	e.decide(now)
 	return e.out
@@ -189,8 +192,8 @@ func (e *Election) stop() {
 // decide brings what the member does into line with what it sees.
 func (e *Election) decide(now area.Instant) {
 	e.self.Uplink = e.uplink
-	e.self.Unfit = now < e.unfit
-	if e.self.Unfit {
+	e.self.Unfit = e.barred || now < e.unfit
+	if now < e.unfit {
 		e.due(e.unfit)
 	}
 	if !e.roster.Member {

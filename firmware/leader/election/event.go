@@ -66,6 +66,9 @@ type Ended struct {
 	HubLeads bool // since the hub, or another leader that it knows, arbitrates; else: it cannot lead
 }
 
+// Able says whether this member can lead at all. Until it is said, it can.
+type Able struct{ Can bool }
+
 // Tick says that time has passed: it is due at [Election.Next].
 type Tick struct{}
 
@@ -77,6 +80,7 @@ func (Witness) event() {}
 func (Heard) event()   {}
 func (Ready) event()   {}
 func (Ended) event()   {}
+func (Able) event()    {}
 func (Tick) event()    {}
 
 // Action is something that is to be done.
