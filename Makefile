@@ -27,7 +27,7 @@ quick: ## format, vet and the tests of Go, with what is installed
 	go test ./...
 
 VERSION ?=
-stamp = $(if $(VERSION),-X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:v$(patsubst v%,%,$(VERSION)):)
+stamp = $(if $(VERSION),-X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:v$(patsubst v%,%,$(VERSION)):)
 .PHONY: build
 build: ## build the programs into bin/: make build, or make build VERSION=1.2.3
 	@mkdir -p bin

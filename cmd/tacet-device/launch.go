@@ -8,8 +8,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/update"
 )
@@ -21,7 +21,7 @@ import (
 // device: it is for the confirmed program.
 func (f *flags) launch(environ []string, errs io.Writer, visit bool) update.Launched {
 	log := slog.New(slog.NewTextHandler(errs, nil))
-	was, err := update.WasLaunched(environ, cli.Version())
+	was, err := update.WasLaunched(environ, release.Version())
 	if err != nil {
 		log.Error("updates not possible, the path of this program is not known", "err", err)
 		return update.Launched{}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 	"github.com/tacet-hub/tacet/firmware"
 )
 
@@ -24,12 +24,12 @@ func main() {
 
 // Exit codes, as those of tacet.
 const (
-	exitOK          = cli.ExitOK
-	exitFailed      = cli.ExitFailed
-	exitUsage       = cli.ExitUsage
-	exitUnreachable = cli.ExitUnreachable // of provision
-	exitRefused     = cli.ExitRefused     // of provision
-	exitAgain       = 75                  // EX_TEMPFAIL: an operator asked for another start
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3  // of provision
+	exitRefused     = 4  // of provision
+	exitAgain       = 75 // EX_TEMPFAIL: an operator asked for another start
 )
 
 // execute is the program; it answers its exit code.
@@ -43,7 +43,7 @@ func execute(ctx context.Context, args, environ []string, out, errs io.Writer) i
 	if len(args) > 0 && args[0] == "--check" { // as check, for who knows it from other programs
 		args = append([]string{"check"}, args[1:]...)
 	}
-	cli.VersionFlag(root, cli.Version())
+	release.Flag(root, release.Version())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
@@ -89,7 +89,7 @@ func noArgs(c *cobra.Command, args []string) error {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Say which build this is", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "tacet-device %s\n", cli.Build(cli.Version()))
+		_, err := fmt.Fprintf(c.OutOrStdout(), "tacet-device %s\n", release.Build(release.Version()))
 		return err
 	}}
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -45,7 +45,7 @@ func TestCommandLine(t *testing.T) {
 		want       string // in what it prints
 	}{
 		{"version", "version", exitOK, "tacet-device "},
-		{"version by a flag", "--version", exitOK, "tacet-device " + cli.Build(cli.Version())},
+		{"version by a flag", "--version", exitOK, "tacet-device " + release.Build(release.Version())},
 		{"provision without a code", "provision --hub http://127.0.0.1:1", exitUsage, "--code"},
 		{"provision, no address", "provision --hub hub.local --code A --data " + data, exitUsage, "is not an address"},
 		{"provision, refused", "provision --hub " + refusing.URL + " --code A --data " + data, exitRefused, "not_found"},

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/update"
 )
@@ -191,7 +191,7 @@ func quietCommand(environ []string) *cobra.Command {
 
 func run(ctx context.Context, cfg deviced.Config, log *slog.Logger, out io.Writer) error {
 	cfg.Alone = true
-	d, err := deviced.New(cfg, cli.Version(), log)
+	d, err := deviced.New(cfg, release.Version(), log)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func checkCommand(environ []string) *cobra.Command {
 
 func check(ctx context.Context, cfg deviced.Config, out io.Writer) error {
 	bad := 0
-	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for _, p := range deviced.Check(ctx, cfg) {
 		word := "ok"
 		if !p.OK {

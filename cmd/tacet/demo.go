@@ -5,14 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/demo"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 func demoCommand() *cobra.Command {
 	var flags conf.Flags
-	opt := demo.Options{Version: cli.Version()}
+	opt := demo.Options{Version: release.Version()}
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a hub with a simulated airport, to look at",

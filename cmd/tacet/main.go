@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/internal/cli"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 func main() {
@@ -26,6 +27,6 @@ func command() *cobra.Command {
 loudspeaker sounds at a time, whatever fails.`,
 	}
 	root.AddCommand(serveCommand(), demoCommand())
-	cli.Add(root, cli.Env{Getenv: os.Getenv, Environ: os.Environ, Version: cli.Version()})
+	cli.Add(root, cli.Env{Getenv: os.Getenv, Environ: os.Environ, Version: release.Version()})
 	return root
 }

@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tacet-hub/tacet/cmd/internal/cli"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/garbage"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 func serveCommand() *cobra.Command {
@@ -44,7 +44,7 @@ func serve(ctx context.Context, load func() (conf.Config, error), out io.Writer)
 	defer garbage.Spread()()
 	log := logger(cfg)
 	warn(log, cfg)
-	hub, err := hubd.New(cfg, hubd.Options{Version: cli.Version()}, log)
+	hub, err := hubd.New(cfg, hubd.Options{Version: release.Version()}, log)
 	if err != nil {
 		return err
 	}

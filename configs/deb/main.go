@@ -136,7 +136,7 @@ func describe(name string, words map[string]string) (*nfpm.Info, error) {
 
 // build makes a static program that knows its version.
 func build(ctx context.Context, name, arch, version, out string) error {
-	flags := "-s -w -buildid= -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:" + release(version) + ":"
+	flags := "-s -w -buildid= -X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:" + release(version) + ":"
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", out, "./cmd/"+name)
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 // Env is what the commands take from around them.
@@ -19,7 +21,8 @@ type Env struct {
 
 // Add puts the operator's commands below root.
 func Add(root *cobra.Command, env Env) {
-	VersionFlag(root, cmp.Or(env.Version, Version()))
+	askFor(root)
+	release.Flag(root, cmp.Or(env.Version, release.Version()))
 	root.AddCommand(
 		say(env), stop(env), queue(env), version(env),
 		group("area", "Areas", areaList(env), areaShow(env), areaProof(env), areaKey(env)),

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 )
 
 const (
@@ -281,7 +282,7 @@ func TestCommands(t *testing.T) {
 		"no file":             {args: []string{"clip", "add", "/no/such"}, exit: 2, stderr: "tacet: usage: open /no/such: no such file or directory\n"},
 		"a directory":         {args: []string{"clip", "add", "/tmp"}, exit: 2, stderr: "tacet: usage: /tmp is a directory, not a file\n"},
 		"said once":           {args: []string{"say", "--area", "nowhere", "hello"}, exit: 4, stderr: "tacet: unknown_area: no area \"nowhere\"\n"},
-		"--version":           {args: []string{"--version"}, stdout: "tacet " + Build("v1.2.3") + "\n"},
+		"--version":           {args: []string{"--version"}, stdout: "tacet " + release.Build("v1.2.3") + "\n"},
 		"no text":             {args: []string{"say", "--area", "north"}, exit: 2, stderr: "tacet: usage: tacet say needs a text; usage: tacet say (--area A | --location L | --device D) (TEXT | --clip CLIP) [flags]\n"},
 		"priority":            {args: []string{"say", "--area", "north", "--priority", "low", "x"}, exit: 2, stderr: "tacet: usage: --priority: \"low\" is none of background, normal, high, emergency\n"},
 		"unknown flag":        {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
@@ -393,7 +394,7 @@ func TestVersion(t *testing.T) {
 	if _, out, _ := run(t, nil, "version", "--json"); json.Unmarshal([]byte(out), &v) != nil || v["version"] != "v1.2.3" {
 		t.Errorf("got %q", out)
 	}
-	if Version() == "" {
+	if release.Version() == "" {
 		t.Error("no version of the build")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/release"
 	"github.com/tacet-hub/tacet/firmware/update"
 )
 
@@ -135,7 +136,7 @@ func describe(m *update.Manifest, file string) error {
 	if t, err := time.Parse(time.RFC3339, note["vcs.time"]); err == nil {
 		m.Built = t.UTC()
 	}
-	version, err := stamped(b)
+	version, err := release.Of(b)
 	if err != nil {
 		return Usagef("%s: %v", file, err)
 	}

@@ -33,7 +33,7 @@ func programs(t *testing.T) string {
 	} {
 		stamp := ""
 		if flags[1] != "" {
-			stamp = " -X main.release=" + releaseMark + flags[1] + releaseEnd
+			stamp = " -X main.release=" + "tacet-release:" + flags[1] + ":"
 		}
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w"+stamp, "-o", filepath.Join(dir, out), "./cmd/"+flags[0])
 		cmd.Dir = dir
@@ -142,43 +142,5 @@ func TestUpdateIsPublished(t *testing.T) {
 	}
 	if code, _, errs := tacet("update publish" + device + " --data " + at("data")); code != ExitFailed || !strings.Contains(errs, "not what was signed") {
 		t.Errorf("a changed program: %d %s", code, errs)
-	}
-}
-
-// A program that says two versions is not signed as one of them.
-func TestStamped(t *testing.T) {
-	mark := func(v string) string { return "xx" + releaseMark + v + releaseEnd + "yy" }
-	for _, c := range []struct {
-		program string
-		want    string
-		bad     bool
-	}{
-		{program: releaseMark + "x" + releaseMark},
-		{program: mark("v1.4.0"), want: "v1.4.0"},
-		{program: mark("v1.4.0-rc.1+a") + mark("v1.4.0-rc.1+a"), want: "v1.4.0-rc.1+a"},
-		{program: mark("v1.4.0") + mark("v1.5.0"), bad: true},
-	} {
-		if got, err := stamped([]byte(c.program)); (err != nil) != c.bad || err == nil && got != c.want {
-			t.Errorf("%q: %q, %v", c.program, got, err)
-		}
-	}
-}
-
-// make build has the linker told what stamped finds, and nothing where there is no
-// version.
-func TestMakeStamps(t *testing.T) {
-	for given, want := range map[string]string{"1.2.3": "v1.2.3", "v1.2.3": "v1.2.3", "": ""} {
-		cmd := exec.Command("make", "-n", "build", "VERSION="+given)
-		cmd.Dir = filepath.Join("..", "..", "..")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		if !bytes.Contains(out, []byte("internal/cli.release="+releaseMark)) && want != "" {
-			t.Errorf("VERSION=%s: %s", given, out)
-		}
-		if got, err := stamped(out); got != want || err != nil {
-			t.Errorf("VERSION=%s: %q, %v, want %q", given, got, err, want)
-		}
 	}
 }

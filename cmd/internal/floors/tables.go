@@ -19,11 +19,11 @@ var rank = map[string]int{
 	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12,
 	"bridge": 13, "bridge/devicehub": 13, "bridge/api": 13, "bridge/dashboard": 13,
 
-	"firmware/uplink": 10, "firmware/fetch": 10, "firmware/share": 11, "firmware/update": 10, "firmware/leader/election": 1, "firmware/leader/trunk": 11, "firmware/leader": 12, "firmware/leader/host": 13, "firmware": 12,
+	"firmware/uplink": 10, "firmware/fetch": 10, "firmware/share": 11, "firmware/update": 10, "firmware/leader/election": 1, "firmware/leader/trunk": 11, "firmware/leader": 12, "firmware/leader/host": 13, "firmware/leader/office": 13, "firmware": 12,
 
 	"configs/systemd": 0,
 
-	"cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/deviced": 21,
+	"cmd/internal/release": 0, "cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/deviced": 21, "cmd/internal/leaderd": 21,
 	"cmd/internal/rungs": 23, "cmd/internal/rungs/climb": 24, "cmd/internal/rungs/probe": 22, "cmd/internal/rungs/proof": 0, "cmd/internal/rungs/scope": 0,
 	"cmd/internal/demo": 22, "cmd/internal/e2e": 23, "cmd/internal/e2e/programs": 20, "cmd": 30,
 

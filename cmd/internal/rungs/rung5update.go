@@ -77,7 +77,7 @@ func (h *Hub) Status(ctx context.Context, device string) (st area.Status, err er
 func (p *pi) buildUpdate(ctx context.Context) error {
 	p.program = filepath.Join(p.card.dir, "update")
 	_, err := output(ctx, p.tree, "env", "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0",
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:"+newVersion+":", "-o", p.program, "./cmd/tacet-device")
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:"+newVersion+":", "-o", p.program, "./cmd/tacet-device")
 	return err
 }
 

@@ -67,7 +67,7 @@ func build(version string, names ...string) (string, error) {
 	out := filepath.Join(top, "v", version)
 	args := []string{"build", "-o", out + string(filepath.Separator)}
 	if version != "" {
-		args = append(args, "-ldflags", fmt.Sprintf("-s -w -X %s/cmd/internal/cli.release=tacet-release:%s:", module, version))
+		args = append(args, "-ldflags", fmt.Sprintf("-s -w -X %s/cmd/internal/release.stamp=tacet-release:%s:", module, version))
 	}
 	for _, n := range names {
 		args = append(args, module+"/cmd/"+n)

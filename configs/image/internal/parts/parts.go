@@ -74,7 +74,7 @@ func (c Config) stamp() string {
 	if c.Version == "" {
 		return ""
 	}
-	return " -X github.com/tacet-hub/tacet/cmd/internal/cli.release=tacet-release:v" + c.Version + ":"
+	return " -X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:v" + c.Version + ":"
 }
 
 func moduleDir(ctx context.Context, dir, module string) (string, error) {
