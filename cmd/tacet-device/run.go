@@ -231,7 +231,7 @@ func checkCommand(environ []string) *cobra.Command {
 func check(ctx context.Context, cfg deviced.Config, out io.Writer) error {
 	bad := 0
 	fmt.Fprintf(out, "ok    build   %s %s %s/%s\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	for _, p := range deviced.Check(ctx, cfg) {
+	for _, p := range deviced.Check(ctx, cfg, release.Version()) {
 		word := "ok"
 		if !p.OK {
 			word, bad = "FAIL", bad+1

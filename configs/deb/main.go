@@ -84,20 +84,30 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// makeDeb builds a program and packs it, and answers the package's name.
+// programs are those of each package, by the word that its description has for them.
+// The device's two are of one version, and lie beside each other.
+var programs = map[string]map[string]string{
+	"tacet-device": {"PROGRAM": "tacet-device", "LEADER": "tacet-leader"},
+	"tacet":        {"PROGRAM": "tacet"},
+}
+
+// makeDeb builds the programs of a package and packs them, and answers its name.
 func makeDeb(ctx context.Context, name, arch, version, tmp, dir string) (string, error) {
 	if arch != "arm64" && arch != "amd64" {
 		return "", fmt.Errorf("architecture %q is neither arm64 nor amd64", arch)
 	}
-	program := filepath.Join(tmp, arch, name)
-	if err := build(ctx, name, arch, version, program); err != nil {
+	words := map[string]string{"ARCH": arch, "VERSION": version}
+	for word, program := range programs[name] {
+		words[word] = filepath.Join(tmp, arch, program)
+		if err := build(ctx, program, arch, version, words[word]); err != nil {
+			return "", err
+		}
+	}
+	var err error
+	if words["HUB_CONFIG"], err = writeHubConfig(tmp); err != nil {
 		return "", err
 	}
-	config, err := writeHubConfig(tmp)
-	if err != nil {
-		return "", err
-	}
-	info, err := describe(name, map[string]string{"ARCH": arch, "VERSION": version, "PROGRAM": program, "HUB_CONFIG": config})
+	info, err := describe(name, words)
 	if err != nil {
 		return "", err
 	}

@@ -61,7 +61,7 @@ func TestLife(t *testing.T) {
 		}
 	}
 	contents := output(t, "dpkg-deb", "-c", filepath.Join(dir, "tacet-device_1.0_arm64.deb"))
-	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/tacet-device", "-rw-r----- root/root", "./etc/tacet/device.yaml", "./usr/lib/systemd/system/tacet-device.service"} {
+	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/tacet-device", "./usr/bin/tacet-leader", "-rw-r----- root/root", "./etc/tacet/device.yaml", "./usr/lib/systemd/system/tacet-device.service"} {
 		if !strings.Contains(contents, want) {
 			t.Errorf("%q is not in\n%s", want, contents)
 		}

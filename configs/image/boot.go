@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -99,8 +100,11 @@ func initialRoot(p parts.Parts) ([]byte, error) {
 	} {
 		files = append(files, initrd.File{Name: name, Mode: initrd.Regular | 0o644, Data: []byte(text)})
 	}
-	for from, to := range map[string]string{parts.Init: "init", parts.Device: path.Join("bin", parts.Device)} {
+	for from, to := range map[string]string{parts.Init: "init", parts.Device: path.Join("bin", parts.Device), parts.Leader: path.Join("bin", parts.Leader)} {
 		b, err := fs.ReadFile(p.Programs, from)
+		if from == parts.Leader && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

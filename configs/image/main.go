@@ -70,7 +70,7 @@ type job struct {
 	out     string // of the image
 	size    int64  // MiB
 	build   string // folder of the programs
-	device  string // a program that is built already
+	device  string // a program that is built already, with or without its leader beside it
 	version string // of the one that is built
 	source  string
 }
@@ -86,7 +86,7 @@ func (j *job) flags(errs io.Writer) *flag.FlagSet {
 	set.StringVar(&j.out, "o", "sd.img", "`FILE` of the image")
 	set.Int64Var(&j.size, "size", card.MinSize/card.MiB, "size of the image in `MiB`, a power of two; the device takes the rest of a larger card")
 	set.StringVar(&j.build, "build", "bin/image", "`DIR` for the programs that are built")
-	set.StringVar(&j.device, "program", "", "a tacet-device for linux/arm64 that is built already; default: build it")
+	set.StringVar(&j.device, "program", "", "a tacet-device for linux/arm64 that is built already, and the tacet-leader beside it; default: build both")
 	set.StringVar(&j.version, "version", "", "`VERSION` of the tacet-device that is built, such as 1.2.3: an update is newer or older than that")
 	set.StringVar(&j.source, "source", "configs/image", "`DIR` of this program's sources")
 	return set

@@ -94,9 +94,11 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := fs.ReadFile(p.Programs, parts.Device)
-	if err != nil || !bytes.Contains(b, []byte("tacet-release:v1.2.3:")) {
-		t.Errorf("the version is not in the program's %d bytes, %v", len(b), err)
+	for _, name := range []string{parts.Device, parts.Leader} {
+		b, err := fs.ReadFile(p.Programs, name)
+		if err != nil || !bytes.Contains(b, []byte("tacet-release:v1.2.3:")) {
+			t.Errorf("the version is not in the %d bytes of %s, %v", len(b), name, err)
+		}
 	}
 }
 

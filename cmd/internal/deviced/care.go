@@ -173,7 +173,7 @@ func checkCare(cfg Config) (found []Finding) {
 // digest stands for the configuration: another one is a new beginning for a
 // device in safe mode.
 func (c Config) digest() string {
-	c.Alone, c.Fresh, c.EnrolCode, c.codeAt, c.Launched, c.badPins = false, false, "", "", update.Launched{}, nil // they are not of the configuration
+	c.Alone, c.Fresh, c.EnrolCode, c.codeAt, c.Launched, c.badPins, c.Lead = false, false, "", "", update.Launched{}, nil, nil // they are not of the configuration
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c))
 	return hex.EncodeToString(sum[:8])
 }

@@ -23,6 +23,7 @@ func simulated(t *testing.T, url string) Config {
 	t.Helper()
 	c := Default()
 	c.Device, c.Area, c.Hub, c.Sim, c.Data = "gate-1", "north", []string{url}, true, filepath.Join(t.TempDir(), "data")
+	c.Lead = inside
 	return c
 }
 

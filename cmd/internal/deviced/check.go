@@ -17,7 +17,7 @@ import (
 
 // Finding is what [Check] found out about one part.
 type Finding struct {
-	Part string // data, clock, audio, speech, peers, updates, gpio, sensor, hub
+	Part string // data, clock, audio, speech, peers, leader, updates, gpio, sensor, hub
 	OK   bool
 	Text string // what was found, or what is wrong
 }
@@ -25,9 +25,9 @@ type Finding struct {
 const checkTime = 5 * time.Second // for each hub and for speech
 
 // Check tries each part of a device, without being it: nothing sounds, no start
-// is counted, and a running device is not disturbed. It blocks for at most 5 s
-// per hub and 5 s more. The configuration must be valid.
-func Check(ctx context.Context, cfg Config) []Finding {
+// is counted, and a running device is not disturbed; version is that of the program.
+// It blocks for at most 5 s per hub and 10 s more. The configuration must be valid.
+func Check(ctx context.Context, cfg Config, version string) []Finding {
 	parts := []struct {
 		name string
 		try  func(context.Context, Config) (string, error)
@@ -45,6 +45,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	}
 	found = append(found, checkCare(cfg)...)
 	found = append(found, checkPeers(cfg))
+	found = append(found, checkLeader(ctx, cfg, version)...)
 	found = append(found, checkUpdates(cfg)...)
 	found = append(found, checkCards(cfg)...)
 	found = append(found, checkGPIO(cfg)...)

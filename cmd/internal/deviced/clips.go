@@ -43,8 +43,10 @@ func (c Config) checkWeb() string {
 // MQTT.
 func (c Config) fetcher(u uplink.Config, near fetch.Near, log *slog.Logger) (*fetch.Cache, error) {
 	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: c.plain()})
-	return fetch.Open(fetch.Config{Dir: filepath.Join(c.dataDir(), "clips"), MaxBytes: c.Clips.CacheBytes, Near: near, Log: log}, web)
+	return fetch.Open(fetch.Config{Dir: c.clipsDir(), MaxBytes: c.Clips.CacheBytes, Near: near, Log: log}, web)
 }
+
+func (c Config) clipsDir() string { return filepath.Join(c.dataDir(), "clips") }
 
 // Clips counts what was fetched.
 func (d *Device) Clips() fetch.Stats { return d.clips.Stats() }

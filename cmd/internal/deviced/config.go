@@ -3,13 +3,16 @@ package deviced
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/update"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
@@ -45,6 +48,10 @@ type Config struct {
 	Sim   bool `yaml:"-"` // simulated relay, lamp and button, and loudspeaker where Output is auto
 	Fresh bool `yaml:"-"` // it was enrolled just now: the hub is told by the event "enrolled"
 	Alone bool `yaml:"-"` // the process runs this device and nothing else: systemd and the runtime are told of it
+
+	// Lead makes what the device leads its area with, in this process; nil: the
+	// program tacet-leader leads. The directory is the leader's own.
+	Lead func(s office.Setup, link office.Link, now func() time.Time, log *slog.Logger) (Leader, error) `yaml:"-"`
 
 	// Launched is how the process was started; its zero value takes no updates.
 	Launched update.Launched `yaml:"-"`

@@ -12,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/drivers/sim"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/fetch"
+	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 	"github.com/tacet-hub/tacet/scheduler"
 )
@@ -97,7 +98,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if d.update, err = d.newUpdates(cfg, u, version, log); err != nil {
 		return err
 	}
-	if d.place, err = d.newPlace(cfg, u, up, log); err != nil {
+	if d.place, err = d.newPlace(cfg, u, up, version, log); err != nil {
 		return err
 	}
 	if err := d.share.give(cfg, d.clips, d.place.asSeat()); err != nil {
@@ -142,6 +143,19 @@ func (d *Device) Ready() <-chan struct{} { return d.agent.Ready() }
 // Hub is the address of the hub that the device is connected to; empty where it
 // is not.
 func (d *Device) Hub() string { return d.agent.Hub() }
+
+// Leads is how the leader's program is; zero where another leads in this process, or
+// the device has no place among its neighbours.
+func (d *Device) Leads() office.Stats {
+	if d.place == nil {
+		return office.Stats{}
+	}
+	o, ok := d.place.leader.(*office.Office)
+	if !ok {
+		return office.Stats{}
+	}
+	return o.Stats()
+}
 
 // Board is the simulated relay, lamp and button; nil where they are real.
 func (d *Device) Board() *sim.Board { return d.board }

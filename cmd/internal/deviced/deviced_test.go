@@ -238,8 +238,12 @@ func TestCheck(t *testing.T) {
 	cfg := Default()
 	cfg.Device, cfg.Area, cfg.Sim, cfg.Data = "gate-1", "north", true, filepath.Join(t.TempDir(), "not", "made")
 	cfg.Hub = []string{url}
-	found := Check(t.Context(), cfg)
-	if len(found) != 6 {
+	cfg.Peers.LeaderProgram = filepath.Join(t.TempDir(), "leads")
+	if err := os.WriteFile(cfg.Peers.LeaderProgram, []byte("#!/bin/sh\necho tacet-leader v1.2.3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	found := Check(t.Context(), cfg, "v1.2.3")
+	if len(found) != 7 {
 		t.Errorf("%d findings", len(found))
 	}
 	for _, f := range found {
@@ -252,7 +256,7 @@ func TestCheck(t *testing.T) {
 	}
 	cfg.Audio.Output, cfg.Audio.Card = OutputALSA, "nosuch"
 	cfg.Sim, cfg.Data, cfg.Username, cfg.PasswordFile = false, "/dev/null/x", "gate-1", "/dev/null"
-	for _, f := range Check(t.Context(), cfg) {
+	for _, f := range Check(t.Context(), cfg, "v1.2.4") {
 		if want := f.Part == "clock" || f.Part == "speech"; f.OK != want {
 			t.Errorf("%s: ok %v: %s", f.Part, f.OK, f.Text)
 		}

@@ -4,45 +4,82 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/voice"
-	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/firmware"
-	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/leader"
-	"github.com/tacet-hub/tacet/firmware/leader/host"
+	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/leader/trunk"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
-// hosting is what the device leads its area with, when it does: its second
-// connection to the hub, and what it runs for the others.
-type hosting struct {
-	link *trunk.Link
-	host *host.Host
+// Leader is what a device leads its area with; [leader.Host] is what package leader
+// has of it. [office.Office] is one, and leaderd.New makes one for who has devices in
+// the same program.
+type Leader interface {
+	leader.Host
+	// Run does what outlives a reign, until ctx ends; it then returns nil.
+	Run(ctx context.Context) error
+	// Able tells why the device cannot lead; nil: it can. It does not block.
+	Able() error
+	// Gauge tells it in the device's health.
+	Gauge(h *area.Health)
+	Close() error
 }
 
-// newHosting opens what is kept of earlier reigns. u is how the device signs in at
-// the hub; now is the wall clock.
-func newHosting(cfg Config, u uplink.Config, clips *fetch.Cache, now func() time.Time, log *slog.Logger) (*hosting, error) {
+// hosting is what the device leads its area with, when it does, and its second
+// connection to the hub.
+type hosting struct {
+	link   *trunk.Link
+	leader Leader
+}
+
+// newHosting makes it: in this process, where somebody wants it so, else by the
+// program, which is to be of the same version. u is how the device signs in at the
+// hub; now is the wall clock; changed is called when the leader is able, or no longer.
+func newHosting(cfg Config, u uplink.Config, version string, now func() time.Time, changed func(), log *slog.Logger) (*hosting, error) {
 	link, err := trunk.New(trunk.Config{Device: area.DeviceID(cfg.Device), Uplink: u}, log)
 	if err != nil {
 		return nil, err
 	}
-	clock := func() area.Instant { return area.Instant(firmware.Boottime{}.Now()) }
-	small := smallHub{clips: clips, clock: clock, now: now, log: log}
-	listen, web := cfg.Peers.listens()
-	h, err := host.New(host.Config{Device: area.DeviceID(cfg.Device), Dir: filepath.Join(cfg.dataDir(), "leader"), Listen: listen, Web: web},
-		host.Parts{Link: link, Renderer: lengths{}, Web: small.open, Clock: clock, Now: now, Log: log})
-	if err != nil {
-		return nil, err
+	h := &hosting{link: link}
+	setup := cfg.leaderSetup(now(), log)
+	if cfg.Lead != nil {
+		h.leader, err = cfg.Lead(setup, link, now, log)
+		return h, err
 	}
-	return &hosting{link: link, host: h}, nil
+	clock := func() area.Instant { return area.Instant(firmware.Boottime{}.Now()) }
+	h.leader, err = office.New(office.Config{Setup: setup, Release: version, Find: cfg.leaderProgram}, link, clock, changed, log)
+	return h, err
+}
+
+// leaderSetup is what the leader has to know.
+func (c Config) leaderSetup(now time.Time, log *slog.Logger) office.Setup {
+	listen, web := c.Peers.listens()
+	s := office.Setup{Device: area.DeviceID(c.Device), Dir: filepath.Join(c.dataDir(), "leader"), Clips: c.clipsDir(), Listen: listen, Web: web, Clock: now, Level: slog.LevelError}
+	for _, l := range []slog.Level{slog.LevelWarn, slog.LevelInfo, slog.LevelDebug} {
+		if log.Enabled(context.Background(), l) {
+			s.Level = l
+		}
+	}
+	return s
+}
+
+// leaderProgram finds the program that leads: as configured, else beside this one,
+// else on the path.
+func (c Config) leaderProgram() (string, error) {
+	if c.Peers.LeaderProgram != "" {
+		return c.Peers.LeaderProgram, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // then there is the path
+	}
+	return office.Near(self)
 }
 
 // beside runs the link and what outlives a reign while run does, which leads.
@@ -51,12 +88,33 @@ func (h *hosting) beside(ctx context.Context, run func(context.Context) error) e
 	defer work.Wait()
 	around, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	work.Go(func() { _ = h.link.Run(around) }) // both answer nil
-	work.Go(func() { _ = h.host.Run(around) })
+	linked, unlink := context.WithCancel(context.WithoutCancel(ctx))
+	work.Go(func() { _ = h.link.Run(linked) }) // both answer nil
+	work.Go(func() {
+		defer unlink() // what it says last goes over the link
+		_ = h.leader.Run(around)
+	})
 	return run(ctx)
 }
 
-func (h *hosting) close() error { return h.host.Close() }
+func (h *hosting) close() error {
+	if h.leader == nil {
+		return nil
+	}
+	return h.leader.Close()
+}
+
+// checkLeader tells whether the device could lead its area.
+func checkLeader(ctx context.Context, cfg Config, version string) []Finding {
+	if cfg.Peers.off() || cfg.Lead != nil {
+		return nil
+	}
+	path, err := office.Probe(ctx, version, cfg.leaderProgram)
+	if err != nil {
+		return []Finding{{Part: "leader", Text: err.Error() + ": this device follows and never leads its area"}}
+	}
+	return []Finding{{Part: "leader", OK: true, Text: path}}
+}
 
 // listens is where broker and web listener of a leader listen: as configured, else
 // on the address of the membership, at their own ports where these are free.
@@ -72,31 +130,4 @@ func (p Peers) listens() (broker, web string) {
 		web = net.JoinHostPort(at, "8080")
 	}
 	return broker, web
-}
-
-// lengths knows how long an order will sound, as a hub without speech does: a clip
-// is measured by who plays it.
-type lengths struct{}
-
-// unmeasured is how long a clip is taken to be.
-const unmeasured = 10 * time.Second
-
-// Duration is order.Renderer.
-func (lengths) Duration(r area.OrderRequest) (time.Duration, error) {
-	chime, err := media.ChimeLength(r.Chime)
-	if err != nil {
-		return 0, area.InvalidField("chime", "%.40q is none of %s", r.Chime, strings.Join(media.Chimes(), ", "))
-	}
-	var said time.Duration
-	switch {
-	case r.Clip != nil:
-		said = unmeasured
-	case r.Message != nil:
-		said = voice.Estimate(*r.Message, r.Languages)
-	}
-	repeat := 1
-	if r.Repeat != nil {
-		repeat = *r.Repeat
-	}
-	return media.AnnounceLength(chime, said, repeat), nil
 }

@@ -20,8 +20,10 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
+	"github.com/tacet-hub/tacet/cmd/internal/leaderd"
 	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/leader"
+	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -31,11 +33,17 @@ var silent = slog.New(slog.DiscardHandler)
 type alone struct {
 	t     *testing.T
 	h     *hosting
+	led   leaderd.Leader
 	clips *fetch.Cache
 	doc   area.Peers
 	mqtt  string // of the leader's broker
 	web   string // of its web listener
 	seen  chan area.Busy
+}
+
+// inside leads in the process of the test.
+func inside(s office.Setup, link office.Link, now func() time.Time, log *slog.Logger) (Leader, error) {
+	return leaderd.New(s, link, now, log)
 }
 
 // nobody is an address where no hub listens.
@@ -46,7 +54,7 @@ func newAlone(t *testing.T, change func(*area.Peers)) *alone {
 	dir := t.TempDir()
 	cfg := Default()
 	cfg.Device, cfg.Area, cfg.Sim, cfg.Data, cfg.Hub = "gate-1", "north", true, dir, []string{nobody}
-	cfg.Peers.Listen, cfg.Peers.Web = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Peers.Listen, cfg.Peers.Web, cfg.Lead = "127.0.0.1:0", "127.0.0.1:0", inside
 	u, err := cfg.uplink(cfg.Device)
 	if err != nil {
 		t.Fatal(err)
@@ -63,15 +71,16 @@ func newAlone(t *testing.T, change func(*area.Peers)) *alone {
 	if change != nil {
 		change(&a.doc)
 	}
-	if a.h, err = newHosting(cfg, u, clips, time.Now, silent); err != nil {
+	if a.h, err = newHosting(cfg, u, "v1", time.Now, func() {}, silent); err != nil {
 		t.Fatal(err)
 	}
+	a.led = a.h.leader.(leaderd.Leader)
 	ctx, stop := context.WithCancel(context.Background())
 	ready := make(chan [2]string, 10)
 	var work sync.WaitGroup
 	work.Go(func() {
 		err := a.h.beside(ctx, func(ctx context.Context) error {
-			return a.h.host.Lead(ctx, leader.Reign{Peers: a.doc, Ready: func(addr, web string, _ uint64) { ready <- [2]string{addr, web} }, Heard: func(uint64) {}, Document: func([]byte) {}})
+			return a.led.Lead(ctx, leader.Reign{Peers: a.doc, Ready: func(addr, web string, _ uint64) { ready <- [2]string{addr, web} }, Heard: func(uint64) {}, Document: func([]byte) {}})
 		})
 		if err != nil {
 			t.Errorf("the reign ends with %v", err)
@@ -173,7 +182,7 @@ func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
 	if _, err := c.Invoke(t.Context(), "ReceiveDeviceConnected", "classic-1", "North Wing", "3"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.h.host.Submit(t.Context(), area.Submit{Work: "w-1", Body: []byte(`{"message":"the gate is closing","chime":"none"}`)}); err != nil {
+	if err := a.led.Submit(t.Context(), area.Submit{Work: "w-1", Body: []byte(`{"message":"the gate is closing","chime":"none"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	first := a.until(func(b area.Busy) bool { return b.State == area.Held })
@@ -186,7 +195,7 @@ func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.until(func(b area.Busy) bool { return holder(b) == "classic-1" }) // and not before w-1 was over: until has seen all states
-	if err := a.h.host.Submit(t.Context(), area.Submit{Work: "w-2", Body: []byte(`{"message":"it is closed","chime":"none"}`)}); err != nil {
+	if err := a.led.Submit(t.Context(), area.Submit{Work: "w-2", Body: []byte(`{"message":"it is closed","chime":"none"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if b := a.until(func(b area.Busy) bool { return b.Queued > 0 }); holder(b) != "classic-1" {
@@ -197,8 +206,8 @@ func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
 	}
 	a.until(func(b area.Busy) bool { return b.Work != nil && *b.Work == "w-2" })
 	a.until(func(b area.Busy) bool { return b.State == area.Idle })
-	if !a.h.host.CutOff() || a.h.host.Stats().Owed < 2 {
-		t.Errorf("cut off %v, %+v", a.h.host.CutOff(), a.h.host.Stats())
+	if !a.led.CutOff() || a.led.Stats().Owed < 2 {
+		t.Errorf("cut off %v, %+v", a.led.CutOff(), a.led.Stats())
 	}
 }
 

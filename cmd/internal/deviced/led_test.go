@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +20,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
+	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -27,6 +31,8 @@ type wing struct {
 	cfg  conf.Config
 	at   hubd.Ready
 	stop func()
+
+	program string // by which the devices lead that do not do so in this process
 }
 
 func newWing(t *testing.T) *wing {
@@ -69,11 +75,18 @@ func (w *wing) start() {
 // device starts a simulated device; stop ends it.
 func (w *wing) device(id, location string, says ...Announcement) (stop func()) {
 	w.t.Helper()
+	_, stop = w.deviceOf(inside, id, location, says...)
+	return stop
+}
+
+// deviceOf is device, led by what lead makes.
+func (w *wing) deviceOf(lead func(office.Setup, office.Link, func() time.Time, *slog.Logger) (Leader, error), id, location string, says ...Announcement) (d *Device, stop func()) {
+	w.t.Helper()
 	cfg := Default()
 	cfg.Device, cfg.Area, cfg.Location, cfg.Sim, cfg.Data, cfg.Hub = id, "North Wing", location, true, filepath.Join(w.t.TempDir(), id), []string{w.at.MQTT}
-	cfg.Announcements = says
+	cfg.Announcements, cfg.Lead, cfg.Peers.LeaderProgram = says, lead, w.program
 	cfg.Peers.Bind, cfg.Peers.Listen, cfg.Peers.Web = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	d, err := New(cfg, "v1", silent)
+	d, err := New(cfg, leaderRelease, silent)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -88,7 +101,7 @@ func (w *wing) device(id, location string, says ...Announcement) (stop func()) {
 	})
 	w.t.Cleanup(stop)
 	<-d.Ready()
-	return stop
+	return d, stop
 }
 
 // listener hears what an area's topics say at one broker.
@@ -333,6 +346,74 @@ func TestAnAreaLedByItsOwnDevice(t *testing.T) {
 		}
 		if v.Plays >= 4 { // o-1, w-9, the program's, o-2
 			break
+		}
+	}
+}
+
+// leaderRelease is that of the devices here, and of the program that is built for
+// them.
+const leaderRelease = "v9.9.9"
+
+// leaderProgram builds it.
+func leaderProgram(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), office.Program)
+	cmd := exec.Command("go", "build", "-ldflags", "-X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:"+leaderRelease+":", "-o", path, "../../"+office.Program)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// Devices lead by the program that is for it, which runs only where somebody leads;
+// when it is killed another device leads, and nobody sounds beside somebody else.
+func TestAnAreaLedByAProgram(t *testing.T) {
+	w := newWing(t)
+	w.program = leaderProgram(t)
+	at := w.listen(w.at.MQTT, "hub-listener")
+	devices := map[string]*Device{}
+	devices["gate-1"], _ = w.deviceOf(nil, "gate-1", "1")
+	devices["gate-2"], _ = w.deviceOf(nil, "gate-2", "2")
+	led := at.local("")
+	play := func(id area.WorkID) {
+		t.Helper()
+		if code, b := w.rest("POST", "/orders", `{"id":"`+string(id)+`","to":{"area":"north"},"message":"boarding","chime":"none"}`); code != http.StatusAccepted {
+			t.Fatalf("%d %s", code, b)
+		}
+		if o := w.ended(id); o.State != area.OrderPlayed {
+			t.Fatalf("%+v", o)
+		}
+	}
+	play("o-1")
+	for name, d := range devices {
+		if s := d.Leads(); s.Starts > 0 != (name == led.Host) {
+			t.Errorf("%s leads, and of %s: %+v", led.Host, name, s)
+		}
+	}
+	p, err := os.FindProcess(devices[led.Host].Leads().PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if next := at.local(led.Host); next.Term <= led.Term {
+		t.Errorf("terms %d and then %d", led.Term, next.Term)
+	}
+	play("o-2")
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for ; ; <-look.C {
+		_, b := w.rest("GET", "/areas/north/proof", "")
+		var v proof.Verdict
+		if err := json.Unmarshal(b, &v); err != nil {
+			t.Fatalf("%v in %s", err, b)
+		}
+		if v.Overlaps != 0 {
+			t.Fatalf("overlaps: %s", b)
+		}
+		if v.Plays >= 2 {
+			return
 		}
 	}
 }

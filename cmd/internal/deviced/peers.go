@@ -25,6 +25,8 @@ type Peers struct {
 	Priority int    `yaml:"priority"` // -100 to 100; lower ones lead first
 	Listen   string `yaml:"listen"`   // of the broker, while it leads: host:port; empty: port 1883 where bind is
 	Web      string `yaml:"web"`      // of the device hub, while it leads; empty: port 8080 where bind is
+
+	LeaderProgram string `yaml:"leader_program"` // path of tacet-leader, by which it leads; empty: that beside tacet-device, else on the path
 }
 
 // The values of [Peers.Mode].
@@ -68,19 +70,20 @@ type place struct {
 
 // newPlace makes it; nil where it is switched off, and in safe mode. u is how the
 // device signs in at the hub, up its connection.
-func (d *Device) newPlace(cfg Config, u uplink.Config, up *uplink.Client, log *slog.Logger) (*place, error) {
+func (d *Device) newPlace(cfg Config, u uplink.Config, up *uplink.Client, version string, log *slog.Logger) (*place, error) {
 	if cfg.Peers.off() || d.care.start.Safe {
 		return nil, nil
 	}
-	h, err := newHosting(cfg, u, d.clips, d.care.calendar.Now, log)
+	p := &place{}
+	h, err := newHosting(cfg, u, version, d.care.calendar.Now, func() { p.seat.Look(); d.agent.Look() }, log) // not before both are there: it runs after them
 	if err != nil {
 		return nil, err
 	}
-	p := &place{hosting: h}
+	p.hosting = h
 	p.seat, err = leader.New(leader.Config{
 		Device: area.DeviceID(cfg.Device), MID: d.memory.MID(), Priority: cfg.Peers.Priority,
 		Dir: cfg.seatDir(), KeyFile: cfg.Peers.KeyFile, Bind: cfg.Peers.Bind,
-	}, leader.Parts{Uplink: up, Link: h.link, Host: h.host, Clock: firmware.Boottime{}, Log: log, Changed: func() { d.agent.Look(); d.share.look() }})
+	}, leader.Parts{Uplink: up, Link: h.link, Host: h.leader, Clock: firmware.Boottime{}, Log: log, Able: h.leader.Able, Changed: func() { d.agent.Look(); d.share.look() }})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -139,6 +142,7 @@ func (p *place) peer() *area.Peer {
 func (p *place) gauge(h *area.Health) {
 	if p != nil {
 		p.seat.Gauge(h)
+		p.leader.Gauge(h)
 	}
 }
 

@@ -60,8 +60,8 @@ func newStage(ctx context.Context, s *Site, arch, pins string, start func(Guest)
 			st.close()
 		}
 	}()
-	var programs [3]string
-	for i, p := range []struct{ pkg, arch string }{{"cmd/tacet", hostArch}, {"cmd/tacet-device", arch}, {"cmd/internal/rungs/probe", arch}} {
+	var programs [4]string
+	for i, p := range []struct{ pkg, arch string }{{"cmd/tacet", hostArch}, {"cmd/tacet-device", arch}, {"cmd/internal/rungs/probe", arch}, {"cmd/tacet-leader", arch}} {
 		if programs[i], err = s.program(ctx, p.pkg, p.arch); err != nil {
 			return st, err
 		}
@@ -86,7 +86,7 @@ func newStage(ctx context.Context, s *Site, arch, pins string, start func(Guest)
 		if err != nil {
 			return st, err
 		}
-		g.m, err = start(Guest{Name: g.name, Init: programs[2], Files: map[string]string{"/bin/tacet-device": programs[1]},
+		g.m, err = start(Guest{Name: g.name, Init: programs[2], Files: map[string]string{"/bin/tacet-device": programs[1], "/bin/tacet-leader": programs[3]},
 			Texts: map[string]string{"/etc/tacet/secret": secret, "/etc/tacet/device.yaml": fmt.Sprintf(deviceYAML, g.name, st.hub.Guest(), fmt.Sprint(i+1)) + pins},
 			Env:   map[string]string{"HW_CONTROL": st.control.Addr(), "HW_NAME": g.name}})
 		if err != nil {

@@ -58,7 +58,7 @@ func Run(ctx context.Context, cfg Config) (all []Figure, err error) {
 	}
 	defer os.RemoveAll(dir)
 	cfg.Say("building")
-	for _, name := range []string{"tacet", "tacet-device"} {
+	for _, name := range []string{"tacet", "tacet-device", "tacet-leader"} {
 		if err := build(ctx, "./cmd/"+name, filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}

@@ -55,7 +55,7 @@ func newStage(ctx context.Context, p plan) (*stage, error) {
 
 func (s *stage) open(ctx context.Context) error {
 	s.say("building")
-	for _, name := range []string{"tacet", "tacet-device"} {
+	for _, name := range []string{"tacet", "tacet-device", "tacet-leader"} {
 		if err := build(ctx, "./cmd/"+name, s.file(name)); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ sh_in() { in_root sh -c "$1"; }
 
 check "install" in_root dpkg -i /debs/tacet-device_1.0_amd64.deb /debs/tacet_1.0_amd64.deb
 check "status" sh_in 'dpkg -s tacet-device tacet | grep -c "^Status: install ok installed" | grep -qx 2'
-check "program runs" sh_in 'tacet-device version && tacet version'
+check "program runs" sh_in 'tacet-device version && tacet version && [ "$(tacet-leader version | cut -d" " -f2)" = "$(tacet-device version | cut -d" " -f2)" ]'
 check "account" sh_in 'id tacet && id tacet-hub && [ "$(getent passwd tacet | cut -d: -f6,7)" = /var/lib/tacet:/usr/sbin/nologin ]'
 check "groups" sh_in 'getent group audio && getent group gpio && getent group i2c'
 check "state belongs to the account alone" sh_in '[ "$(stat -c "%U %a" /var/lib/tacet)" = "tacet 700" ] && [ "$(stat -c "%U %a" /var/lib/tacet-hub)" = "tacet-hub 700" ]'
@@ -43,7 +43,7 @@ check "state is kept" sh_in 'grep -qx secret /var/lib/tacet/secret'
 check "mode is kept" sh_in '[ "$(stat -c "%U:%G %a" /etc/tacet/device.yaml)" = "root:tacet 640" ]'
 
 check "remove" in_root dpkg -r tacet-device tacet
-check "program is gone" sh_in '! command -v tacet-device && [ ! -e /usr/lib/systemd/system/tacet-device.service ]'
+check "program is gone" sh_in '! command -v tacet-device && ! command -v tacet-leader && [ ! -e /usr/lib/systemd/system/tacet-device.service ]'
 check "configuration and state stay" sh_in 'grep -qx "device: gate-1" /etc/tacet/device.yaml && grep -qx secret /var/lib/tacet/secret'
 check "install again" in_root dpkg -i /debs/tacet-device_2.0_amd64.deb
 check "what was kept is there" sh_in 'grep -qx "device: gate-1" /etc/tacet/device.yaml && grep -qx secret /var/lib/tacet/secret && [ -L /etc/systemd/system/multi-user.target.wants/tacet-device.service ]'

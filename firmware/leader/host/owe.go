@@ -54,6 +54,12 @@ func (h *Host) handOver() {
 	}
 }
 
+// Owes tells whether the hub is to be told something yet, or to go on with an order of
+// this device: whether Run has something to do.
+func (h *Host) Owes() bool {
+	return h.out.len() > 0 || len(h.own.Live()) > 0 || len(h.own.away()) > 0
+}
+
 // owes tells whether something of a work waits.
 func (o *outbox) owes() bool {
 	o.mu.Lock()

@@ -167,11 +167,14 @@ func (l *Link) Up() bool { return l.stand.Load() }
 // asked last.
 func (l *Link) Refused() bool { return l.up.Refused() }
 
-// Send says something to the hub; the life is filled in. It answers
+// Send says something to the hub; where it has no life, that of the link is filled
+// in. It answers
 // [uplink.ErrOffline] or [uplink.ErrFull] where it cannot be sent now: it is for
 // the caller to say it again.
 func (l *Link) Send(t area.Trunk) error {
-	t.Life = l.life
+	if t.Life == "" {
+		t.Life = l.life
+	}
 	m := area.Message{Topic: area.TrunkUpTopic(l.cfg.Device), Payload: t.Encode(), QoS: 1}
 	if err := l.up.Publish(context.Background(), m); err != nil { // without blocking
 		l.count.refused.Add(1)

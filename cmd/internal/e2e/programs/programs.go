@@ -13,7 +13,7 @@ import (
 const module = "github.com/tacet-hub/tacet"
 
 // shipped are the programs that stand side by side where they are installed.
-var shipped = []string{"tacet", "tacet-device"}
+var shipped = []string{"tacet", "tacet-device", "tacet-leader"}
 
 // dir is the directory of everything that is built.
 var dir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tacet-programs-") })
@@ -40,7 +40,7 @@ func Device(t testing.TB) string {
 // Version makes a function like [Device], of the device's program as one of a
 // release, such as v1.2.0; it is stripped, since it is sent to devices.
 func Version(version string) func(testing.TB) string {
-	once := sync.OnceValues(func() (string, error) { return build(version, "tacet-device") })
+	once := sync.OnceValues(func() (string, error) { return build(version, "tacet-device", "tacet-leader") })
 	return func(t testing.TB) string {
 		t.Helper()
 		return at(t, once, "tacet-device")

@@ -24,6 +24,7 @@ const (
 // What Gather makes, beside the folders of the modules.
 const (
 	Device = "tacet-device"
+	Leader = "tacet-leader" // what the device leads its area with; not there where a device that was built already has none beside it
 	Init   = "init"
 )
 
@@ -31,14 +32,14 @@ const (
 type Parts struct {
 	Kernel   fs.FS // vmlinuz, *.dtb, overlays
 	Firmware fs.FS // start*.elf, fixup*.dat, bootcode.bin
-	Programs fs.FS // Device, Init: static programs for linux/arm64
+	Programs fs.FS // Device, Leader, Init: static programs for linux/arm64
 }
 
 // Config says where to look and what to build.
 type Config struct {
 	Source string // the folder of the image's module; its repository is two above
 	Out    string // folder for the programs; it is made
-	Device string // a tacet-device that is built already; empty: build it
+	Device string // a tacet-device that is built already, with or without a tacet-leader beside it; empty: build both
 
 	Version string // of the tacet-device that is built, such as 1.2.3; empty: it has none
 }
@@ -61,12 +62,20 @@ func Gather(ctx context.Context, c Config) (Parts, error) {
 	if err := build(ctx, c.Source, filepath.Join(c.Out, Init), "./init", ""); err != nil {
 		return p, err
 	}
+	return Parts{Kernel: os.DirFS(kernel), Firmware: os.DirFS(firmware), Programs: os.DirFS(c.Out)}, c.device(ctx)
+}
+
+// device brings the programs of the device.
+func (c Config) device(ctx context.Context) error {
+	root := filepath.Join(c.Source, "..", "..")
 	if c.Device == "" {
-		err = build(ctx, filepath.Join(c.Source, "..", ".."), filepath.Join(c.Out, Device), "./cmd/tacet-device", c.stamp())
-	} else {
-		err = copyProgram(c.Device, filepath.Join(c.Out, Device))
+		return errors.Join(build(ctx, root, filepath.Join(c.Out, Device), "./cmd/tacet-device", c.stamp()), build(ctx, root, filepath.Join(c.Out, Leader), "./cmd/tacet-leader", c.stamp()))
 	}
-	return Parts{Kernel: os.DirFS(kernel), Firmware: os.DirFS(firmware), Programs: os.DirFS(c.Out)}, err
+	err := copyProgram(filepath.Join(filepath.Dir(c.Device), Leader), filepath.Join(c.Out, Leader))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.RemoveAll(filepath.Join(c.Out, Leader)) // of another run
+	}
+	return errors.Join(err, copyProgram(c.Device, filepath.Join(c.Out, Device)))
 }
 
 // stamp tells the linker the version.

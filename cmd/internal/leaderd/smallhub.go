@@ -1,4 +1,4 @@
-package deviced
+package leaderd
 
 import (
 	"context"
@@ -20,7 +20,6 @@ import (
 	"github.com/tacet-hub/tacet/broker/auth"
 	"github.com/tacet-hub/tacet/broker/clip"
 	"github.com/tacet-hub/tacet/broker/order"
-	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/leader/host"
 )
 
@@ -28,7 +27,7 @@ import (
 // over the leader's arbiter, so that SignalR devices of the area go on, and the
 // clips that this device has.
 type smallHub struct {
-	clips *fetch.Cache
+	clips shelf
 	clock func() area.Instant
 	now   func() time.Time
 	log   *slog.Logger
@@ -113,7 +112,7 @@ func (s smallHub) clip(who guests) http.HandlerFunc {
 			http.NotFound(w, r)
 			return
 		}
-		f, err := s.clips.Look(sum)
+		f, err := s.clips.look(sum)
 		if err != nil {
 			http.NotFound(w, r)
 			return
