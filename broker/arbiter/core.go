@@ -29,6 +29,8 @@ type Core struct {
 	start  record // read at the start
 
 	votes votes
+	reign area.Instant // its end, where there are several hub nodes
+	last  area.Token   // of the newest grant that was written down
 
 	holder    *hold
 	ghosts    []*hold // replaced holders that may still sound (§8.17)
@@ -84,11 +86,14 @@ func NewCore(cfg CoreConfig, rec []byte) (*Core, error) {
 
 // Step takes an event in and answers what to do, in order. The slice is valid
 // until the next Step. Instants must not go back. Before [Begin] nothing is
-// done, but that an [Electorate] is noted.
+// done, but that an [Electorate] and a [Reign] are noted.
 func (c *Core) Step(ev Event, now area.Instant) []Action {
 	c.out, c.now, c.asker = c.out[:0], now, nil
-	if e, ok := ev.(Electorate); ok { // also before the beginning
-		c.elect(e.Voters)
+	switch ev := ev.(type) { // also before the beginning
+	case Electorate:
+		c.elect(ev.Voters)
+	case Reign:
+		c.reign = ev.Until
 	}
 	if _, ok := ev.(Begin); !ok && !c.begun {
 		return nil
@@ -142,7 +147,7 @@ func (c *Core) handle(ev Event) {
 		c.voted(ev)
 	case Seconded:
 		c.seconded(ev)
-	case Electorate, Tick:
+	case Electorate, Reign, Tick:
 	}
 }
 
@@ -275,7 +280,7 @@ func (c *Core) Busy() area.Busy {
 // show publishes the state if it has changed, and if its term is durable: a
 // term that could be lost must not be seen.
 func (c *Core) show() {
-	if !c.dirty || !c.ledger.has(c.ledger.term) {
+	if !c.dirty || !c.ledger.has(c.ledger.term) || c.writesGrant() {
 		return
 	}
 	c.dirty = false

@@ -39,6 +39,10 @@ type CoreConfig struct {
 	Strict bool
 	// Seat declares that this arbiter is the hub, whose seat is its own.
 	Seat bool
+	// Reigned declares that this arbiter is one of several hub nodes: it grants
+	// within its reign alone ([Reign]), and each grant is written down before it is
+	// told, so that the ledger refuses it where another node has the area by now.
+	Reigned bool
 	// Others declares that other arbiters may have granted the area, a local
 	// leader or the hub: that an earlier reign here was stopped in order proves
 	// nothing about leases, so that every start settles (§8.2); with Finish their

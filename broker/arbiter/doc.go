@@ -44,6 +44,28 @@
 // What the mirror has to remember (who leads, the highest term, holds, whose hands
 // the works are in) is a second small record, written before a work is sent.
 //
+// # Several hub nodes
+//
+// Nodes that share a ledger of areas (package reign) are one arbiter: at one time one
+// of them has an area, the others are outposts of it. The owner's core is bounded by
+// its reign ([Reign]): no lease ends after it, and each grant is in the ledger before
+// it is told. An outpost, again a pure state machine, hands what its devices say to
+// the owner, by the words of the trunk, and publishes what the owner's arbiter says:
+// the messages that the owner publishes itself, a state and the grant that it tells of
+// together. A leader of a local area speaks to the owner's mirror in the same way,
+// through whichever node it is connected to.
+//
+// A work stays with the node that accepted it, whose order service has it durably,
+// until that has its end. It is handed to whoever has the area, with what is known of
+// it, and again until he says that he has it; what becomes of it goes back to that
+// node alone. Who is live where every node says to all others, so that the owner's
+// dispatcher, and every list of devices, knows all.
+//
+// Words between nodes may be lost: devices say everything again; an outpost says
+// twice a second what it shows, and is sent the state where that is another; works and
+// their ends are repeated. An outpost that hears nothing for 2 s tells who wants the
+// area to wait.
+//
 // # Order of actions
 //
 // Actions are to be done in their order. A change of the public state

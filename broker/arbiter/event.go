@@ -116,6 +116,10 @@ type Seconded struct {
 	Since time.Duration // how long it has followed nobody else, and not arbitrated itself
 }
 
+// Reign: the ledger of the hub's nodes has confirmed that this one has the area,
+// until then.
+type Reign struct{ Until area.Instant }
+
 // Tick: time has passed; see [Core.Next].
 type Tick struct{}
 
@@ -137,6 +141,7 @@ func (Close) event()      {}
 func (Electorate) event() {}
 func (Voted) event()      {}
 func (Seconded) event()   {}
+func (Reign) event()      {}
 func (Tick) event()       {}
 
 // Action is something that the core's caller has to do: one of the types

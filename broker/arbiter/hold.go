@@ -121,8 +121,8 @@ func (c *Core) grant(e *entry) bool {
 		h.proposed = c.save()
 		return true
 	}
-	if !c.promise(lease) {
-		h.exp, h.proposed = c.silentAt(e), c.newest()
+	if promised := c.promise(lease); !promised || c.cfg.Reigned {
+		h.exp, h.proposed = c.silentAt(e), c.writeGrant(token)
 		return true
 	}
 	h.exp = c.now.Add(lease + c.cfg.Guard)

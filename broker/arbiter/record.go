@@ -23,6 +23,7 @@ type record struct {
 	Term    uint64       `json:"term"`
 	AliveMs int64        `json:"alive_ms"`        // longest life of a lease that may be alive, guard included (§8.5)
 	Clean   bool         `json:"clean,omitempty"` // a clean stop: no lease was alive
+	Token   area.Token   `json:"token,omitempty"` // of the newest grant, where there are several hub nodes
 	Holds   []holdRecord `json:"holds,omitempty"`
 	Works   []workRecord `json:"works,omitempty"`
 }
@@ -103,6 +104,7 @@ func (r record) check() error {
 	if r.Term > mostTerm {
 		bad("term %d is out of range", r.Term)
 	}
+	counter("token", uint64(r.Token))
 	ms("alive_ms", r.AliveMs)
 	for _, h := range r.Holds {
 		ms("left_ms", h.LeftMs)
@@ -134,7 +136,7 @@ func (r record) encode() []byte {
 
 // record is what a successor has to know of this arbiter.
 func (c *Core) record() record {
-	r := record{Term: c.term, AliveMs: c.alive.Milliseconds(), Clean: c.clean}
+	r := record{Term: c.term, AliveMs: c.alive.Milliseconds(), Clean: c.clean, Token: c.last}
 	if !c.mutant.holdsForget {
 		if h := c.holder; h != nil && h.kind != leased {
 			r.Holds = append(r.Holds, h.record())

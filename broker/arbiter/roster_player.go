@@ -295,7 +295,7 @@ func (r *Roster) Player(d area.DeviceID) (area.Device, bool) {
 func (r *Roster) showPlayer(id area.DeviceID, q *player) area.Device {
 	d := area.Device{
 		ID: id, Name: cmpOr(q.renamed, q.Name, string(id)), Kind: "player", Via: q.Via, Area: q.area, Presence: q.presence,
-		Node: r.node, Boot: q.Boot, Volume: q.Volume, Muted: q.Muted,
+		Node: cmpOr(nodeOfLink(q.Link), r.node), Boot: q.Boot, Volume: q.Volume, Muted: q.Muted,
 		Attributes: maps.Clone(q.Attributes), Readings: []area.Reading{},
 	}
 	if d.Attributes == nil {

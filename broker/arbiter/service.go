@@ -40,6 +40,9 @@ type Config struct {
 	Leaders AreaTable
 	Members Members
 	Life    string
+	// Nodes joins the arbiters of several hub nodes; nil: this one has every area.
+	// Then Life is new at each start of this process.
+	Nodes *Nodes
 	// Retained is what the broker retains, at most so much; nil: nothing.
 	Retained func(filter string, most int) []area.Message
 }
@@ -82,7 +85,8 @@ type Service struct {
 	now    func() time.Time
 	log    *slog.Logger
 	post   chan area.Message
-	count  struct{ malformed, unposted, lost atomic.Uint64 }
+	count  struct{ malformed, unposted, lost, unsent, words atomic.Uint64 }
+	nodes  *nodes               // nil: there are no others
 	led    map[area.Name][]byte // what Leaders had at the start
 
 	mu    sync.Mutex
@@ -107,6 +111,9 @@ func New(cfg Config, bus area.Bus, ledger Ledger, links Links, roster *Roster, c
 	if cfg.Leaders != nil && (cfg.Members == nil || cfg.Life == "") {
 		return nil, errors.New("arbiter: who may lead, or this start's name, is missing")
 	}
+	if n := cfg.Nodes; n != nil && (n.Hub == "" || n.Reigns == nil || n.Wire == nil || cfg.Life == "") {
+		return nil, errors.New("arbiter: of several nodes their name, the ledger, the wire, or this start's name is missing")
+	}
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
@@ -119,6 +126,9 @@ func New(cfg Config, bus area.Bus, ledger Ledger, links Links, roster *Roster, c
 	}
 	if err := s.loadLeaders(); err != nil {
 		return nil, err
+	}
+	if cfg.Nodes != nil {
+		s.nodes = newNodes()
 	}
 	roster.joined = s.presence
 	for _, name := range roster.Names() {
@@ -149,6 +159,9 @@ func (s *Service) Run(ctx context.Context, reporter Reporter) error {
 	}
 	defer s.roster.Watch(s.reconcile)()
 	wg.Go(func() { s.deliver(ctx) })
+	if s.nodes != nil {
+		wg.Go(func() { s.tellNodes(ctx) })
+	}
 	<-ctx.Done()
 	s.mu.Lock()
 	s.start = nil
@@ -335,13 +348,19 @@ type ServiceStats struct {
 	Full      uint64 // messages of devices that found an area's inbox full
 	Unposted  uint64 // answers that found the postbox full
 	Lost      uint64 // events of areas whose record could not be read
+
+	// Of several nodes:
+	Own    int    // areas that this one has
+	Words  uint64 // words of other nodes
+	Unsent uint64 // words to them that could not be sent
 }
 
 // Stats is a snapshot of the counters.
 func (s *Service) Stats() ServiceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := ServiceStats{Areas: len(s.desks), Malformed: s.count.malformed.Load(), Unposted: s.count.unposted.Load(), Lost: s.count.lost.Load()}
+	t := ServiceStats{Areas: len(s.desks), Malformed: s.count.malformed.Load(), Unposted: s.count.unposted.Load(), Lost: s.count.lost.Load(),
+		Words: s.count.words.Load(), Unsent: s.count.unsent.Load()}
 	for _, d := range s.desks {
 		c, b := d.stats()
 		t.Counts = t.Counts.plus(c)
@@ -351,6 +370,9 @@ func (s *Service) Stats() ServiceStats {
 			t.Led++
 		}
 		t.Full += d.box.dropped()
+		if d.own() {
+			t.Own++
+		}
 		if b.State == area.Held {
 			t.Held++
 		}

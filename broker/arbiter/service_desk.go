@@ -23,17 +23,19 @@ type desk struct {
 	ends    reigns
 	queue   []Event // of the mirror, while it is stepped
 	out     []area.Message
-	then    []func() // to be called once these are published
-	asked   uint64   // newest commit
-	written uint64   // newest commit that was answered
-	term    uint64   // shown on the leader topic
-	lacks   bool     // nothing is granted for want of a majority, and that was told
-	stale   bool     // the roster has not been told of the newest busy
+	then    []func()  // to be called once these are published
+	asked   uint64    // newest commit
+	written uint64    // newest commit that was answered
+	term    uint64    // shown on the leader topic
+	nodes   *crossing // nil: there is one node
+	lacks   bool      // nothing is granted for want of a majority, and that was told
+	stale   bool      // the roster has not been told of the newest busy
 	watcher watcher
 
 	local atomic.Bool // the topology that the mirror was told
 
 	mu     sync.Mutex
+	owned  bool // where there are several nodes: this one has the area
 	busy   area.Busy
 	has    bool
 	counts Counts
@@ -65,7 +67,10 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 		return nil, fmt.Errorf("load the record of area %s: %w", name, err)
 	}
 	d := &desk{s: s, name: name, box: newMailbox(s.cfg.Inbox), set: cfg, watcher: watcher{to: s.cfg.Witness, name: name}, ends: reigns{record: record}}
-	if err := d.makeMirror(cfg); err != nil {
+	if s.nodes != nil {
+		return d, d.follow(cfg)
+	}
+	if err := d.makeMirror(cfg, s.led[name]); err != nil {
 		return nil, fmt.Errorf("area %s: %w", name, err)
 	}
 	if d.mirror == nil || d.mirror.leader == "" {
@@ -85,7 +90,7 @@ func (s *Service) newDesk(name area.Name) (*desk, error) {
 func (s *Service) coreConfig(name area.Name) (CoreConfig, bool) {
 	a, ok := s.roster.Settings(name)
 	return CoreConfig{
-		Area: name, Node: s.cfg.Node, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
+		Area: name, Node: s.name(), Reigned: s.nodes != nil, Index: s.cfg.Index, Floor: s.cfg.Floor, Lease: a.Lease,
 		Finish: a.Policy == "finish", Barge: a.EmergencyBarge, Others: s.cfg.Mode == area.LeaderLocal || s.roster.Topology(name) == area.TopologyLocal,
 		Strict: a.Mode == area.ModeStrict, Seat: s.cfg.Mode == area.LeaderHub,
 		ClassicHold: a.ClassicHold, DumbHold: a.DumbHold, ColdStart: s.cfg.ColdStart,
@@ -101,6 +106,7 @@ func (d *desk) configure() {
 	d.mu.Unlock()
 	if !same {
 		d.box.put(Configure{Config: cfg})
+		d.refollow(cfg, 0)
 	}
 	if local := d.s.roster.Topology(d.name) == area.TopologyLocal; d.mirror != nil && d.local.Swap(local) != local {
 		d.box.put(topology{local})
@@ -146,6 +152,9 @@ func (d *desk) next() area.Instant {
 	if d.mirror != nil {
 		next = min(next, d.mirror.next())
 	}
+	if d.nodes != nil {
+		next = min(next, d.nodes.next())
+	}
 	return next
 }
 
@@ -165,6 +174,15 @@ func (d *desk) step(ev Event, reporter Reporter) {
 		d.stepCore(d.committed(ev), reporter)
 		return
 	}
+	if d.nodes != nil {
+		d.stepNodes(ev, reporter)
+		return
+	}
+	d.stepOwn(ev, reporter)
+}
+
+// stepOwn moves an area that this node has.
+func (d *desk) stepOwn(ev Event, reporter Reporter) {
 	if d.mirror == nil {
 		d.stepCore(ev, reporter)
 		return
@@ -198,6 +216,7 @@ func (d *desk) act(a Action, reporter Reporter) {
 		d.commit(a)
 	case Disconnect:
 		d.s.disconnect(a.Device)
+		d.cut(a.Device)
 	case Poll:
 		d.put(area.PollTopic(d.name), a.Poll.Encode(), false)
 	case Barged:
@@ -205,7 +224,7 @@ func (d *desk) act(a Action, reporter Reporter) {
 		d.watcher.barged(a)
 	case Report:
 		d.s.tell(a)
-		reporter.Report(a.Report)
+		d.report(a.Report, reporter)
 	}
 }
 
@@ -248,7 +267,12 @@ func (d *desk) committed(ev ofReign) Event {
 func (d *desk) commit(a Commit) {
 	d.asked = a.Seq
 	box, seq, reign := d.box, a.Seq, d.ends.n
-	d.s.ledger.Commit(d.name, a.Record, func(err error) { box.put(ofReign{Committed{Seq: seq, Err: err}, reign}) })
+	done := func(err error) { box.put(ofReign{Committed{Seq: seq, Err: err}, reign}) }
+	if d.nodes != nil {
+		d.commitShared(a.Record, done)
+		return
+	}
+	d.s.ledger.Commit(d.name, a.Record, done)
 }
 
 // show publishes the area's state, retained: before the answers that follow.
@@ -298,6 +322,7 @@ func (d *desk) flush(ctx context.Context) {
 		if err := d.s.bus.Publish(context.WithoutCancel(ctx), d.out...); err != nil {
 			d.s.log.Warn("area not published", "area", d.name, "n", len(d.out), "err", err)
 		}
+		d.spread()
 		clear(d.out)
 		d.out = d.out[:0]
 	}
@@ -317,7 +342,7 @@ func (d *desk) flush(ctx context.Context) {
 		d.holds, d.alive = d.core.Holds(d.heldAt), d.core.Alive()
 	}
 	if d.mirror != nil {
-		d.mirrors, d.leader = d.mirror.counts, d.mirror.leader
+		d.mirrors, d.leader = d.ends.mirrors.plus(d.mirror.counts), d.mirror.leader
 	}
 	d.mu.Unlock()
 	if counts.LeaseExpired > was.LeaseExpired {
@@ -368,6 +393,7 @@ func (d *desk) close(reporter Reporter) {
 		}
 	}
 	d.flush(context.Background())
+	d.giveUp()
 }
 
 // clear takes the retained topics of a removed area away.
@@ -376,6 +402,7 @@ func (d *desk) clear(ctx context.Context) {
 		d.put(topic, nil, true)
 	}
 	d.stale = false
+	d.leaveNodes()
 	d.flush(ctx)
 	d.forgetLeader()
 }

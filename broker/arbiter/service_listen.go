@@ -93,7 +93,7 @@ func (s *Service) register(p Player) bool {
 }
 
 func (s *Service) refuse(d area.DeviceID, a area.Answer) {
-	a.Op, a.From = area.OpRefused, s.cfg.Node
+	a.Op, a.From = area.OpRefused, s.name()
 	s.Post(area.Message{Topic: area.GrantTopic(d), QoS: 1, Payload: a.Encode()})
 }
 

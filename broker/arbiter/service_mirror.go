@@ -29,6 +29,8 @@ type reigns struct {
 	n      uint64 // the core under way
 	record []byte // what the next one starts with
 	counts Counts
+
+	mirrors MirrorCounts // of mirrors that are gone
 }
 
 // ofReign is the answer to a commit of the core that had this number.
@@ -44,12 +46,12 @@ func trunkLink(leader area.DeviceID) string { return "trunk/" + string(leader) }
 func isTrunkLink(link string) bool { return strings.HasPrefix(link, "trunk/") }
 
 // makeMirror makes the mirror of an area where one of its devices may lead.
-func (d *desk) makeMirror(cfg CoreConfig) (err error) {
+func (d *desk) makeMirror(cfg CoreConfig, led []byte) (err error) {
 	if d.s.cfg.Leaders == nil {
 		return nil
 	}
 	first := uint64(max(0, d.s.now().UnixMilli())) // above all that an earlier start of the hub has shown
-	d.mirror, err = newMirror(mirrorConfig{area: d.name, node: cfg.Node, lease: cfg.Lease, strict: cfg.Strict, rev: first}, d.s.led[d.name], d.s.clock())
+	d.mirror, err = newMirror(mirrorConfig{area: d.name, node: cfg.Node, lease: cfg.Lease, strict: cfg.Strict, rev: first}, led, d.s.clock())
 	if err != nil {
 		return err
 	}
@@ -100,11 +102,11 @@ func (d *desk) reflect(a Action, reporter Reporter) {
 	case relay:
 		d.relay(a)
 	case departed:
-		d.after(func() { d.s.roster.Departed(a.device, trunkLink(a.leader), a.reason) })
+		d.ofLeader(ledDevices{Leader: a.leader, Gone: a.device, Reason: a.reason})
 	case serving:
-		d.after(func() { d.s.roster.Serving(trunkLink(a.leader), a.devices, leaderSilent) })
+		d.ofLeader(ledDevices{Leader: a.leader, Serves: a.devices})
 	case severed:
-		d.s.roster.Lost(trunkLink(a.leader), area.PresentTimeout)
+		d.ofLeader(ledDevices{Leader: a.leader, Lost: true})
 	case adopt:
 		d.adopt(a, reporter)
 	case recorded:
@@ -126,11 +128,16 @@ func (d *desk) yield() {
 	d.core, d.asked, d.written = nil, 0, 0
 	d.watcher.shown(area.Busy{State: area.Settling}) // what it had granted goes on in the leader's own record
 	s, name := d.s, d.name
-	s.ledger.Commit(name, y.Record, func(err error) {
+	done := func(err error) {
 		if err != nil {
 			s.log.Error("record of the own reign is not durable", "area", name, "err", err)
 		}
-	})
+	}
+	if d.nodes != nil {
+		d.commitShared(y.Record, done)
+	} else {
+		s.ledger.Commit(name, y.Record, done)
+	}
 	d.queue = append(d.queue, yielded{y})
 }
 
@@ -149,6 +156,7 @@ func (d *desk) takeOver(floor uint64) {
 	d.core, d.ends.n = core, d.ends.n+1
 	d.asked, d.written = 0, 0
 	d.elect()
+	d.bound()
 }
 
 // elect tells a new core who votes where its area is strict.
@@ -161,6 +169,10 @@ func (d *desk) elect() {
 func (d *desk) keepLeader(a keep) {
 	box, table := d.box, d.s.cfg.Leaders
 	done := func(err error) { box.put(kept{seq: a.seq, err: err}) }
+	if d.nodes != nil {
+		d.keepShared(a.record, done)
+		return
+	}
 	if a.record == nil {
 		table.DeleteAsync(string(d.name), done)
 		return
@@ -170,7 +182,7 @@ func (d *desk) keepLeader(a keep) {
 
 // forgetLeader forgets what is kept of the leader of an area that was removed.
 func (d *desk) forgetLeader() {
-	if d.mirror != nil {
+	if d.mirror != nil && d.nodes == nil {
 		d.s.cfg.Leaders.DeleteAsync(string(d.name), func(error) {})
 	}
 }

@@ -98,7 +98,7 @@ func (c *Core) elect(list []Voter) {
 // that is not strict for ever, and 0 where there is no majority.
 func (c *Core) quorum() area.Instant {
 	if !c.cfg.Strict {
-		return area.Never
+		return c.reignEnd()
 	}
 	v := &c.votes
 	ends := make([]area.Instant, 0, len(v.voters)+1)
@@ -112,7 +112,7 @@ func (c *Core) quorum() area.Instant {
 	ends = append(ends, hub)
 	slices.Sort(ends)
 	slices.Reverse(ends)
-	return ends[len(ends)/2]
+	return min(ends[len(ends)/2], c.reignEnd())
 }
 
 // backs tells whether the majority stands for as long as a lease granted now would
@@ -136,7 +136,7 @@ func (c *Core) within(lease time.Duration) time.Duration {
 func (c *Core) mute() bool { return c.settling() || !c.votes.backed }
 
 // lacking tells whether nothing is granted for want of a majority, and nothing else.
-func (c *Core) lacking() bool { return !c.votes.backed && !c.settling() }
+func (c *Core) lacking() bool { return c.cfg.Strict && !c.votes.backed && !c.settling() }
 
 // count notes that the majority came or went.
 func (c *Core) count() {
@@ -150,10 +150,13 @@ func (c *Core) count() {
 
 // nextVote is when the votes need to be looked at again.
 func (c *Core) nextVote() area.Instant {
-	if !c.cfg.Strict || len(c.votes.voters) == 0 {
-		return area.Never
-	}
 	next := area.Never
+	if c.votes.backed {
+		next = c.reignEnd()
+	}
+	if !c.cfg.Strict || len(c.votes.voters) == 0 {
+		return next
+	}
 	if !c.closed && c.ledger.has(c.ledger.term) {
 		next = c.votes.at
 	}

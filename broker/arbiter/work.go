@@ -80,7 +80,7 @@ func (c *Core) submit(ev Submit) {
 		c.restoreWork(w, c.start.Works[i])
 		c.start.Works = slices.Delete(c.start.Works, i, i+1)
 	}
-	if ev.Att > 0 {
+	if ev.Att > 0 && ev.Att >= w.att {
 		c.restoreWork(w, ev.record())
 		w.ever = w.ever || ev.Maybe
 		c.save()

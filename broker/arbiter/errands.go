@@ -1,0 +1,110 @@
+package arbiter
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+const (
+	errandEvery = time.Second // a work is handed on again until its owner says that he has it
+	mostErrands = 32          // works that are handed on in one step
+)
+
+// errands are the works of an area that were handed in at this node and have no end
+// yet, whoever has the area. Where there are several nodes, a work stays with the
+// node that accepted it, whose order service has it durably, until its end is there:
+// whoever gets the area is handed them all.
+type errands struct {
+	by    map[area.WorkID]*errand
+	order []*errand
+	n     uint64
+}
+
+// errand is one work, with what is known of it.
+type errand struct {
+	ev     Submit
+	n      uint64
+	to     string       // life of the owner who was handed it last; empty: none was
+	sent   area.Instant // to him
+	taken  bool         // he has said that he has it
+	cancel string       // somebody has taken it back
+	told   area.Instant // when that was sent
+}
+
+func newErrands() errands { return errands{by: map[area.WorkID]*errand{}} }
+
+// add takes a work in, and tells whether it was not there.
+func (e *errands) add(ev Submit) bool {
+	if e.by[ev.Work.ID] != nil {
+		return false
+	}
+	e.n++
+	one := &errand{ev: ev, n: e.n}
+	e.by[ev.Work.ID] = one
+	e.order = append(e.order, one)
+	return true
+}
+
+func (e *errands) remove(id area.WorkID) {
+	delete(e.by, id)
+	e.order = slices.DeleteFunc(e.order, func(one *errand) bool { return one.ev.Work.ID == id })
+}
+
+// note keeps how far a work has come, for whoever has the area next.
+func (e *errands) note(r area.Report) {
+	one := e.by[r.Work]
+	if one == nil || r.State.Ended() || r.Att < one.ev.Att || r.Att < 1 {
+		return
+	}
+	one.taken = true
+	one.ev.Reason, one.ev.Given = r.Reason, nil
+	given := r.Device != "" && (r.State == area.OrderAssigned || r.State == area.OrderPlaying)
+	if given {
+		one.ev.Given = &area.Assignment{Device: r.Device, MID: r.MID, Boot: r.Boot}
+	}
+	one.ev.Maybe = one.ev.Maybe || r.State == area.OrderPlaying
+	if given || r.Att > 1 {
+		one.ev.Att = r.Att
+	}
+}
+
+// cancel takes a work back; it answers false for one that is not there.
+func (e *errands) cancel(id area.WorkID, reason string) bool {
+	one := e.by[id]
+	if one != nil {
+		one.cancel = reason
+	}
+	return one != nil
+}
+
+// handed is a work as it goes to another node at now.
+func (one *errand) handed(now area.Instant) *area.Handed {
+	a := away{ev: one.ev}
+	a.ev.Att = max(a.ev.Att, 1)
+	return a.handed(now)
+}
+
+func (one *errand) due(last, now area.Instant) bool { return last == 0 || now >= last.Add(errandEvery) }
+
+// anew has everything handed on again: to another owner.
+func (e *errands) anew() {
+	for _, one := range e.order {
+		one.taken, one.sent, one.told = false, 0, 0
+	}
+}
+
+// next is when something is to be handed on again.
+func (e *errands) next() area.Instant {
+	next := area.Never
+	for _, one := range e.order {
+		if !one.taken && one.sent != 0 {
+			next = min(next, one.sent.Add(errandEvery))
+		}
+		if one.cancel != "" && one.told != 0 {
+			next = min(next, one.told.Add(errandEvery))
+		}
+	}
+	return next
+}
