@@ -15,6 +15,11 @@
 // (same process, same arguments), or stays itself where there is none, where one
 // is damaged or cannot be executed, or where the package is newer than they are.
 //
+// A device is two programs, and the one carries the other behind its own bytes
+// ([Join]): a release is one file with one hash, a slot holds both or neither, and they
+// fall back together. A device of before there were two takes such a release like any
+// other. What is carried is unpacked when it is to be run ([Unpack]).
+//
 // [State] is a pure state machine. A download goes into the slot that is not in
 // use. What is whole there is on trial: it has [MaxTries] starts, and in each of
 // them [TrialTime] to be healthy (in touch with the hub, audio as good as

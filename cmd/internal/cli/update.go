@@ -27,7 +27,8 @@ const updateHelp = `A device takes a program only from who has the private key w
 in its configuration (updates.keys). Once: tacet update key FILE makes the pair.
 Keep the file where the hub is not: who has it can replace every device's program.
 For each version: make build VERSION=1.2.3 builds a program that knows its version;
-tacet update sign PROGRAM --key FILE writes PROGRAM.update beside it; tacet update publish PROGRAM, on the hub's machine, puts both where the
+tacet update sign PROGRAM --key FILE has PROGRAM, which is tacet-device, carry the
+tacet-leader that lies beside it, so that they are one file, and writes PROGRAM.update; tacet update publish PROGRAM, on the hub's machine, puts both where the
 hub serves them. Then tacet device update brings devices to it.`
 
 func updateGroup(env Env) *cobra.Command {
@@ -67,7 +68,7 @@ func updateKey() *cobra.Command {
 const signedSuffix = ".update"
 
 func updateSign() *cobra.Command {
-	var keyFile string
+	var keyFile, leader string
 	var m update.Manifest
 	c := &cobra.Command{Use: "sign PROGRAM --key FILE", Short: "Sign a program: write PROGRAM.update beside it", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		if keyFile == "" {
@@ -80,6 +81,13 @@ func updateSign() *cobra.Command {
 		if err := describe(&m, args[0]); err != nil {
 			return err
 		}
+		with, err := carry(args[0], leader, m)
+		if err != nil {
+			return err
+		}
+		if err := describe(&m, args[0]); err != nil {
+			return err
+		}
 		r, err := update.Sign(key, m)
 		if err != nil {
 			return Usagef("%s: %v", args[0], err)
@@ -87,14 +95,59 @@ func updateSign() *cobra.Command {
 		if err := os.WriteFile(args[0]+signedSuffix, r.Encode(), 0o644); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s %s %d bytes, sha256 %s, signed for %s\n", m.Version, m.Arch, m.Size, m.SHA256, update.PublicText(key))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s %s %d bytes %s, sha256 %s, signed for %s\n", m.Version, m.Arch, m.Size, with, m.SHA256, update.PublicText(key))
 		return err
 	}}
 	c.Flags().StringVar(&keyFile, "key", "", "`FILE` of the private key")
+	c.Flags().StringVar(&leader, "leader", "", "`FILE` of the tacet-leader that the program is to carry (default that beside it, or the one that it carries)")
 	c.Flags().StringVar(&m.Version, "version", "", "`VERSION`, such as v1.4.0, that the program has to be (default what it was built as)")
 	c.Flags().StringVar(&m.MinVersion, "min-version", "", "least `VERSION` that may go to this one in one step (default any)")
 	c.Flags().StringVar(&m.Arch, "arch", "", "system and processor, such as linux-arm64, that the program has to be for (default what it was built for)")
 	return c
+}
+
+// leaderName is what the program that a device leads with is called.
+const leaderName = "tacet-leader"
+
+// carry has a device's program carry the other one of its release, and says what it
+// carries then.
+func carry(file, leader string, m update.Manifest) (string, error) {
+	program, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	named := leader != ""
+	if !named {
+		leader = filepath.Join(filepath.Dir(file), leaderName)
+	}
+	other, err := os.ReadFile(leader)
+	switch {
+	case err == nil:
+	case named || !errors.Is(err, fs.ErrNotExist):
+		return "", Usagef("--leader: %v", err)
+	case update.Carries(program):
+		return "with the " + leaderName + " that it carries", nil
+	default:
+		return "without a " + leaderName + ", so that its devices never lead", nil
+	}
+	is, err := about(leader, other, leaderPath)
+	if err != nil {
+		return "", err
+	}
+	if is.version != m.Version || is.arch != m.Arch {
+		return "", Usagef("%s is %s for %s, and the program %s for %s; build both at once: make build", leader, is.version, is.arch, m.Version, m.Arch)
+	}
+	if both := update.Join(program, other); !bytes.Equal(both, program) {
+		info, err := os.Stat(file)
+		if err != nil {
+			return "", err
+		}
+		fresh := file + ".new"
+		if err := errors.Join(os.WriteFile(fresh, both, info.Mode().Perm()), os.Rename(fresh, file)); err != nil {
+			return "", err
+		}
+	}
+	return "with " + leaderName, nil
 }
 
 func readKey(file string) (ed25519.PrivateKey, error) {
@@ -109,8 +162,11 @@ func readKey(file string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// devicePath is how the package path of a device's program ends.
-const devicePath = "/cmd/tacet-device"
+// How the package paths of a device's programs end.
+const (
+	devicePath = "/cmd/tacet-device"
+	leaderPath = "/cmd/" + leaderName
+)
 
 // describe fills the manifest from the program. What was given must not say
 // something else than the program does: a device that runs it would not believe
@@ -122,32 +178,51 @@ func describe(m *update.Manifest, file string) error {
 	}
 	sum := sha256.Sum256(b)
 	m.Size, m.SHA256, m.Built = int64(len(b)), hex.EncodeToString(sum[:]), time.Now().UTC().Truncate(time.Second)
-	info, err := buildinfo.Read(bytes.NewReader(b))
+	is, err := about(file, b, devicePath)
 	if err != nil {
-		return Usagef("%s is not tacet-device: %v", file, err)
+		return err
 	}
-	if !strings.HasSuffix(info.Path, devicePath) {
-		return Usagef("%s is not tacet-device but %s", file, info.Path)
+	if !is.made.IsZero() {
+		m.Built = is.made
+	}
+	if err := agree(file, "version", &m.Version, is.version); err != nil {
+		return err
+	}
+	return agree(file, "arch", &m.Arch, is.arch)
+}
+
+// built is what a program says of its build.
+type built struct {
+	version, arch string
+	made          time.Time // zero: not said
+}
+
+// about reads that, of a program whose package path ends so, which has a version.
+func about(file string, program []byte, path string) (is built, err error) {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	info, err := buildinfo.Read(bytes.NewReader(program))
+	if err != nil {
+		return is, Usagef("%s is not %s: %v", file, name, err)
+	}
+	if !strings.HasSuffix(info.Path, path) {
+		return is, Usagef("%s is not %s but %s", file, name, info.Path)
 	}
 	note := map[string]string{}
 	for _, s := range info.Settings {
 		note[s.Key] = s.Value
 	}
 	if t, err := time.Parse(time.RFC3339, note["vcs.time"]); err == nil {
-		m.Built = t.UTC()
+		is.made = t.UTC()
 	}
-	version, err := release.Of(b)
+	version, err := release.Of(program)
 	if err != nil {
-		return Usagef("%s: %v", file, err)
+		return is, Usagef("%s: %v", file, err)
 	}
-	version = cmp.Or(version, info.Main.Version)
-	if !update.IsVersion(version) {
-		return Usagef("%s has no version; build it with one: make build VERSION=1.2.3", file)
+	if is.version = cmp.Or(version, info.Main.Version); !update.IsVersion(is.version) {
+		return is, Usagef("%s has no version; build it with one: make build VERSION=1.2.3", file)
 	}
-	if err := agree(file, "version", &m.Version, version); err != nil {
-		return err
-	}
-	return agree(file, "arch", &m.Arch, note["GOOS"]+"-"+note["GOARCH"])
+	is.arch = note["GOOS"] + "-" + note["GOARCH"]
+	return is, nil
 }
 
 // agree sets a value to what the program says, unless a flag says otherwise.

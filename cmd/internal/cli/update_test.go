@@ -22,7 +22,7 @@ func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	main := "package main\n\nvar release string\n\nfunc main() { println(release) }\n"
-	for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.25\n", "cmd/tacet-device/main.go": main, "cmd/tacet/main.go": main} {
+	for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.25\n", "cmd/tacet-device/main.go": main, "cmd/tacet-leader/main.go": main, "cmd/tacet/main.go": main} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
@@ -30,6 +30,7 @@ func programs(t *testing.T) string {
 	}
 	for out, flags := range map[string][2]string{
 		"device": {"tacet-device", "v1.4.0"}, "devel": {"tacet-device", ""}, "hub": {"tacet", "v1.4.0"}, "odd": {"tacet-device", "v1.4.0.1"},
+		"leads": {"tacet-leader", "v1.4.0"}, "old": {"tacet-leader", "v1.3.0"},
 	} {
 		stamp := ""
 		if flags[1] != "" {
@@ -100,6 +101,12 @@ func TestUpdateIsPublished(t *testing.T) {
 		{"update sign" + device + " --key " + at("key") + " --arch linux-riscv64", ExitUsage, "says that it is " + arch},
 		{"update publish" + device + " --data " + at("data"), ExitUsage, "tacet update sign"},
 		{"update sign" + device + " --key " + at("key") + " --min-version v1.2.0", ExitOK, "v1.4.0 " + arch},
+		{"update sign" + device + " --key " + at("key"), ExitOK, "without a tacet-leader"},
+		{"update sign" + device + " --key " + at("key") + " --leader " + at("none"), ExitUsage, "--leader"},
+		{"update sign" + device + " --key " + at("key") + " --leader " + at("hub"), ExitUsage, "is not tacet-leader"},
+		{"update sign" + device + " --key " + at("key") + " --leader " + at("old"), ExitUsage, "build both at once"},
+		{"update sign" + device + " --key " + at("key") + " --leader " + at("leads"), ExitOK, "with tacet-leader"},
+		{"update sign" + device + " --key " + at("key") + " --min-version v1.2.0", ExitOK, "with the tacet-leader that it carries"},
 		{"update publish" + device + " --data " + at("data") + " --public-key " + other, ExitRefused, "signature"},
 		{"update publish" + device + " --data " + at("data") + " --public-key x", ExitUsage, "--public-key"},
 		{"update publish" + device + " --data " + at("empty"), ExitUsage, "no hub has its data in " + at("empty")},
@@ -133,7 +140,11 @@ func TestUpdateIsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if b, err := io.ReadAll(f); err != nil || !bytes.Equal(b, self) {
+	leads, err := os.ReadFile(at("leads"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(f); err != nil || !bytes.Equal(b, update.Join(self, leads)) {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}
 	// A program that was changed after it was signed is not published.

@@ -2,6 +2,7 @@ package deviced
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/tacet-hub/tacet/firmware/leader"
 	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/leader/trunk"
+	"github.com/tacet-hub/tacet/firmware/update"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -69,17 +71,22 @@ func (c Config) leaderSetup(now time.Time, log *slog.Logger) office.Setup {
 	return s
 }
 
-// leaderProgram finds the program that leads: as configured, else beside this one,
-// else on the path.
+// leaderProgram finds the program that leads: as configured, else the one that this
+// program carries, as those do that came by an update, else beside it, else on the
+// path.
 func (c Config) leaderProgram() (string, error) {
 	if c.Peers.LeaderProgram != "" {
 		return c.Peers.LeaderProgram, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		self = "" // then there is the path
+		return office.Near("")
 	}
-	return office.Near(self)
+	at, err := update.Unpack(self, filepath.Join(c.dataDir(), "leader"), office.Program)
+	if errors.Is(err, update.ErrCarriesNone) {
+		return office.Near(self)
+	}
+	return at, err
 }
 
 // beside runs the link and what outlives a reign while run does, which leads.

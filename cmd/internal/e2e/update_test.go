@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/e2e/programs"
@@ -15,18 +16,39 @@ import (
 // versions are the builds of the device's program, by version.
 var versions = map[string]func(testing.TB) string{"v1.0.0": programs.Version("v1.0.0"), "v1.1.0": programs.Version("v1.1.0")}
 
-// copied is a program of a test's own: signing it writes beside it.
+// copied is a device's program of a test's own, with its leader beside it: signing it
+// has it carry that, and writes beside it.
 func copied(t *testing.T, program string) string {
 	t.Helper()
-	b, err := os.ReadFile(program)
-	path := filepath.Join(t.TempDir(), filepath.Base(program))
-	if err == nil {
-		err = os.WriteFile(path, b, 0o755)
+	dir := t.TempDir()
+	for _, name := range []string{filepath.Base(program), "tacet-leader"} {
+		b, err := os.ReadFile(filepath.Join(filepath.Dir(program), name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
+	return filepath.Join(dir, filepath.Base(program))
+}
+
+// leadsBy waits until the leader of a version has come out of the program that a
+// device runs, and none of another version is there.
+func leadsBy(t *testing.T, data, version string) {
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for said := ""; !strings.HasPrefix(said, "tacet-leader "+version+" "); <-look.C {
+		all, err := filepath.Glob(filepath.Join(data, "leader", "tacet-leader-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 1 && !strings.HasSuffix(all[0], ".new") {
+			out, _ := exec.Command(all[0], "version").Output() // else it comes, or goes
+			said = string(out)
+		}
 	}
-	return path
 }
 
 // A device is updated by the command line over a hub that asks who comes: it
@@ -98,6 +120,7 @@ updates: {keys: ["`+public+`"]}
 	}
 	ready(gate, mark) // in the same process
 	status(watch, "v1.1.0", `"slot":"a"`)
+	leadsBy(t, filepath.Join(dir, "data"), "v1.1.0")
 
 	// A program that ends at once. The test stands in for what supervises a device.
 	publish(ends(t, "v1.2.0"))
@@ -114,6 +137,7 @@ updates: {keys: ["`+public+`"]}
 		t.Errorf("the command says %s", lines)
 	}
 	status(watch, "v1.1.0", `"state":"failed","version":"v1.2.0"`)
+	leadsBy(t, filepath.Join(dir, "data"), "v1.1.0")
 	cli = order()
 	same(t, "exit code", cli.wait(), 1)
 	if lines := strings.Join(cli.out.since(0), "\n"); !strings.Contains(lines, "gate-1 refused v1.2.0: it was tried here and failed") {
@@ -131,6 +155,7 @@ updates: {keys: ["`+public+`"]}
 	same(t, "exit code", cli.wait(), 0)
 	ready(gate, mark)
 	status(watch, "v1.0.0", `"slot":"b"`)
+	leadsBy(t, filepath.Join(dir, "data"), "v1.0.0") // both have gone back
 	m.silent()
 }
 

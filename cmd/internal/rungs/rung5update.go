@@ -73,11 +73,12 @@ func (h *Hub) Status(ctx context.Context, device string) (st area.Status, err er
 	return st, json.Unmarshal(topics.Items[0].Payload, &st)
 }
 
-// buildUpdate builds another version of the device's program for the card.
+// buildUpdate builds another version of the device's programs for the card.
 func (p *pi) buildUpdate(ctx context.Context) error {
-	p.program = filepath.Join(p.card.dir, "update")
+	dir := filepath.Join(p.card.dir, "update")
+	p.program = filepath.Join(dir, "tacet-device") // the other one is beside it
 	_, err := output(ctx, p.tree, "env", "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0",
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:"+newVersion+":", "-o", p.program, "./cmd/tacet-device")
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/tacet-hub/tacet/cmd/internal/release.stamp=tacet-release:"+newVersion+":", "-o", dir+"/", "./cmd/tacet-device", "./cmd/tacet-leader")
 	return err
 }
 
