@@ -16,16 +16,21 @@ import (
 // What waits to be run so is pending; turn is odd while it runs. Whoever makes
 // it even decides: the reader himself, then he reads on, or who relieves him.
 
-// glance is how often the server looks for calls that take long; such a call is
-// noticed at the second look.
-const glance = 2 * time.Millisecond
+// glance is how soon the server looks for calls that take long; such a call is
+// noticed at the second look. While there are none it looks half as often each
+// time, down to every rareGlance: a look costs as much as ten calls where a
+// processor has to be woken for it.
+const (
+	glance     = 2 * time.Millisecond
+	rareGlance = 8 * time.Millisecond
+)
 
 // afterglow is at how many looks after its last call a connection is no longer
 // watched: all that are watched are looked at.
 const afterglow = 3
 
 // patience is after how many looks at nothing the looking ends.
-const patience = 50
+const patience = 12
 
 // errRelieved ends the reading of a goroutine that is a worker now.
 var errRelieved = errors.New("another goroutine reads")
@@ -39,7 +44,8 @@ type watch struct {
 	mu      sync.Mutex
 	open    bool // somebody looks when he is woken
 	looking bool
-	idle    int // looks at nothing
+	every   time.Duration // until the next look
+	idle    int           // looks at nothing
 	conns   []*Conn
 }
 
@@ -88,7 +94,7 @@ func (w *watch) add(c *Conn) bool {
 		c.watched.on.Store(true)
 	}
 	if !w.looking {
-		w.looking, w.idle = true, 0
+		w.looking, w.idle, w.every = true, 0, glance
 		select {
 		case w.wake <- struct{}{}:
 		default:
@@ -115,9 +121,9 @@ func (w *watch) drop(c *Conn) {
 	c.watched.on.Store(false)
 }
 
-// look hurries what takes long; false when there is nothing to look for any
-// more.
-func (w *watch) look() bool {
+// look hurries what takes long, and says when to look again; 0 when there is
+// nothing to look for any more.
+func (w *watch) look() (next time.Duration) {
 	w.mu.Lock()
 	round := w.round.Add(1)
 	var late []*Conn
@@ -135,13 +141,18 @@ func (w *watch) look() bool {
 	if w.idle++; len(w.conns) > 0 {
 		w.idle = 0
 	}
-	w.looking = w.idle < patience
-	more := w.looking
+	w.every = min(2*w.every, rareGlance)
+	if len(late) > 0 {
+		w.every = glance
+	}
+	if w.looking = w.idle < patience; w.looking {
+		next = w.every
+	}
 	w.mu.Unlock()
 	for _, c := range late {
 		c.expedite()
 	}
-	return more
+	return next
 }
 
 // retire drops a connection that has no calls; one that got some just now may

@@ -83,7 +83,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.join(ctx)()
 	s.crew.start()
 	s.watch.start()
-	tick, glances := time.NewTicker(s.cfg.sweep()), time.NewTicker(glance)
+	tick, glances := time.NewTicker(s.cfg.sweep()), time.NewTimer(glance)
 	defer tick.Stop()
 	defer glances.Stop()
 	glances.Stop()
@@ -94,8 +94,8 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-s.watch.wake:
 			glances.Reset(glance)
 		case <-glances.C:
-			if !s.watch.look() {
-				glances.Stop()
+			if next := s.watch.look(); next > 0 {
+				glances.Reset(next)
 			}
 		case <-ctx.Done():
 			s.drain()
