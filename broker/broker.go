@@ -49,7 +49,8 @@ type Broker struct {
 	count    counters
 	rights   rights
 
-	retained sync.RWMutex // held while the library writes or scans its retained tree: see hook.OnPublish
+	retained sync.RWMutex // held while the tree is written or scanned: see hook.OnPublish
+	tree     tree
 	lastMsg  atomic.Int64 // number of the newest message, for the order of queues
 	lastSub  atomic.Int64 // number of the newest inline subscription
 	subs     sync.Map     // of *subscription, by number
@@ -81,7 +82,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
-	b.lines.log = log
+	b.lines.log, b.tree = log, newTree()
 	b.seats.b = b
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
 	b.watchRights()
@@ -90,7 +91,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	b.sweep.start = b.work.Go
 	b.holdings = holdings{
 		topics: b.cfg.MaxRetained, ownBytes: b.cfg.MaxRetainedBytes, allBytes: b.cfg.MaxRetainedTotal,
-		ownerOf: b.ownerOf, tree: b.server.Topics.Retained,
+		ownerOf: b.ownerOf, tree: b.tree.all.Retained,
 	}
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
 	b.kept = newDurable(b, cfg.Store)
@@ -140,6 +141,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.work.Go(func() { b.keepRights(ctx) })
 	b.work.Go(func() { b.kept.sweep(ctx) })
 	b.work.Go(func() { b.lines.run(ctx) })
+	b.work.Go(func() { b.expireRetained(ctx) })
 	failed := make([]error, len(doors))
 	for i, d := range doors {
 		b.work.Go(func() {

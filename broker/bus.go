@@ -208,9 +208,9 @@ func (b *Broker) scan(filter string) []packets.Packet {
 func (b *Broker) match(filter string) []packets.Packet {
 	b.retained.RLock()
 	defer b.retained.RUnlock()
-	found := b.server.Topics.Messages(filter)
+	found := b.scanTree(filter)
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
-		found = append(found, b.server.Topics.Messages(parent)...)
+		found = append(found, b.scanTree(parent)...)
 	}
 	return slices.DeleteFunc(found, func(pk packets.Packet) bool { return !area.MatchFilter(filter, pk.TopicName) })
 }

@@ -23,9 +23,10 @@ import (
 func (b *Broker) spread(cl *mqtt.Client, pk packets.Packet) {
 	pk.PacketID, pk.FixedHeader.Dup = 0, false
 	if pk.FixedHeader.Retain {
-		r := b.server.Topics.RetainMessage(pk)
-		b.hook.OnRetainMessage(cl, pk, r)
-		atomic.StoreInt64(&b.server.Info.Retained, int64(b.server.Topics.Retained.Len()))
+		b.tree.put(pk)
+		b.countRetained()
+		b.retained.Unlock()
+		b.kept.retained(cl, pk)
 	}
 	who := b.audienceOf(pk.TopicName)
 	if len(who.inline) > 0 {

@@ -84,7 +84,7 @@ func (d *durable) off() bool { return d.store == nil }
 func (d *durable) read(table, key string) ([]byte, bool) {
 	switch table {
 	case tableRetained:
-		pk, ok := d.b.server.Topics.Retained.Get(key)
+		pk, ok := d.b.retainedOn(key)
 		if !ok {
 			return nil, false
 		}

@@ -30,7 +30,7 @@ func (b *Broker) PeerName(client string) string {
 
 // Restore puts a retained message where a store would put it at the start.
 func (b *Broker) Restore(topic, payload, origin string) {
-	b.server.Topics.RetainMessage(packets.Packet{
+	b.tree.put(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: true}, TopicName: topic, Payload: []byte(payload), Origin: origin,
 	})
 }

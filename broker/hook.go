@@ -33,7 +33,7 @@ func (h *hook) Provides(event byte) bool {
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed,
 		mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnUnsubscribed,
-		mqtt.OnPublish, mqtt.OnRetainMessage, mqtt.OnRetainedExpired, mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
+		mqtt.OnPublish, mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnPacketIDExhausted:
 		return true
 	}
 	return false
@@ -277,8 +277,8 @@ func (b *Broker) answer(cl *mqtt.Client, pk packets.Packet, code packets.Code) {
 }
 
 // OnPublish is the last word before a message is taken. It also locks out
-// scans of the retained tree until OnRetainMessage, which the library calls
-// next, since the library reads there without a lock.
+// scans of the retained tree until spread has put the message there, since the
+// library reads there without a lock.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if cl.Net.Inline {
 		pk.Origin, pk.Connect.ClientIdentifier = pk.Connect.ClientIdentifier, ""
@@ -309,18 +309,6 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	}
 	h.b.spread(cl, pk)
 	return pk, packets.CodeSuccessIgnore // all that is left to the library is to acknowledge
-}
-
-// OnRetainMessage is called after a retained message was put into the tree.
-func (h *hook) OnRetainMessage(cl *mqtt.Client, pk packets.Packet, _ int64) {
-	h.b.retained.Unlock()
-	h.b.kept.retained(cl, pk)
-}
-
-// OnRetainedExpired is called after a retained message has gone by itself.
-func (h *hook) OnRetainedExpired(topic string) {
-	h.b.holdings.tooHigh.Store(true)
-	h.b.kept.retainedGone(topic)
 }
 
 // OnPublishDropped counts a message that did not fit into the queue of a

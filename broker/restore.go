@@ -43,7 +43,7 @@ func (d *durable) restore() error {
 		}
 	}
 	d.derive()
-	atomic.StoreInt64(&d.b.server.Info.Retained, int64(d.b.server.Topics.Retained.Len()))
+	d.b.countRetained()
 	d.b.log.Info("state restored", "n", len(d.sessions))
 	return nil
 }
@@ -213,12 +213,12 @@ func (d *durable) restoreRetained(topic string, record []byte) error {
 	if err != nil || pk.TopicName != topic {
 		return errRecord
 	}
-	if pk.ProtocolVersion == 5 && pk.Expiry > 0 && pk.Expiry < time.Now().Unix() {
+	if expires(&pk) && pk.Expiry < time.Now().Unix() {
 		d.store.TouchLater(tableRetained, topic)
 		return nil
 	}
 	pk.Created = d.b.lastMsg.Add(1)
-	d.b.server.Topics.RetainMessage(pk)
+	d.b.tree.put(pk)
 	return nil
 }
 

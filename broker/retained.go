@@ -72,7 +72,7 @@ func (l *link) nextRetained() (run *retainedRun, topic string) {
 
 // writeRetained sends what is retained on a topic, as the library does.
 func (b *Broker) writeRetained(cl *mqtt.Client, sub packets.Subscription, topic string) {
-	pk, ok := b.server.Topics.Retained.Get(topic)
+	pk, ok := b.retainedOn(topic)
 	if !ok || pk.Expiry > 0 && pk.Expiry < time.Now().Unix() || !b.mayServe(pk) || !b.hook.OnACLCheck(cl, topic, false) {
 		return
 	}
