@@ -72,7 +72,7 @@ type Config struct {
 	// counted. What takes the place of as much is always taken.
 	MaxRetained      int   // topics of one client; 0: 100,000
 	MaxRetainedBytes int64 // of one client; 0: 64 MiB
-	MaxRetainedTotal int64 // bytes of all, the hub's included, which is never refused; 0: 256 MiB
+	MaxRetainedTotal int64 // bytes of all, and 2 KiB for each beside, the hub's included, which is never refused; 0: 256 MiB
 
 	// MaxRate is how many packets (PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ) one
 	// client may send in a second, 10 or more, and as many at once after a pause.

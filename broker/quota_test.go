@@ -66,11 +66,14 @@ func TestRetainedTopicsOfOneClient(t *testing.T) {
 		for i := range 5 {
 			publish(t, b, area.Message{Topic: fmt.Sprint("hub/", i), Payload: []byte("x"), Retain: true})
 		}
-		if st := b.Stats(); st.Refused["retained"] != 6 || st.RetainedBytes != 4*2+5*6 {
-			t.Errorf("%d bytes, %d refused; want 38 and 6", st.RetainedBytes, st.Refused["retained"])
+		if st := b.Stats(); st.Refused["retained"] != 6 || st.RetainedBytes != 4*2+5*6+9*topicCost {
+			t.Errorf("%d bytes, %d refused; want 38 and nine topics, and 6", st.RetainedBytes, st.Refused["retained"])
 		}
 	})
 }
+
+// topicCost is what each topic counts for beside its bytes, in all.
+const topicCost = 2 << 10
 
 func TestRetainedBytes(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -79,7 +82,7 @@ func TestRetainedBytes(t *testing.T) {
 		others byte // answer to another client's 60 bytes
 	}{
 		"of one client": {func(c *broker.Config) { c.MaxRetainedBytes = 100 }, "retained", 0},
-		"in all":        {func(c *broker.Config) { c.MaxRetainedTotal = 100 }, "retained_total", quotaExceeded},
+		"in all":        {func(c *broker.Config) { c.MaxRetainedTotal = 100 + 2*topicCost }, "retained_total", quotaExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ type Stats struct {
 	Received, Sent           int64 // messages, our own included
 	BytesReceived, BytesSent int64 // of MQTT packets
 	Retained                 int64 // retained messages now
-	RetainedBytes            int64 // of them, the hub's included: topics, payloads and properties
+	RetainedBytes            int64 // of them, the hub's included: topics, payloads and properties, and 2 KiB for each beside
 	Subscriptions            int64 // of clients, now
 	Queued                   int64 // QoS 1 and 2 messages not acknowledged, now
 	Sessions                 int   // now, absent clients included

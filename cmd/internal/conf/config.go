@@ -148,7 +148,7 @@ type Limits struct {
 	SubscriptionsPerDevice int   `yaml:"subscriptions_per_device"`  // topic filters of one client; default 100
 	RetainedPerDevice      int   `yaml:"retained_per_device"`       // retained topics of one device; default 1000
 	RetainedBytesPerDevice int64 `yaml:"retained_bytes_per_device"` // of them; default 4194304
-	RetainedBytes          int64 `yaml:"retained_bytes"`            // of all retained messages; default 268435456
+	RetainedBytes          int64 `yaml:"retained_bytes"`            // of all retained messages, and 2 KiB for each beside; default 268435456
 	SessionQueue           int   `yaml:"session_queue"`             // messages kept for one client that is away or slow, to 65535; default 1000
 	SessionQueueBytes      int64 `yaml:"session_queue_bytes"`       // of them, 65536 or more; default 8388608
 
