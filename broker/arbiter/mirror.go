@@ -281,6 +281,7 @@ func (m *mirror) begin() {
 		m.do(toCore{Begin{}})
 		return
 	}
+	m.heard, m.since = m.now, m.now // it cannot have been heard before: it has the whole time to speak
 	m.addr = area.Leader{Term: m.term, Host: string(m.leader), Mode: area.LeaderLocal}
 	m.do(led{m.addr})
 	m.show(area.IdleBusy(m.cfg.area, m.term, 0, m.lease()), area.Settling)

@@ -494,6 +494,12 @@ func TestAMirrorOutlivesTheHub(t *testing.T) {
 	again.hear("gate-1", leadAt(80), "LED leader(gate-1,80) busy(settling,80,1002) gate-1<led(0,0) gate-1<submit(o-1,2,gate-2/m-gate-2/1)")
 	again.want(handIn("o-2"), "gate-1<submit(o-2,1)")
 
+	late := newGlass(t, string(g.disk)) // the hub took its time to start: the leader has its own from then
+	late.now = late.now.Add(2900 * time.Millisecond)
+	late.want(Begin{}, "leader(gate-1,80) busy(settling,80,1001)")
+	late.at(5899*time.Millisecond, "")
+	late.at(5900*time.Millisecond, "severed(gate-1) SILENT")
+
 	alone := newGlass(t, string(g.disk))
 	alone.want(Begin{}, "leader(gate-1,80) busy(settling,80,1001)")
 	alone.at(3*time.Second, "severed(gate-1) SILENT")

@@ -17,6 +17,11 @@ type Health struct {
 	LastError    *string           `json:"last_error"`    // the newest error of its log
 
 	Peers *PeersHealth `json:"peers,omitempty"` // nil: it is on no roster
+
+	// Counts are what the member, and what it leads with, have counted since it was
+	// started, less what is 0, by names such as member_calls_failed and leader_owed.
+	// They are told with the next news, and are none.
+	Counts map[string]uint64 `json:"counts,omitempty"`
 }
 
 // PeersHealth is how a device stands among the members of its area.

@@ -110,6 +110,11 @@ func (k *book) member(d area.DeviceID) (entry, bool) {
 	return k.Entries[i], true
 }
 
+// inhabited tells whether there is a member.
+func (k *book) inhabited() bool {
+	return slices.ContainsFunc(k.Entries, func(e entry) bool { return !e.Left })
+}
+
 // free is the lowest index that nobody ever had.
 func (k *book) free() (uint64, bool) {
 	for n := uint64(area.FirstMember); n < area.FirstMember+area.MostMembers; n++ {

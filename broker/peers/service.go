@@ -208,8 +208,9 @@ func (e entry) member() area.Member {
 	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr, Clips: e.Clips}
 }
 
-// Key is the key of an area, made where there is none. It blocks for the disk.
-// Its error is an [area.Error] of code not_found, the table's, or ctx's.
+// Key is the key of an area. It blocks for the disk. Its error is an [area.Error] of
+// code not_found where there is no such area, or nobody in it who could use a key,
+// the table's, or ctx's.
 func (s *Service) Key(ctx context.Context, a area.Name) ([]byte, error) {
 	return s.key(ctx, a, false)
 }
@@ -249,6 +250,9 @@ func (s *Service) makeKey(ctx context.Context, a area.Name, fresh bool) ([]byte,
 		return nil, area.Errorf(area.CodeNotFound, "no area %s", a)
 	}
 	was := s.book(a)
+	if !was.inhabited() {
+		return nil, area.Errorf(area.CodeNotFound, "area %s has no members, and so no key", a)
+	}
 	k := was
 	if fresh || len(k.Key) == 0 {
 		k.Key = newKey()

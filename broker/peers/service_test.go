@@ -282,6 +282,11 @@ func TestNothingIsToldThatIsNotKept(t *testing.T) {
 		if p, n := one.got(); n != 1 || len(p.Members) != 1 {
 			t.Errorf("then %d documents, %+v", n, p)
 		}
+		for _, ask := range []func(context.Context, area.Name) ([]byte, error){b.s.Key, b.s.Rotate} {
+			if key, err := ask(t.Context(), "south"); area.CodeOf(err) != area.CodeNotFound || key != nil || b.s.book("south").Rev != 0 {
+				t.Errorf("key of an area without members: %v, %v", key, err)
+			}
+		}
 		if _, err := b.s.Key(t.Context(), "moon"); area.CodeOf(err) != area.CodeNotFound {
 			t.Errorf("key of an area that is not there: %v", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -268,21 +267,6 @@ func (e events) NotifyJoin(n *memberlist.Node)        { e.g.came(n) }
 func (e events) NotifyUpdate(n *memberlist.Node)      { e.g.came(n) }
 func (e events) NotifyLeave(n *memberlist.Node)       { e.g.went(n) }
 func (e events) NotifyConflict(_, _ *memberlist.Node) { e.g.count.conflicts.Add(1) }
-
-// lines is the log of the library, whose texts are not ours: they are told as the
-// error of a line of ours, warnings as news and the rest for debugging.
-type lines struct{ log *slog.Logger }
-
-func (l lines) Write(b []byte) (int, error) {
-	text := string(bytes.TrimSpace(b))
-	switch {
-	case bytes.HasPrefix(b, []byte("[ERR]")), bytes.HasPrefix(b, []byte("[WARN]")):
-		l.log.Info("the membership has something to say", "err", text)
-	default:
-		l.log.Debug("the membership says", "err", text)
-	}
-	return len(b), nil
-}
 
 // hubAddr is the address from which a hub is reached; of several hubs the first
 // that has one. Nothing is sent.

@@ -144,6 +144,42 @@ func Kept(dir, keyFile string) (p area.Peers, term uint64, known bool, err error
 	return p, k.term, known, err
 }
 
+// Writable tells whether what a device is sent of its area can be kept there, for a
+// self-test: nothing is changed. A key file of its own, where keyFile is not empty,
+// is written by taking its place, so that it is its directory that has to be there
+// and writable. Its error says where nothing can be kept.
+func Writable(dir, keyFile string) error {
+	err := mayWrite(nearest(dir))
+	if keyFile == "" {
+		return err
+	}
+	if is, bad := os.Stat(keyFile); bad == nil && !is.Mode().IsRegular() {
+		return errors.Join(err, fmt.Errorf("the key cannot be kept in %s: it is no file", keyFile))
+	}
+	return errors.Join(err, mayWrite(filepath.Dir(keyFile)))
+}
+
+func mayWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".tacet-check")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("nothing can be kept in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// nearest is the directory, or that above it which is there.
+func nearest(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
 // replace writes a file so that after a loss of power it is the old one or the
 // new one, whole.
 func replace(path string, text []byte, mode os.FileMode) error {

@@ -152,3 +152,32 @@ func TestMetaFits(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be kept is known before it is lost.
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		dir, key string
+		ok       bool
+	}{
+		"no key file":                  {filepath.Join(dir, "not", "yet"), "", true},
+		"a key file":                   {dir, filepath.Join(dir, "key"), true},
+		"one that is there":            {dir, file, true},
+		"in a directory that is not":   {dir, filepath.Join(dir, "not", "key"), false},
+		"in a file":                    {dir, filepath.Join(file, "key"), false},
+		"a directory":                  {dir, dir, false},
+		"where nothing can be written": {dir, "/proc/self/key", false},
+		"below a file":                 {filepath.Join(file, "x"), "", false},
+	} {
+		if err := Writable(c.dir, c.key); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("%v is left behind, %v", left, err)
+	}
+}

@@ -1,9 +1,12 @@
 package uplink
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +79,8 @@ func TestAim(t *testing.T) {
 func TestAimAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
+		var said bytes.Buffer
+		s.c.log = slog.New(slog.NewTextHandler(&said, nil))
 		left := brokertest.NewInbox()
 		if _, err := s.b.Subscribe("tacet/device/gate-1/status", left.Put); err != nil {
 			t.Fatal(err)
@@ -106,6 +111,9 @@ func TestAimAndBack(t *testing.T) {
 			t.Errorf("at %v %v, want the hub", at.Hubs, up)
 		}
 		s.stop()
+		if n := strings.Count(said.String(), "connection left for another"); n != 2 { // and not at the end
+			t.Errorf("left for another %d times, want 2:\n%s", n, said.String())
+		}
 	})
 }
 

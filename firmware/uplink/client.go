@@ -281,7 +281,7 @@ func (c *Client) attempt(ctx, attempt context.Context, n uint64, abandon context
 	began, connects := time.Now(), c.count.connects.Load()
 	err := c.connection(ctx, attempt, n, to, hub)
 	if attempt.Err() != nil {
-		c.aimedAway(n, hub)
+		c.aimedAway(ctx, n, hub)
 		return
 	}
 	if time.Since(began) > steady {
@@ -319,12 +319,16 @@ func (c *Client) lost(n uint64, hub *url.URL, err error, pause time.Duration, st
 	}
 }
 
-// aimedAway ends an attempt at a target that is no longer one.
-func (c *Client) aimedAway(n uint64, hub *url.URL) {
+// aimedAway ends an attempt at a target that is no longer one; or, with ctx, the
+// last one.
+func (c *Client) aimedAway(ctx context.Context, n uint64, hub *url.URL) {
 	c.mu.Lock()
 	c.dropped = false
 	c.mu.Unlock()
 	c.refused.Store(false)
+	if ctx.Err() != nil {
+		return
+	}
 	c.log.Info("connection left for another", "conn", n, "node", hub.Host)
 }
 

@@ -111,6 +111,14 @@ func sensorAssign(env Env) *cobra.Command {
 		if f.json {
 			return printJSON(c, answer)
 		}
+		var d area.Device
+		if err := decode(answer, &d); err != nil {
+			return err
+		}
+		if d.LastSeen == nil {
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s is not known: nothing was ever heard of it. When it comes, it will be in %s\n", printable(args[0]), args[1])
+			return err
+		}
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is in %s\n", printable(args[0]), args[1])
 		return err
 	}}

@@ -102,7 +102,9 @@ func TestSensorCommandsAskTheHub(t *testing.T) {
 		case "DELETE /api/v1/mappings/m-1":
 			w.WriteHeader(http.StatusNoContent)
 		case "PUT /api/v1/devices/hall 7":
-			fmt.Fprint(w, `{"id":"hall 7","area":"north"}`)
+			fmt.Fprint(w, `{"id":"hall 7","area":"north","last_seen":"2026-11-21T12:00:00.000Z"}`)
+		case "PUT /api/v1/devices/hull":
+			fmt.Fprint(w, `{"id":"hull","area":"north","last_seen":null}`)
 		case "GET /api/v1/mappings":
 			fmt.Fprint(w, `{"items":[{"id":"m-1","topic":"x/{device}","format":"json","fields":{"b":"co2","a":"humidity"},"source":"api"}],"next":null}`)
 		case "GET /api/v1/sensors":
@@ -121,6 +123,7 @@ func TestSensorCommandsAskTheHub(t *testing.T) {
 		{[]string{"map", "--topic", "x/{device}", "--format", "raw", "--metric", "co2", "--id", "m-1"}, `POST /api/v1/mappings {"id":"m-1","topic":"x/{device}","format":"raw","metric":"co2"}`, "m-1\n"},
 		{[]string{"unmap", "m-1"}, "DELETE /api/v1/mappings/m-1 ", ""},
 		{[]string{"assign", "hall 7", "north", "--name", "Hall"}, `PUT /api/v1/devices/hall 7 {"area":"north","name":"Hall"}`, "hall 7 is in north\n"},
+		{[]string{"assign", "hull", "north"}, `PUT /api/v1/devices/hull {"area":"north"}`, "hull is not known: nothing was ever heard of it"},
 		{[]string{"mappings"}, "GET /api/v1/mappings ", "a=humidity b=co2"},
 		{[]string{"list"}, "GET /api/v1/sensors ", "temperature/a 21.5 °C (stale)"},
 		{[]string{"map", "--dry-run", "--listen", "home/#", "--for", "700ms"}, "GET /api/v1/topics ", "reading  co2"},

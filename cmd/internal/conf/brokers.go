@@ -14,6 +14,9 @@ func (k *check) brokers() {
 	k.that(p != "" && len(p) <= 128 && area.ValidFilter(p) && !strings.ContainsAny(p, "+#$@"), "home_assistant.prefix", "%q cannot begin topics", p)
 	e := k.MQTT.External
 	if e.URL != "" {
+		const none = "no broker of the hub's own listens beside mqtt.external: leave it out"
+		k.that(k.Origins["mqtt.addr"] == "", "mqtt.addr", none)
+		k.that(k.MQTT.TLS == MQTTTLS{}, "mqtt.tls", none)
 		k.broker("mqtt.external", e.URL, e.Username, e.PasswordFile, e.TLS)
 	} else {
 		k.that(e == External{}, "mqtt.external.url", "an address is needed, such as mqtt://broker:1883")

@@ -142,6 +142,8 @@ func TestValidate(t *testing.T) {
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"http://x\"}}", `t.yaml:1: mqtt.external.url: "http://x" is not a broker's address such as mqtt://broker:1883 or mqtts://broker:8883`},
+		"two brokers":             {"mqtt: {addr: \"127.0.0.1:1883\", external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.addr: no broker of the hub's own listens beside mqtt.external: leave it out`},
+		"two brokers, by TLS":     {"mqtt: {tls: {addr: \"127.0.0.1:8883\", cert_file: a, key_file: b}, external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.tls: no broker of the hub's own listens beside mqtt.external: leave it out`},
 		"no outside broker":       {"mqtt: {external: {username: x}}", `t.yaml:1: mqtt.external.url: an address is needed, such as mqtt://broker:1883`},
 		"its password":            {"mqtt: {external: {url: \"mqtt://x\", username: x, password_file: /nowhere}}", `t.yaml:1: mqtt.external.password_file: /nowhere: no such file or directory`},
 		"its TLS":                 {"mqtt: {external: {url: \"mqtt://x\", tls: {ca_file: a}}}", `t.yaml:1: mqtt.external.tls: goes with mqtts:// alone`},

@@ -21,7 +21,7 @@ import (
 type Announcement struct {
 	ID        string        `yaml:"id"`        // the same on every device of the area that has it: it is said once; needed
 	Cron      string        `yaml:"cron"`      // as in schedules of the hub; either this or every
-	Every     area.Duration `yaml:"every"`     // counted from 1970, so that all devices mean the same instants
+	Every     area.Duration `yaml:"every"`     // 10s or more; counted from 1970, so that all devices mean the same instants
 	TimeZone  string        `yaml:"time_zone"` // of cron, such as Europe/London; empty: UTC
 	Message   string        `yaml:"message"`   // the text; either this or clip
 	Clip      string        `yaml:"clip"`      // sha256:…, which the devices have, since it was played before
@@ -30,8 +30,10 @@ type Announcement struct {
 	Priority  string        `yaml:"priority"` // background, normal, high or emergency; empty: normal
 }
 
-// mostAnnouncements bounds them.
-const mostAnnouncements = 100
+const (
+	mostAnnouncements = 100
+	leastEvery        = 10 * time.Second // what is said more often leaves no room for anything else
+)
 
 // schedule is the announcement as the scheduler takes it, in an area.
 func (a Announcement) schedule(in area.Name) (area.Schedule, error) {
@@ -72,6 +74,10 @@ func (c Config) announcementFaults() map[string]string {
 		key := fmt.Sprintf("announcements[%d]", i)
 		_, err := a.schedule("north")
 		switch {
+		case (a.Cron == "") == (a.Every == 0):
+			wrong[key] = "exactly one of cron and every is needed"
+		case a.Every != 0 && time.Duration(a.Every) < leastEvery:
+			wrong[key+".every"] = fmt.Sprintf("%s is less than %s", time.Duration(a.Every), leastEvery)
 		case err != nil:
 			wrong[key] = err.Error()
 		case a.Message == "" && a.Clip == "":

@@ -110,6 +110,8 @@ func TestAnnouncementFaults(t *testing.T) {
 		"neither time":  func(a *Announcement) { a.Cron = "" },
 		"both times":    func(a *Announcement) { a.Every = area.Duration(time.Minute) },
 		"no such cron":  func(a *Announcement) { a.Cron = "* *" },
+		"too often":     func(a *Announcement) { a.Cron, a.Every = "", area.Duration(9*time.Second) },
+		"backwards":     func(a *Announcement) { a.Cron, a.Every = "", area.Duration(-time.Minute) },
 		"no such zone":  func(a *Announcement) { a.TimeZone = "Nowhere" },
 		"says nothing":  func(a *Announcement) { a.Message = "" },
 		"says two":      func(a *Announcement) { a.Clip = "sha256:" + strings.Repeat("ab", 32) },
@@ -127,6 +129,13 @@ func TestAnnouncementFaults(t *testing.T) {
 		}
 	}
 	cfg := Default()
+	often := good
+	often.Cron, often.Every = "", area.Duration(time.Second)
+	cfg.Device, cfg.Area, cfg.Announcements = "gate-1", "north", []Announcement{{ID: "x", Message: "x"}, often}
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "announcements[0]: exactly one of cron and every is needed") || !strings.Contains(err.Error(), "announcements[1].every: 1s is less than 10s") {
+		t.Errorf("what is wrong is not named: %v", err)
+	}
+	cfg = Default()
 	cfg.Device, cfg.Area, cfg.Announcements = "gate-1", "north", []Announcement{good, good}
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "stands twice") {
 		t.Errorf("twice: %v", err)

@@ -231,7 +231,7 @@ func built() time.Time {
 	return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// logTo is log with the ring beside it.
+// logTo is log with the ring beside it. Each line says whose it is.
 func (k *care) logTo(log *slog.Logger, c Config) *slog.Logger {
-	return slog.New(k.ring.Handler(log.Handler())).With("device", c.Device)
+	return slog.New(signed{k.ring.Handler(log.Handler()), c.Device})
 }

@@ -30,6 +30,8 @@ type Leader interface {
 	Able() error
 	// Gauge tells it in the device's health.
 	Gauge(h *area.Health)
+	// Counts are its counters, by name.
+	Counts() map[string]uint64
 	Close() error
 }
 

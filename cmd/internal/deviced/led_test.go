@@ -234,7 +234,7 @@ func TestAnAreaAnnouncesByItself(t *testing.T) {
 	w := newWing(t)
 	at := w.listen(w.at.MQTT, "hub-listener")
 	for id, location := range map[string]string{"gate-1": "1", "gate-2": "2"} {
-		w.device(id, location, Announcement{ID: "beacon", Every: area.Duration(2 * time.Second), Message: "still here", Chime: "none"})
+		w.device(id, location, Announcement{ID: "beacon", Every: area.Duration(leastEvery), Message: "still here", Chime: "none"})
 	}
 	led := at.local("")
 	w.rest("POST", "/orders", `{"id":"o-1","to":{"area":"north"},"message":"boarding","chime":"none"}`)
@@ -242,7 +242,7 @@ func TestAnAreaAnnouncesByItself(t *testing.T) {
 	w.stop()
 	there := w.listen("mqtt://"+led.Addr, "leader-listener")
 	said := map[area.WorkID]bool{}
-	for len(said) < 3 {
+	for len(said) < 1 {
 		b := there.until(func(b area.Busy) bool { return b.Work != nil && strings.HasPrefix(string(*b.Work), "say-") })
 		said[*b.Work] = true
 	}

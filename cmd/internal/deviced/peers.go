@@ -140,9 +140,19 @@ func (p *place) peer() *area.Peer {
 }
 
 func (p *place) gauge(h *area.Health) {
-	if p != nil {
-		p.seat.Gauge(h)
-		p.leader.Gauge(h)
+	if p == nil {
+		return
+	}
+	p.seat.Gauge(h)
+	p.leader.Gauge(h)
+	if h.Peers != nil {
+		h.Counts = map[string]uint64{}
+		count(h.Counts, "member", p.seat.Stats())
+		for name, n := range p.leader.Counts() {
+			if n > 0 {
+				h.Counts["leader_"+name] = n
+			}
+		}
 	}
 }
 
@@ -163,6 +173,10 @@ func checkPeers(cfg Config) Finding {
 	f := Finding{Part: "peers", OK: true}
 	if cfg.Peers.off() {
 		f.Text = "off: without its hub the device is silent"
+		return f
+	}
+	if err := leader.Writable(cfg.seatDir(), cfg.Peers.KeyFile); err != nil {
+		f.OK, f.Text = false, err.Error()
 		return f
 	}
 	p, term, known, err := leader.Kept(cfg.seatDir(), cfg.Peers.KeyFile)

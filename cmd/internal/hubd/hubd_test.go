@@ -349,14 +349,6 @@ func TestStagesStopInOrder(t *testing.T) {
 	})
 }
 
-func TestSnake(t *testing.T) {
-	for in, want := range map[string]string{"ToSoundP95": "to_sound_p95", "MQTTPackets": "mqtt_packets", "Live": "live", "BytesIn": "bytes_in"} {
-		if got := snake(in); got != want {
-			t.Errorf("%s: got %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestAColdStartOverAnOldRecordSettles(t *testing.T) {
 	h, _, _ := started(t, nil)
 	if b, _ := h.arbiter.Busy("north"); b.State != area.Idle {

@@ -5,11 +5,12 @@ import (
 	"reflect"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tacet-hub/tacet/cmd/internal/counted"
 )
 
 // metrics serves what every part counts. A part counts by atomics and offers a
@@ -89,7 +90,7 @@ func (p parts) Collect(out chan<- prometheus.Metric) {
 
 func collect(out chan<- prometheus.Metric, prefix string, v reflect.Value) {
 	for f, field := range v.Fields() {
-		switch name := prefix + "_" + snake(f.Name); {
+		switch name := prefix + "_" + counted.Name(f.Name); {
 		case f.Anonymous:
 			collect(out, prefix, field)
 		case field.Type() == reflect.TypeFor[time.Duration]():
@@ -109,16 +110,4 @@ func collect(out chan<- prometheus.Metric, prefix string, v reflect.Value) {
 
 func send(out chan<- prometheus.Metric, name, field string, v float64) {
 	out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, field+", as Stats of the part has it.", nil, nil), prometheus.UntypedValue, v)
-}
-
-// snake is a Go name in lower case with underscores: ToSoundP95 is to_sound_p95.
-func snake(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(rune(s[i-1])) || i+1 < len(s) && unicode.IsLower(rune(s[i+1]))) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }

@@ -32,12 +32,17 @@ func (Leader) Able() error { return nil }
 // Gauge has nothing to tell in the device's health.
 func (Leader) Gauge(*area.Health) {}
 
+// Counts are its counters, by name.
+func (l Leader) Counts() map[string]uint64 {
+	s := l.Stats()
+	return map[string]uint64{
+		"reigns": s.Reigns, "dropped": s.Dropped, "refused": s.Refused, "owed": uint64(s.Owed), "forgotten": s.Forgotten, "works": uint64(s.Works), "unsaved": s.Unsaved,
+	}
+}
+
 // Told is how it is.
 func (l Leader) Told() office.Told {
-	s := l.Stats()
-	return office.Told{Leads: l.Leads(), CutOff: l.CutOff(), Owes: l.Owes(), Counts: map[string]uint64{
-		"reigns": s.Reigns, "dropped": s.Dropped, "refused": s.Refused, "owed": uint64(s.Owed), "forgotten": s.Forgotten, "works": uint64(s.Works), "unsaved": s.Unsaved,
-	}}
+	return office.Told{Leads: l.Leads(), CutOff: l.CutOff(), Owes: l.Owes(), Counts: l.Counts()}
 }
 
 // Serve is the program: see [office.Serve]. It logs to errs, as the device reads it.

@@ -114,6 +114,17 @@ func (o *Office) Stats() Stats {
 	return s
 }
 
+// Counts are the office's own counters and those of the program while it runs, by
+// name.
+func (o *Office) Counts() map[string]uint64 {
+	s := o.Stats()
+	all := map[string]uint64{"starts": s.Starts, "died": s.Died, "silent": s.Silent, "stuck": s.Stuck, "said_in_vain": s.Refused, "malformed": s.Malformed}
+	for name, n := range s.Told.Counts {
+		all[name] = n
+	}
+	return all
+}
+
 // Lead is [leader.Host]: it has the program lead until ctx ends. Its errors say why
 // the program cannot be run, what ended it, or what it said when its reign ended.
 func (o *Office) Lead(ctx context.Context, r leader.Reign) error {
