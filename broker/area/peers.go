@@ -91,6 +91,7 @@ type Peers struct {
 	Key           []byte       `json:"key"`  // AreaKeySize bytes, base64 on the wire
 	Members       []Member     `json:"members"`
 	Credentials   []Credential `json:"credentials"`
+	People        []Person     `json:"people,omitempty"` // who may announce in the area, at most MostPeople
 }
 
 // PeerPlace is a location of the area.
@@ -114,6 +115,27 @@ type Credential struct {
 	Name string `json:"name"`
 	Hash string `json:"hash"` // of the password, in the PHC form
 }
+
+// Person is a user, or a program with an API token, that may sign in at a leader as
+// at the hub. Nothing of it is a secret but to who guesses: a password that a person
+// chose has to stand that.
+type Person struct {
+	Name       string `json:"name"`
+	Kind       string `json:"kind"`                 // PersonUser or PersonToken
+	Hash       string `json:"hash"`                 // of a user's password, in the PHC form; of a token, SHA-256 in hex
+	Role       string `json:"role"`                 // what it may do at the leader: "announcer" or "operator"
+	Everywhere bool   `json:"everywhere,omitempty"` // the role counts in all areas
+	ExpiresMs  int64  `json:"expires_ms,omitempty"` // when a token runs out, since 1970; 0: never
+}
+
+// Kinds of a [Person].
+const (
+	PersonUser  = "user"
+	PersonToken = "token"
+)
+
+// MostPeople bounds the people of a roster document.
+const MostPeople = 64
 
 // Lease is the area's configured lease.
 func (p Peers) Lease() time.Duration { return time.Duration(p.LeaseMs) * time.Millisecond }
@@ -177,6 +199,14 @@ func (p Peers) check() error {
 	within("volume", int64(p.Volume), 0, 100)
 	within("key", int64(len(p.Key)), AreaKeySize, AreaKeySize)
 	within("members", int64(len(p.Members)), 0, MostMembers)
+	within("people", int64(len(p.People)), 0, MostPeople)
+	for _, who := range p.People {
+		oneOf("kind", who.Kind, PersonUser, PersonToken)
+		within("expires_ms", who.ExpiresMs, 0, MaxCounter)
+		if who.Name == "" || len(who.Name) > maxSensor || who.Hash == "" || len(who.Hash) > 512 || who.Role == "" || len(who.Role) > maxSensor {
+			bad("%s is out of range", quote(who.Name))
+		}
+	}
 	within("credentials", int64(len(p.Credentials)), 0, MostCredentials)
 	if u, err := url.Parse(p.Web); len(p.Web) > maxSensor || err != nil || p.Web != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Port() == "") {
 		bad("web %s is no scheme and port", quote(p.Web))

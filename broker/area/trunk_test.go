@@ -15,6 +15,7 @@ func somePeers() Peers {
 		ClassicHoldMs: 120000, DumbHoldMs: 30000, Volume: 70, Locations: []PeerPlace{{ID: "1", Name: "Gate 1"}}, Key: make([]byte, AreaKeySize),
 		Members:     []Member{{Device: "gate-1", MID: "9f", Index: 16, Addr: "10.0.0.5:7946"}, {Device: "gate-2", Index: 17, Priority: -3}},
 		Credentials: []Credential{{Name: "gate-1", Hash: "$argon2id$v=19$x"}},
+		People:      []Person{{Name: "ann", Kind: PersonUser, Hash: "$argon2id$v=19$y", Role: "operator", Everywhere: true}, {Name: "ci", Kind: PersonToken, Hash: "ab", Role: "announcer", ExpiresMs: 9}},
 	}
 }
 
@@ -39,6 +40,8 @@ func TestPeersRefused(t *testing.T) {
 		"index of a hub": func(p *Peers) { p.Members[0].Index = 3 }, "index twice": func(p *Peers) { p.Members[1].Index = 16 },
 		"device twice": func(p *Peers) { p.Members[1].Device = "gate-1" }, "address": func(p *Peers) { p.Members[0].Addr = "here" }, "clips": func(p *Peers) { p.Members[0].Clips = "10.0.0.5" },
 		"web": func(p *Peers) { p.Web = "hub:8080" }, "no hash": func(p *Peers) { p.Credentials[0].Hash = "" }, "location": func(p *Peers) { p.Locations[0].ID = "" }, "volume": func(p *Peers) { p.Volume = 101 },
+		"kind of a person": func(p *Peers) { p.People[0].Kind = "god" }, "no hash of a person": func(p *Peers) { p.People[1].Hash = "" }, "people": func(p *Peers) { p.People = make([]Person, MostPeople+1) },
+		"expiry":   func(p *Peers) { p.People[1].ExpiresMs = -1 },
 		"too many": func(p *Peers) { p.Members = make([]Member, MostMembers+1) },
 	}
 	for name, spoil := range cases {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +37,7 @@ type Authority struct {
 	pending  map[string]enrolment // by the hash of the code
 	issuers  map[string]*issuer   // by the claim iss
 	watchers map[uint64]func(Revoked)
+	changes  map[uint64]func()
 	nextID   uint64
 }
 
@@ -85,7 +88,7 @@ func New(cfg Config, store Table, now func() time.Time, log *slog.Logger) (*Auth
 	a := &Authority{
 		store: store, now: now, log: log, slow: newSlow(), hashing: newHashing(), checked: newChecked(),
 		stored: map[string]*record{}, tokens: map[string]*record{}, pending: map[string]enrolment{},
-		watchers: map[uint64]func(Revoked){},
+		watchers: map[uint64]func(Revoked){}, changes: map[uint64]func(){},
 	}
 	if err := a.load(); err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
@@ -117,6 +120,7 @@ func (a *Authority) Reload(cfg Config) error {
 	revoked, err := a.reload(cfg)
 	a.changing.Unlock()
 	a.tell(revoked...)
+	a.changed(err)
 	return err
 }
 
@@ -151,6 +155,7 @@ func (a *Authority) reload(cfg Config) ([]Revoked, error) {
 			a.by[name] = r
 		}
 	}
+	a.knowTokens()
 	revoked := issuers.revoked
 	for name, old := range before {
 		if a.by[name] != old {
@@ -177,6 +182,10 @@ func configuredRecords(cfg Config) map[string]*record {
 	for _, u := range cfg.Users {
 		add(u.principal(), u.PasswordHash, "")
 	}
+	for _, t := range cfg.Tokens {
+		add(t.principal(), "", t.Hash)
+		all[t.Name].created, all[t.Name].by = t.Created, t.By
+	}
 	for _, d := range cfg.Devices {
 		add(d.principal(), d.PasswordHash, d.SecretHash)
 		if d.Secret != "" {
@@ -184,6 +193,16 @@ func configuredRecords(cfg Config) map[string]*record {
 		}
 	}
 	return all
+}
+
+// knowTokens finds the tokens by what is shown of them; mu is held.
+func (a *Authority) knowTokens() {
+	clear(a.tokens)
+	for _, r := range a.by {
+		if r.principal.Kind == KindToken && r.secret != "" {
+			a.tokens[r.secret] = r
+		}
+	}
 }
 
 // same tells whether two records grant the same to the same.
@@ -258,6 +277,35 @@ func (a *Authority) Watch(enqueue func(Revoked)) (cancel func()) {
 	}
 }
 
+// Changes calls signal after each change of who there is, or of how somebody shows
+// that he is, from now on. It must only signal: not block, and not call the
+// Authority. After cancel has returned no new call begins.
+func (a *Authority) Changes(signal func()) (cancel func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id := a.nextID
+	a.nextID++
+	a.changes[id] = signal
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.changes, id)
+	}
+}
+
+// changed tells who listens of a change, unless it was none; without a lock.
+func (a *Authority) changed(err error) {
+	if err != nil {
+		return
+	}
+	a.mu.RLock()
+	list := slices.Collect(maps.Values(a.changes))
+	a.mu.RUnlock()
+	for _, signal := range list {
+		signal()
+	}
+}
+
 // tell calls the watchers, without a lock.
 func (a *Authority) tell(revoked ...Revoked) {
 	if len(revoked) == 0 {
@@ -285,5 +333,6 @@ func (a *Authority) change(f func() ([]Revoked, error)) error {
 	revoked, err := f()
 	a.changing.Unlock()
 	a.tell(revoked...)
+	a.changed(err)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -15,6 +16,7 @@ import (
 // nobody: see [Authority.Open].
 type Config struct {
 	Users              []User
+	Tokens             []KnownToken
 	Devices            []Device
 	Issuers            []Issuer
 	ClientCertificates bool // certificates of clients are verified against a CA: devices may show one instead of a password
@@ -27,6 +29,13 @@ type User struct {
 	Roles        []string // viewer, announcer, operator, admin; none: no rights
 	Tenant       string   // empty: default
 	Areas        []string // ids, or "*" for all; empty: none
+}
+
+// KnownToken is an API token that was made elsewhere, and of which only the hash is
+// known here.
+type KnownToken struct {
+	Token
+	Hash string // SHA-256 of the token, in hex
 }
 
 // Device is a device that may connect.
@@ -88,7 +97,7 @@ func (i Issuer) withDefaults() Issuer {
 
 // Empty tells whether nobody is configured.
 func (c Config) Empty() bool {
-	return len(c.Users) == 0 && len(c.Devices) == 0 && len(c.Issuers) == 0 && !c.ClientCertificates
+	return len(c.Users) == 0 && len(c.Tokens) == 0 && len(c.Devices) == 0 && len(c.Issuers) == 0 && !c.ClientCertificates
 }
 
 // Validate reports every fault at once, each with its place, such as
@@ -97,6 +106,9 @@ func (c Config) Validate() error {
 	f := faults{names: map[string]string{}}
 	for i, u := range c.Users {
 		f.user(fmt.Sprintf("users[%d]", i), u)
+	}
+	for i, t := range c.Tokens {
+		f.token(fmt.Sprintf("tokens[%d]", i), t)
 	}
 	for i, d := range c.Devices {
 		f.device(fmt.Sprintf("devices[%d]", i), d)
@@ -136,6 +148,17 @@ func (f *faults) user(at string, u User) {
 		if a != AllAreas && !area.IsID(a) {
 			f.add(fmt.Sprintf("%s.areas[%d]", at, i), "%q is not the id of an area", a)
 		}
+	}
+}
+
+func (f *faults) token(at string, t KnownToken) {
+	t.Tenant, t.Expires = tenantOr(t.Tenant), time.Time{} // one that has run out is none, and no fault
+	if err := t.check(time.Time{}); err != nil {
+		f.add(at, "%s", err)
+	}
+	f.once(at+".name", t.Name)
+	if !isDigest(t.Hash) {
+		f.add(at+".hash", "is not 64 hexadecimal digits in lower case")
 	}
 }
 
@@ -269,6 +292,11 @@ func (u User) principal() Principal {
 func (d Device) principal() Principal {
 	return Principal{Name: d.Name, Kind: KindDevice, Tenant: tenantOr(d.Tenant), Area: d.Area,
 		Publish: slices.Clone(d.Publish), Subscribe: slices.Clone(d.Subscribe)}
+}
+
+// principal is the token as it is shown.
+func (t Token) principal() Principal {
+	return Principal{Name: t.Name, Kind: KindToken, Tenant: tenantOr(t.Tenant), Roles: slices.Clone(t.Roles), Areas: slices.Clone(t.Areas), Expires: t.Expires}
 }
 
 func tenantOr(tenant string) string {

@@ -113,7 +113,7 @@ func (a *Authority) room(name string, most int, have func() int) error {
 // keepToken is called with mu held.
 func (a *Authority) keepToken(t storedToken) {
 	r := &record{
-		principal: Principal{Name: t.Name, Kind: KindToken, Tenant: t.Tenant, Roles: slices.Clone(t.Roles), Areas: slices.Clone(t.Areas), Expires: t.Expires},
+		principal: t.principal(),
 		secret:    t.Hash, created: t.Created, by: t.By,
 	}
 	a.stamp(r)

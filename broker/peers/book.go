@@ -165,6 +165,9 @@ func (k *book) document(of Area) area.Peers {
 	if len(p.Credentials) > area.MostCredentials {
 		p.Credentials = p.Credentials[:area.MostCredentials]
 	}
+	if len(p.People) > area.MostPeople { // those who may do least
+		p.People = p.People[:area.MostPeople]
+	}
 	return p
 }
 

@@ -164,6 +164,9 @@ func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) e
 		k.Key = newKey()
 	}
 	revised := k.revise(of, s.now().Unix())
+	if n := len(of.Peers.People); revised && n > area.MostPeople {
+		s.log.Warn("not all who may announce in the area can sign in at its leader", "area", a, "n", n-area.MostPeople)
+	}
 	defer s.resolved(a, k.topology(of.Topology)) // once the members are those
 	if !revised && reflect.DeepEqual(was, k) {
 		return nil

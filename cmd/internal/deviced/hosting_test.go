@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -213,12 +214,18 @@ func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
 
 // Where the hub asks who comes, so does its leader; clips are for who is known.
 func TestWhoIsServedByTheLeader(t *testing.T) {
+	const till = "tct_0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	hash, err := auth.HashPassword([]byte("classic's own"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := newAlone(t, func(p *area.Peers) {
 		p.Open, p.Credentials = false, []area.Credential{{Name: "classic-1", Hash: hash}}
+		sum := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+		p.People = []area.Person{
+			{Name: "ann", Kind: area.PersonUser, Hash: hash, Role: "operator"}, {Name: "till", Kind: area.PersonToken, Hash: sum(till), Role: "announcer"},
+			{Name: "old", Kind: area.PersonToken, Hash: sum(till + "-old"), Role: "operator", ExpiresMs: 1},
+		}
 	})
 	token := base64.StdEncoding.EncodeToString([]byte("classic-1:classic's own"))
 	c, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{AccessToken: token})
@@ -235,6 +242,7 @@ func TestWhoIsServedByTheLeader(t *testing.T) {
 	if _, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{}); err == nil {
 		t.Error("somebody who is not known is let in")
 	}
+	a.people(till)
 	sound := []byte("a clip of this device")
 	sum := clip.Sum(sha256.Sum256(sound))
 	get := func(user, password string) (int, []byte) {
@@ -268,5 +276,41 @@ func TestWhoIsServedByTheLeader(t *testing.T) {
 	f.Close()
 	if code, b := get("gate-2", leader.Secret(a.doc.Key, "gate-2")); code != http.StatusOK || !bytes.Equal(b, sound) {
 		t.Errorf("a clip that is here: %d, %q", code, b)
+	}
+}
+
+// people tries who may announce in the area while the hub is away: with their rights
+// there, and no longer than they have them.
+func (a *alone) people(till string) {
+	a.t.Helper()
+	dial := func(token string) *signalrtest.Client {
+		c, err := signalrtest.Dial(a.t.Context(), a.web+"/hubs/devices", signalrtest.Options{AccessToken: token})
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	ann, shop := dial(base64.StdEncoding.EncodeToString([]byte("ann:classic's own"))), dial(till)
+	order := map[string]any{"id": "o-1", "to": map[string]any{"area": "north"}, "message": "we close"}
+	if _, err := shop.Invoke(a.t.Context(), "Announce", order); err != nil {
+		a.t.Errorf("an order of a token: %v", err)
+	}
+	if _, err := shop.Invoke(a.t.Context(), "GetArea", "north"); err != nil {
+		a.t.Errorf("it may not look: %v", err)
+	}
+	if _, err := shop.Invoke(a.t.Context(), "StopArea", "north"); err == nil {
+		a.t.Error("an announcer stops the area")
+	}
+	if b, err := ann.Invoke(a.t.Context(), "StopArea", "north"); err != nil || !bytes.Contains(b, []byte("o-1")) {
+		a.t.Errorf("an operator stops the area: %s %v", b, err)
+	}
+	if _, err := ann.Invoke(a.t.Context(), "ReceiveDeviceConnected", "gate-9", "south", "2"); err == nil {
+		a.t.Error("he speaks for a device of another area")
+	}
+	for _, token := range []string{till + "-old", till + "-new", base64.StdEncoding.EncodeToString([]byte("ann:wrong"))} {
+		if _, err := signalrtest.Dial(a.t.Context(), a.web+"/hubs/devices", signalrtest.Options{AccessToken: token}); err == nil {
+			a.t.Errorf("%.12s… is let in", token)
+		}
 	}
 }

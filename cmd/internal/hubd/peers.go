@@ -43,6 +43,7 @@ func (h *Hub) runPeers(ctx context.Context) error {
 		}
 		h.peers.Changed()
 	})()
+	defer h.auth.Changes(h.peers.Changed)()
 	return h.peers.Run(ctx)
 }
 
@@ -64,7 +65,7 @@ func (g grounds) Describe(a area.Name) (peers.Area, bool) {
 		}
 	}
 	if !p.Open {
-		p.Credentials = g.h.auth.Credentials(a)
+		p.Credentials, p.People = g.h.auth.Credentials(a), g.h.auth.People(a)
 	}
 	return peers.Area{Peers: p, Topology: is.Topology}, true
 }

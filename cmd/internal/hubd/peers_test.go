@@ -103,7 +103,10 @@ func TestCredentialsGoToTheMembers(t *testing.T) {
 	const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$+RsCrdHrAKGEJIDLM0Esow"
 	h, r, _ := started(t, func(c *conf.Config) {
 		c.Areas = []conf.Area{wing("north", "North Wing")}
-		c.Auth.Users = []conf.User{{Name: "ann", PasswordHash: hash, Roles: []string{"operator"}, Tenant: "default", Areas: []string{"*"}}}
+		c.Auth.Users = []conf.User{
+			{Name: "ann", PasswordHash: hash, Roles: []string{"operator"}, Tenant: "default", Areas: []string{"*"}},
+			{Name: "boss", PasswordHash: hash, Roles: []string{"admin"}, Tenant: "default"}, {Name: "guest", PasswordHash: hash, Roles: []string{"viewer"}, Tenant: "default", Areas: []string{"*"}},
+		}
 		c.Auth.Devices = []conf.Principal{{Name: "gate-1", PasswordHash: hash, Area: "north"}}
 	})
 	code, err := h.auth.Enrol(t.Context(), auth.Enrolment{Device: "gate-2", Area: "north"})
@@ -118,9 +121,21 @@ func TestCredentialsGoToTheMembers(t *testing.T) {
 	one.says("north", 1)
 	two.says("north", 2)
 	p := one.until(func(p area.Peers) bool { return len(p.Members) == 2 })
-	if p.Open || len(p.Credentials) != 2 || p.Credentials[0].Hash != hash || strings.Contains(string(p.Encode()), "ann") {
+	if p.Open || len(p.Credentials) != 2 || p.Credentials[0].Hash != hash || strings.Contains(string(p.Encode()), "boss") || strings.Contains(string(p.Encode()), "guest") {
 		t.Errorf("credentials %+v", p.Credentials)
 	}
+	if ann := (area.Person{Name: "ann", Kind: area.PersonUser, Hash: hash, Role: "operator", Everywhere: true}); len(p.People) != 1 || p.People[0] != ann {
+		t.Errorf("people %+v, want %+v", p.People, ann)
+	}
+	// A token that is made, and taken back, is in the next document, and is not in that after it.
+	if _, err := h.auth.CreateToken(t.Context(), auth.Token{Name: "till", Roles: []string{"announcer"}, Areas: []string{"north"}}); err != nil {
+		t.Fatal(err)
+	}
+	one.until(func(p area.Peers) bool { return len(p.People) == 2 && p.People[1].Name == "till" })
+	if err := h.auth.DeleteToken(t.Context(), "", "till"); err != nil {
+		t.Fatal(err)
+	}
+	p = one.until(func(p area.Peers) bool { return len(p.People) == 1 })
 	if err := h.auth.Revoke(t.Context(), "", "gate-2"); err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,8 @@ func (s smallHub) clip(who guests) http.HandlerFunc {
 
 // guests says who asks over HTTP: by name and password, as at the broker, in an
 // Authorization header of kind Basic; or, since SignalR clients send a token alone,
-// by the same text as a bearer token or as access_token.
+// by the same text as a bearer token or as access_token, or by an API token of the hub
+// in its place.
 type guests struct{ auth *auth.Authority }
 
 func (g guests) of(r *http.Request) (auth.Principal, error) {
@@ -138,19 +139,26 @@ func (g guests) of(r *http.Request) (auth.Principal, error) {
 	if !ok {
 		name, password, ok = pairOf(r)
 	}
+	if token := tokenOf(r); !ok && token != "" {
+		return g.auth.Bearer(r.Context(), r.RemoteAddr, token)
+	}
 	if !ok {
 		return auth.Principal{}, area.Errorf(area.CodeUnauthorized, "name and password are needed")
 	}
 	return g.auth.Password(r.Context(), r.RemoteAddr, name, password)
 }
 
+// tokenOf is the token that a request shows; empty: none.
+func tokenOf(r *http.Request) string {
+	if token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); bearer {
+		return token
+	}
+	return r.URL.Query().Get("access_token")
+}
+
 // pairOf is name and password of a token.
 func pairOf(r *http.Request) (name, password string, ok bool) {
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !bearer {
-		token = r.URL.Query().Get("access_token")
-	}
-	text, err := base64.StdEncoding.DecodeString(token)
+	text, err := base64.StdEncoding.DecodeString(tokenOf(r))
 	if err != nil {
 		return "", "", false
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // guests is who may come in: the members, by what they make of the area's key, and
-// who has a credential at the hub, by that. A member may also hand works in, which
+// who has a credential at the hub, by that, with its rights there. A member may also hand works in, which
 // is how what a device has to say by its own schedule becomes an order. Where the
 // hub is open nobody is configured.
 func guests(p area.Peers, log *slog.Logger) auth.Config {
@@ -27,6 +27,11 @@ func guests(p area.Peers, log *slog.Logger) auth.Config {
 		}
 		by[c.Name] = len(cfg.Devices)
 		cfg.Devices = append(cfg.Devices, d)
+	}
+	for _, who := range p.People {
+		if err := cfg.Admit(who, p.Area); err != nil {
+			log.Warn("a credential of the roster is of no use here", "who", who.Name, "err", err)
+		}
 	}
 	for _, m := range p.Members {
 		i, ok := by[string(m.Device)]

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/url"
 	"testing"
@@ -94,6 +96,43 @@ func TestMembersAtTheHubVote(t *testing.T) {
 		return busy(area.Idle)(u)
 	}
 	s.all(votes)
+}
+
+// Who may announce in the area may hand orders in at its leader, for as long as the
+// roster has them.
+func TestPeopleAtTheLeader(t *testing.T) {
+	const token = "tct_0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	s := newSite(t)
+	s.doc.People = []area.Person{{Name: "till", Kind: area.PersonToken, Hash: fmt.Sprintf("%x", sha256.Sum256([]byte(token))), Role: "announcer"}}
+	o := s.leads(0)
+	addr := <-o.addr
+	s.accepted()
+	lost := make(chan error, 1)
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + addr).SetClientID("till").SetUsername("till").SetPassword(token).
+		SetAutoReconnect(false).SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }))
+	if at := c.Connect(); !at.WaitTimeout(30*time.Second) || at.Error() != nil {
+		t.Fatal(at.Error())
+	}
+	states := make(chan area.Busy, 100)
+	c.Subscribe("tacet/area/north/#", 1, func(_ mqtt.Client, m mqtt.Message) {
+		if b, err := area.ParseBusy(m.Payload()); err == nil && m.Topic() == area.BusyTopic("north") {
+			states <- b
+		}
+	}).Wait()
+	<-states // it may look
+	c.Publish(area.SubmitTopic("north"), 1, false, `{"work":"o-1","body":{"message":"we close"}}`).Wait()
+	w := o.inside.Load()
+	if got, err := w.orders.Get("o-1"); err != nil || got.State.Ended() {
+		t.Errorf("its order: %+v %v", got, err)
+	}
+	c.Publish(area.BusyTopic("north"), 1, true, `{}`).Wait() // its right ends before what the arbiter says
+	if b, _ := w.arbiter.Busy("north"); b.Term == 0 {
+		t.Errorf("busy is %+v", b)
+	}
+	without := s.doc
+	without.Rev, without.People = 2, nil
+	o.doc <- without
+	<-lost
 }
 
 // A leader barges in for an emergency as the hub would.
