@@ -53,6 +53,8 @@ func (m *mirror) word(t area.Trunk) {
 		m.do(HoldOut{Device: t.Device, Offer: *t.Offer})
 	case area.TrunkSubmitted:
 		m.works.submitted(m, t)
+	case area.TrunkOrder:
+		m.order(t)
 	case area.TrunkStatus:
 		m.do(relay{leader: m.leader, topic: area.StatusTopic(t.Device), payload: t.Status.Encode(), retain: true})
 	case area.TrunkTele:

@@ -414,7 +414,7 @@ func TestWorksOfALeaderThatIsGone(t *testing.T) {
 	g.want(Cancel{Work: "o-3", Reason: "user"}, "") // nobody can be told
 	g.want(Heard{Device: "gate-3", Claim: area.Claim{Op: area.OpDone, Work: "o-2", Att: 1, Result: area.Played}}, "report(o-2,played,1) core:Heard")
 	g.want(Heard{Device: "gate-3", Claim: area.Claim{Op: area.OpDone, Work: "o-1", Att: 1, Result: area.Stopped}}, "core:Heard")
-	g.hear("gate-2", leadAt(145), "LED WHOLE yield leader(gate-2,145) busy(settling,145,1002) gate-2<submit(o-1,1,gate-2/m-gate-2/1) gate-2<cancel(o-3) gate-2<submit(o-3,1) gate-2<led(4250,0)")
+	g.hear("gate-2", leadAt(145), "LED WHOLE yield leader(gate-2,145) busy(settling,145,1002) gate-2<submit(o-1,1,gate-2/m-gate-2/1) gate-2<cancel(o-3) gate-2<submit(o-3,1) gate-2<led(4250,0) gate-2<stored(o-2)")
 	// The first one is back. What it did not play is another's now; what it played is played.
 	g.hear("gate-1", reported(2, "o-3", area.OrderFailed, "", 1, "lost_contact"), "gate-1<got(2)")
 	g.hear("gate-1", reported(3, "o-1", area.OrderPlayed, "gate-2", 1, ""), "report(o-1,played,1)")
@@ -445,9 +445,9 @@ func TestOrdersOfTheLeader(t *testing.T) {
 	m := reported(1, "o-7", area.OrderPlayed, "gate-2", 1, "")
 	m.Order = &area.Order{ID: "o-7", Area: "north"}
 	g.hear("gate-1", m, "adopt(o-7,played)")
-	g.want(adopted{receipt{"gate-1", 1}, errors.New("full")}, "")
+	g.want(adopted{receipt{"gate-1", 1}, "o-7", errors.New("full")}, "")
 	g.hear("gate-1", m, "adopt(o-7,played)")
-	g.want(adopted{receipt{"gate-1", 1}, nil}, "gate-1<got(1)")
+	g.want(adopted{receipt{"gate-1", 1}, "o-7", nil}, "gate-1<got(1)")
 	g.hear("gate-1", reported(2, "o-8", area.OrderOffered, "", 1, ""), "gate-1<got(2)") // nobody knows it
 	m = reported(3, "o-9", area.OrderWaiting, "", 1, "")
 	m.Order = &area.Order{ID: "o-9", Area: "north"}

@@ -22,7 +22,9 @@ type mirrorWorks struct {
 	unheard []workRecord  // what is known of works that nobody has handed in since the start, or that were adopted just now
 	played  []area.Report // works that were played, and that nobody here knows yet; the oldest first
 	pending map[area.WorkID][]receipt
-	waiting int // of pending, in all
+	coming  []adopt       // orders of the leader, to be adopted once they are written down
+	unsaid  []area.WorkID // ends that the leader has yet to hear of; the oldest first
+	waiting int           // of pending, in all
 	n       uint64
 }
 
@@ -50,7 +52,8 @@ type receipt struct {
 // adopted answers adopt.
 type adopted struct {
 	receipt
-	err error
+	work area.WorkID
+	err  error
 }
 
 func (adopted) event() {}
@@ -149,9 +152,11 @@ func (w *mirrorWorks) cancel(m *mirror, ev Cancel) bool {
 
 // handOver sends what the leader has not taken yet.
 func (m *mirror) handOver() {
+	m.welcome()
 	if !m.live() {
 		return
 	}
+	m.sayEnds()
 	room := mostHanded
 	for _, a := range m.works.order {
 		if a.cancel != "" && a.due(a.told, m.now) {
@@ -249,6 +254,9 @@ func (m *mirror) report(d area.DeviceID, t area.Trunk) {
 		m.send(d, area.Trunk{Op: area.TrunkGot, N: t.N})
 		return
 	case r.State.Ended():
+		if a == nil && t.Order == nil && r.State == area.OrderPlayed {
+			m.works.strange(r)
+		}
 		m.ended(receipt{d, t.N}, r, a, t.Order)
 		return
 	case a != nil:
@@ -300,6 +308,9 @@ func (m *mirror) goes(a *away, r area.Report) {
 func (m *mirror) ended(from receipt, r area.Report, a *away, o *area.Order) {
 	if a != nil {
 		m.counts.Merged++
+		if a.to != from.to {
+			m.unsay(a)
+		}
 		m.works.remove(r.Work)
 		m.kept.changed = true
 	}
@@ -324,7 +335,8 @@ func (w *mirrorWorks) wait(id area.WorkID, from receipt) {
 
 // stored answers the reports of an end that is durable by now.
 func (m *mirror) stored(id area.WorkID) {
-	if m.works.by[id] != nil {
+	if a := m.works.by[id]; a != nil {
+		m.unsay(a)
 		m.works.remove(id)
 		m.kept.changed = true
 	}
@@ -333,13 +345,6 @@ func (m *mirror) stored(id area.WorkID) {
 	}
 	m.works.waiting -= len(m.works.pending[id])
 	delete(m.works.pending, id)
-}
-
-// adopted answers the report of an order that came to a leader.
-func (m *mirror) adopted(ev adopted) {
-	if ev.err == nil {
-		m.send(ev.to, area.Trunk{Op: area.TrunkGot, N: ev.n})
-	}
 }
 
 // doneHere hears a device itself say that it has played a work that its leader
@@ -356,6 +361,7 @@ func (m *mirror) doneHere(ev Heard, unknown bool) {
 		}
 		return
 	}
+	m.unsay(a)
 	m.works.remove(c.Work)
 	m.kept.changed = true
 	m.counts.Merged++

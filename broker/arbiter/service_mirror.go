@@ -219,7 +219,8 @@ func (d *desk) adopt(a adopt, reporter Reporter) {
 	if !able {
 		return
 	}
-	to.Adopt(a.order, a.report, func(err error) { box.put(adopted{from, err}) })
+	work := a.order.ID
+	to.Adopt(a.order, a.report, func(err error) { box.put(adopted{from, work, err}) })
 }
 
 func (d *desk) recorded(a recorded) {
@@ -315,7 +316,7 @@ func (s *Service) mayTell(t area.Trunk) bool {
 		about := area.ParseTopic(t.Topic)
 		p, ok := s.roster.Player(about.Device)
 		return slices.Contains([]area.Kind{area.KindTele, area.KindEvent, area.KindLog}, about.Kind) && ok && p.Area == t.Area
-	case area.TrunkReport:
+	case area.TrunkReport, area.TrunkOrder:
 		return t.Order == nil || t.Order.ID == t.Report.Work && t.Order.Area == t.Area
 	}
 	return true

@@ -42,6 +42,10 @@ const (
 	// until got. The order is whole where the hub cannot know it: it was handed in
 	// at the leader.
 	TrunkReport TrunkOp = "report"
+	// TrunkOrder [n, report, order, handed]: an order that was handed in at the leader,
+	// and that it goes on with, as it stands. Repeated each second until got: by then
+	// the hub has it durably, and it is in the leader's hands like any of the hub's.
+	TrunkOrder TrunkOp = "order"
 	// TrunkRecord [n, ago_ms, record]: a record of who had the area, or of what
 	// sounded. Repeated each second until got.
 	TrunkRecord TrunkOp = "record"
@@ -180,6 +184,7 @@ var trunkNeeds = map[TrunkOp]func(Trunk) bool{
 	TrunkVote:      func(t Trunk) bool { return t.Device != "" && t.Vote != nil },
 	TrunkDone:      func(t Trunk) bool { return t.Device != "" && t.Claim != nil && t.Claim.Op == OpDone },
 	TrunkReport:    func(t Trunk) bool { return t.N != 0 && t.Report != nil },
+	TrunkOrder:     func(t Trunk) bool { return t.N != 0 && t.Report != nil && t.Order != nil && t.Handed != nil },
 	TrunkRecord:    func(t Trunk) bool { return t.N != 0 && len(t.Record) > 0 },
 	TrunkSubmitted: func(t Trunk) bool { return t.N != 0 && t.Work != "" },
 	TrunkTele:      func(t Trunk) bool { return t.Topic != "" },

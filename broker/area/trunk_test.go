@@ -84,6 +84,7 @@ func everyTrunk() []Trunk {
 		{Op: TrunkGone, Device: "gate-1", Reason: PresentWill}, {Op: TrunkPoll, Poll: &poll}, {Op: TrunkVote, Device: "gate-2", Vote: &vote},
 		{Op: TrunkStatus, Device: "gate-1", Status: &Status{V: 1, Online: true, Area: "north"}}, {Op: TrunkDone, Device: "gate-1", Claim: &done},
 		{Op: TrunkReport, N: 3, Report: Report{Work: "o-1", State: OrderPlayed, Device: "gate-1", Att: 1, Dur: time.Second}.Reported(time.Minute), Order: &Order{ID: "o-1", Area: "north"}},
+		{Op: TrunkOrder, N: 9, Report: Report{Work: "o-1", State: OrderAssigned, Device: "gate-1", MID: "9f", Boot: 2, Att: 1}.Reported(0), Order: &Order{ID: "o-1", Area: "north"}, Handed: &Handed{Work: "o-1", Prio: Normal, TTLMs: -1, Att: 1, Maybe: true}},
 		{Op: TrunkRecord, N: 4, AgoMs: 12, Record: json.RawMessage(`{"is":"grant"}`)}, {Op: TrunkSubmitted, N: 2, Work: "o-1"},
 		{Op: TrunkTele, Topic: "tacet/device/gate-1/tele/temperature", Payload: []byte("21.5")},
 		{Op: TrunkLed, SinceMs: 12, SettleMs: 6250, Holds: []Hold{hold}}, {Op: TrunkRefused, Reason: TrunkTermLow}, {Op: TrunkWitness, Live: true, Leader: "gate-1"},

@@ -146,8 +146,12 @@ func (r reporter) Report(rep area.Report) {
 	r.h.orders.Report(rep)
 }
 
-// Adopt takes in an order that came to the leader of an area.
+// Adopt takes in an order that came to the leader of an area. Where it has ended here
+// already, whoever goes on with it is to know.
 func (r reporter) Adopt(o area.Order, rep area.Report, done func(error)) {
+	if known, err := r.h.orders.Get(o.ID); err == nil && known.State.Ended() {
+		r.h.arbiter.Stored(o.Area, o.ID)
+	}
 	r.h.orders.Adopt(o, rep, done)
 }
 

@@ -22,8 +22,11 @@
 // ends are on disk before the arbiter forgets them. Of the record of what sounded
 // that alone goes up which was not answered in the same run of the process; the
 // record on the device's disk has it all. A work of the hub is on disk
-// before the hub is told so. Orders of this device that have no end when its reign
-// is over are handed to the hub, which goes on with them.
+// before the hub is told so. An order that is handed in here is told to the hub at
+// once where the hub follows us, with each change and with who has it (submit.go), and
+// is in our hands like one of the hub's: whoever leads next has it of the hub. Where
+// the hub does not, it is here alone, until it does. Orders of this device that have no
+// end when its reign is over are handed to the hub, which goes on with them.
 //
 // After a restart the works of the hub that had no end are gone on with only where
 // nobody else can have led meanwhile: where no higher term was heard. Else the hub

@@ -27,7 +27,9 @@ type Host struct {
 	inside atomic.Pointer[reign] // nil: it does not lead
 	count  struct{ reigns, dropped, remote, refused atomic.Uint64 }
 	close  sync.Once
-	leads  sync.Mutex // held while it does
+
+	hubWait time.Duration
+	leads   sync.Mutex // held while it does
 }
 
 // Stats counts what a [Host] has done since it was made.
@@ -57,7 +59,7 @@ func New(cfg Config, p Parts) (*Host, error) {
 	if cfg.Web == "" {
 		cfg.Web = defaultWeb
 	}
-	h := &Host{cfg: cfg, Parts: p, out: newOutbox(p.Clock)}
+	h := &Host{cfg: cfg, Parts: p, out: newOutbox(p.Clock), hubWait: hubWait}
 	var err error
 	if h.store, err = store.Open(filepath.Join(cfg.Dir, "leader.db")); err != nil {
 		return nil, fmt.Errorf("leader: %w", err)
@@ -123,14 +125,18 @@ func (h *Host) Submit(ctx context.Context, s area.Submit) error {
 	if w == nil {
 		return area.Errorf(area.CodeDegraded, "this device does not lead its area")
 	}
-	return w.orders.Submit(ctx, w.area, s)
+	return w.submit(ctx, s)
 }
 
 // CutOff tells whether it leads and the hub has not accepted that on a connection
 // that stands: whether the area is on its own.
-func (h *Host) CutOff() bool {
+func (h *Host) CutOff() bool { return h.Leads() && !h.followed() }
+
+// followed tells whether it leads and the hub has accepted that on the connection
+// that stands.
+func (h *Host) followed() bool {
 	w := h.inside.Load()
-	return w != nil && !w.line.accepted.Load()
+	return w != nil && w.line.accepted.Load()
 }
 
 // Run tells the hub what it is owed, and keeps the record of what sounded, until
@@ -151,7 +157,7 @@ func (h *Host) Run(ctx context.Context) error {
 		h.out.settle()
 		h.Link.Want(wantOwed, h.out.len() > 0)
 		if h.Link.Up() {
-			h.out.send(h.Link.Send)
+			h.out.send(h.followed(), h.Link.Send)
 		}
 		select {
 		case <-ctx.Done():

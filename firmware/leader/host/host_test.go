@@ -119,7 +119,7 @@ func (s *site) answers(o *office, until func() bool) {
 	for !until() {
 		select {
 		case u := <-s.up:
-			if u.Op == area.TrunkReport || u.Op == area.TrunkRecord {
+			if u.Op == area.TrunkReport || u.Op == area.TrunkRecord || u.Op == area.TrunkOrder {
 				s.down(area.Trunk{Op: area.TrunkGot, N: u.N})
 			}
 		case <-look.C:

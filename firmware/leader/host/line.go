@@ -73,6 +73,7 @@ func (l *line) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			if !l.out.owes() { // else the hub waits for what this device still has to say
+				l.own.led(true) // it goes on with what it knows
 				l.send(area.Trunk{Op: area.TrunkResign})
 			}
 			return nil
@@ -257,6 +258,7 @@ func (l *line) whole() {
 	if l.busy != nil {
 		l.tell(area.Trunk{Op: area.TrunkBusy, Busy: l.busy})
 	}
+	l.tellOrders()
 	l.served = nil
 	l.presence(l.serves())
 }

@@ -53,10 +53,7 @@ func (l *line) heard(t area.Trunk) {
 	case area.TrunkStopPlay:
 		l.arbiter.StopPlay(l.area)
 	case area.TrunkStored:
-		l.works.forget(t.Work)
-		l.out.forget("end/" + string(t.Work))
-		l.arbiter.Ended(area.Report{Work: t.Work, Area: l.area, State: area.OrderPlayed}) // where it goes on here: nobody plays it any more
-		l.arbiter.Stored(l.area, t.Work)
+		l.stored(t.Work)
 	case area.TrunkCommand:
 		l.command(t)
 	}
@@ -103,11 +100,15 @@ func (l *line) comes(t area.Trunk, via area.Via, told bool) {
 func (l *line) submitted(t area.Trunk) {
 	id := t.Handed.Work
 	one, known := l.works.get(id)
-	if _, err := l.orders.Get(id); err == nil || known {
-		if err == nil || one.saved {
+	if ours := l.ours(id); ours || known {
+		if ours || one.saved {
 			l.tell(area.Trunk{Op: area.TrunkSubmitted, N: t.N, Work: id})
 		}
 		return
+	}
+	if l.own.knows(id) == toldAway {
+		l.out.forget("away/" + string(id))
+		l.own.gone(id) // it is the hub's by now, and ours as one of the hub's
 	}
 	if !l.works.take(handed{Area: l.area, Work: *t.Handed, N: t.N, At: l.Now().UnixMilli()}) {
 		l.Log.Warn("work of the hub not taken, too many have no end", "work", id, "n", mostHub)
@@ -125,7 +126,27 @@ func (l *line) taken() {
 	}
 }
 
+// stored hears that the hub has the end of a work: where it goes on here nobody is to
+// play it any more.
+func (l *line) stored(id area.WorkID) {
+	l.works.forget(id)
+	l.out.forget("end/" + string(id))
+	end := area.Report{Work: id, Area: l.area, State: area.OrderPlayed}
+	if o, err := l.orders.Get(id); err == nil && !o.State.Ended() {
+		end.State = area.OrderCancelled
+		if o.NotBefore != nil { // the arbiter may not have it yet
+			l.orders.Report(end)
+		}
+	}
+	l.arbiter.Ended(end)
+	l.arbiter.Stored(l.area, id)
+}
+
 func (l *line) cancel(t area.Trunk) {
+	if o, err := l.orders.Get(t.Work); err == nil && o.NotBefore != nil && l.Now().Before(o.NotBefore.Time) {
+		l.orders.Report(area.Report{Work: t.Work, Area: l.area, State: area.OrderCancelled, Reason: t.Reason})
+		return
+	}
 	if err := l.arbiter.Cancel(context.Background(), t.Work, t.Reason); err != nil { // without blocking
 		l.Log.Debug("nothing to take back", "work", t.Work, "err", err)
 	}

@@ -118,8 +118,11 @@ func (l *line) heardClaim(m area.Message) {
 	if err != nil || c.Op != area.OpDone || c.Work == "" || l.hubs(c.Work) {
 		return
 	}
-	if _, err := l.orders.Get(c.Work); err == nil {
+	if l.ours(c.Work) {
 		return
+	}
+	if d := area.ParseTopic(m.Topic).Device; c.Result == area.Played && !l.out.has("end/"+string(c.Work)) { // the device is told that it need not say it again
+		l.oweWork(area.Report{Work: c.Work, Area: l.area, State: area.OrderPlayed, Device: d, Att: c.Att}, l.Now())
 	}
 	l.tell(area.Trunk{Op: area.TrunkDone, Device: area.ParseTopic(m.Topic).Device, Claim: &c})
 }

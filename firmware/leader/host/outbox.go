@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -130,21 +131,34 @@ func (o *outbox) again() {
 	o.poke()
 }
 
+// withdraw forgets what only a leader says, whose reign is over.
+func (o *outbox) withdraw() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = slices.DeleteFunc(o.list, func(m *owed) bool { return m.t.Op == area.TrunkOrder })
+}
+
 // send says what is due, the oldest first, at most a window of it, until say
-// fails.
-func (o *outbox) send(say func(area.Trunk) error) {
-	for _, t := range o.due() {
+// fails; what only a leader says whom the hub follows, where led.
+func (o *outbox) send(led bool, say func(area.Trunk) error) {
+	for _, t := range o.due(led) {
 		if say(t) != nil {
 			return
 		}
 	}
 }
 
-func (o *outbox) due() (list []area.Trunk) {
+func (o *outbox) due(led bool) (list []area.Trunk) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := o.clock()
-	for _, m := range o.list[:min(window, len(o.list))] {
+	now, room := o.clock(), window
+	for _, m := range o.list {
+		if m.t.Op == area.TrunkOrder && !led {
+			continue
+		}
+		if room--; room < 0 {
+			break
+		}
 		if m.sent != 0 && now.Sub(m.sent) < sayAgain {
 			continue
 		}

@@ -13,7 +13,7 @@ func TestOutbox(t *testing.T) {
 	o := newOutbox(func() area.Instant { return now })
 	var said []area.Trunk
 	say := func(u area.Trunk) error { said = append(said, u); return nil }
-	sent := func() []area.Trunk { said = nil; o.send(say); return said }
+	sent := func() []area.Trunk { said = nil; o.send(true, say); return said }
 	report := func(s area.OrderState) area.Trunk {
 		return area.Trunk{Op: area.TrunkReport, Report: area.Report{Work: "w", State: s}.Reported(0)}
 	}
@@ -57,7 +57,7 @@ func TestOutbox(t *testing.T) {
 	}
 	o.again()
 	calls := 0
-	o.send(func(area.Trunk) error { calls++; return errors.New("offline") })
+	o.send(true, func(area.Trunk) error { calls++; return errors.New("offline") })
 	if calls != 1 {
 		t.Errorf("tried %d times without a connection", calls)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/broker/proof"
 )
 
@@ -28,8 +29,16 @@ func (h *Host) oweOrder(o area.Order) {
 	if o.EndedAt != nil {
 		ago = max(0, h.Now().Sub(o.EndedAt.Time))
 	}
-	t := area.Trunk{Op: area.TrunkReport, Area: o.Area, Report: reported(o).Reported(0), Order: &o}
+	t := area.Trunk{Op: area.TrunkReport, Area: o.Area, Report: h.own.reported(o).Reported(0), Order: &o}
 	h.out.put("own/"+string(o.ID), t, ago, func() { h.own.tell(o.ID, toldEnd, nil) })
+}
+
+// oweLive owes an order that was taken here and goes on here, as it stands. It is said
+// while the hub follows us, and not to one that does not.
+func (h *Host) oweLive(r order.Record) {
+	o, hand := r.Order, h.own.handOf(r, h.Now())
+	t := area.Trunk{Op: area.TrunkOrder, Area: o.Area, Report: h.own.reported(o).Reported(0), Order: &o, Handed: &hand}
+	h.out.put("own/"+string(o.ID), t, 0, func() { h.own.tell(o.ID, toldKnown, nil) })
 }
 
 // handOver owes the orders that nobody here goes on with, while it does not lead:
@@ -48,8 +57,8 @@ func (h *Host) handOver() {
 		if h.out.has(key) {
 			continue
 		}
-		o, hand := r.Order, handOf(r, h.Now())
-		t := area.Trunk{Op: area.TrunkReport, Area: o.Area, Report: reported(o).Reported(0), Order: &o, Handed: &hand}
+		o, hand := r.Order, h.own.handOf(r, h.Now())
+		t := area.Trunk{Op: area.TrunkReport, Area: o.Area, Report: h.own.reported(o).Reported(0), Order: &o, Handed: &hand}
 		h.out.put(key, t, 0, func() { h.own.gone(o.ID) })
 	}
 }

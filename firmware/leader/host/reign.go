@@ -41,6 +41,7 @@ type reign struct {
 	addr    string // of the broker, as others reach it
 	webAt   string // scheme and port of the web listener
 	line    *line
+	told    map[area.WorkID]stands // of the orders of this device, as the hub was told
 }
 
 // Lead arbitrates the area until ctx ends; see [leader.Host]. Its errors say what
@@ -50,13 +51,14 @@ func (h *Host) Lead(ctx context.Context, r leader.Reign) error {
 		return errLeads
 	}
 	defer h.leads.Unlock()
-	w := &reign{Host: h, Reign: r, area: r.Peers.Area}
+	w := &reign{Host: h, Reign: r, area: r.Peers.Area, told: map[area.WorkID]stands{}}
 	if err := w.open(); err != nil {
 		w.shut()
 		return err
 	}
 	h.count.reigns.Add(1)
 	h.inside.Store(w)
+	defer h.out.withdraw()
 	defer h.inside.Store(nil)
 	h.Log.Info("leads the area", "area", w.area, "device", h.cfg.Device, "node", w.addr, "n", r.Term)
 	err := w.run(ctx)
@@ -161,6 +163,7 @@ func (w *reign) openArea() (err error) {
 }
 
 func (w *reign) openOrders() (err error) {
+	w.own.led(w.Term > w.works.last())
 	w.orders, err = order.New(order.Config{MaxLive: mostLive, MaxKeys: mostLive}, w.own, w.roster, w.arbiter, w.Renderer, w.Now, w.Log)
 	return err
 }
@@ -218,7 +221,8 @@ func (w *reign) goOn() {
 // Report takes the dispatcher's word on a work: of an order of this device to the
 // order service, of a work of the hub to the hub.
 func (w *reign) Report(r area.Report) {
-	if _, err := w.orders.Get(r.Work); err == nil {
+	if w.ours(r.Work) {
+		w.own.taken(r)
 		w.orders.Report(r)
 		return
 	}
@@ -233,41 +237,6 @@ func (w *reign) Report(r area.Report) {
 		w.works.end(r.Work, r.Reported(0), at)
 	}
 	w.oweWork(r, at)
-}
-
-// ordered hears of each change of an order of this device, and owes the hub its
-// end.
-func (w *reign) ordered(o area.Order) {
-	if o.State.Ended() {
-		w.arbiter.Stored(o.Area, o.ID)
-		w.oweOrder(o)
-	}
-}
-
-// gate makes an order of a work that is handed in here, before its PUBACK goes
-// out.
-func (w *reign) gate(ctx context.Context) (cancel func()) {
-	return w.broker.Gate(area.SubmitTopic("+"), func(m area.Message) error {
-		sub, err := area.ParseSubmit(m.Payload)
-		in := area.ParseTopic(m.Topic).Area
-		switch {
-		case err != nil:
-		case ctx.Err() != nil:
-			err = area.Errorf(area.CodeDraining, "this device no longer leads the area")
-		case in != w.area:
-			err = area.Errorf(area.CodeUnknownArea, "no area %s at the leader of %s", in, w.area)
-		case w.hubs(sub.Work): // a known id is ignored
-		default:
-			err = w.orders.Submit(ctx, in, sub)
-		}
-		if err != nil {
-			w.Log.Warn("submit refused", "topic", m.Topic, "work", sub.Work, "err", err)
-			if sub.Work != "" {
-				w.arbiter.Post(area.Message{Topic: area.ResponseTopic(string(sub.Work)), Payload: area.ErrorPayload(err), QoS: 1})
-			}
-		}
-		return err
-	})
 }
 
 // hubs tells whether a work is one of the hub's.

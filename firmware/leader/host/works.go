@@ -79,6 +79,13 @@ func (w *works) reigned(term uint64) {
 	}
 }
 
+// last is the term of our newest reign.
+func (w *works) last() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.term
+}
+
 // mine answers the works without an end that nobody else can have got since: no
 // term above our own was heard. Where one was, they are forgotten: the hub has
 // given them to whoever led.
