@@ -95,6 +95,7 @@ func NewBus(cfg BusConfig, log *slog.Logger) (*Bus, error) {
 	b.link.filters = []paho.SubscribeOptions{{Topic: everything, QoS: 1}}
 	b.link.receive = b.received
 	b.link.fresh = b.repeat
+	b.link.late.topic = area.Root + "/hub/" + cfg.Node + "/mark"
 	return b, nil
 }
 
@@ -191,7 +192,10 @@ func (b *Bus) Retained(filter string, most int) []area.Message {
 // received hands a message of the broker to the subscribers. It runs on the
 // library's goroutine.
 func (b *Bus) received(p *paho.Publish) {
-	m := area.Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Replay: p.Retain, Retain: p.Retain}
+	if b.link.late.isMark(p) {
+		return
+	}
+	m := area.Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Replay: p.Retain || b.link.late.is(p.Topic), Retain: p.Retain}
 	retained := p.Retain
 	if props := p.Properties; props != nil {
 		var ours bool

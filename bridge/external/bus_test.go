@@ -209,3 +209,39 @@ func TestNewBusRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatTheBrokerKeptIsOldNews: a sensor's word that the broker kept while no hub
+// was there, more than goes at once, is a replay to the next one, the live word behind
+// it is not; a work is not told apart, and what came in a short absence is not either.
+func TestWhatTheBrokerKeptIsOldNews(t *testing.T) { eachPeer(t, testWhatTheBrokerKeptIsOldNews) }
+
+func testWhatTheBrokerKeptIsOldNews(t *testing.T, b *peer) {
+	other := b.client()
+	bus, stop := newBus(t, b, "hub-1")
+	until(t, "it is connected", bus.Connected)
+	stop()
+	const n = 200
+	for i := range n {
+		b.wait("publish", other.Publish("home/hall", 1, false, fmt.Sprint(i)))
+	}
+	b.wait("publish", other.Publish("tacet/area/north/submit", 1, false, "w"))
+	bus, err := NewBus(BusConfig{Server: b.server("tacet-hub-1"), Node: "hub-1"}, logTo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := hear(t, bus, "#")
+	runs(t, bus.Run)
+	for i := range n {
+		all.await(t, fmt.Sprintf("home/hall %d!", i))
+	}
+	all.await(t, "tacet/area/north/submit w")
+	until(t, "the mark is back", func() bool { return bus.link.late.until.Load() == 0 })
+	b.wait("publish", other.Publish("home/hall", 1, false, "live"))
+	all.await(t, "home/hall live")
+	_ = bus.link.current().socket.Close()
+	b.wait("publish", other.Publish("home/hall", 1, false, "meanwhile"))
+	all.await(t, "home/hall meanwhile")
+	if all.count("tacet/hub/") != 0 {
+		t.Error("the mark is told")
+	}
+}

@@ -12,6 +12,10 @@
 // nothing, and a device is there from what it says live until its status, which
 // may be its will, says that it is not.
 //
+// What the broker kept in our session while the hub was away for more than a minute,
+// or was not running, comes late: a sensor's word among it is a replay, as what is
+// retained is. Works and groups are not told apart: nothing of them is lost.
+//
 // [Bridge] carries chosen topics to another broker and from it. What goes out
 // waits while the link is down, within a bound, and on disk when it waits for
 // longer than half a second; with QoS 2 each message arrives once, also where the

@@ -41,6 +41,7 @@ type link struct {
 	tried atomic.Int64 // of the last attempt
 	turn  chan struct{}
 	told  *told       // by an old broker
+	late  overdue     // messages
 	gate  sync.Mutex  // held while a message is put into the session; before mu
 	anew  atomic.Bool // the broker has lost our session, and the sender does not know yet
 
@@ -159,6 +160,7 @@ func (l *link) current() *attached {
 func (l *link) connect(ctx context.Context) (*attached, error) {
 	dialing, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	l.late.begin(time.Unix(0, l.heard.Load()))
 	conn, err := l.srv.dial(dialing, &l.heard)
 	if err != nil {
 		return nil, err
@@ -204,6 +206,7 @@ func (l *link) connect(ctx context.Context) (*attached, error) {
 			return nil, errors.Join(errors.New("subscribe"), err)
 		}
 	}
+	l.late.end(ctx, client, ack.SessionPresent)
 	return a, nil
 }
 

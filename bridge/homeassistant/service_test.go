@@ -255,6 +255,15 @@ func TestWhatIsShown(t *testing.T) {
 		if got := fmt.Sprint(d.Cmps["chime"]["available_tones"], d.Cmps["volume"]["min"], d.Cmps["volume"]["max"]); got != "[two-tone gong] 0 100" {
 			t.Errorf("%s", got)
 		}
+		for what, want := range map[[2]string]any{
+			{"busy", "device_class"}: "sound", {"connected", "device_class"}: "connectivity", {"seen", "device_class"}: "timestamp", {"volume", "unit_of_measurement"}: "%",
+			{"volume", "command_topic"}: "tacet/device/gate-a12/cmd/volume", {"announce", "command_topic"}: "tacet/device/gate-a12/cmd/announce",
+			{"chime", "support_duration"}: true, {"chime", "support_volume_set"}: true, {"stop", "payload_press"}: "PRESS", {"test", "payload_press"}: "PRESS",
+		} {
+			if got := d.Cmps[what[0]][what[1]]; got != want {
+				t.Errorf("%s of %s is %v, want %v", what[1], what[0], got, want)
+			}
+		}
 		for topic, want := range map[string]string{
 			"device/gate-a12/busy": "OFF", "device/gate-a12/connected": "ON", "device/gate-a12/queue": "0", "device/gate-a12/announcing": "-",
 			"device/gate-a12/seen": "2026-11-21T12:00:00Z", "device/gate-a12/volume": "70", "area/north-pier/queue": "0", "hub": "online",

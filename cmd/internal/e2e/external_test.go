@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,6 +144,18 @@ func TestExternalBroker(t *testing.T) {
 	page.event(0, "End", hears(t, 3)) // whatever comes twice has come
 	if n := strings.Count(strings.Join(page.out.since(0), "\n"), `"event":"Up"`); n != 1 {
 		t.Errorf("the group's event came %d times", n)
+	}
+
+	const n = 50 // said while the broker stands still
+	_ = o.cmd.Process.Signal(syscall.SIGSTOP)
+	for i := range n {
+		page.invoke("SendToGroup", "g", "Stalled", i)
+	}
+	_ = o.cmd.Process.Signal(syscall.SIGCONT)
+	for mark, i := 0, 0; i < n; i++ {
+		var payload string
+		payload, mark = sub.message(mark, "tacet/group/g/Stalled", anything)
+		same(t, "in its turn, once", payload, fmt.Sprintf("[%d]", i))
 	}
 	h.publish("tacet/area/north/submit", `{"v":1,"work":"w-1","location":"1","body":{"message":"Go"}}`)
 	w.ended("w-1")

@@ -147,6 +147,10 @@ func TestHomeAssistant(t *testing.T) {
 		t.Errorf("the loudspeaker is %+v", gate)
 	}
 	ha.state(gate, "connected", "ON")
+	late := h.subscribe("-F", "%r %q %t", "-t", "homeassistant/device/+/config", "-t", gate.Availability) // retained, and with QoS 1
+	for _, topic := range []string{"homeassistant/device/" + gate.Dev.IDs[0] + "/config", "homeassistant/device/" + north.Dev.IDs[0] + "/config", gate.Availability} {
+		late.line(0, "what is shown of "+topic, exactly("1 1 "+topic))
+	}
 	ha.state(north, "busy", "0")
 
 	some := func(what string, fits func(area.Order) bool) (o area.Order) {

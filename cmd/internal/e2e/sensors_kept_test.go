@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
 // TestSensorsAreThereAfterARestart: sensors of several conventions, one of them new
@@ -73,6 +74,36 @@ func TestSensorsAreThereAfterARestart(t *testing.T) {
 	s = startProcess(t, data)
 	s.get("/sensors?area=unassigned", &inbox)
 	same(t, "sensors without an area, the door removed", len(inbox.Items), 1)
+}
+
+// TestSensorsOfAnOutsideBrokerAfterARestart: what an outside broker has retained is
+// old news to a hub that begins again: the sensors that it knew stay unknown, their
+// values stale, and last_seen where it was.
+func TestSensorsOfAnOutsideBrokerAfterARestart(t *testing.T) {
+	t.Parallel()
+	o, data := mosquitto(t), t.TempDir()
+	with := func(c *conf.Config) { c.MQTT.External.URL, c.Data = o.url(), data }
+	h := start(t, with)
+	w := h.watch()
+	h.health("ready", "broker", true)
+	h.publish("zigbee2mqtt/north/climate/availability", `{"state":"online"}`, "-r")
+	h.publish("zigbee2mqtt/north/climate", `{"temperature":21.5}`, "-r")
+	w.reading(0, func(r area.Reading) bool { return r.Device == "climate" })
+	var was, is area.Device
+	h.get("/devices/climate", &was)
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	(&hub{t: t, ready: h.ready}).publish("zigbee2mqtt/north/climate", `{"temperature":22}`, "-r") // while no hub is there
+	h = start(t, with)
+	h.until("the retained value has come", func() bool {
+		is = area.Device{}
+		h.get("/devices/climate", &is)
+		return len(is.Readings) == 1 && is.Readings[0].Value == 22.0
+	})
+	same(t, "presence", is.Presence, area.PresenceUnknown)
+	same(t, "quality", is.Readings[0].Quality, area.Stale)
+	same(t, "last seen", fmt.Sprint(is.LastSeen), fmt.Sprint(was.LastSeen))
 }
 
 func text(s *string) string {
