@@ -38,10 +38,10 @@ type Cluster interface {
 // Letter is an event on its way to another node; it goes to [Server.Hear] there.
 // What is in it is the servers' business.
 type Letter struct {
-	Kind   byte
-	Target string
-	Except []string
-	Body   []byte
+	Kind   byte     // for whom the event is: all, a group, a user …
+	Target string   // its name or id; empty where the kind needs none
+	Except []string // ids of connections that do not get it
+	Body   []byte   // the event, as the server that sends it has encoded it
 }
 
 // Kinds of letters.
