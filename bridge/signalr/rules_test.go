@@ -41,8 +41,8 @@ var rules = []rule{
 	{"T2", "edges of frames mean nothing", "TestHandshake TestRecords TestGroupOfBothProtocols TestCallInUnfinishedMessage", ""},
 	{"T3", "close codes, and how long a close and a write may take", "TestCloseCodes TestCloseIsNotAwaitedForEver TestBlockedClientIsCut", ""},
 	{"T4", "one writer, and pings of the hub's own", "TestSendersKeepTheirOrder TestTimeouts TestCloseCodes", ""},
-	{"T5", "server-sent events", "TestServerSentEvents TestEventStreamsEnd TestIdleEventStreamLives TestPosts", ""},
-	{"T6", "polls: the first at once, then parked, the older ends", "TestLongPolling TestPollsPark", ""},
+	{"T5", "server-sent events", "TestServerSentEvents TestEventStreamsEnd TestIdleEventStreamLives TestHostHasTimeouts TestPosts", ""},
+	{"T6", "polls: the first at once, then parked, the older ends", "TestLongPolling TestPollsPark TestHostHasTimeouts", ""},
 	{"T7", "DELETE, no pings, absent pollers", "TestPollsEnd TestStatuses TestPollsPark TestAbsentPollerIsGone", ""},
 	{"T8", "POSTs in order, bounded, 404 when gone", "TestPosts TestPollsEnd", ""},
 	// Handshake and framing.
