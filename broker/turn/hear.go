@@ -41,8 +41,10 @@ func (t *Turn) answer(a *area.Answer, now area.Instant) {
 // note remembers that the arbiter lives, and its term.
 func (t *Turn) note(a *area.Answer, now area.Instant) {
 	t.awaits = false
-	t.heard, t.arbiter = now, a.From
 	t.term = max(t.term, a.Term, a.Token.Term())
+	if s := t.sent[a.Ack%ringLen]; t.arbiter == "" || a.From == t.arbiter || s.seq == a.Ack && s.whose {
+		t.heard, t.arbiter = now, a.From
+	}
 }
 
 // welcomed takes the answer to the newest hello. A boot is adopted only while

@@ -100,12 +100,13 @@ func (t *Turn) say(c area.Claim, now area.Instant) {
 	}
 	t.seq++
 	c.Boot, c.MID, c.Seq = t.boot, t.cfg.MID, t.seq
-	t.sent[t.seq%ringLen] = sent{seq: t.seq, at: now}
+	t.sent[t.seq%ringLen] = sent{seq: t.seq, at: now, whose: c.Op == area.OpHello || c.Op == area.OpWant}
 	t.refresh = now.Add(t.every())
 	t.do(Send{Claim: c})
 }
 
-// from says which arbiter answered last, and how long ago (§8.2).
+// from says which arbiter answered last, and how long ago (§8.2). One whom that has
+// not reached does not count yet: it may have answered what we said later.
 func (t *Turn) from(now area.Instant) *area.From {
 	if t.arbiter == "" {
 		return nil

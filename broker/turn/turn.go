@@ -68,8 +68,9 @@ func (p Phase) String() string {
 }
 
 type sent struct {
-	seq uint64
-	at  area.Instant
+	seq   uint64
+	at    area.Instant
+	whose bool // it says from whom we come, if from anybody
 }
 
 type take struct {
@@ -86,7 +87,7 @@ type Turn struct {
 	// Who we are and what we have said.
 	boot, claim, seq, term uint64
 	sent                   [ringLen]sent // when the newest messages were sent
-	arbiter                string        // that answered last
+	arbiter                string        // that answered last, of those who know from whom we come
 	heard                  area.Instant  // when it did
 
 	// The connection and our standing on it.
