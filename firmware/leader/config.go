@@ -73,9 +73,12 @@ func ParseBind(s string) (ip netip.Addr, port uint16, err error) {
 	return at.Addr(), at.Port(), nil
 }
 
-// Times of the membership (COORDINATION.md §4: tuned), and of the seat.
+// Times of the membership, and of the seat. With them a member that has died is
+// missed within 3 s, and who leads next is followed within 5 s
+// (TestLeaderIsMissedWithinFiveSeconds).
 const (
-	probeEvery   = 500 * time.Millisecond
+	probeEvery   = 300 * time.Millisecond
+	gossipEvery  = 100 * time.Millisecond // what has changed, to three at a time
 	probeTimeout = 200 * time.Millisecond
 	streamTime   = 2 * time.Second
 	syncEvery    = 15 * time.Second

@@ -11,7 +11,7 @@
 // a [Host] while the device leads itself.
 //
 // The membership is memberlist's, encrypted with the key of the area, tuned to miss
-// a dead member after 2.5 s (COORDINATION.md §4 has it measured). Members that are
+// a dead member within 3 s. Members that are
 // missing are called every 2 s to 3 s, since the library forgets them. Their
 // addresses come from the roster, from what they had when they were last seen, and
 // from multicast DNS, where only an answer counts that the key of the area has

@@ -72,8 +72,19 @@ func (h *held) release() {
 	}
 }
 
+// network is what a seat has of the machine's network for itself: in a bubble of a
+// test, where sockets would stop the time, there is another.
+type network struct {
+	hold func(ip netip.Addr, port uint16) (*held, netip.AddrPort, error)
+	join func(at netip.AddrPort, logger *log.Logger) (memberlist.Transport, error)
+	dial func(ctx context.Context, hosts []string) (netip.Addr, bool)
+}
+
+// sockets is that of the machine.
+func sockets() network { return network{hold: hold, join: listen, dial: dialAny} }
+
 // listen listens for a membership.
-func listen(at netip.AddrPort, logger *log.Logger) (*memberlist.NetTransport, error) {
+func listen(at netip.AddrPort, logger *log.Logger) (memberlist.Transport, error) {
 	t, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{at.Addr().String()}, BindPort: int(at.Port()), Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("membership at %v: %w", at, err)
@@ -85,7 +96,7 @@ func listen(at netip.AddrPort, logger *log.Logger) (*memberlist.NetTransport, er
 // else listens at. Nobody is called yet. changed is called when somebody has come,
 // gone, or told something else, heard with what a member has sent; both must only
 // enqueue.
-func newGossip(self area.DeviceID, p area.Peers, m meta, at netip.AddrPort, logger *log.Logger, count *counters, changed func(), heard func([]byte)) (*gossip, error) {
+func newGossip(self area.DeviceID, p area.Peers, m meta, n network, at netip.AddrPort, logger *log.Logger, count *counters, changed func(), heard func([]byte)) (*gossip, error) {
 	g := &gossip{self: self, dirty: make(chan struct{}, 1), changed: changed, heard: heard, count: count, nodes: map[string]memberlist.Node{}}
 	first := m.encode()
 	g.own.Store(&first)
@@ -93,7 +104,7 @@ func newGossip(self area.DeviceID, p area.Peers, m meta, at netip.AddrPort, logg
 	if g.ring, err = memberlist.NewKeyring(nil, p.Key); err != nil {
 		return nil, fmt.Errorf("key of area %s: %w", p.Area, err)
 	}
-	t, err := listen(at, logger)
+	t, err := n.join(at, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -107,16 +118,30 @@ func newGossip(self area.DeviceID, p area.Peers, m meta, at netip.AddrPort, logg
 }
 
 // config is the library's, tuned as it was measured (COORDINATION.md §4).
-func (g *gossip) config(p area.Peers, t *memberlist.NetTransport, at netip.AddrPort, logger *log.Logger) *memberlist.Config {
+func (g *gossip) config(p area.Peers, t memberlist.Transport, at netip.AddrPort, logger *log.Logger) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Label = string(g.self), "tacet/"+string(p.Area)
 	c.Transport, c.Keyring, c.Logger = t, g.ring, logger
 	c.AdvertiseAddr, c.AdvertisePort, c.BindPort = at.Addr().String(), int(at.Port()), int(at.Port())
-	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeEvery, probeTimeout, 3, 2
+	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeEvery, probeTimeout, suspicion(len(p.Members)), 1
+	c.GossipInterval = gossipEvery
 	c.TCPTimeout, c.PushPullInterval = streamTime, syncEvery
 	c.DeadNodeReclaimTime = time.Millisecond // a member may come back at another address
 	c.Delegate, c.Events, c.Conflict = delegate{g}, events{g}, events{g}
 	return c
+}
+
+// suspicion is for how many probes a member of so many is suspected before it is
+// missed; the library takes them times the decimal logarithm of the number of
+// members: it has 1.5 to 2 s to object. A suspicion that nobody shares takes no
+// longer than others, and members are probed often: of eight that had 3 s more, and
+// were probed twice a second, one in 30 was on the next leader after more than the
+// 5 s that are promised (COORDINATION.md §8.21).
+func suspicion(members int) int {
+	if members > 20 {
+		return 3
+	}
+	return 5
 }
 
 // close says goodbye and ends everything.

@@ -102,7 +102,7 @@ func (s *Seat) takePart() {
 	}
 	s.held.release()
 	s.held = nil
-	g, err := newGossip(s.cfg.Device, s.roster, s.meta(), s.at, s.logs, &s.count, s.look,
+	g, err := newGossip(s.cfg.Device, s.roster, s.meta(), s.net, s.at, s.logs, &s.count, s.look,
 		func(b []byte) { s.enqueue(func() { s.document(b, false) }) })
 	if err != nil {
 		s.Log.Warn("no part in the membership, trying again", "area", s.roster.Area, "err", err)
@@ -206,13 +206,13 @@ func (s *Seat) pass() {
 func (s *Seat) publish() {
 	e, aim := s.elect.Self(), s.elect.Aim()
 	st := State{Area: s.roster.Area, Rev: s.roster.Rev, Topology: s.roster.Topology, Member: s.known && s.isMember(), Follows: aim.To.String(), Who: aim.Member,
-		Term: e.Term, Members: len(s.roster.Members), Alive: len(s.alive), Hub: s.elect.Reaches()}
+		Term: e.Term, Highest: e.Highest, Members: len(s.roster.Members), Alive: len(s.alive), Hub: s.elect.Reaches()}
 	if st.Member {
 		st.Alive++
 	}
 	var p *area.Peer
 	if s.at.IsValid() {
-		p = &area.Peer{Rev: s.roster.Rev, Addr: s.at.String(), Net: s.net, Priority: s.cfg.Priority}
+		p = &area.Peer{Rev: s.roster.Rev, Addr: s.at.String(), Net: s.lan, Priority: s.cfg.Priority}
 	}
 	s.mu.Lock()
 	s.shown = s.roster
@@ -236,6 +236,7 @@ type State struct {
 	Follows  string        // hub, via or leader: where the device turns to
 	Who      area.DeviceID // who carries, or leads
 	Term     uint64        // by which this device leads; 0: it does not
+	Highest  uint64        // that was heard of
 	Members  int           // on the roster
 	Alive    int           // of these, with this one
 	Hub      bool          // the hub can be reached, from here or through another

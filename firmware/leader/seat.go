@@ -43,6 +43,7 @@ type Seat struct {
 	hosts []string    // host and port of the hubs
 	logs  *log.Logger // of libraries
 	relay *relay
+	net   network
 
 	inbox chan func()   // what the owner is to do
 	news  chan struct{} // something is to be looked at
@@ -69,7 +70,7 @@ type Seat struct {
 	reach   reach
 	gossip  *gossip // nil: no part is taken
 	at      netip.AddrPort
-	net     string                     // of at, as a prefix
+	lan     string                     // of at, as a prefix
 	found   map[area.DeviceID][]string // where members were heard of, beside the roster
 	held    *held                      // the port of the membership, while no part is taken
 	relayAt uint16                     // port; 0: nobody is carried
@@ -108,7 +109,7 @@ func New(cfg Config, p Parts) (*Seat, error) {
 	}
 	s := &Seat{cfg: cfg, Parts: p, inbox: make(chan func(), inboxLen), news: make(chan struct{}, 1), ended: make(chan reignEnd, 1),
 		keep: keeper{dir: cfg.Dir, keyFile: cfg.KeyFile}, elect: election.New(cfg.Device), passed: map[area.DeviceID]pass{}, found: map[area.DeviceID][]string{},
-		logs: log.New(lines{p.Log}, "", 0), unhear: func() {}, unserve: func() {}, unseek: func() {},
+		logs: log.New(lines{p.Log}, "", 0), net: sockets(), unhear: func() {}, unserve: func() {}, unseek: func() {},
 		useKeyAt: area.Never, dropKeyAt: area.Never, readyBy: area.Never, askUntil: area.Never}
 	for _, h := range p.Uplink.Home().Hubs {
 		if u, err := uplink.ParseHub(h); err == nil {

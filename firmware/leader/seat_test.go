@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,10 @@ type site struct {
 	hub   string
 	mu    sync.Mutex
 	l     net.Listener // nil: the hub is away
-	live  *area.Trunk  // what it answers who asks; nil: nobody leads
+	ether *ether       // of a site in a bubble; there the hub is no listener
+	there bool         // then: the hub is
+	began time.Time
+	live  *area.Trunk // what it answers who asks; nil: nobody leads
 	peers area.Peers
 	seats map[area.DeviceID]*stand
 	moved chan struct{}
@@ -53,14 +57,22 @@ type stand struct {
 
 func newSite(t *testing.T, topology string, names ...area.DeviceID) *site {
 	t.Helper()
-	s := &site{t: t, seats: map[area.DeviceID]*stand{}, moved: make(chan struct{}, 1)}
+	s := &site{t: t, seats: map[area.DeviceID]*stand{}, moved: make(chan struct{}, 1), began: time.Now()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.hub = l.Addr().String()
+	s.hub = "mqtt://" + l.Addr().String()
 	s.setHub(l)
 	t.Cleanup(func() { s.setHub(nil) })
+	s.people(topology, names...)
+	return s
+}
+
+// people makes the devices, and their roster.
+func (s *site) people(topology string, names ...area.DeviceID) {
+	t := s.t
+	t.Helper()
 	s.peers = area.Peers{Rev: 1, Area: "north", Hub: "hub-1", Topology: topology, Mode: area.ModeAvailable, Policy: area.PolicyStop, LeaseMs: 6000, Key: make([]byte, area.AreaKeySize)}
 	for i, n := range names {
 		d := &stand{id: n, index: area.FirstMember + uint64(i), site: s}
@@ -68,7 +80,6 @@ func newSite(t *testing.T, topology string, names ...area.DeviceID) *site {
 		s.seats[n] = d
 		s.peers.Members = append(s.peers.Members, area.Member{Device: n, MID: d.cfg.MID, Index: d.index})
 	}
-	return s
 }
 
 // setHub has the hub be there, or not.
@@ -95,7 +106,7 @@ func (s *site) setHub(l net.Listener) {
 
 func (s *site) hubBack() {
 	s.t.Helper()
-	l, err := net.Listen("tcp", s.hub)
+	l, err := net.Listen("tcp", strings.TrimPrefix(s.hub, "mqtt://"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -118,7 +129,7 @@ func (s *site) nudge() {
 func (s *site) hubUp() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.l != nil
+	return s.l != nil || s.there
 }
 
 // start has devices begin, and gives them the roster once all of them listen.
@@ -191,7 +202,7 @@ func (s *site) follow(to string, who area.DeviceID, names ...area.DeviceID) func
 
 func (d *stand) start() {
 	d.site.t.Helper()
-	seat, err := New(d.cfg, Parts{Uplink: d, Link: link{d}, Host: d, Clock: clock{}, Log: slog.New(slog.DiscardHandler), Changed: func() {
+	seat, err := New(d.cfg, Parts{Uplink: d, Link: link{d}, Host: d, Clock: clock{d.site.began}, Log: slog.New(slog.DiscardHandler), Changed: func() {
 		select {
 		case d.site.moved <- struct{}{}:
 		default:
@@ -202,6 +213,9 @@ func (d *stand) start() {
 	}
 	if d.cut { // its dials fail
 		seat.hosts = []string{"127.0.0.1:1"}
+	}
+	if d.site.ether != nil {
+		seat.net = d.site.ether.network(d.reaches)
 	}
 	d.Seat, d.target, d.done = seat, d.Home(), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -241,15 +255,13 @@ func (d *stand) nudge() {
 	}
 }
 
-type clock struct{}
+type clock struct{ from time.Time }
 
-var started = time.Now()
-
-func (clock) Now() time.Duration { return time.Since(started) }
+func (c clock) Now() time.Duration { return time.Since(c.from) }
 
 // A stand is the Uplink of its seat: it is connected wherever somebody is.
 func (d *stand) Home() uplink.Target {
-	return uplink.Target{Hubs: []string{"mqtt://" + d.site.hub}, Username: string(d.id), Password: "x"}
+	return uplink.Target{Hubs: []string{d.site.hub}, Username: string(d.id), Password: "x"}
 }
 
 func (d *stand) Aim(to uplink.Target) error {
@@ -261,6 +273,13 @@ func (d *stand) Aim(to uplink.Target) error {
 		d.nudge()
 	}
 	return to.Validate()
+}
+
+// reaches tells whether the device could connect to the hub itself.
+func (d *stand) reaches() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.site.hubUp() && !d.cut
 }
 
 func (d *stand) At() (uplink.Target, bool) {
@@ -413,7 +432,7 @@ func TestCarried(t *testing.T) {
 	s.start(all...)
 	s.until("the first two are carried by the third", s.follow("via", all[2], all[:2]...))
 	to, _ := s.seats[all[0]].At()
-	c, err := to.Open(t.Context(), hubURL(t, "mqtt://"+s.hub))
+	c, err := to.Open(t.Context(), hubURL(t, s.hub))
 	if err != nil {
 		t.Fatalf("carried: %v", err)
 	}

@@ -103,7 +103,7 @@ func (s *Seat) reached() {
 func (s *Seat) dial(now area.Instant) {
 	s.dialing = true
 	s.work.Go(func() {
-		at, ok := dialAny(s.ctx, s.hosts)
+		at, ok := s.net.dial(s.ctx, s.hosts)
 		s.post(func() {
 			s.dialing = false
 			s.reach.dialed(ok, now, s.now())
@@ -165,13 +165,13 @@ func (s *Seat) located(ip netip.Addr, port uint16) {
 	s.closeGossip()
 	s.held.release()
 	s.unserve()
-	h, at, err := hold(ip, port)
+	h, at, err := s.net.hold(ip, port)
 	if err != nil {
 		s.held, s.at = nil, netip.AddrPort{}
 		s.Log.Warn("the membership cannot listen, trying again", "err", err)
 		return
 	}
-	s.held, s.at, s.net = h, at, netOf(ip)
+	s.held, s.at, s.lan = h, at, netOf(ip)
 	s.serve(ip)
 	s.Log.Info("the membership listens", "node", at.String())
 	s.takePart()
