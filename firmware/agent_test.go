@@ -357,6 +357,24 @@ func TestPlayOutlivesConnection(t *testing.T) {
 	})
 }
 
+// A term that the neighbours have told of is said to whoever comes next, so that he
+// settles for the leader who has it, though the device never spoke to that one; one of
+// another area is not.
+func TestTermOfTheNeighboursIsSaid(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		d := newDev(t, r, "gate-1")
+		d.cut(true)
+		d.HeardTerm(north, 273)
+		d.HeardTerm("south", 900)
+		time.Sleep(time.Second)
+		d.cut(false)
+		time.Sleep(5 * time.Second)
+		if hello := r.told("gate-1", area.OpHello); len(hello) != 2 || hello[0].Term >= 273 || hello[1].Term != 273 {
+			t.Errorf("hello = %+v", hello)
+		}
+	})
+}
+
 // A device that lost its hub for good says how its play ended, though there is
 // nobody to tell.
 func TestEndIsLoggedWithoutTheHub(t *testing.T) {

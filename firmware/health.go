@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
 )
 
 // How often health is looked at, and told: a change that matters at most every
@@ -39,6 +40,18 @@ func (a *Agent) faulty() bool {
 // has changed.
 func (a *Agent) Look() {
 	a.enqueue(func() { a.read(a.now()) })
+}
+
+// HeardTerm has the agent say a term of an area which it has not from its arbiter
+// but from its neighbours, where it is in that area: whoever it speaks to next then
+// settles for what the one who has that term may have granted (COORDINATION.md §8.2).
+// It does not block.
+func (a *Agent) HeardTerm(in area.Name, term uint64) {
+	a.enqueue(func() {
+		if in == a.area {
+			a.step(turn.Lease{Term: term})
+		}
+	})
 }
 
 // look reads the gauges, where they were not read for a while.

@@ -83,7 +83,12 @@ func (d *Device) newPlace(cfg Config, u uplink.Config, up *uplink.Client, versio
 	p.seat, err = leader.New(leader.Config{
 		Device: area.DeviceID(cfg.Device), MID: d.memory.MID(), Priority: cfg.Peers.Priority,
 		Dir: cfg.seatDir(), KeyFile: cfg.Peers.KeyFile, Bind: cfg.Peers.Bind,
-	}, leader.Parts{Uplink: up, Link: h.link, Host: h.leader, Clock: firmware.Boottime{}, Log: log, Able: h.leader.Able, Changed: func() { d.agent.Look(); d.share.look() }})
+	}, leader.Parts{Uplink: up, Link: h.link, Host: h.leader, Clock: firmware.Boottime{}, Log: log, Able: h.leader.Able, Changed: func() {
+		st := p.seat.State()
+		d.agent.HeardTerm(st.Area, st.Highest)
+		d.agent.Look()
+		d.share.look()
+	}})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}

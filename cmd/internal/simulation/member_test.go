@@ -231,6 +231,9 @@ func (m *member) decide(ev election.Event) {
 		}
 	}
 	m.highest = max(m.highest, m.elect.Self().Highest)
+	if m.turn.Term() < m.elect.Self().Highest {
+		m.step(turn.Lease{Term: m.elect.Self().Highest})
+	}
 	if self := m.elect.Self(); self != m.told {
 		m.told = self
 		m.tell()
