@@ -13,6 +13,8 @@ type areaWhole struct {
 	areaBody
 	Source  json.RawMessage `json:"source"`
 	Members json.RawMessage `json:"members"`
+	Leader  json.RawMessage `json:"leader"`
+	Peers   json.RawMessage `json:"peers"`
 	Busy    json.RawMessage `json:"busy"`
 	Queue   json.RawMessage `json:"queue"`
 	Seq     json.RawMessage `json:"seq"`

@@ -48,7 +48,9 @@ func newSite() *site {
 	s := &site{areas: map[area.Name]area.Area{}, devices: map[area.DeviceID]area.Device{}, schedules: map[string]area.Schedule{}, mappings: map[string]mapping.Entry{}, kept: map[string]area.Message{}}
 	s.areas["north"] = area.Area{ID: "north", Name: "North Wing", Source: area.SourceConfig, Mode: "available", Topology: "direct", LeaseMs: 6000, Policy: "stop", Volume: 70,
 		QuietHours: []string{}, Locations: []area.Location{{ID: "1", Name: "Gate 1", Device: ptr(area.DeviceID("gate-1"))}}, Members: []area.DeviceID{"gate-1"},
-		Busy: area.IdleBusy("north", 1, 1, 6*time.Second).Encode(), Queue: []area.Queued{}}
+		Busy: area.IdleBusy("north", 1, 1, 6*time.Second).Encode(), Queue: []area.Queued{},
+		Leader: &area.Lead{Mode: area.LeaderLocal, Host: "gate-1", Addr: "10.0.0.5:1883", Term: 80, Since: ptr(area.At(noon)), Live: true, Owes: 2, Split: &area.Split{At: area.At(noon), Over: ptr(area.At(noon)), Leader: "gate-1", Term: 80, Own: 128}},
+		Peers:  &area.Peering{Rev: 12, Members: []area.PeerMember{{Device: "gate-1", Index: 16, Told: true, Rev: 12, Leads: true, Follows: "leader", Who: "gate-1", Hub: true}, {Device: "gate-2", Index: 17}}}}
 	s.devices["gate-1"] = area.Device{ID: "gate-1", Kind: "player", Via: area.ViaMQTT, Area: "north", Presence: area.Online, State: ptr("idle"), Readings: []area.Reading{}}
 	s.devices["hall/α β%"] = area.Device{ID: "hall/α β%", Kind: "sensor", Via: area.ViaMQTT, Area: area.Unassigned, Presence: area.PresenceUnknown, Readings: []area.Reading{s.reading()}}
 	s.kept["home/north/hall/temperature"] = area.Message{Topic: "home/north/hall/temperature", Payload: []byte("21.5"), Retain: true}

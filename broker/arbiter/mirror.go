@@ -53,6 +53,7 @@ type mirror struct {
 	addr   area.Leader   // what the leader topic shows
 
 	wall  int64   // the wall's clock at this step, ms since 1970: for dates alone
+	owes  int     // what the leader has yet to tell, as it said last
 	split *parted // the newest; nil: there was none
 
 	holds []timedHold // of the leader, as it said last

@@ -144,7 +144,7 @@ func (m *mirror) goesOn(t area.Trunk) {
 		m.do(tell{newsBack, m.leader, t.Term})
 	}
 	m.kept.changed = m.kept.changed || t.Term > m.term
-	m.heard, m.term = m.now, max(m.term, t.Term)
+	m.heard, m.term, m.owes = m.now, max(m.term, t.Term), t.Owes
 	m.count(t)
 	shown := area.Leader{Term: t.Term, Host: string(m.leader), Addr: t.Addr, Web: t.Web, Mode: area.LeaderLocal, SettleMs: t.SettleMs}
 	if was := m.addr; was.Term != shown.Term || was.Host != shown.Host || was.Addr != shown.Addr || was.Web != shown.Web {

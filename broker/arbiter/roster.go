@@ -102,6 +102,8 @@ type areaEntry struct {
 	AreaConfig
 	locations []*location // in the order of their ids
 	topology  string      // what auto comes to; empty: direct
+	lead      *area.Lead
+	peers     *area.Peering
 }
 
 type location struct {
@@ -350,6 +352,7 @@ func (r *Roster) show(e *areaEntry) area.Area {
 		}
 	}
 	slices.SortFunc(a.Members, func(x, y area.DeviceID) int { return compareIDs(string(x), string(y)) })
+	e.showLead(&a)
 	return a
 }
 

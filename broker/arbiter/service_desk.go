@@ -23,13 +23,14 @@ type desk struct {
 	ends    reigns
 	queue   []Event // of the mirror, while it is stepped
 	out     []area.Message
-	then    []func()  // to be called once these are published
-	asked   uint64    // newest commit
-	written uint64    // newest commit that was answered
-	term    uint64    // shown on the leader topic
-	nodes   *crossing // nil: there is one node
-	lacks   bool      // nothing is granted for want of a majority, and that was told
-	stale   bool      // the roster has not been told of the newest busy
+	then    []func()   // to be called once these are published
+	since   *area.Time // the core arbitrates
+	asked   uint64     // newest commit
+	written uint64     // newest commit that was answered
+	term    uint64     // shown on the leader topic
+	nodes   *crossing  // nil: there is one node
+	lacks   bool       // nothing is granted for want of a majority, and that was told
+	stale   bool       // the roster has not been told of the newest busy
 	watcher watcher
 
 	local atomic.Bool // the topology that the mirror was told
@@ -118,6 +119,7 @@ func (d *desk) run(ctx context.Context, reporter Reporter) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var events []Event
+	d.begun()
 	d.step(Begin{}, reporter)
 	for {
 		d.flush(ctx)
@@ -362,6 +364,7 @@ func (d *desk) flush(ctx context.Context) {
 		d.stale = false
 		d.tellRoster()
 	}
+	d.tellLead()
 }
 
 func (d *desk) tellRoster() {

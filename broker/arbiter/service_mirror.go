@@ -154,6 +154,7 @@ func (d *desk) takeOver(floor uint64) {
 		return
 	}
 	d.core, d.ends.n = core, d.ends.n+1
+	d.begun()
 	d.asked, d.written = 0, 0
 	d.elect()
 	d.bound()

@@ -155,6 +155,7 @@ type scripted struct {
 	life   string
 	term   uint64
 	serves []area.DeviceID
+	owes   int
 	c      mqtt.Client
 	in     *brokertest.Inbox
 	n      uint64
@@ -176,7 +177,7 @@ func (s *scripted) say(m area.Trunk) {
 
 func (s *scripted) lead() {
 	s.t.Helper()
-	s.say(area.Trunk{Op: area.TrunkLead, Addr: "10.0.0.5:1883", Web: "http://:8080", AliveMs: 6250, Serves: s.serves})
+	s.say(area.Trunk{Op: area.TrunkLead, Addr: "10.0.0.5:1883", Web: "http://:8080", AliveMs: 6250, Serves: s.serves, Owes: s.owes})
 }
 
 // heard is all that came down since the last call, by op.
@@ -465,6 +466,52 @@ func TestARemovedAreaForgetsItsLeader(t *testing.T) {
 		synctest.Wait()
 		if _, ok := led.by["extra"]; ok {
 			t.Error("the leader of an area that is gone is kept")
+		}
+	})
+}
+
+// The area shows who arbitrates it, whether it is heard, what it owes, and a split.
+func TestAnAreaShowsWhoLeadsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTown(t, newLedger(), &leaders{by: map[string][]byte{}})
+		lead := func() area.Lead {
+			t.Helper()
+			synctest.Wait()
+			a, _ := h.roster.Area("north")
+			if a.Leader == nil {
+				t.Fatal("nobody is shown")
+			}
+			return *a.Leader
+		}
+		began := area.At(time.Now())
+		if want := (area.Lead{Mode: area.LeaderHub, Host: "hub-1", Term: 64, Since: &began, Live: true}); !lead().Same(want) {
+			t.Errorf("at first %+v, want %+v", lead(), want)
+		}
+		time.Sleep(time.Minute)
+		led := area.At(time.Now())
+		s := h.leader(t, "gate-1", 80)
+		s.owes = 3
+		s.lead()
+		want := area.Lead{Mode: area.LeaderLocal, Host: "gate-1", Addr: "10.0.0.5:1883", Web: "http://:8080", Term: 80, Since: &led, Live: true, Owes: 3}
+		if !lead().Same(want) {
+			t.Errorf("then %+v, want %+v", lead(), want)
+		}
+		time.Sleep(4 * time.Second)
+		want.Live = false
+		if !lead().Same(want) {
+			t.Errorf("silent %+v, want %+v", lead(), want)
+		}
+		time.Sleep(26 * time.Second)
+		split := area.At(time.Now())
+		want = area.Lead{Mode: area.LeaderHub, Host: "hub-1", Term: 128, Since: &split, Live: true, Split: &area.Split{At: split, Leader: "gate-1", Term: 80, Own: 128}}
+		if got := lead(); !got.Same(want) {
+			t.Errorf("split %+v %+v, want %+v", got, got.Split, want)
+		}
+		s.term, s.owes = 144, 0
+		s.lead()
+		over := area.At(time.Now())
+		if got := lead(); got.Host != "gate-1" || got.Split == nil || got.Split.Over == nil || !got.Split.Over.Equal(over.Time) {
+			t.Errorf("afterwards %+v %+v", got, got.Split)
 		}
 	})
 }

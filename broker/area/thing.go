@@ -46,6 +46,8 @@ type Area struct {
 	Members    []DeviceID      `json:"members"` // players, live or not, in the order of their ids
 	Busy       json.RawMessage `json:"busy"`    // the retained payload as it is
 	Queue      []Queued        `json:"queue"`
+	Leader     *Lead           `json:"leader"` // nil: nobody has arbitrated it yet
+	Peers      *Peering        `json:"peers"`  // nil: none of its devices may lead it
 	Seq        uint64          `json:"seq"`
 }
 

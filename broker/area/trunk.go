@@ -12,7 +12,7 @@ type TrunkOp string
 // What the leader of an area says to the hub, on [TrunkUpTopic]; in brackets
 // the fields that stand beside those of every message.
 const (
-	// TrunkLead [settle_ms, alive_ms, addr, web, serves, holds]: I arbitrate the area. Said
+	// TrunkLead [settle_ms, alive_ms, addr, web, serves, holds, owes]: I arbitrate the area. Said
 	// each second, and at once on a change.
 	TrunkLead TrunkOp = "lead"
 	// TrunkResign []: I no longer do.
@@ -119,6 +119,7 @@ type Trunk struct {
 	Web      string     `json:"web,omitempty"`       // where its device hub listens, as in [Leader]
 	Serves   []DeviceID `json:"serves,omitempty"`    // devices that are connected to the leader
 	Holds    []Hold     `json:"holds,omitempty"`     // what sounds at the sender without a lease
+	Owes     int        `json:"owes,omitempty"`      // so much has the leader yet to tell the hub, by reports and records
 	SinceMs  int64      `json:"since_ms,omitempty"`
 	Reason   string     `json:"reason,omitempty"`
 	Live     bool       `json:"live,omitempty"`
@@ -214,6 +215,8 @@ func (t Trunk) check() error {
 		return errors.New("a device is no id")
 	case t.Work != "" && !IsID(string(t.Work)) || t.Location != "" && !IsID(string(t.Location)):
 		return errors.New("work or location is no id")
+	case t.Owes < 0:
+		return errors.New("owes is below 0")
 	case len(t.Serves) > 4096 || len(t.Holds) > 4096:
 		return errors.New("serves or holds are too many")
 	}

@@ -77,7 +77,7 @@ func everyTrunk() []Trunk {
 	hold := Hold{Kind: "classic", Device: "old-1", Claim: 3, Token: 64000001, Prio: Normal, LeftMs: 4000}
 	handed := Handed{Work: "o-1", Location: "1", Prio: Normal, DurMs: 5000, TTLMs: 60000, Redo: RedoRetry, IfBusy: BusyQueue, Body: Body{Kind: "announce"}, Att: 1, Given: &Assignment{Device: "gate-1", MID: "m", Boot: 4}}
 	list := []Trunk{
-		{Op: TrunkLead, SettleMs: 4000, AliveMs: 6250, Addr: "10.0.0.5:1883", Web: "http://:8080", Serves: []DeviceID{"gate-1"}, Holds: []Hold{hold}},
+		{Op: TrunkLead, SettleMs: 4000, AliveMs: 6250, Addr: "10.0.0.5:1883", Web: "http://:8080", Serves: []DeviceID{"gate-1"}, Holds: []Hold{hold}, Owes: 3},
 		{Op: TrunkResign}, {Op: TrunkAsk}, {Op: TrunkBusy, Busy: &busy},
 		{Op: TrunkSay, Device: "web-1", Answer: &Answer{Op: OpGrant, Boot: 4, Claim: 2, Ack: 9, Token: 80000001, Lease: time.Second}},
 		{Op: TrunkOffer, Offer: &Offer{Work: "o-1", Att: 1, Dur: time.Second, Prio: Normal, TTL: time.Minute}},

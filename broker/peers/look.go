@@ -18,6 +18,7 @@ func (s *Service) look(ctx context.Context) {
 		if _, known := s.areas.Player(d); known {
 			s.settle(d)
 			s.place(ctx, d, is)
+			s.stands(d)
 		}
 	}
 	for d := range s.revocations() {
@@ -35,6 +36,16 @@ func (s *Service) news() map[area.DeviceID]said {
 		}
 	}
 	return list
+}
+
+// stands tells how the members of a device's area stand, of whom it has said
+// something.
+func (s *Service) stands(d area.DeviceID) {
+	for a, k := range s.rostersOf(d) {
+		if of, ok := s.areas.Describe(a); ok {
+			s.told(a, k.topology(of.Topology), s.peering(k))
+		}
+	}
 }
 
 func (s *Service) settle(d area.DeviceID) {
@@ -167,7 +178,7 @@ func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) e
 	if n := len(of.Peers.People); revised && n > area.MostPeople {
 		s.log.Warn("not all who may announce in the area can sign in at its leader", "area", a, "n", n-area.MostPeople)
 	}
-	defer s.resolved(a, k.topology(of.Topology)) // once the members are those
+	defer func() { s.told(a, k.topology(of.Topology), s.peering(k)) }() // once the members are those
 	if !revised && reflect.DeepEqual(was, k) {
 		return nil
 	}

@@ -40,15 +40,15 @@ type Table interface {
 // Service keeps the rosters of all areas. Make it with [New]. Its methods are
 // safe for concurrent use.
 type Service struct {
-	bus      area.Bus
-	areas    Areas
-	table    Table
-	resolved func(area.Name, string)
-	now      func() time.Time
-	log      *slog.Logger
-	wake     chan struct{} // holds one signal
-	calls    chan func(context.Context)
-	count    struct{ sent, refused, failed atomic.Uint64 }
+	bus   area.Bus
+	areas Areas
+	table Table
+	told  func(area.Name, string, area.Peering)
+	now   func() time.Time
+	log   *slog.Logger
+	wake  chan struct{} // holds one signal
+	calls chan func(context.Context)
+	count struct{ sent, refused, failed atomic.Uint64 }
 
 	// Run's own:
 	full map[area.Name]bool // all indices are given, and that was logged
@@ -64,6 +64,7 @@ type Service struct {
 type said struct {
 	mid    string
 	peer   *area.Peer
+	stands area.PeersHealth
 	unsent bool // not looked at yet
 }
 
@@ -77,15 +78,16 @@ const (
 	again = 5 * time.Second
 )
 
-// New reads the table. resolved is told what the topology of each area comes
-// to, at once for what is kept and then from Run's goroutine, at each look and
-// after the members have changed; it must not block.
-func New(bus area.Bus, areas Areas, table Table, resolved func(a area.Name, topology string), now func() time.Time, log *slog.Logger) (*Service, error) {
-	if bus == nil || areas == nil || table == nil || resolved == nil || now == nil || log == nil {
+// New reads the table. told is called with what the topology of each area comes
+// to, and how its members stand, at once for what is kept and then from Run's
+// goroutine, at each look and after a member has changed or has said something; it
+// must not block.
+func New(bus area.Bus, areas Areas, table Table, told func(a area.Name, topology string, is area.Peering), now func() time.Time, log *slog.Logger) (*Service, error) {
+	if bus == nil || areas == nil || table == nil || told == nil || now == nil || log == nil {
 		return nil, errors.New("peers: a part is missing")
 	}
 	s := &Service{
-		bus: bus, areas: areas, table: table, resolved: resolved, now: now, log: log,
+		bus: bus, areas: areas, table: table, told: told, now: now, log: log,
 		wake: make(chan struct{}, 1), calls: make(chan func(context.Context), mostCalls), full: map[area.Name]bool{}, like: map[area.Name]Area{},
 		books: map[area.Name]book{}, said: map[area.DeviceID]said{}, revoke: map[area.DeviceID]bool{},
 	}
@@ -102,7 +104,7 @@ func New(bus area.Bus, areas Areas, table Table, resolved func(a area.Name, topo
 	}
 	for a, k := range s.books {
 		if of, ok := areas.Describe(a); ok {
-			resolved(a, k.topology(of.Topology))
+			told(a, k.topology(of.Topology), s.peering(k))
 		}
 	}
 	return s, nil
@@ -151,9 +153,13 @@ func (s *Service) heard(m area.Message) {
 		return
 	}
 	d := area.ParseTopic(m.Topic).Device
+	is := said{mid: st.MID, peer: st.Peers, unsent: true}
+	if st.Health != nil && st.Health.Peers != nil {
+		is.stands = *st.Health.Peers
+	}
 	s.mu.Lock()
 	if _, known := s.said[d]; known || len(s.said) < mostSaid {
-		s.said[d] = said{mid: st.MID, peer: st.Peers, unsent: true}
+		s.said[d] = is
 	}
 	s.mu.Unlock()
 	s.poke()
@@ -206,6 +212,26 @@ func (s *Service) Members(in area.Name) (list []area.Member) {
 
 func (e entry) member() area.Member {
 	return area.Member{Device: e.Device, MID: e.MID, Index: e.Index, Priority: e.Priority, Addr: e.Addr, Clips: e.Clips}
+}
+
+// peering is how the members of an area stand, as they told last.
+func (s *Service) peering(k book) area.Peering {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := area.Peering{Rev: k.Rev, Members: []area.PeerMember{}}
+	for _, e := range k.Entries {
+		if e.Left {
+			continue
+		}
+		m := area.PeerMember{Device: e.Device, Index: e.Index, Priority: e.Priority, Addr: e.Addr}
+		if is, ok := s.said[e.Device]; ok && is.peer != nil {
+			h := is.stands
+			m.Told, m.Rev, m.Leads, m.Follows, m.Who, m.Hub, m.Carried = true, is.peer.Rev, h.Term != 0, h.Follows, h.Who, h.Hub, h.Carried
+		}
+		p.Members = append(p.Members, m)
+	}
+	slices.SortFunc(p.Members, func(a, b area.PeerMember) int { return cmp.Compare(a.Index, b.Index) })
+	return p
 }
 
 // Key is the key of an area. It blocks for the disk. Its error is an [area.Error] of

@@ -99,15 +99,16 @@ type bench struct {
 
 	mu       sync.Mutex
 	topology map[area.Name]string
+	peering  map[area.Name]area.Peering
 }
 
 func newBench(t *testing.T, d *disk) *bench {
 	t.Helper()
-	b := &bench{Broker: brokertest.New(t), t: t, disk: d, topology: map[area.Name]string{}, site: &site{at: map[area.DeviceID]area.Name{}, lease: 6000, set: area.TopologyAuto}}
-	resolved := func(a area.Name, is string) {
+	b := &bench{Broker: brokertest.New(t), t: t, disk: d, topology: map[area.Name]string{}, peering: map[area.Name]area.Peering{}, site: &site{at: map[area.DeviceID]area.Name{}, lease: 6000, set: area.TopologyAuto}}
+	resolved := func(a area.Name, is string, p area.Peering) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.topology[a] = is
+		b.topology[a], b.peering[a] = is, p
 	}
 	var err error
 	if b.s, err = New(b.Broker, b.site, d, resolved, time.Now, slog.New(slog.DiscardHandler)); err != nil {
@@ -215,6 +216,34 @@ func TestMembersGetTheDocument(t *testing.T) {
 		}
 		if m, ok := b.s.Member("north", "gate-2"); !ok || m.Index != 17 || m.MID != "m2" {
 			t.Errorf("member gate-2: %+v %v", m, ok)
+		}
+	})
+}
+
+// Each word of a member, and each change of the roster, is told with how all of them
+// stand.
+func TestHowTheMembersStand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, newDisk())
+		one, two := b.member("gate-1", "north").say("m1", peer("10.0.0.1:7946", "")), b.member("gate-2", "north").say("m2", peer("10.0.0.2:7946", ""))
+		doc, _ := two.got()
+		says := func(m *member, rev uint64, h area.PeersHealth) {
+			p := peer("10.0.0.9:7946", "")
+			p.Rev, p.Priority = rev, 3
+			m.c.Publish(area.StatusTopic(m.id), 1, true, area.Status{Online: true, MID: "m-" + string(m.id), Area: "north", Peers: p, Health: &area.Health{Peers: &h}}.Encode()).Wait()
+			time.Sleep(2 * time.Second)
+		}
+		says(one, doc.Rev, area.PeersHealth{Follows: "leader", Who: "gate-1", Term: 80, Hub: true})
+		says(two, 7, area.PeersHealth{Follows: "via", Who: "gate-1", Hub: true, Carried: 4})
+		b.mu.Lock()
+		got := b.peering["north"]
+		b.mu.Unlock()
+		want := area.Peering{Rev: b.s.book("north").Rev, Members: []area.PeerMember{
+			{Device: "gate-1", Index: 16, Priority: 3, Addr: "10.0.0.9:7946", Told: true, Rev: doc.Rev, Leads: true, Follows: "leader", Who: "gate-1", Hub: true},
+			{Device: "gate-2", Index: 17, Priority: 3, Addr: "10.0.0.9:7946", Told: true, Rev: 7, Follows: "via", Who: "gate-1", Hub: true, Carried: 4},
+		}}
+		if !got.Same(want) {
+			t.Errorf("they stand\n%+v, want\n%+v", got, want)
 		}
 	})
 }

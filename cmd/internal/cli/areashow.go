@@ -2,8 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -35,49 +35,96 @@ func areaShow(env Env) *cobra.Command {
 			if f.json {
 				return printJSON(c, body)
 			}
-			l, err := leaderOf(c.Context(), hub, a.ID)
-			if err != nil {
+			if err := shownArea(a).print(c.OutOrStdout()); err != nil || a.Peers == nil || len(a.Peers.Members) == 0 {
 				return err
 			}
-			return shownArea(a, l).print(c.OutOrStdout())
+			fmt.Fprintln(c.OutOrStdout())
+			return shownPeers(*a.Peers).print(c.OutOrStdout())
 		},
 	}
 	f.register(c)
 	return c
 }
 
-// leaderOf is what the arbiter of an area says of itself, which the broker
-// retains; the zero leader where it has said nothing.
-func leaderOf(ctx context.Context, hub *client, a area.Name) (l area.Leader, err error) {
-	type topics struct {
-		Items []struct {
-			Payload json.RawMessage `json:"payload"`
-		} `json:"items"`
-	}
-	found, _, err := get[topics](ctx, hub, "/topics?"+url.Values{"filter": {area.LeaderTopic(a)}}.Encode())
-	if err != nil || len(found.Items) == 0 {
-		return l, err
-	}
-	return l, decode(found.Items[0].Payload, &l)
-}
-
 // shownArea is an area as a table of keys and values.
-func shownArea(a area.Area, l area.Leader) table {
+func shownArea(a area.Area) table {
 	var b area.Busy
 	if json.Unmarshal(a.Busy, &b) != nil {
 		b.State = "" // no arbiter has said anything yet
 	}
-	leads := l.Host
-	if l.Mode == area.LeaderHub {
-		leads = "the hub " + l.Host
+	var l area.Lead
+	if a.Leader != nil {
+		l = *a.Leader
 	}
 	t := table{{"KEY", "VALUE"}}
 	for _, line := range [][2]string{
 		{"id", string(a.ID)}, {"name", a.Name}, {"source", string(a.Source)}, {"state", string(b.State)}, {"holder", text(b.Holder)}, {"waiting", strconv.Itoa(waiting(a))},
-		{"topology", a.Topology}, {"leader", cmp.Or(leads, "-")}, {"term", strconv.FormatUint(l.Term, 10)}, {"broker", l.Addr}, {"mode", a.Mode}, {"policy", a.Policy},
+		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", l.Web},
+		{"owes", strconv.Itoa(l.Owes)}, {"split", split(l.Split)}, {"mode", a.Mode}, {"policy", a.Policy},
 		{"lease", (time.Duration(a.LeaseMs) * time.Millisecond).String()}, {"volume", strconv.Itoa(a.Volume)}, {"members", texts(a.Members)},
 	} {
 		t.row(line[0], line[1])
 	}
 	return t
+}
+
+// leads is who arbitrates, and whether it is heard.
+func leads(l area.Lead) string {
+	who := cmp.Or(l.Host, "-")
+	if l.Mode == area.LeaderHub {
+		return "the hub " + who
+	}
+	if !l.Live && l.Host != "" {
+		return who + ", silent"
+	}
+	return who
+}
+
+func instant(t *area.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.String()
+}
+
+// split is a split in words.
+func split(s *area.Split) string {
+	if s == nil {
+		return "-"
+	}
+	until := "not over yet"
+	if s.Over != nil {
+		until = "to " + s.Over.String()
+	}
+	return fmt.Sprintf("%s %s: %s by term %d, the hub by %d", s.At, until, s.Leader, s.Term, s.Own)
+}
+
+// shownPeers is the devices that may lead an area, as they told last.
+func shownPeers(p area.Peering) table {
+	t := table{{"DEVICE", "ROLE", "UPLINK", "ROSTER", "ADDRESS"}}
+	for _, m := range p.Members {
+		role, rev := "member", strconv.FormatUint(m.Rev, 10)
+		if m.Leads {
+			role = "leads"
+		}
+		if !m.Told {
+			role, rev = "not known", "-"
+		} else if m.Rev == p.Rev {
+			rev += ", newest"
+		}
+		t.row(string(m.Device), role, uplink(m), rev, m.Addr)
+	}
+	return t
+}
+
+// uplink is what a member turns to.
+func uplink(m area.PeerMember) string {
+	to := cmp.Or(m.Follows, "-")
+	if m.Who != "" {
+		to += " " + string(m.Who)
+	}
+	if m.Told && !m.Hub {
+		to += ", no hub"
+	}
+	return to
 }

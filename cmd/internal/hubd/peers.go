@@ -17,10 +17,11 @@ func (h *Hub) makePeers() (err error) {
 	return err
 }
 
-// resolved takes in what the topology of an area comes to, and who its members
-// are.
-func (h *Hub) resolved(a area.Name, topology string) {
+// resolved takes in what the topology of an area comes to, who its members are, and
+// how they stand.
+func (h *Hub) resolved(a area.Name, topology string, is area.Peering) {
 	h.roster.FoundTopology(a, topology)
+	h.roster.ShowPeers(a, is)
 	if h.arbiter != nil {
 		h.arbiter.Elect(a)
 	}

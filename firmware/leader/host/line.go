@@ -197,7 +197,7 @@ func (l *line) lead(due bool) {
 		l.said = append(l.said, l.Clock())
 	}
 	holds, alive := l.arbiter.Holds(l.area)
-	l.send(area.Trunk{Op: area.TrunkLead, SettleMs: l.settling().Milliseconds(), AliveMs: alive.Milliseconds(), Addr: l.addr, Web: l.webAt, Serves: serves, Holds: holds})
+	l.send(area.Trunk{Op: area.TrunkLead, SettleMs: l.settling().Milliseconds(), AliveMs: alive.Milliseconds(), Addr: l.addr, Web: l.webAt, Serves: serves, Holds: holds, Owes: l.out.len()})
 }
 
 // settling is for how long nothing is granted.

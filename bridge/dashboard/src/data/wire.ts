@@ -45,7 +45,50 @@ export interface Area {
   members: string[];
   busy: Partial<Busy> | null;
   queue: Queued[];
+  leader: Lead | null;
+  peers: Peering | null;
   seq: number;
+}
+
+/** Who arbitrates an area. */
+export interface Lead {
+  mode: 'hub' | 'local';
+  host: string;
+  addr: string;
+  web: string;
+  term: number;
+  since: string | null;
+  live: boolean;
+  owes: number;
+  split: Split | null;
+}
+
+export interface Split {
+  at: string;
+  over: string | null;
+  leader: string;
+  term: number;
+  own: number;
+}
+
+/** How the devices stand that may lead an area. */
+export interface Peering {
+  rev: number;
+  members: PeerMember[];
+}
+
+export interface PeerMember {
+  device: string;
+  index: number;
+  priority: number;
+  addr: string;
+  told: boolean;
+  rev: number;
+  leads: boolean;
+  follows: '' | 'hub' | 'via' | 'leader';
+  who: string;
+  hub: boolean;
+  carried: number;
 }
 
 export interface Reading {

@@ -15,7 +15,7 @@ export interface Toast {
 }
 
 export const toasts = signal<readonly Toast[]>([]);
-export const dialog = signal<null | { kind: 'keys' } | { kind: 'stop' } | { kind: 'order'; stretch: Stretch; more: number }>(null);
+export const dialog = signal<null | { kind: 'keys' } | { kind: 'stop' } | { kind: 'lead'; area: string } | { kind: 'order'; stretch: Stretch; more: number }>(null);
 
 let next = 0;
 

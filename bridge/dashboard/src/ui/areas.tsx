@@ -8,6 +8,7 @@ import { said, text } from '../text';
 import { assign, stop } from './actions';
 import { areaFits } from './find';
 import { Wave } from './icon';
+import { LeadButton } from './lead';
 
 const t = text.area;
 const signsShown = 16;
@@ -222,6 +223,7 @@ function Foot({ area, held }: { area: Area; held: boolean }) {
         <span>{t.members} <b>{t.online(on, area.members.length)}</b></span>
         <span>{t.volume} <b>{area.volume} %</b></span>
       </p>
+      <LeadButton area={area} />
       {held && <button class="stop" data-testid={`stop-${area.id}`} aria-label={t.stopLabel(area.name)} onClick={() => void stop(area.id)}>{t.stop}</button>}
     </footer>
   );

@@ -1,36 +1,19 @@
-import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import * as store from '../data/store';
 import { at, clock, span } from '../format';
 import type { Stretch } from '../model/orders';
 import { said, text } from '../text';
 import { dialog, stop } from './actions';
-
-const close = (): void => void (dialog.value = null);
+import { LeadWindow } from './lead';
+import { close, Window } from './window';
 
 /** The window that is open, if any. */
 export function Dialogs() {
   const d = dialog.value;
   if (d?.kind === 'keys') return <Keys />;
   if (d?.kind === 'stop') return <Stop />;
+  if (d?.kind === 'lead') return <LeadWindow area={d.area} />;
   return d?.kind === 'order' ? <OrderWindow stretch={d.stretch} more={d.more} /> : null;
-}
-
-function Window({ title, label, children }: { title: string; label: string; children: ComponentChildren }) {
-  const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    box.current?.showModal();
-    return () => before?.focus();
-  }, []);
-  return (
-    <dialog ref={box} aria-labelledby="h-window" onClose={close} onClick={(e) => e.target === box.current && close()}>
-      <div class="window">
-        <div class="ph"><h2 id="h-window">{title}</h2><span class="sp" /><button class="btn s" onClick={close}>{label}</button></div>
-        {children}
-      </div>
-    </dialog>
-  );
 }
 
 function Keys() {
