@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/order"
 )
 
 // Config is what the operator says.
@@ -48,10 +47,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// By is the firing for which an order is made.
+type By struct {
+	Schedule string // its id
+	Key      string // the same for the same firing, and location where it is each: its order is made once
+}
+
 // Orders takes what firings make. It is safe for concurrent use.
 type Orders interface {
-	Accept(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error)
-	DryRun(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error)
+	Accept(ctx context.Context, r area.OrderRequest, by By) (area.Order, error)
+	DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error)
 	Get(id area.WorkID) (area.Order, error)
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/order"
 )
 
 const (
@@ -216,7 +215,7 @@ func (s *Service) pending(id area.WorkID) bool {
 // accept hands one order over; nil where it was refused. Its key makes the order
 // service take it once.
 func (s *Service) accept(ctx context.Context, f firing, work area.OrderRequest, l area.LocationID) *area.WorkID {
-	by := order.By{Who: "schedule:" + f.id, Schedule: f.id, IdempotencyKey: area.At(f.at).String() + "/" + string(l)}
+	by := By{Schedule: f.id, Key: area.At(f.at).String() + "/" + string(l)}
 	o, err := s.orders.Accept(ctx, work, by)
 	if err != nil {
 		s.refused.Add(1)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/order"
 )
 
 // book is an order service that writes down what it is given.
@@ -27,7 +26,7 @@ type book struct {
 	dry    error
 }
 
-func (b *book) Accept(_ context.Context, r area.OrderRequest, by order.By) (area.Order, error) {
+func (b *book) Accept(_ context.Context, r area.OrderRequest, by By) (area.Order, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refuse != nil {
@@ -39,7 +38,7 @@ func (b *book) Accept(_ context.Context, r area.OrderRequest, by order.By) (area
 		to = *r.To.Location
 	}
 	b.lines = append(b.lines, time.Now().UTC().Format("02T15:04:05 ")+to)
-	b.keys = append(b.keys, by.Schedule+" "+by.IdempotencyKey)
+	b.keys = append(b.keys, by.Schedule+" "+by.Key)
 	if b.orders == nil {
 		b.orders = map[area.WorkID]area.Order{}
 	}
@@ -47,7 +46,7 @@ func (b *book) Accept(_ context.Context, r area.OrderRequest, by order.By) (area
 	return o, nil
 }
 
-func (b *book) DryRun(context.Context, area.OrderRequest, order.By) (area.Order, error) {
+func (b *book) DryRun(context.Context, area.OrderRequest) (area.Order, error) {
 	return area.Order{}, b.dry
 }
 

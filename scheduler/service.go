@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/scheduler/rule"
 )
 
@@ -227,7 +226,7 @@ func (s *Service) tryWork(ctx context.Context, work area.OrderRequest) error {
 		}
 		work.To = at(all[0])
 	}
-	_, err := s.orders.DryRun(ctx, work, order.By{})
+	_, err := s.orders.DryRun(ctx, work)
 	return err
 }
 

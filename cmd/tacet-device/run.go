@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/deviced"
 	"github.com/tacet-hub/tacet/cmd/internal/release"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/update"
 )
@@ -50,7 +50,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 }
 
 // over lays the flags that were given over the configuration.
-func (f *flags) over(c *deviced.Config, o conf.Origins) {
+func (f *flags) over(c *deviced.Config, o settings.Origins) {
 	given := func(flag, key string) bool {
 		if !f.set.Changed(flag) {
 			return false

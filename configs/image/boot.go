@@ -100,6 +100,11 @@ func initialRoot(p parts.Parts) ([]byte, error) {
 	} {
 		files = append(files, initrd.File{Name: name, Mode: initrd.Regular | 0o644, Data: []byte(text)})
 	}
+	zones, err := fs.ReadFile(p.Programs, parts.Zones)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, initrd.File{Name: path.Join("etc", parts.Zones), Mode: initrd.Regular | 0o644, Data: zones})
 	for from, to := range map[string]string{parts.Init: "init", parts.Device: path.Join("bin", parts.Device), parts.Leader: path.Join("bin", parts.Leader)} {
 		b, err := fs.ReadFile(p.Programs, from)
 		if from == parts.Leader && errors.Is(err, fs.ErrNotExist) {

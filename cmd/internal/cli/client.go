@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 const (
@@ -58,7 +59,7 @@ func (f *hubFlags) client(env Env) (*client, error) {
 	token := env.Getenv("TACET_TOKEN")
 	if f.tokenFile != "" {
 		var err error
-		if token, err = conf.Secret(f.tokenFile); err != nil {
+		if token, err = settings.Secret(f.tokenFile); err != nil {
 			return nil, Usagef("--token-file: %v", err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // The exit codes.
@@ -41,7 +41,7 @@ func exitOf(err error) int {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Exit
 	}
-	if _, ok := errors.AsType[conf.Faults](err); ok {
+	if _, ok := errors.AsType[settings.Faults](err); ok {
 		return ExitUsage
 	}
 	return ExitFailed
@@ -50,7 +50,7 @@ func exitOf(err error) int {
 // report writes an error: "tacet: CODE: detail", a line for each fault of a
 // configuration.
 func report(w io.Writer, name string, err error) {
-	if faults, ok := errors.AsType[conf.Faults](err); ok {
+	if faults, ok := errors.AsType[settings.Faults](err); ok {
 		for _, f := range faults {
 			fmt.Fprintf(w, "%s: config: %s\n", name, printable(f.String()))
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // ReadCertificate reads the certificate and the key of a listener, and the
@@ -37,8 +39,8 @@ func ReadCertificate(cert, key, root string) (pair tls.Certificate, pool *x509.C
 // leaves them to it: a hub that runs keeps the old ones where a file is broken.
 func Check(base Config, flags Flags, environ []string) (Config, error) {
 	c, err := Load(base, flags, environ)
-	var faults Faults
-	faults.add(err)
+	var faults settings.Faults
+	faults.Add(err)
 	for _, l := range []struct{ key, cert, private, root string }{
 		{"http.tls", c.HTTP.TLS.CertFile, c.HTTP.TLS.KeyFile, ""},
 		{"mqtt.tls", c.MQTT.TLS.CertFile, c.MQTT.TLS.KeyFile, c.MQTT.TLS.ClientCAFile},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/brokertest"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // TestCheckReadsCertificates: what the start of a hub would refuse is a fault,
@@ -37,7 +38,7 @@ func TestCheckReadsCertificates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			flags := Flags{Config: write(t, "t.yaml", c.text, 0o600)}
 			_, err := Check(Default(), flags, nil)
-			faults, _ := err.(Faults)
+			faults, _ := err.(settings.Faults)
 			if len(faults) != len(c.want) {
 				t.Fatalf("got %v, want %d faults", err, len(c.want))
 			}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // load reads a file of the text, with flags and an environment.
@@ -21,7 +23,7 @@ func load(t *testing.T, text string, f Flags, environ ...string) (Config, error)
 }
 
 func dropDir(err error, dir string) error {
-	if fs, ok := err.(Faults); ok {
+	if fs, ok := err.(settings.Faults); ok {
 		for i := range fs {
 			fs[i].Where = strings.TrimPrefix(fs[i].Where, dir)
 			fs[i].Text = strings.ReplaceAll(fs[i].Text, dir, "")
@@ -49,7 +51,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 	want := Default()
-	c.Areas, c.Mappings, c.Schedules, c.Origins, c.Process, c.HTTP.AllowedOrigins, c.MQTT.ProxyProtocol = nil, nil, nil, Origins{}, want.Process, nil, nil
+	c.Areas, c.Mappings, c.Schedules, c.Origins, c.Process, c.HTTP.AllowedOrigins, c.MQTT.ProxyProtocol = nil, nil, nil, settings.Origins{}, want.Process, nil, nil
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the example says\n%+v, the defaults are\n%+v", c, want)
 	}
@@ -186,7 +188,7 @@ func TestValidate(t *testing.T) {
 	})
 	t.Run("all at once", func(t *testing.T) {
 		_, err := load(t, "nod: x\nareas: [{id: a b, lease: 1h}]\nredis: {url: x}\n", Flags{})
-		if fs, _ := err.(Faults); len(fs) != 4 {
+		if fs, _ := err.(settings.Faults); len(fs) != 4 {
 			t.Errorf("got %v, want 4 faults", err)
 		}
 	})
@@ -197,16 +199,16 @@ func TestVariablesAreUnique(t *testing.T) {
 	seen := map[string]string{}
 	var walk func(reflect.Type, string)
 	walk = func(typ reflect.Type, key string) {
-		for name, i := range fieldsOf(typ) {
-			path := join(key, name)
+		for name, i := range settings.Fields(typ) {
+			path := settings.Join(key, name)
 			if f := typ.Field(i).Type; f.Kind() == reflect.Struct {
 				walk(f, path)
 				continue
 			}
-			if other, ok := seen[VarOf(path)]; ok {
-				t.Errorf("%s is the variable of %s and %s", VarOf(path), other, path)
+			if other, ok := seen[settings.VarOf(path)]; ok {
+				t.Errorf("%s is the variable of %s and %s", settings.VarOf(path), other, path)
 			}
-			seen[VarOf(path)] = path
+			seen[settings.VarOf(path)] = path
 		}
 	}
 	walk(reflect.TypeFor[Config](), "")

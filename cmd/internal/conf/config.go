@@ -6,6 +6,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // Config is the whole of tacet.yaml, every key of it optional. [Default] has
@@ -27,9 +28,9 @@ type Config struct {
 
 	HomeAssistant HomeAssistant `yaml:"home_assistant"`
 
-	Process  `yaml:"-"` // what no file may say
-	Origins  `yaml:"-"` // where each key was written
-	Warnings []string   `yaml:"-"` // what to look at though it is no fault
+	Process          `yaml:"-"` // what no file may say
+	settings.Origins `yaml:"-"` // where each key was written
+	Warnings         []string   `yaml:"-"` // what to look at though it is no fault
 }
 
 // Process is what flags and the environment say of the process alone.
@@ -272,6 +273,6 @@ func Default() Config {
 		Speech:        Speech{Engine: "espeak-ng", Voice: "en"},
 		HomeAssistant: HomeAssistant{Enabled: true, Prefix: "homeassistant"},
 		Process:       Process{LogFormat: "text", LogLevel: "info"},
-		Origins:       Origins{},
+		Origins:       settings.Origins{},
 	}
 }

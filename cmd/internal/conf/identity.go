@@ -10,6 +10,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // Identity is who may come in, as package auth knows it, with the keys of the
@@ -52,7 +53,7 @@ func (k *check) file(key, path string) []byte {
 	b, err := os.ReadFile(path)
 	switch {
 	case err != nil:
-		k.that(false, key, "%s: %s", path, reason(err))
+		k.that(false, key, "%s: %s", path, settings.Reason(err))
 	case len(bytes.TrimSpace(b)) == 0:
 		k.that(false, key, "%s is empty", path)
 	}
@@ -71,7 +72,7 @@ func (k *check) told(err error) {
 	for _, e := range joined.Unwrap() {
 		place, what, _ := strings.Cut(e.Error(), ": ")
 		key := "auth." + place
-		if !slices.ContainsFunc(unread, func(f Fault) bool { return strings.HasPrefix(f.Key, key) }) {
+		if !slices.ContainsFunc(unread, func(f settings.Fault) bool { return strings.HasPrefix(f.Key, key) }) {
 			k.that(false, key, "%s", what)
 		}
 	}
@@ -114,7 +115,7 @@ func (c *Config) strangers() {
 		if _, ok := known[in]; ok || len(known) == 0 || tenant != auth.DefaultTenant || in == "" || in == auth.AllAreas {
 			return
 		}
-		c.Warnings = append(c.Warnings, c.Faultf(key, "no area %q is configured%s", in, suggest(in, known)).String())
+		c.Warnings = append(c.Warnings, c.Faultf(key, "no area %q is configured%s", in, settings.Suggest(in, known)).String())
 	}
 	for i, u := range c.Auth.Users {
 		for j, in := range u.Areas {

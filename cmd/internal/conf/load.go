@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // prefix of the variables of tacet; those of tacet-device begin with
@@ -47,13 +49,13 @@ var notKeys = []string{prefix + "URL", prefix + "TOKEN", prefix + "TOKEN_FILE", 
 func Load(base Config, flags Flags, environ []string) (Config, error) {
 	c := base
 	env, unknown, err := processEnv(environ)
-	var faults Faults
-	faults.add(err)
+	var faults settings.Faults
+	faults.Add(err)
 	c.Process = overProcess(c.Process, env, flags)
-	c.Origins, err = LoadYAML(c.Process.Config, &c)
-	faults.add(err)
-	more, err := OverlayEnv(prefix, environ, &c, c.Origins)
-	faults.add(err)
+	c.Origins, err = settings.LoadYAML(c.Process.Config, &c)
+	faults.Add(err)
+	more, err := settings.OverlayEnv(prefix, environ, &c, c.Origins)
+	faults.Add(err)
 	for _, name := range unknown {
 		if slices.Contains(more, name) && !strings.HasPrefix(name, devicePrefix) {
 			c.Warnings = append(c.Warnings, name+" is set, but is no key")
@@ -61,7 +63,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	}
 	c.overlay(flags)
 	c.fill()
-	faults.add(c.Validate())
+	faults.Add(c.Validate())
 	c.unenforced()
 	c.exposed()
 	c.strangers()
@@ -72,7 +74,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 // as unknown may still be a key of the file.
 func processEnv(environ []string) (Process, []string, error) {
 	var p Process
-	unknown, err := OverlayEnv(prefix, environ, &p, Origins{})
+	unknown, err := settings.OverlayEnv(prefix, environ, &p, settings.Origins{})
 	return p, slices.DeleteFunc(unknown, func(name string) bool { return slices.Contains(notKeys, name) }), err
 }
 

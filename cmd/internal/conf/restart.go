@@ -3,6 +3,8 @@ package conf
 import (
 	"reflect"
 	"slices"
+
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // taken are the keys that a running hub takes when the configuration is read
@@ -20,8 +22,8 @@ func (c Config) NeedStart(next Config) []string {
 
 // changed lists the keys below key in which two structs of one type differ.
 func changed(key string, was, is reflect.Value) (keys []string) {
-	for name, i := range fieldsOf(was.Type()) {
-		path, a, b := join(key, name), was.Field(i), is.Field(i)
+	for name, i := range settings.Fields(was.Type()) {
+		path, a, b := settings.Join(key, name), was.Field(i), is.Field(i)
 		switch {
 		case slices.Contains(taken, path):
 		case a.Kind() == reflect.Struct:

@@ -1,10 +1,14 @@
 package conf
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
+)
 
 // unsupported refuses what the contract has and this version has not. To
 // configure it and get a hub without it would be worse than no hub.
-func (c *Config) unsupported() (fs Faults) {
+func (c *Config) unsupported() (fs settings.Faults) {
 	for _, key := range []struct {
 		name string
 		set  bool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/scheduler"
 )
 
@@ -26,7 +27,7 @@ const maxText = 128
 // check gathers faults of a configuration.
 type check struct {
 	*Config
-	faults Faults
+	faults settings.Faults
 }
 
 // Validate tells everything that is wrong with the configuration, as [Faults].
@@ -35,7 +36,7 @@ func (c *Config) Validate() error {
 	k.faults = append(k.faults, c.unsupported()...)
 	k.process()
 	known, err := c.Identity()
-	k.faults.add(err)
+	k.faults.Add(err)
 	k.listeners(known.Empty())
 	k.numbers()
 	k.limits()
@@ -68,7 +69,7 @@ func (k *check) process() {
 		known    []string
 	}{{"log-format", k.LogFormat, []string{"text", "json"}}, {"log-level", k.LogLevel, []string{"debug", "info", "warn", "error"}}} {
 		if !slices.Contains(v.known, v.is) {
-			k.faults = append(k.faults, Fault{Where: "--" + v.name, Text: strconv.Quote(v.is) + " is none of " + strings.Join(v.known, ", ")})
+			k.faults = append(k.faults, settings.Fault{Where: "--" + v.name, Text: strconv.Quote(v.is) + " is none of " + strings.Join(v.known, ", ")})
 		}
 	}
 }

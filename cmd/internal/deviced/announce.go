@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/broker/order"
+	"github.com/tacet-hub/tacet/broker/clip"
+	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/scheduler"
 )
 
@@ -33,6 +35,8 @@ type Announcement struct {
 const (
 	mostAnnouncements = 100
 	leastEvery        = 10 * time.Second // what is said more often leaves no room for anything else
+	mostMessage       = 4096             // bytes, as of orders
+	mostLanguages     = 8                // as of orders
 )
 
 // schedule is the announcement as the scheduler takes it, in an area.
@@ -57,7 +61,30 @@ func (a Announcement) schedule(in area.Name) (area.Schedule, error) {
 		p, err = area.ParsePriority(a.Priority)
 		s.Work.Priority = &p
 	}
-	return s, errors.Join(err, scheduler.Validate(s), order.Check(s.Work))
+	return s, errors.Join(err, scheduler.Validate(s), a.check())
+}
+
+// check tells what is wrong with what is said. What only an order service knows, the
+// leader's says when it comes due.
+func (a Announcement) check() error {
+	var faults []error
+	if a.Message != "" && a.Clip != "" {
+		faults = append(faults, errors.New("message and clip exclude each other"))
+	}
+	if a.Clip != "" {
+		_, err := clip.ParseSum(a.Clip)
+		faults = append(faults, err)
+	}
+	if len(a.Message) > mostMessage || !utf8.ValidString(a.Message) {
+		faults = append(faults, fmt.Errorf("message is not at most %d bytes of UTF-8", mostMessage))
+	}
+	if _, err := media.ChimeLength(a.Chime); err != nil {
+		faults = append(faults, fmt.Errorf("chime: %w", err))
+	}
+	if len(a.Languages) > mostLanguages {
+		faults = append(faults, fmt.Errorf("%d languages are more than %d", len(a.Languages), mostLanguages))
+	}
+	return errors.Join(faults...)
 }
 
 // announcementFaults is what is wrong with them, by key.
@@ -120,7 +147,7 @@ func newAnnouncer(c Config, a announcer, now func() time.Time) (*scheduler.Servi
 
 // Accept is scheduler.Orders: a firing becomes a work for the leader, or nothing
 // where the hub speaks for the area, or the time is not known.
-func (a announcer) Accept(ctx context.Context, r area.OrderRequest, by order.By) (area.Order, error) {
+func (a announcer) Accept(ctx context.Context, r area.OrderRequest, by scheduler.By) (area.Order, error) {
 	o := area.Order{ID: workOf(by)}
 	in, alone := a.alone()
 	if !alone || a.clock() == area.ClockUnknown {
@@ -145,13 +172,13 @@ func (a announcer) Accept(ctx context.Context, r area.OrderRequest, by order.By)
 const stale = 30 * time.Second
 
 // workOf is the work of a firing: the same on every device.
-func workOf(by order.By) area.WorkID {
-	sum := sha256.Sum256([]byte(by.Schedule + "\x00" + by.IdempotencyKey))
+func workOf(by scheduler.By) area.WorkID {
+	sum := sha256.Sum256([]byte(by.Schedule + "\x00" + by.Key))
 	return area.WorkID("say-" + hex.EncodeToString(sum[:12]))
 }
 
 // DryRun is scheduler.Orders; nobody asks.
-func (a announcer) DryRun(context.Context, area.OrderRequest, order.By) (area.Order, error) {
+func (a announcer) DryRun(context.Context, area.OrderRequest) (area.Order, error) {
 	return area.Order{}, nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // codeValue is the key of the code and its value, quoted or not, wherever it
@@ -33,8 +33,8 @@ func blank(file, code string) error {
 		return fmt.Errorf("%s: there is no enrol_code that can be taken out", file)
 	}
 	var was, is Config
-	_, faultWas := conf.ParseYAML(file, old, &was)
-	_, faultIs := conf.ParseYAML(file, []byte(text), &is)
+	_, faultWas := settings.ParseYAML(file, old, &was)
+	_, faultIs := settings.ParseYAML(file, []byte(text), &is)
 	if was.EnrolCode = ""; faultWas != nil || faultIs != nil || fmt.Sprintf("%+v", was) != fmt.Sprintf("%+v", is) {
 		return fmt.Errorf("%s: enrol_code cannot be taken out without a change of something else: do it by hand", file)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/drivers/watchdog"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/update"
@@ -225,7 +225,7 @@ func (c Config) keepPanics(m *firmware.Memory) error {
 
 // built is when this program was built, or could not have been before.
 func built() time.Time {
-	if t := conf.Built(); !t.IsZero() {
+	if t := settings.Built(); !t.IsZero() {
 		return t
 	}
 	return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)

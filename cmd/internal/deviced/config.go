@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/firmware/leader/office"
 	"github.com/tacet-hub/tacet/firmware/update"
 	"github.com/tacet-hub/tacet/firmware/uplink"
@@ -138,7 +138,7 @@ func Default() Config {
 }
 
 // Load is [LoadBoot] of a machine without a boot partition.
-func Load(path string, environ []string, flags func(*Config, conf.Origins)) (c Config, unknown []string, err error) {
+func Load(path string, environ []string, flags func(*Config, settings.Origins)) (c Config, unknown []string, err error) {
 	return LoadBoot(path, "", environ, flags)
 }
 
@@ -148,7 +148,7 @@ func Load(path string, environ []string, flags func(*Config, conf.Origins)) (c C
 // what an enrolment code was traded for, and checks the whole. environ is as
 // os.Environ gives it. Unknown variables with our prefix are answered, for
 // a warning. Its error tells all faults at once, each with where it was written.
-func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Origins)) (c Config, unknown []string, err error) {
+func LoadBoot(path, boot string, environ []string, flags func(*Config, settings.Origins)) (c Config, unknown []string, err error) {
 	for _, pair := range environ {
 		if file, ok := strings.CutPrefix(pair, envFile+"="); ok && path == "" {
 			path = file
@@ -156,7 +156,7 @@ func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Orig
 	}
 	c = Default()
 	origins, err := c.readFiles(path, boot)
-	unknown, wrong := conf.OverlayEnv(envPrefix, environ, &c, origins)
+	unknown, wrong := settings.OverlayEnv(envPrefix, environ, &c, origins)
 	unknown = slices.DeleteFunc(unknown, func(v string) bool { return v == envFile })
 	if flags != nil {
 		flags(&c, origins)
@@ -172,8 +172,8 @@ func LoadBoot(path, boot string, environ []string, flags func(*Config, conf.Orig
 // Validate tells everything that is wrong with c at once.
 func (c Config) Validate() error { return c.check(nil) }
 
-func (c Config) check(o conf.Origins) error {
-	var faults conf.Faults
+func (c Config) check(o settings.Origins) error {
+	var faults settings.Faults
 	fault := func(bad bool, key, format string, args ...any) {
 		if bad {
 			faults = append(faults, o.Faultf(key, format, args...))
@@ -262,7 +262,7 @@ func (c Config) uplink(clientID string) (uplink.Config, error) {
 		u.Password = c.enrolled.Secret
 		return u, nil
 	}
-	password, err := conf.Secret(c.PasswordFile)
+	password, err := settings.Secret(c.PasswordFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return u, fmt.Errorf("password_file: %w", err)
 	}

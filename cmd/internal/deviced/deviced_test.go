@@ -15,7 +15,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/firmware"
 )
@@ -183,7 +183,7 @@ func TestLoadTellsWhereAFaultIs(t *testing.T) {
 			}
 		})
 	}
-	_, unknown, err := Load(write("device: a\narea: b\n"), []string{"TACET_DEVICE_AREAS=c", "TACET_DEVICE_CONFIG=/nowhere"}, func(c *Config, o conf.Origins) { c.Sim = true })
+	_, unknown, err := Load(write("device: a\narea: b\n"), []string{"TACET_DEVICE_AREAS=c", "TACET_DEVICE_CONFIG=/nowhere"}, func(c *Config, o settings.Origins) { c.Sim = true })
 	if err != nil || len(unknown) != 1 || unknown[0] != "TACET_DEVICE_AREAS" {
 		t.Errorf("unknown variables %v, %v", unknown, err)
 	}

@@ -19,7 +19,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/drivers/watchdog"
 	"github.com/tacet-hub/tacet/firmware"
@@ -41,14 +41,14 @@ func Boot() string {
 }
 
 // readFiles reads the file at path and the one of the boot partition over it.
-func (c *Config) readFiles(path, boot string) (conf.Origins, error) {
-	origins, err := conf.LoadYAML(path, c)
+func (c *Config) readFiles(path, boot string) (settings.Origins, error) {
+	origins, err := settings.LoadYAML(path, c)
 	c.coded = path
 	file := filepath.Join(boot, BootFile)
 	if boot == "" || path == file {
 		return origins, err
 	}
-	over, wrong := conf.LoadYAML(file, c)
+	over, wrong := settings.LoadYAML(file, c)
 	maps.Copy(origins, over)
 	if _, has := over["enrol_code"]; has {
 		c.coded = file
@@ -75,7 +75,7 @@ func digestOf(code string) string {
 
 // adopt fills in who the device is for the hub, where a code was traded and
 // nothing else was written.
-func (c *Config) adopt(o conf.Origins) error {
+func (c *Config) adopt(o settings.Origins) error {
 	c.codeAt = o.Of("enrol_code")
 	b, err := os.ReadFile(c.credentialFile())
 	if errors.Is(err, fs.ErrNotExist) || err != nil && c.Device != "" { // whoever opens the memory says what is wrong
@@ -85,7 +85,7 @@ func (c *Config) adopt(o conf.Origins) error {
 		err = json.Unmarshal(b, &c.enrolled)
 	}
 	if err != nil {
-		return conf.Faults{{Where: c.credentialFile(), Text: "it cannot be read: " + reason(err) + "; enrol the device again"}}
+		return settings.Faults{{Where: c.credentialFile(), Text: "it cannot be read: " + reason(err) + "; enrol the device again"}}
 	}
 	switch {
 	case c.Enrols(): // it becomes another one
@@ -94,7 +94,7 @@ func (c *Config) adopt(o conf.Origins) error {
 		c.enrolled.Secret = ""
 		return nil
 	case o.Of("device") != "" && c.Device != c.enrolled.Device:
-		return conf.Faults{o.Faultf("device", "it is %q here, and was enrolled as %q: enrol it again, or leave the key out", c.Device, c.enrolled.Device)}
+		return settings.Faults{o.Faultf("device", "it is %q here, and was enrolled as %q: enrol it again, or leave the key out", c.Device, c.enrolled.Device)}
 	}
 	c.Device, c.Username = c.enrolled.Device, c.enrolled.Device
 	if o.Of("area") == "" {
@@ -118,10 +118,10 @@ func reason(err error) string {
 }
 
 // enrolFaults tells what is wrong with the keys of the enrolment.
-func (c Config) enrolFaults() (faults conf.Faults) {
+func (c Config) enrolFaults() (faults settings.Faults) {
 	fault := func(bad bool, key, text string) {
 		if bad {
-			faults = append(faults, conf.Fault{Key: key, Text: text})
+			faults = append(faults, settings.Fault{Key: key, Text: text})
 		}
 	}
 	at, err := url.Parse(c.EnrolHub)
@@ -209,7 +209,7 @@ func (c Config) trade(ctx context.Context, log *slog.Logger) error {
 func (c Config) traded(err error) error {
 	text := "enrolled at " + c.EnrolHub
 	if err != nil {
-		err = conf.Faults{{Where: c.codeAt, Key: "enrol_code", Text: err.Error()}}.Err()
+		err = settings.Faults{{Where: c.codeAt, Key: "enrol_code", Text: err.Error()}}.Err()
 		text = err.Error()
 	}
 	if c.coded != "" {

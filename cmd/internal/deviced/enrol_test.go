@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/brokertest"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // enrolling is the part of a hub that trades codes, each once.
@@ -82,7 +82,7 @@ func TestEnrolByTheBootPartition(t *testing.T) {
 	data := t.TempDir()
 	load := func() Config {
 		t.Helper()
-		c, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data, c.Sim = data, true })
+		c, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data, c.Sim = data, true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestEnrolRefused(t *testing.T) {
 	hub := newEnrolling(t, map[string]string{"AAAA-BBBB": "gate-12"})
 	hub.Start()
 	dir, file := bootPartition(t, "enrol_hub: "+hub.URL+"\nenrol_code: GGGG-HHHH\n")
-	c, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data, c.Sim = t.TempDir(), true })
+	c, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data, c.Sim = t.TempDir(), true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestEnrolWaitsForTheHub(t *testing.T) {
 	hub.ill.Store(true)
 	hub.Start()
 	dir, _ := bootPartition(t, "enrol_hub: "+hub.URL+"\nenrol_code: AAAA-BBBB\n")
-	c, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data, c.Sim = t.TempDir(), true })
+	c, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data, c.Sim = t.TempDir(), true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestEnrolBeforeTheClockIsSet(t *testing.T) {
 	hub.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(t, "hub", fromTomorrow)}}
 	hub.StartTLS()
 	dir, _ := bootPartition(t, "enrol_hub: "+hub.URL+"\nenrol_code: AAAA-BBBB\nca_file: "+filepath.Join(t.TempDir(), "ca.pem")+"\n")
-	c, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data, c.Sim = t.TempDir(), true })
+	c, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data, c.Sim = t.TempDir(), true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestEnrolFaults(t *testing.T) {
 		"another fault":    {"enrol_code: A\nenrol_hub: http://hub\naudio: {volume: loud}\n", ":3: audio.volume"},
 	} {
 		dir, _ := bootPartition(t, c.text)
-		if _, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
@@ -239,13 +239,13 @@ func TestEnrolFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, _ := bootPartition(t, "device: gate-1\narea: north\n")
-	if _, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), `:1: device: it is "gate-1" here, and was enrolled as "gate-12"`) {
+	if _, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), `:1: device: it is "gate-1" here, and was enrolled as "gate-12"`) {
 		t.Errorf("another name: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(data, "credential"), []byte("{half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := LoadBoot("", dir, nil, func(c *Config, o conf.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), "enrol the device again") {
+	if _, _, err := LoadBoot("", dir, nil, func(c *Config, o settings.Origins) { c.Data = data }); err == nil || !strings.Contains(err.Error(), "enrol the device again") {
 		t.Errorf("a damaged credential: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/firmware"
 )
@@ -46,10 +46,10 @@ func (g GPIO) faults() []gpio.Fault {
 }
 
 // badPins is what is wrong with pins, by key, and where each was written.
-type badPins map[string]conf.Fault
+type badPins map[string]settings.Fault
 
 // bad tells what is wrong with pins alone: a device goes on without them.
-func (g GPIO) bad(o conf.Origins) badPins {
+func (g GPIO) bad(o settings.Origins) badPins {
 	bad := badPins{}
 	for _, f := range g.faults() {
 		if f.Pin {
@@ -62,7 +62,7 @@ func (g GPIO) bad(o conf.Origins) badPins {
 
 // PinFaults tells what is wrong with pins alone, which is no fault of the whole:
 // a device goes on without them.
-func (c Config) PinFaults() (faults conf.Faults) {
+func (c Config) PinFaults() (faults settings.Faults) {
 	for _, key := range slices.Sorted(maps.Keys(c.badPins)) {
 		faults = append(faults, c.badPins[key])
 	}
@@ -203,7 +203,7 @@ func (b *board) gauge(h *area.Health) {
 		b.gaugePins(h)
 	}
 	for key, f := range b.bad {
-		h.Faults[key] = conf.Fault{Where: f.Where, Text: f.Text}.String()
+		h.Faults[key] = settings.Fault{Where: f.Where, Text: f.Text}.String()
 	}
 }
 

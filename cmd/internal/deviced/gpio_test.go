@@ -20,7 +20,7 @@ import (
 	"periph.io/x/conn/v3/gpio/gpiotest"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/drivers/gpio"
 	"github.com/tacet-hub/tacet/drivers/media"
 	"github.com/tacet-hub/tacet/drivers/sim"
@@ -288,7 +288,7 @@ func TestBadPinIsToldWithItsPlace(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := Load(file, []string{"TACET_DEVICE_GPIO_BUSY_LAMP=PIN6"}, func(c *Config, _ conf.Origins) { c.Sim, c.Data = true, filepath.Join(t.TempDir(), "data") })
+	cfg, _, err := Load(file, []string{"TACET_DEVICE_GPIO_BUSY_LAMP=PIN6"}, func(c *Config, _ settings.Origins) { c.Sim, c.Data = true, filepath.Join(t.TempDir(), "data") })
 	if err != nil {
 		t.Fatal(err)
 	}

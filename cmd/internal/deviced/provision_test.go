@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 func TestProvision(t *testing.T) {
@@ -35,7 +35,7 @@ func TestProvision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := conf.Secret(file); err != nil || got != "S3CRET" {
+	if got, err := settings.Secret(file); err != nil || got != "S3CRET" {
 		t.Errorf("the file has %q, %v", got, err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -45,7 +45,7 @@ func TestProvision(t *testing.T) {
 		t.Errorf("%d files, want 1", len(left))
 	}
 	var cfg Config
-	if _, err := conf.ParseYAML("device.yaml", []byte(c.YAML()), &cfg); err != nil {
+	if _, err := settings.ParseYAML("device.yaml", []byte(c.YAML()), &cfg); err != nil {
 		t.Fatal(err)
 	}
 	if cfg.Device != "gate-12" || cfg.Username != "gate-12" || cfg.Area != "north" || cfg.Hub[0] != "mqtts://hub:8883" || cfg.PasswordFile != file {
@@ -80,7 +80,7 @@ func TestProvision(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("%d codes were used up", asked-1)
 	}
-	if got, _ := conf.Secret(file); got != "S3CRET" {
+	if got, _ := settings.Secret(file); got != "S3CRET" {
 		t.Errorf("what failed left %q", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/firmware"
 )
 
@@ -46,7 +46,7 @@ func TestSpare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, _ := bootPartition(t, c.text)
-			cfg, _, err := LoadBoot("", dir, nil, func(cfg *Config, o conf.Origins) { cfg.Data = c.data })
+			cfg, _, err := LoadBoot("", dir, nil, func(cfg *Config, o settings.Origins) { cfg.Data = c.data })
 			if err == nil || !strings.Contains(err.Error(), c.fault) {
 				t.Fatalf("%v, want %s", err, c.fault)
 			}
@@ -64,7 +64,7 @@ func TestSpare(t *testing.T) {
 // The fault is in the status, and nothing sounds.
 func TestFaultOfTheConfigurationIsTold(t *testing.T) {
 	url, b := hub(t)
-	c, ok := Config{Device: "gate-1", Area: "north", Hub: []string{url}, Data: t.TempDir()}.Spare(conf.Faults{{Where: "tacet.yaml:5", Key: "audio.volum", Text: "unknown key"}})
+	c, ok := Config{Device: "gate-1", Area: "north", Hub: []string{url}, Data: t.TempDir()}.Spare(settings.Faults{{Where: "tacet.yaml:5", Key: "audio.volum", Text: "unknown key"}})
 	if !ok {
 		t.Fatal("it is not enough")
 	}

@@ -5,25 +5,25 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // faultsOf is an error of this package as faults; those of nil are none.
-func faultsOf(err error) conf.Faults {
-	if faults, ok := errors.AsType[conf.Faults](err); ok || err == nil {
+func faultsOf(err error) settings.Faults {
+	if faults, ok := errors.AsType[settings.Faults](err); ok || err == nil {
 		return faults
 	}
-	return conf.Faults{{Text: err.Error()}}
+	return settings.Faults{{Text: err.Error()}}
 }
 
 // told adds what more tells to the faults that are told already, but for what
 // follows from them: another fault of the same key, and, where a key is misspelt
 // or a file could not be read, that a key is missing.
-func told(faults conf.Faults, more error, o conf.Origins) conf.Faults {
+func told(faults settings.Faults, more error, o settings.Origins) settings.Faults {
 	before := faults
-	misread := slices.ContainsFunc(before, func(f conf.Fault) bool { return !written(f.Key, o) })
+	misread := slices.ContainsFunc(before, func(f settings.Fault) bool { return !written(f.Key, o) })
 	for _, f := range faultsOf(more) {
-		again := slices.ContainsFunc(before, func(g conf.Fault) bool { return within(f.Key, g.Key) || within(g.Key, f.Key) })
+		again := slices.ContainsFunc(before, func(g settings.Fault) bool { return within(f.Key, g.Key) || within(g.Key, f.Key) })
 		if !again && (!misread || written(f.Key, o)) {
 			faults = append(faults, f)
 		}
@@ -32,7 +32,7 @@ func told(faults conf.Faults, more error, o conf.Origins) conf.Faults {
 }
 
 // written tells whether a key was: a list, not each of its items, by a flag.
-func written(key string, o conf.Origins) bool {
+func written(key string, o settings.Origins) bool {
 	if _, ok := o[key]; ok {
 		return true
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
-	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/firmware"
 	"github.com/tacet-hub/tacet/firmware/fetch"
 	"github.com/tacet-hub/tacet/firmware/update"
@@ -46,18 +46,18 @@ func (c Config) updatesDir() string { return filepath.Join(c.dataDir(), "update"
 // are believed, from where [LoadBoot] reads. The configuration may be one for a newer program than this: its
 // faults are for the program that is launched to tell. Without a key nothing is
 // to be launched.
-func Launching(path, boot string, environ []string, flags func(*Config, conf.Origins)) (dir string, keys update.Keys) {
+func Launching(path, boot string, environ []string, flags func(*Config, settings.Origins)) (dir string, keys update.Keys) {
 	c := Default()
 	for _, pair := range environ {
 		if file, ok := strings.CutPrefix(pair, envFile+"="); ok && path == "" {
 			path = file
 		}
 	}
-	origins, _ := conf.LoadYAML(path, &c)
+	origins, _ := settings.LoadYAML(path, &c)
 	if boot != "" {
-		_, _ = conf.LoadYAML(filepath.Join(boot, BootFile), &c)
+		_, _ = settings.LoadYAML(filepath.Join(boot, BootFile), &c)
 	}
-	_, _ = conf.OverlayEnv(envPrefix, environ, &c, origins)
+	_, _ = settings.OverlayEnv(envPrefix, environ, &c, origins)
 	if flags != nil {
 		flags(&c, origins)
 	}

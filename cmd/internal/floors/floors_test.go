@@ -2,6 +2,8 @@ package floors
 
 import (
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,6 +16,29 @@ func TestRepository(t *testing.T) {
 	}
 	for _, f := range found {
 		t.Error(f)
+	}
+}
+
+// notOfTheDevice is what tacet-device must not be built of: it is the leader's, which
+// is a program of its own since most devices never lead, or the hub's.
+var notOfTheDevice = []string{"broker", "broker/arbiter", "broker/order", "broker/store", "broker/auth", "broker/proof", "firmware/leader/host", "bridge", "bridge/devicehub", "bridge/signalr",
+	"cmd/internal/leaderd", "cmd/internal/conf", "cmd/internal/cli", "cmd/internal/hubd"}
+
+// What is not in go.mod's module, by the beginning of its path.
+var foreignToTheDevice = []string{"github.com/mochi-mqtt/", "go.etcd.io/bbolt", "github.com/golang-jwt/", "golang.org/x/crypto/", "debug/", "time/tzdata"}
+
+func TestWhatTheDeviceIsBuiltOf(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./cmd/tacet-device")
+	cmd.Dir = "../../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range strings.Fields(string(out)) {
+		ours, ok := strings.CutPrefix(pkg, "github.com/tacet-hub/tacet/")
+		if ok && slices.Contains(notOfTheDevice, ours) || slices.ContainsFunc(foreignToTheDevice, func(p string) bool { return strings.HasPrefix(pkg, p) }) {
+			t.Errorf("tacet-device is built of %s", pkg)
+		}
 	}
 }
 

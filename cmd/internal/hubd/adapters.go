@@ -10,6 +10,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/drivers/media"
+	"github.com/tacet-hub/tacet/scheduler"
 )
 
 // links shows the arbiter the broker's connections.
@@ -36,6 +37,17 @@ func presenceReason(end string) string {
 		return area.PresentTakenOver
 	}
 	return area.PresentTimeout
+}
+
+// firings is the orders as the scheduler makes them.
+type firings struct{ *order.Service }
+
+func (f firings) Accept(ctx context.Context, r area.OrderRequest, by scheduler.By) (area.Order, error) {
+	return f.Service.Accept(ctx, r, order.By{Who: "schedule:" + by.Schedule, Schedule: by.Schedule, IdempotencyKey: by.Key})
+}
+
+func (f firings) DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error) {
+	return f.Service.DryRun(ctx, r, order.By{})
 }
 
 // groups sends the bridge's events to the hub's groups.

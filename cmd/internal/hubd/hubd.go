@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	_ "time/tzdata" // zones on a machine that has none installed
 
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
@@ -37,6 +38,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 	"github.com/tacet-hub/tacet/cmd/internal/voice"
 	"github.com/tacet-hub/tacet/scheduler"
 )
@@ -368,7 +370,7 @@ func (h *Hub) makeSchedule() (err error) {
 	if err != nil {
 		return err
 	}
-	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: conf.Built()}, kept, h.orders, h.roster, time.Now, h.log)
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: settings.Built()}, kept, firings{h.orders}, h.roster, time.Now, h.log)
 	return err
 }
 

@@ -165,7 +165,7 @@ func life(ctx context.Context, kids *children, dog *watchdog, hear *notify, o op
 }
 
 func environment(hear *notify) []string {
-	env := []string{"PATH=/bin", "HOME=" + dataDir, "TMPDIR=/tmp", "TZ=UTC", "RUNTIME_DIRECTORY=" + runtimeDir}
+	env := []string{"PATH=/bin", "HOME=" + dataDir, "TMPDIR=/tmp", "TZ=UTC", "RUNTIME_DIRECTORY=" + runtimeDir, "ZONEINFO=/etc/zoneinfo.zip"}
 	if hear != nil {
 		env = append(env, "NOTIFY_SOCKET="+notifyPath, "WATCHDOG_USEC="+strconv.FormatInt(aliveTime.Microseconds(), 10))
 	}

@@ -26,13 +26,14 @@ const (
 	Device = "tacet-device"
 	Leader = "tacet-leader" // what the device leads its area with; not there where a device that was built already has none beside it
 	Init   = "init"
+	Zones  = "zoneinfo.zip" // time zones, as Go reads them
 )
 
 // Parts is where the parts of an image are.
 type Parts struct {
 	Kernel   fs.FS // vmlinuz, *.dtb, overlays
 	Firmware fs.FS // start*.elf, fixup*.dat, bootcode.bin
-	Programs fs.FS // Device, Leader, Init: static programs for linux/arm64
+	Programs fs.FS // Device, Leader, Init: static programs for linux/arm64; Zones
 }
 
 // Config says where to look and what to build.
@@ -59,10 +60,26 @@ func Gather(ctx context.Context, c Config) (Parts, error) {
 	if err != nil {
 		return p, err
 	}
+	if err := zones(ctx, c.Source, filepath.Join(c.Out, Zones)); err != nil {
+		return p, err
+	}
 	if err := build(ctx, c.Source, filepath.Join(c.Out, Init), "./init", ""); err != nil {
 		return p, err
 	}
 	return Parts{Kernel: os.DirFS(kernel), Firmware: os.DirFS(firmware), Programs: os.DirFS(c.Out)}, c.device(ctx)
+}
+
+// zones brings the time zones that the Go toolchain has.
+func zones(ctx context.Context, dir, out string) error {
+	root, err := goRun(ctx, dir, nil, "env", "GOROOT")
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(filepath.Join(root, "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, b, 0o644)
 }
 
 // device brings the programs of the device.

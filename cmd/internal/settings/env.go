@@ -1,4 +1,4 @@
-package conf
+package settings
 
 import (
 	"encoding"
@@ -48,7 +48,7 @@ func (o *overlay) object(v reflect.Value, key string) {
 		if name == "" {
 			continue
 		}
-		f, path := v.Field(i), join(key, name)
+		f, path := v.Field(i), Join(key, name)
 		if _, text := f.Addr().Interface().(encoding.TextUnmarshaler); f.Kind() == reflect.Struct && !text {
 			o.object(f, path)
 			continue

@@ -1,4 +1,4 @@
-package conf
+package settings
 
 import (
 	"encoding"
@@ -80,7 +80,7 @@ func (d *decoder) text(n *yaml.Node, u encoding.TextUnmarshaler, key string) {
 	if n.Kind != yaml.ScalarNode {
 		d.fault(n, key, "%s, where one value is expected", shape(n))
 	} else if err := u.UnmarshalText([]byte(n.Value)); err != nil {
-		d.fault(n, key, "%s", detail(err))
+		d.fault(n, key, "%s", Detail(err))
 	}
 }
 
@@ -91,11 +91,11 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, key string) {
 		d.fault(n, key, "%s, where keys are expected", shape(n))
 		return
 	}
-	known := fieldsOf(v.Type())
+	known := Fields(v.Type())
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name := n.Content[i]
-		path := join(key, name.Value)
+		path := Join(key, name.Value)
 		if line, twice := seen[name.Value]; twice {
 			d.fault(name, path, "written twice, first on line %d", line)
 			continue
@@ -103,7 +103,7 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, key string) {
 		seen[name.Value] = name.Line
 		index, ok := known[name.Value]
 		if !ok {
-			d.fault(name, path, "unknown key%s", suggest(name.Value, known))
+			d.fault(name, path, "unknown key%s", Suggest(name.Value, known))
 			continue
 		}
 		d.value(n.Content[i+1], v.Field(index), path)
@@ -120,11 +120,11 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, key string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name := n.Content[i]
 		if v.MapIndex(reflect.ValueOf(name.Value)).IsValid() {
-			d.fault(name, join(key, name.Value), "written twice")
+			d.fault(name, Join(key, name.Value), "written twice")
 			continue
 		}
 		e := reflect.New(v.Type().Elem()).Elem()
-		d.value(n.Content[i+1], e, join(key, name.Value))
+		d.value(n.Content[i+1], e, Join(key, name.Value))
 		v.SetMapIndex(reflect.ValueOf(name.Value), e)
 	}
 }
@@ -212,9 +212,9 @@ func setInteger(text string, v reflect.Value) error {
 	return nil
 }
 
-// fieldsOf is the keys of a struct: the yaml tags of its fields, else the json
+// Fields is the keys of a struct: the yaml tags of its fields, else the json
 // tags; a field without either is not a key.
-func fieldsOf(t reflect.Type) map[string]int {
+func Fields(t reflect.Type) map[string]int {
 	keys := map[string]int{}
 	for i := range t.NumField() {
 		if name := keyOf(t.Field(i)); name != "" {
@@ -246,7 +246,7 @@ func shape(n *yaml.Node) string {
 	return strconv.Quote(n.Value)
 }
 
-func join(key, name string) string {
+func Join(key, name string) string {
 	if key == "" {
 		return name
 	}

@@ -1,4 +1,4 @@
-package conf
+package settings
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func LoadYAML(path string, into any) (Origins, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Origins{}, Faults{{Where: path, Text: reason(err)}}
+		return Origins{}, Faults{{Where: path, Text: Reason(err)}}
 	}
 	return ParseYAML(path, text, into)
 }
@@ -75,8 +75,8 @@ func lineOf(err error) (int, string) {
 	return line, what
 }
 
-// reason is what the system said of a file, without its name.
-func reason(err error) string {
+// Reason is what the system said of a file, without its name.
+func Reason(err error) string {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err.Error()
 	}

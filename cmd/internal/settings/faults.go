@@ -1,4 +1,4 @@
-package conf
+package settings
 
 import (
 	"errors"
@@ -40,8 +40,8 @@ func (fs Faults) Err() error {
 	return fs
 }
 
-// add appends what is wrong with err: its own faults, else one without a key.
-func (fs *Faults) add(err error) {
+// Add appends what is wrong with err: its own faults, else one without a key.
+func (fs *Faults) Add(err error) {
 	if err == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package conf
+package settings
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// suggest is ", nearest is X" where a known key is near to the one written,
+// Suggest is ", nearest is X" where a known key is near to the one written,
 // else what there is to choose from.
-func suggest(wrong string, known map[string]int) string {
+func Suggest(wrong string, known map[string]int) string {
 	best, least := "", len(wrong)/2+2
 	names := make([]string, 0, len(known))
 	for name := range known {
@@ -52,8 +52,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// detail is an error's text without the code that the wire would carry.
-func detail(err error) string {
+// Detail is an error's text without the code that the wire would carry.
+func Detail(err error) string {
 	if e, ok := errors.AsType[*area.Error](err); ok {
 		return e.Detail
 	}
