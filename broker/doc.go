@@ -150,8 +150,8 @@
 // the sweep, at most one goroutine for each processor, which are there while
 // something waits. A connection whose peer does not take its bytes at once has a
 // flusher, which ends when the bytes are gone, the write deadline is over, or the
-// connection closes (at most a second later). A delayed will is a timer. Run
-// waits for all of them. The library adds a write loop per connection, which
+// connection closes (at most a second later). A delayed will is a timer. What is
+// retained and has expired is taken away once a second. Run waits for all of them. The library adds a write loop per connection, which
 // has something to do for subscribers of $SYS alone, and one event loop; both
 // end with their owner.
 //
