@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,10 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tacet-hub/tacet/cmd/tacet-bench/servers"
 )
 
 // server is a server in a process of its own.
@@ -119,41 +119,11 @@ func (s *server) get(path string, take func(io.Reader) error) error {
 	return take(a.Body)
 }
 
-// ticks is the kernel's unit of processor time, which is the same everywhere.
-const ticks = 100
-
 // cpu is how much processor time the server has taken, in seconds.
-func (s *server) cpu() (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name may have spaces
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("%q has no times", b)
-	}
-	user, err1 := strconv.ParseFloat(string(fields[11]), 64)
-	system, err2 := strconv.ParseFloat(string(fields[12]), 64)
-	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("%q has no times", b)
-	}
-	return (user + system) / ticks, nil
-}
+func (s *server) cpu() (float64, error) { return servers.CPU(s.cmd.Process.Pid) }
 
 // rss is how much memory of the server is resident, in bytes.
-func (s *server) rss() (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.Atoi(strings.Fields(rest)[0])
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmRSS")
-}
+func (s *server) rss() (int, error) { return servers.RSS(s.cmd.Process.Pid) }
 
 // raiseFiles lets the process have as many descriptors as it may.
 func raiseFiles() {

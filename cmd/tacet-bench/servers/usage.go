@@ -33,8 +33,11 @@ func CPU(pid int) (float64, error) {
 }
 
 // RSS is how much memory of the process is resident, in bytes.
-func (p *Process) RSS() (int, error) {
-	kb, err := field(fmt.Sprintf("/proc/%d/status", p.PID()), "VmRSS:")
+func (p *Process) RSS() (int, error) { return RSS(p.PID()) }
+
+// RSS is how much memory of a process is resident, in bytes.
+func RSS(pid int) (int, error) {
+	kb, err := field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:")
 	return kb << 10, err
 }
 
