@@ -61,12 +61,25 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// breaks has each fsync of a program fail from now on, until it ends.
+// family is a program and those that it has started: a device that leads has one.
+func (p *process) family() (pids []string) {
+	pids = []string{fmt.Sprint(p.cmd.Process.Pid)}
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	for _, file := range lists {
+		b, _ := os.ReadFile(file) // the thread may have ended
+		pids = append(pids, strings.Fields(string(b))...)
+	}
+	return pids
+}
+
+// breaks has each fsync of a program, and of those that it has started, fail from
+// now on, until it ends.
 func (p *process) breaks() {
 	p.t.Helper()
 	const calls = "fsync,fdatasync,msync,sync_file_range"
 	var said bytes.Buffer
-	cmd := exec.Command(tool(p.t, "strace", "strace"), "-f", "-qq", "-o", "/dev/null", "-p", fmt.Sprint(p.cmd.Process.Pid),
+	pids := p.family()
+	cmd := exec.Command(tool(p.t, "strace", "strace"), "-f", "-qq", "-o", "/dev/null", "-p", strings.Join(pids, ","),
 		"-e", "trace="+calls, "-e", "inject="+calls+":error=EIO")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -77,7 +90,11 @@ func (p *process) breaks() {
 		_ = cmd.Wait()
 	})
 	until(p.t, "fsync fails", func() (bool, string) {
-		list, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.cmd.Process.Pid))
+		var list []string
+		for _, pid := range pids {
+			tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/status")
+			list = append(list, tasks...)
+		}
 		for _, file := range list {
 			if b, err := os.ReadFile(file); err == nil && strings.Contains(string(b), "TracerPid:\t0\n") {
 				return false, "not traced yet"
