@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
@@ -66,11 +67,12 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// percent is what is in force.
+// percent is what is in force. (To set it and set it back would undo what the
+// spreader sets meanwhile.)
 func percent() int {
-	p := debug.SetGCPercent(usual)
-	debug.SetGCPercent(p)
-	return p
+	m := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(m)
+	return int(m[0].Value.Uint64())
 }
 
 // TestSpread lets a program make garbage until the runtime has been told, and
