@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -221,3 +222,29 @@ func (r *Reigns) do(ctx context.Context, commands func(rueidis.Builder) rueidis.
 	}
 	return out, nil
 }
+
+// Index is a node's number among those that may arbitrate, 0 to below most: kept,
+// where it is not negative and nobody else has it by now, or the lowest that is free.
+// Numbers are given for ever. It may block for as long as the server takes.
+func (r *Reigns) Index(ctx context.Context, node string, kept, most int) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := max(0, kept)
+	for n := range most {
+		i := (first + n) % most
+		field := strconv.Itoa(i)
+		out, err := r.do(ctx, func(b rueidis.Builder) rueidis.Commands {
+			key := r.s.cfg.indexKey()
+			return rueidis.Commands{b.Hsetnx().Key(key).Field(field).Value(node).Build(), b.Hget().Key(key).Field(field).Build()}
+		})
+		if err != nil {
+			return 0, err
+		}
+		if has, err := out[1].ToString(); err == nil && has == node {
+			return uint64(i), nil
+		}
+	}
+	return 0, fmt.Errorf("redis: all %d numbers of nodes are given", most)
+}
+
+func (c Config) indexKey() string { return c.Prefix + ":{" + c.Prefix + "-areas}:indexes" }

@@ -132,3 +132,25 @@ func BenchmarkReigns(b *testing.B) {
 		was = head
 	}
 }
+
+func TestNodesHaveNumbers(t *testing.T) {
+	e := startEngine(t)
+	r := e.ledger("hub-1")
+	for _, c := range []struct {
+		node string
+		kept int
+		want uint64
+	}{{"hub-1", -1, 0}, {"hub-2", -1, 1}, {"hub-1", -1, 0}, {"hub-2", 1, 1}, {"hub-3", 1, 2}, {"hub-4", 7, 7}} {
+		if got, err := r.Index(t.Context(), c.node, c.kept, 8); err != nil || got != c.want {
+			t.Errorf("%s, which had %d, gets %d %v, want %d", c.node, c.kept, got, err, c.want)
+		}
+	}
+	for _, n := range []string{"a", "b", "c", "d"} {
+		if _, err := r.Index(t.Context(), n, -1, 8); err != nil {
+			t.Errorf("%s: %v", n, err)
+		}
+	}
+	if n, err := r.Index(t.Context(), "one-too-many", -1, 8); err == nil {
+		t.Errorf("a ninth node of eight gets %d", n)
+	}
+}

@@ -12,7 +12,12 @@ type Target struct {
 	except []string
 	many   *many
 	burst  *Burst // nil: each event is written by itself
+	here   bool   // this server's own connections alone
 }
+
+// Here is those connections of the target that are this server's own, in a cluster
+// too.
+func (t Target) Here() Target { t.here = true; return t }
 
 // Group is the members of a group.
 func (s *Server) Group(g string) Target { return Target{s: s, group: g} }
@@ -55,7 +60,7 @@ func (t Target) send(e *event) (n int) {
 	if t.burst != nil {
 		t.burst.sent(e)
 	}
-	if t.s.cfg.Cluster != nil {
+	if t.s.cfg.Cluster != nil && !t.here {
 		t.s.spread(t, e)
 	}
 	return n

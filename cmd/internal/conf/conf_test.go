@@ -140,7 +140,12 @@ func TestValidate(t *testing.T) {
 		"balancer":                {"mqtt: {proxy_protocol: [10.0.0.0/8, lb.local]}", `t.yaml:1: mqtt.proxy_protocol[1]: "lb.local" is no network such as 10.0.0.0/8, and no address`},
 		"limit":                   {"limits: {session_queue: 0}", `t.yaml:1: limits.session_queue: 0 is not 1 to 65535`},
 		"timeouts":                {"hub: {client_timeout: 10s}", `t.yaml:1: hub.client_timeout: 10s is not more than hub.keepalive (15s)`},
-		"redis":                   {"redis: {url: \"redis://x\"}", `t.yaml:1: redis.url: not supported in this version`},
+		"redis":                   {"redis: {url: \"http://u:p@x\"}", `t.yaml:1: redis.url: it is not redis://, rediss://, valkey:// or unix:// with a host`},
+		"redis' beat":             {"redis: {url: \"redis://x\", heartbeat: 15s}", `t.yaml:1: redis.heartbeat: 15s is not at least 100ms and at most half of redis.node_timeout (20s)`},
+		"redis' prefix":           {"redis: {url: \"redis://x\", prefix: \"a b\"}", `t.yaml:1: redis.prefix: "a b" has braces or blanks, or more than 64 bytes`},
+		"redis and a strict area": {"redis: {url: \"redis://x\"}\nareas: [{id: a, mode: strict}]", `t.yaml:2: areas[0].mode: strict does not go with redis.url in this version: each node would count voters of its own`},
+		"redis and a local area":  {"redis: {url: \"redis://x\"}\nareas: [{id: a, topology: local}]", `t.yaml:2: areas[0].topology: local does not go with redis.url in this version: each node would know members of its own`},
+		"redis and a broker":      {"redis: {url: \"redis://x\"}\nmqtt: {external: {url: \"mqtt://x\"}}", `t.yaml:2: mqtt.external.url: an outside broker does not go with redis.url in this version`},
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"http://x\"}}", `t.yaml:1: mqtt.external.url: "http://x" is not a broker's address such as mqtt://broker:1883 or mqtts://broker:8883`},
@@ -181,8 +186,8 @@ func TestValidate(t *testing.T) {
 		}
 	})
 	t.Run("flag", func(t *testing.T) {
-		if _, err := load(t, "", Flags{Redis: "redis://x", LogLevel: "loud"}); err == nil ||
-			err.Error() != "--redis: redis.url: not supported in this version\n--log-level: \"loud\" is none of debug, info, warn, error" {
+		if _, err := load(t, "", Flags{Redis: "x://x", LogLevel: "loud"}); err == nil ||
+			err.Error() != "--log-level: \"loud\" is none of debug, info, warn, error\n--redis: redis.url: it is not redis://, rediss://, valkey:// or unix:// with a host" {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -32,7 +32,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.HTTP, "http", "", "address of the web listener (default 127.0.0.1:8080; port 0 picks one)")
 	fs.StringVar(&f.MQTT, "mqtt", "", "address of the MQTT listener (default 127.0.0.1:1883; port 0 picks one)")
 	fs.StringVar(&f.Data, "data", "", "directory of everything durable (default ./tacet-data)")
-	fs.StringVar(&f.Redis, "redis", "", "URL of the Redis-compatible server that joins several nodes (not in this version)")
+	fs.StringVar(&f.Redis, "redis", "", "URL of the Redis-compatible server that joins several nodes")
 	fs.StringVar(&f.Node, "node", "", "name of this node (default hub-1)")
 	fs.BoolVar(&f.Insecure, "insecure", false, "listen beyond loopback though nobody has to sign in")
 	fs.StringVar(&f.LogFormat, "log-format", "", "text or json (default text)")

@@ -13,7 +13,6 @@ func (c *Config) unsupported() (fs settings.Faults) {
 		name string
 		set  bool
 	}{
-		{"redis.url", c.Redis.URL != ""},
 		{"auth.oidc", c.Auth.OIDC != OIDC{}},
 	} {
 		if key.set {

@@ -45,6 +45,7 @@ func (c *Config) Validate() error {
 	for i, m := range c.Mappings {
 		k.mapping("mappings["+strconv.Itoa(i)+"]", m)
 	}
+	k.redis()
 	k.schedules()
 	k.oneOf("speech.engine", c.Speech.Engine, "auto", "piper", "espeak-ng", "tone")
 	k.that(c.Speech.Engine != "piper" || c.Speech.Models != "", "speech.models", "piper needs a directory of voices")

@@ -59,13 +59,25 @@ func (g groups) SendLatest(group, event, key string, args ...any) {
 	g.s.Group(group).SendLatest(event, key, args...)
 }
 
+// hereGroups sends events of what every node knows by itself: to this node's own
+// connections.
+type hereGroups struct{ s *signalr.Server }
+
+func (g hereGroups) Send(group, event string, args ...any) {
+	g.s.Group(group).Here().Send(event, args...)
+}
+
+func (g hereGroups) SendLatest(group, event, key string, args ...any) {
+	g.s.Group(group).Here().SendLatest(event, key, args...)
+}
+
 // burst is groups for the pump, which sends what comes together together.
 type burst struct{ b *signalr.Burst }
 
 func (x burst) Send(group, event string, args ...any) { x.b.Group(group).Send(event, args...) }
 
 func (x burst) SendLatest(group, event, key string, args ...any) {
-	x.b.Group(group).SendLatest(event, key, args...)
+	x.b.Group(group).Here().SendLatest(event, key, args...) // what a node's own broker has
 }
 
 func (x burst) Flush() { x.b.End() }

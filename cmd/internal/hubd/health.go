@@ -33,6 +33,8 @@ type health struct {
 
 	broker  func() partState
 	bridges func() map[string]partState // to other brokers
+
+	backplane func() partState // to other nodes; nil: there are none
 }
 
 func (h *health) set(s status) { h.state.Store(s) }
@@ -50,7 +52,7 @@ func (h *health) alive(w http.ResponseWriter, r *http.Request) {
 }
 
 // report names each part. A hub whose disk is full, or that does not reach an
-// outside broker, is "degraded" and serves on;
+// outside broker or the other nodes, is "degraded" and serves on;
 // one whose store has failed is "failed": it grants nothing more, since what it
 // grants could not be remembered.
 func (h *health) report(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +61,10 @@ func (h *health) report(w http.ResponseWriter, r *http.Request) {
 		"store":     storeState(h.store),
 		"backplane": {OK: true, Mode: "memory"},
 	}
-	away := parts["broker"].Mode == modeExternal && !parts["broker"].OK
+	if h.backplane != nil {
+		parts["backplane"] = h.backplane()
+	}
+	away := parts["broker"].Mode == modeExternal && !parts["broker"].OK || !parts["backplane"].OK
 	for name, p := range h.bridges() {
 		parts[name] = p
 		away = away || !p.OK

@@ -80,6 +80,7 @@ type Hub struct {
 	roster   *arbiter.Roster
 	peers    *peers.Service
 	arbiter  *arbiter.Service
+	nodes    *nodes // nil: this process is the whole hub
 	proof    *proof.Book
 	orders   *order.Service
 	schedule *scheduler.Service
@@ -147,6 +148,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	defer h.web.Close()
 	defer h.admin.Close()
+	defer h.closeNodes()
 	if err := h.assemble(); err != nil {
 		return err
 	}
@@ -251,11 +253,15 @@ func (h *Hub) makeAreas() (err error) {
 	if err != nil {
 		return err
 	}
+	life := rand.Text()
+	if err = h.makeNodes(life); err != nil {
+		return err
+	}
 	cold := h.opt.ColdStart && len(known) == 0 // a record of an earlier start: a lease of it may be alive
 	h.arbiter, err = arbiter.New(arbiter.Config{
 		Node: h.cfg.Node, Addr: h.brokerAddr(), Web: h.webPort(), ColdStart: cold,
 		Witness: h.proof, Voters: h.voters,
-		Leaders: h.store.Table("leaders"), Members: h.peers, Life: rand.Text(), Retained: h.bus.Retained,
+		Leaders: h.store.Table("leaders"), Members: h.peers, Life: life, Retained: h.bus.Retained, Nodes: h.arbiters(), Index: h.arbiterIndex(),
 	}, h.bus, h.store.Ledger(), h.connections(), h.roster, h.clock, time.Now, h.log)
 	return err
 }
@@ -289,11 +295,15 @@ func (h *Hub) makeHub() (err error) {
 		return err
 	}
 	h.signalr, err = signalr.New(signalr.Config{
+		Cluster:           h.cluster(),
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
 		History: h.past, CheckOrigin: h.guard().allows, CloseTimeout: grace / 2, // a client that does not answer the goodbye must not hold up the end
 	}, h.log)
+	if err == nil && h.nodes != nil {
+		h.nodes.hub.Serve(h.signalr)
+	}
 	return err
 }
 
@@ -314,7 +324,7 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
-		Bus: h.bus, Hub: groups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
+		Bus: h.bus, Hub: hereGroups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {
 		return err
 	}
@@ -326,7 +336,7 @@ func (h *Hub) makeBridge() error {
 		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
 		Messages: func() uint64 { return h.pump.Stats().Messages },
 		Dropped:  h.dropped,
-	}, groups{h.signalr}, time.Now)
+	}, hereGroups{h.signalr}, time.Now)
 	return nil
 }
 
@@ -404,7 +414,7 @@ func (h *Hub) parts() [][]part {
 		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
-		{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}},
+		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),
 	}
 }
 
@@ -471,7 +481,7 @@ func (h *Hub) awaitBusy(ctx context.Context) {
 // first term is 1.
 func unheard(a area.Area) bool {
 	b, err := area.ParseBusy(a.Busy)
-	return err != nil || b.Term == 0
+	return err != nil || b.Term == 0 && b.Rev == 0
 }
 
 func (h *Hub) readiness() Ready {

@@ -20,7 +20,7 @@ func (h *Hub) metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		parts{start: h.start, version: h.opt.Version, node: h.cfg.Node, stats: h.brokerStats(map[string]func() any{
+		parts{start: h.start, version: h.opt.Version, node: h.cfg.Node, stats: h.nodeStats(h.brokerStats(map[string]func() any{
 			"store":     func() any { return h.store.Stats() },
 			"arbiter":   func() any { return h.arbiter.Stats() },
 			"peers":     func() any { return h.peers.Stats() },
@@ -46,7 +46,7 @@ func (h *Hub) metrics() http.Handler {
 			"tls":       func() any { return h.certs.stats() },
 			"updates":   func() any { return h.updates.stats() },
 			"rollouts":  func() any { return h.rollouts.Stats() },
-		})},
+		}))},
 	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }

@@ -43,9 +43,9 @@ func alongside(t *testing.T, part func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// reign has gate-1 really lead north, with all that a device runs for that, and
+// reigns has gate-1 really lead north, with all that a device runs for that, and
 // answers the address of its broker.
-func reign(t *testing.T, r Ready) (addr string, stop func()) {
+func reigns(t *testing.T, r Ready) (addr string, stop func()) {
 	t.Helper()
 	d := able(t, r, "gate-1", "")
 	d.says("north", 1)
@@ -144,7 +144,7 @@ func TestAHubAndARealLeader(t *testing.T) {
 		localNorth(c.Data)(c)
 		c.Areas[0].Lease = time.Second
 	})
-	addr, stop := reign(t, r)
+	addr, stop := reigns(t, r)
 	_, port, _ := net.SplitHostPort(addr) // on the address that the member told, which is not of this machine
 	player(t, "mqtt://127.0.0.1:"+port, "gate-2")
 	until(t, r.HTTP+"/api/v1/topics?filter=tacet/area/north/leader", func(b string) bool { return strings.Contains(b, `"gate-1"`) && strings.Contains(b, addr) })

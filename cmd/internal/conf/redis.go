@@ -1,0 +1,33 @@
+package conf
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+// shortestBeat is the least between two signs of life of a node.
+const shortestBeat = 100 * time.Millisecond
+
+// redis checks what joins several nodes, and that nothing is configured which
+// several nodes have not.
+func (k *check) redis() {
+	r := k.Redis
+	if r.URL == "" {
+		return
+	}
+	u, err := url.Parse(r.URL)
+	known := err == nil && (u.Scheme == "redis" || u.Scheme == "rediss" || u.Scheme == "valkey") && u.Host != "" || err == nil && u.Scheme == "unix" && u.Path != ""
+	k.that(known, "redis.url", "it is not redis://, rediss://, valkey:// or unix:// with a host") // it may hold a password
+	k.that(!strings.ContainsAny(r.Prefix, "{} \r\n") && len(r.Prefix) <= 64, "redis.prefix", "%q has braces or blanks, or more than 64 bytes", r.Prefix)
+	k.that(r.Heartbeat >= shortestBeat && r.NodeTimeout >= 2*r.Heartbeat, "redis.heartbeat", "%s is not at least %s and at most half of redis.node_timeout (%s)", r.Heartbeat, shortestBeat, r.NodeTimeout)
+	k.that(k.MQTT.External.URL == "", "mqtt.external.url", "an outside broker does not go with redis.url in this version")
+	for i, a := range k.Areas {
+		key := "areas[" + strconv.Itoa(i) + "]"
+		k.that(a.Mode != area.ModeStrict, key+".mode", "strict does not go with redis.url in this version: each node would count voters of its own")
+		k.that(a.Topology != area.TopologyLocal, key+".topology", "local does not go with redis.url in this version: each node would know members of its own")
+	}
+}

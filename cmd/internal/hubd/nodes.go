@@ -1,0 +1,161 @@
+package hubd
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/redis"
+	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/reign"
+)
+
+// nodes is what joins this hub process with others: the backplane, and the ledger
+// of areas. A hub that is alone has none.
+type nodes struct {
+	server *redis.Server
+	mux    *backplane.Mux
+	hub    *backplane.Cluster
+	ledger *redis.Reigns
+	keeper *reign.Keeper
+	index  uint64
+}
+
+// kindWord is the backplane's kind of what arbiters say to each other; all nodes
+// listen to wordTopic.
+const (
+	kindWord  = backplane.KindUser + 2
+	wordTopic = "areas"
+)
+
+// hubName is how the arbiters of all nodes together call themselves.
+const hubName = "hub"
+
+// makeNodes makes what joins this process with others, where a server is configured
+// for that. life is this start's name.
+func (h *Hub) makeNodes(life string) (err error) {
+	if h.cfg.Redis.URL == "" {
+		return nil
+	}
+	n := &nodes{}
+	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
+	if n.server, err = redis.NewServer(cfg); err != nil {
+		return err
+	}
+	h.nodes = n
+	n.mux = backplane.NewMux(redis.NewPlane(n.server))
+	n.hub, n.ledger = backplane.NewCluster(n.mux), redis.NewReigns(n.server)
+	if n.index, err = h.nodeIndex(); err != nil {
+		return err
+	}
+	if n.keeper, err = reign.New(reign.Config{Node: h.cfg.Node, Life: life, Index: n.index, Log: h.log}, n.ledger, h.clock); err != nil {
+		return err
+	}
+	n.mux.OnHear(kindWord, func(e backplane.Envelope) { h.arbiter.Hear(e.Origin, e.Body) })
+	n.mux.OnMissed(func(origin string, _ int, _ uint64) { h.arbiter.Missed(origin) })
+	n.mux.OnNodes(func(list []backplane.Node) {
+		names := make([]string, len(list))
+		for i, node := range list {
+			names[i] = node.Name
+		}
+		h.arbiter.NodesLive(names)
+	})
+	n.mux.Want(wordTopic, true)
+	h.health.backplane = h.backplaneState
+	return nil
+}
+
+// nodeIndex is this node's number among those that may arbitrate: given once by the
+// server, and kept here, so that a hub starts without the server too.
+func (h *Hub) nodeIndex() (uint64, error) {
+	table := h.store.Table("node")
+	kept := -1
+	err := table.Load(func(key string, value []byte) error {
+		if key == "index" && len(value) == 8 {
+			kept = int(binary.LittleEndian.Uint64(value))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	index, err := h.nodes.ledger.Index(context.Background(), h.cfg.Node, kept, area.FirstMember)
+	switch {
+	case err != nil && kept >= 0:
+		h.log.Warn("server of the other nodes is away", "node", h.cfg.Node, "err", err)
+		return uint64(kept), nil
+	case err != nil:
+		return 0, fmt.Errorf("redis: the first start of a node needs the server: %w", err)
+	}
+	return index, table.Put(context.Background(), "index", binary.LittleEndian.AppendUint64(nil, index))
+}
+
+// arbiters is how the arbiter knows the other nodes; nil: there are none.
+func (h *Hub) arbiters() *arbiter.Nodes {
+	if h.nodes == nil {
+		return nil
+	}
+	return &arbiter.Nodes{Hub: hubName, Reigns: h.nodes.keeper, Wire: words{h.nodes.mux}}
+}
+
+// arbiterIndex numbers the terms of this node's arbiter.
+func (h *Hub) arbiterIndex() uint64 {
+	if h.nodes == nil {
+		return 0
+	}
+	return h.nodes.index
+}
+
+// cluster is how the device hub knows the other nodes; nil: there are none.
+func (h *Hub) cluster() signalr.Cluster {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.hub
+}
+
+// words carries what arbiters say over the backplane.
+type words struct{ mux *backplane.Mux }
+
+func (w words) Send(node string, b []byte) error {
+	return w.mux.Plane().Send(node, backplane.Envelope{Kind: kindWord, Body: b})
+}
+
+func (w words) Spread(b []byte) error {
+	return w.mux.Publish(wordTopic, backplane.Envelope{Kind: kindWord, Body: b})
+}
+
+// nodeParts are the parts that join the nodes. They serve the arbiter to its end.
+func (h *Hub) nodeParts() []part {
+	if h.nodes == nil {
+		return nil
+	}
+	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}}
+}
+
+// closeNodes ends the connections to the server.
+func (h *Hub) closeNodes() {
+	if h.nodes != nil {
+		h.nodes.ledger.Close()
+		h.nodes.server.Close()
+	}
+}
+
+// backplaneState says whether other nodes can be reached. While they cannot, the hub
+// serves what it can alone: it is degraded.
+func (h *Hub) backplaneState() partState {
+	return partState{OK: h.nodes.mux.Plane().Stats().Connected, Mode: "redis"}
+}
+
+// nodeStats adds what the parts that join the nodes count.
+func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
+	if n := h.nodes; n != nil {
+		to["backplane"] = func() any { return n.mux.Plane().Stats() }
+		to["backplane_questions"] = func() any { return n.mux.Stats() }
+		to["reigns"] = func() any { return n.keeper.Stats() }
+	}
+	return to
+}
