@@ -113,6 +113,9 @@ func (o *outpost) follow(s reign.State) {
 	}
 	o.term = max(o.term, s.Term)
 	if s.Owner == o.owner && s.Life == o.life {
+		if o.owner == "" { // a reign of our own is over, or nobody has the area yet
+			o.settles()
+		}
 		return
 	}
 	o.owner, o.life, o.heard, o.joins, o.lost = s.Owner, s.Life, 0, 0, false

@@ -96,6 +96,15 @@ func TestOutpostFollowsTheOwner(t *testing.T) {
 	p.want(p.from("hub-3", "l3", 130, word{Out: []posted{held(130, 5)}}), "") // it gave the area up
 }
 
+// What a reign of our own has shown is over with it.
+func TestOutpostAfterAReign(t *testing.T) {
+	p := newPost(t)
+	b, _ := area.ParseBusy(held(64, 7).Payload)
+	p.o.shown, p.o.rev, p.o.term = b, 7, 64
+	p.want(reigned{reign.State{Term: 64}}, "busy(settling,64,8)")
+	p.want(reigned{reign.State{Term: 64}}, "")
+}
+
 func TestOutpostHandsItsWorksOn(t *testing.T) {
 	p := newPost(t)
 	p.want(Begin{}, "busy(settling,0,1)")

@@ -1,0 +1,199 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	mrand "math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/cmd/internal/hubd"
+)
+
+// ledger is a redis-server that joins hub processes.
+type ledger struct {
+	*program
+	t   *testing.T
+	dir string
+}
+
+func startLedger(t *testing.T) *ledger {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tacet-redis-") // a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l := &ledger{t: t, dir: dir}
+	l.start()
+	return l
+}
+
+func (l *ledger) socket() string { return filepath.Join(l.dir, "s") }
+
+func (l *ledger) start() {
+	l.t.Helper()
+	_ = os.Remove(l.socket())
+	l.program = run(l.t, "redis-server", "--port", "0", "--unixsocket", l.socket(), "--save", "", "--appendonly", "no", "--dir", l.dir)
+	l.line(0, "ready", func(s string) bool {
+		return strings.Contains(s, "ready to accept connections") || strings.Contains(s, "Ready to accept connections")
+	})
+}
+
+// flush has the server forget everything.
+func (l *ledger) flush() {
+	l.t.Helper()
+	c, err := net.Dial("unix", l.socket())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer c.Close()
+	answer := make([]byte, 64)
+	if _, err := c.Write([]byte("FLUSHALL\r\n")); err != nil {
+		l.t.Fatal(err)
+	}
+	if n, err := c.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "+OK") {
+		l.t.Fatalf("FLUSHALL is answered %q %v", answer[:n], err)
+	}
+}
+
+// node starts a hub process that the ledger joins with others; north has a lease of
+// 1 s.
+func (l *ledger) node(name, data string) *serve {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "tacet.yaml")
+	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, lease: 1s}]\n", name, l.socket())
+	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	s := &serve{file: file, program: run(l.t, tacet(l.t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
+	s.line(0, "ready", func(text string) bool { return strings.HasPrefix(text, "ready ") })
+	raw, err := os.ReadFile(filepath.Join(data, "ready.json"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var r hubd.Ready
+	if err := json.Unmarshal(raw, &r); err != nil {
+		l.t.Fatal(err)
+	}
+	same(l.t, "node", r.Node, name)
+	s.hub = &hub{t: l.t, ready: r, data: data, web: &http.Client{Timeout: patience, Transport: &http.Transport{}}}
+	l.t.Cleanup(s.web.CloseIdleConnections)
+	return s
+}
+
+// lost waits until a node does not have north, and shows that nothing is granted.
+func (s *serve) lost() {
+	s.hub.t.Helper()
+	var a area.Area
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		s.get("/areas/north", &a)
+		if b, err := area.ParseBusy(a.Busy); err == nil && b.State == area.Settling && !s.owns() {
+			return
+		}
+	}
+	s.hub.t.Fatalf("north is %s, want it lost", a.Busy)
+}
+
+func (s *serve) owns() bool { return s.metric("tacet_arbiter_own") == 1 }
+
+// TestHistoryOfTwoNodes: what devices at two nodes see of one area is what one lock
+// could have shown them, while devices die in a sound, the node that has the area is
+// killed, and the server that joins the nodes is killed, stands still and forgets.
+func TestHistoryOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	const plays = 25
+	l := startLedger(t)
+	names, datas, ways := []string{"hub-1", "hub-2"}, []string{t.TempDir(), t.TempDir()}, []*door{newDoor(t), newDoor(t)}
+	nodes := make([]*serve, 2)
+	up := func(i int) {
+		nodes[i] = l.node(names[i], datas[i])
+		ways[i].lead(t, nodes[i].ready.MQTT)
+	}
+	up(0)
+	up(1)
+	h := &history{begin: time.Now(), more: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var tasks sync.WaitGroup
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for i := range 6 {
+		p := &player{h: h, n: i, id: area.DeviceID(fmt.Sprint("d-", i)), mid: fmt.Sprint("mid-", i), hub: "mqtt://" + ways[i%2].addr(), rng: mrand.New(mrand.NewPCG(seed, uint64(i)))}
+		tasks.Go(func() {
+			for ctx.Err() == nil {
+				if err := p.life(ctx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	goes := func(after string) {
+		t.Helper()
+		begin, before := time.Now(), h.plays()
+		h.until(t, before+1)
+		first := time.Since(begin)
+		h.until(t, before+plays)
+		t.Logf("%s: plays again after %v", after, first.Round(10*time.Millisecond))
+	}
+	lost := func() { // nobody has north any more, and both nodes show it
+		t.Helper()
+		for _, n := range nodes {
+			n.lost()
+		}
+	}
+	goes("the start")
+	for range 2 {
+		i := 0
+		if nodes[1].owns() {
+			i = 1
+		}
+		nodes[i].signal(syscall.SIGKILL)
+		nodes[i].wait()
+		ways[i].lead(t, "")
+		goes("a killed owner")
+		up(i)
+	}
+
+	l.signal(syscall.SIGKILL)
+	l.wait()
+	lost()
+	l.start()
+	goes("a killed server")
+
+	l.signal(syscall.SIGSTOP)
+	lost()
+	l.signal(syscall.SIGCONT)
+	goes("a server that stood still")
+
+	l.flush()
+	lost()
+	goes("a server that forgot")
+
+	stop()
+	tasks.Wait()
+	t.Logf("%d plays, %d deaths in a sound, %d sounds cut", h.stats.plays, h.stats.crashes, h.stats.cuts)
+	if r := porcupine.CheckOperationsTimeout(mutexWithTokens, h.ops, patience); r != porcupine.Ok {
+		t.Errorf("no lock shows such a history (%s): %s", r, worst(h.ops))
+	}
+}
+
+func (h *history) plays() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stats.plays
+}
