@@ -53,7 +53,8 @@ type By struct {
 	Key      string // the same for the same firing, and location where it is each: its order is made once
 }
 
-// Orders takes what firings make. It is safe for concurrent use.
+// Orders takes what firings make. It is safe for concurrent use. Accept's error of
+// code exists says that another node has made the order of this firing.
 type Orders interface {
 	Accept(ctx context.Context, r area.OrderRequest, by By) (area.Order, error)
 	DryRun(ctx context.Context, r area.OrderRequest) (area.Order, error)

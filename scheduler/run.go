@@ -217,6 +217,10 @@ func (s *Service) pending(id area.WorkID) bool {
 func (s *Service) accept(ctx context.Context, f firing, work area.OrderRequest, l area.LocationID) *area.WorkID {
 	by := By{Schedule: f.id, Key: area.At(f.at).String() + "/" + string(l)}
 	o, err := s.orders.Accept(ctx, work, by)
+	if area.CodeOf(err) == area.CodeExists {
+		s.log.Debug("firing is another node's", "rule", f.id, "location", string(l))
+		return nil
+	}
 	if err != nil {
 		s.refused.Add(1)
 		s.log.Warn("order of a schedule refused", "rule", f.id, "location", string(l), "err", err)

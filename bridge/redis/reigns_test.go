@@ -2,6 +2,7 @@ package redis
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/reign"
@@ -152,5 +153,24 @@ func TestNodesHaveNumbers(t *testing.T) {
 	}
 	if n, err := r.Index(t.Context(), "one-too-many", -1, 8); err == nil {
 		t.Errorf("a ninth node of eight gets %d", n)
+	}
+}
+
+// One node alone is the first, and stays it.
+func TestFirst(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.ledger("hub-1").s, e.ledger("hub-2").s
+	for _, c := range []struct {
+		s    *Server
+		what string
+		want bool
+	}{{a, "x", true}, {b, "x", false}, {a, "x", true}, {b, "y", true}, {a, "y", false}} {
+		if got, err := c.s.First(t.Context(), c.what, time.Hour); err != nil || got != c.want {
+			t.Errorf("%s and %s: %v %v, want %v", c.s.cfg.Node, c.what, got, err, c.want)
+		}
+	}
+	e.kill()
+	if first, err := a.First(t.Context(), "z", time.Hour); err == nil {
+		t.Errorf("without a server: %v", first)
 	}
 }

@@ -380,7 +380,7 @@ func (h *Hub) makeSchedule() (err error) {
 	if err != nil {
 		return err
 	}
-	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: settings.Built()}, kept, firings{h.orders}, h.roster, time.Now, h.log)
+	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: settings.Built()}, kept, h.firings(), h.roster, time.Now, h.log)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/redis"
@@ -11,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/reign"
+	"github.com/tacet-hub/tacet/scheduler"
 )
 
 // nodes is what joins this hub process with others: the backplane, and the ledger
@@ -115,6 +117,34 @@ func (h *Hub) cluster() signalr.Cluster {
 		return nil
 	}
 	return h.nodes.hub
+}
+
+// firings takes the orders of schedules: each firing once for all nodes.
+func (h *Hub) firings() scheduler.Orders {
+	if h.nodes == nil {
+		return firings{h.orders}
+	}
+	return firstFirings{firings{h.orders}, h.nodes.server}
+}
+
+// firstFirings lets the node make the order of a firing that is the first to say so
+// at the server. While that is away no node does: nothing could be granted.
+type firstFirings struct {
+	firings
+	server *redis.Server
+}
+
+// firingKept outlives every firing that a node may make late.
+const firingKept = 48 * time.Hour
+
+func (x firstFirings) Accept(ctx context.Context, r area.OrderRequest, by scheduler.By) (area.Order, error) {
+	switch first, err := x.server.First(ctx, "firing:"+by.Schedule+":"+by.Key, firingKept); {
+	case err != nil:
+		return area.Order{}, area.Errorf(area.CodeDegraded, "whether another node has made it is not known: %s", err)
+	case !first:
+		return area.Order{}, area.Errorf(area.CodeExists, "another node has made it")
+	}
+	return x.firings.Accept(ctx, r, by)
 }
 
 // words carries what arbiters say over the backplane.

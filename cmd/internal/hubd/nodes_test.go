@@ -14,6 +14,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
+	"github.com/tacet-hub/tacet/scheduler"
 )
 
 // redisServer is a redis-server of the test's own.
@@ -168,5 +169,30 @@ func TestTheServerOfTheNodesIsAway(t *testing.T) {
 	}
 	if _, body := get(t, r1.HTTP+"/api/v1/areas/north/proof"); !strings.Contains(body, `"overlaps":0`) {
 		t.Errorf("the proof is %s", body)
+	}
+}
+
+// A schedule that both nodes have makes one order of each firing.
+func TestAFiringIsOneNodes(t *testing.T) {
+	s := startServer(t)
+	h1, _, _ := started(t, s.node("hub-1", t.TempDir()))
+	h2, _, _ := started(t, s.node("hub-2", t.TempDir()))
+	north, message := "north", "hello"
+	work := area.OrderRequest{To: area.To{Area: &north}, Message: &message}
+	by := scheduler.By{Schedule: "boarding", Key: "2026-01-01T12:00:00Z/"}
+	first, err := h1.firings().Accept(t.Context(), work, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := h2.firings().Accept(t.Context(), work, by); area.CodeOf(err) != area.CodeExists {
+		t.Errorf("the other node makes %+v, %v", o, err)
+	}
+	if again, err := h1.firings().Accept(t.Context(), work, by); err != nil || again.ID != first.ID {
+		t.Errorf("once more: %s %v, want %s", again.ID, err, first.ID)
+	}
+	s.kill()
+	by.Key = "2026-01-01T12:05:00Z/"
+	if o, err := h1.firings().Accept(t.Context(), work, by); area.CodeOf(err) != area.CodeDegraded {
+		t.Errorf("without the server: %+v, %v", o, err)
 	}
 }
