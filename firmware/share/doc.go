@@ -26,7 +26,7 @@
 //
 // # Goroutines
 //
-// [Server.Run] starts what net/http does, one for each connection, and waits for
+// [Server.Run] starts one for each connection, and waits for
 // the end of all. [Client.Ask] starts one for each neighbour, and waits for them.
 //
 // # What it does not do

@@ -3,13 +3,8 @@ package share
 import (
 	"context"
 	"crypto/hmac"
-	"errors"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,9 +48,7 @@ func NewServer(cfg Config, shelf Shelf) (*Server, error) {
 	cfg.fill()
 	s := &Server{cfg: cfg, shelf: shelf, numbers: newNumbers(), slots: make(chan struct{}, cfg.AtOnce),
 		asks: rate.NewLimiter(asksASec, 2*asksASec), bytes: rate.NewLimiter(rate.Limit(cfg.Rate), piece)}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /clips/{sum}", s.give) // HEAD too
-	s.web = s.admitted(mux)
+	s.web = s.admitted(http.HandlerFunc(s.give))
 	return s, nil
 }
 
@@ -63,33 +56,6 @@ func NewServer(cfg Config, shelf Shelf) (*Server, error) {
 func (s *Server) Stats() Stats {
 	c := &s.count
 	return Stats{Given: c.given.Load(), Bytes: c.bytes.Load(), Asked: c.asked.Load(), Strangers: c.strangers.Load(), Full: c.full.Load(), Many: c.many.Load()}
-}
-
-// Run answers what comes to the listener until ctx ends; it closes it, leaves
-// nothing running and returns nil then. It can be called again, with
-// another listener.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
-	web := http.Server{Handler: s.web, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: mostHead, ErrorLog: log.New(io.Discard, "", 0)}
-	var end sync.WaitGroup
-	defer end.Wait()
-	ended := make(chan struct{})
-	defer close(ended)
-	end.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-ended:
-		}
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-		defer cancel()
-		if web.Shutdown(late) != nil {
-			_ = web.Close() // what is under way is asked for again
-		}
-	})
-	err := web.Serve(&fewer{Listener: l, left: make(chan struct{}, s.cfg.Conns), many: &s.count.many})
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
 // admitted lets the members of the area in.
@@ -130,9 +96,14 @@ func refuse(w http.ResponseWriter, code int) {
 
 // give answers for one clip.
 func (s *Server) give(w http.ResponseWriter, r *http.Request) {
-	sum, err := clip.ParseSum(r.PathValue("sum"))
-	if err != nil {
+	name, ok := strings.CutPrefix(r.URL.Path, "/clips/")
+	sum, err := clip.ParseSum(name)
+	if !ok || err != nil {
 		refuse(w, http.StatusNotFound)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refuse(w, http.StatusMethodNotAllowed)
 		return
 	}
 	if r.Method == http.MethodHead {
@@ -197,41 +168,4 @@ func (p *paced) Write(b []byte) (n int, err error) {
 		n, b = n+k, b[k:]
 	}
 	return n, p.err
-}
-
-// fewer accepts no more connections than it has room for; one too many is closed
-// at once.
-type fewer struct {
-	net.Listener
-	left chan struct{}
-	many *atomic.Uint64
-}
-
-// Accept is net.Listener.
-func (f *fewer) Accept() (net.Conn, error) {
-	for {
-		c, err := f.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case f.left <- struct{}{}:
-			return &counted{Conn: c, leave: sync.OnceFunc(func() { <-f.left })}, nil
-		default:
-			f.many.Add(1)
-			_ = c.Close() // it comes again
-		}
-	}
-}
-
-// counted is a connection that has a place.
-type counted struct {
-	net.Conn
-	leave func()
-}
-
-// Close is net.Conn.
-func (c *counted) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }
