@@ -77,9 +77,11 @@ func (p *process) proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name)
 }
 
-// field reads a number from a file of lines "Name: 12".
-func (p *process) field(file, name string) (int64, error) {
-	b, err := os.ReadFile(p.proc(file))
+// field reads a number from one of its files of lines "Name: 12".
+func (p *process) field(file, name string) (int64, error) { return fieldOf(p.proc(file), name) }
+
+func fieldOf(path, name string) (int64, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +90,7 @@ func (p *process) field(file, name string) (int64, error) {
 			return strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("%s has no %s", p.proc(file), name)
+	return 0, fmt.Errorf("%s has no %s", path, name)
 }
 
 // rss is the resident memory, in bytes.
