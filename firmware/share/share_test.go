@@ -437,6 +437,7 @@ func TestRate(t *testing.T) {
 		if took := time.Since(began).Round(time.Millisecond); err != nil || len(got) != len(b) || took != (7*time.Second/16).Round(time.Millisecond) {
 			t.Errorf("%d bytes in %v, %v", len(got), took, err)
 		}
+		synctest.Wait() // the server counts what it has sent
 		if s := server.Stats(); s.Bytes != uint64(len(b)) || s.Given != 1 {
 			t.Errorf("%+v", s)
 		}
