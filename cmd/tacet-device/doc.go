@@ -23,6 +23,11 @@
 // program again, which looks anew; under a supervisor that hears of its life
 // (NOTIFY_SOCKET) it ends with 75 instead, to be started by that.
 //
+// It leads its area by tacet-leader, a program of the same release, which it starts
+// when it is to lead: that which peers.leader_program names, else the one that it
+// carries, as it does when it came by an update, else the one beside it, else on the
+// path. Without one it follows, and never leads; check says so.
+//
 // With --sim, --wav FILE records what it sounds, and FILE.jsonl when; each start
 // begins both anew. Those of the run before, if it has sounded, are kept as FILE.1
 // and FILE.1.jsonl: look there after a crash, before the second start.
