@@ -19,7 +19,8 @@
 //     one, and revokes whom it leaves out or changes.
 //   - Enrolment: somebody with the right makes a code ([Authority.Enrol]), which
 //     a device trades, once, for a secret of its own ([Authority.Redeem]).
-//   - API tokens: [Authority.CreateToken].
+//   - API tokens: [Authority.CreateToken]; of those of a hub the leader of an area
+//     knows the hashes, from the roster document ([Config].Tokens, [Config.Admit]).
 //   - Issuers of JWTs name their own subjects; no list of them is kept. A subject
 //     of role "device" is a device, with the area and the rules that are kept
 //     for one of its id, else with the area of its claim "area". A subject that

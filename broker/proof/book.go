@@ -40,7 +40,9 @@ type Book struct {
 	clock func() int64
 	log   *slog.Logger
 	queue chan entry
-	count struct{ written, dropped, failed, overlaps, intruders, conflicts atomic.Uint64 }
+	count struct {
+		written, dropped, failed, overlaps, intruders, conflicts, barges, splits atomic.Uint64
+	}
 
 	areas map[area.Name]*volume // Run's own
 
@@ -196,6 +198,12 @@ func (b *Book) put(a area.Name, v *volume, r Record) bool {
 	}
 	v.sick = false
 	b.count.written.Add(1)
+	switch r.Is {
+	case Barge:
+		b.count.barges.Add(1)
+	case Split:
+		b.count.splits.Add(1)
+	}
 	b.judge(a, v.audit.Take(r))
 	return true
 }
@@ -317,6 +325,8 @@ type Stats struct {
 	Overlaps  uint64
 	Intruders uint64
 	Conflicts uint64
+	Barges    uint64 // declared, those that leaders had noted among them
+	Splits    uint64 // declared
 }
 
 // Stats is a snapshot of the counters.
@@ -324,5 +334,6 @@ func (b *Book) Stats() Stats {
 	return Stats{
 		Records: b.count.written.Load(), Dropped: b.count.dropped.Load(), Failed: b.count.failed.Load(),
 		Overlaps: b.count.overlaps.Load(), Intruders: b.count.intruders.Load(), Conflicts: b.count.conflicts.Load(),
+		Barges: b.count.barges.Load(), Splits: b.count.splits.Load(),
 	}
 }

@@ -29,9 +29,11 @@ func TestRecordsOfALeaderAreMerged(t *testing.T) {
 			}
 		}
 		b.Merge("north", Record{Is: Missing, Count: 7}, 0)
+		b.Merge("north", Record{Is: Split, Device: "gate-2"}, 0) // the hub's to say
+		b.Merge("north", Record{Is: Barge, Device: "gate-2", Over: "gate-3", Token: 64_000_009}, time.Second)
 		synctest.Wait()
 		v, err := b.Check("north", time.Now().Add(-time.Hour))
-		if err != nil || v.Plays != 4 || v.Measured != 4 || v.Unmeasured != 0 || v.Overlaps != 1 || v.Missing != 0 || v.Broken != "" {
+		if err != nil || v.Plays != 4 || v.Measured != 4 || v.Unmeasured != 0 || v.Overlaps != 1 || v.Missing != 0 || v.Barges != 1 || v.Splits != 0 || b.Stats().Barges != 1 || v.Broken != "" {
 			t.Errorf("verdict %+v, %v; want 4 plays, all measured, one overlap", v, err)
 		}
 		if v.From != nil && v.From.After(time.Now().Add(-100*time.Second)) {

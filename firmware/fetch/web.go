@@ -23,6 +23,9 @@ type WebConfig struct {
 	// Plain lets the secret go over lines that are not encrypted, as it does where
 	// the device's MQTT connection is not either. Loopback is always allowed.
 	Plain bool
+	// Through makes a connection by another way than the network's, where there is one:
+	// its answer is nil without an error where there is none. nil: there never is.
+	Through func(ctx context.Context, addr string) (net.Conn, error)
 	// Dial makes a connection; nil: the network's. Tests give a pipe.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -48,6 +51,9 @@ func NewWeb(cfg WebConfig) *Web {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext
 	}
+	if cfg.Through != nil {
+		cfg.Dial = through(cfg.Through, cfg.Dial)
+	}
 	return &Web{cfg: cfg, turn: make(chan struct{}, 1), tokens: map[string]string{}, client: &http.Client{
 		Transport: &http.Transport{
 			DialContext: cfg.Dial, TLSClientConfig: cfg.TLS, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: headTime,
@@ -55,6 +61,16 @@ func NewWeb(cfg WebConfig) *Web {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// through is by another way, and where there is none by dial.
+func through(way func(context.Context, string) (net.Conn, error), dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if c, err := way(ctx, addr); c != nil || err != nil {
+			return c, err
+		}
+		return dial(ctx, network, addr)
+	}
 }
 
 // Close ends the connections that nobody uses.

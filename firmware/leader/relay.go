@@ -23,9 +23,14 @@ import (
 const (
 	mostCarried   = 2*area.MostMembers + 16
 	mostPerMember = 4
+	mostWeb       = 2 // of these, to the web listener: its connections to the broker always have room
 	greetTime     = 5 * time.Second
 	mostGreeting  = 512
 )
+
+// webScheme asks for the hub's web listener, as the relay knows it, for what no
+// member has: a clip, or a program. Whether TLS is spoken to it is for the ends.
+const webScheme = "web"
 
 // Why a relay does not carry.
 var (
@@ -39,7 +44,7 @@ var (
 // is reached.
 type greeting struct {
 	Device area.DeviceID `json:"device,omitempty"`
-	Scheme string        `json:"scheme,omitempty"` // mqtt or mqtts
+	Scheme string        `json:"scheme,omitempty"` // mqtt, mqtts or web
 	Nonce  string        `json:"nonce,omitempty"`
 	Proof  string        `json:"proof,omitempty"`
 	OK     bool          `json:"ok,omitempty"`
@@ -51,6 +56,7 @@ type greeting struct {
 type relay struct {
 	self  area.DeviceID
 	hubs  []*url.URL
+	web   func() string // address of the hub's web listener; empty: not known
 	log   *slog.Logger
 	count *counters
 
@@ -58,12 +64,13 @@ type relay struct {
 	key    []byte // nil: nobody is carried
 	member func(area.DeviceID) bool
 	now    map[area.DeviceID]int
+	webs   map[area.DeviceID]int // of now, to the web listener
 	total  int
 }
 
 // newRelay makes a relay to the hubs that can be carried to.
-func newRelay(self area.DeviceID, hubs []string, log *slog.Logger, count *counters) *relay {
-	r := &relay{self: self, log: log, count: count, now: map[area.DeviceID]int{}}
+func newRelay(self area.DeviceID, hubs []string, web func() string, log *slog.Logger, count *counters) *relay {
+	r := &relay{self: self, web: web, log: log, count: count, now: map[area.DeviceID]int{}, webs: map[area.DeviceID]int{}}
 	for _, h := range carriable(hubs) {
 		u, _ := uplink.ParseHub(h) // the uplink has
 		r.hubs = append(r.hubs, u)
@@ -115,7 +122,7 @@ func (r *relay) serve(ctx context.Context, l net.Listener) {
 			continue
 		}
 		work.Go(func() {
-			defer r.leave("")
+			defer r.leave("", "")
 			r.carry(ctx, c)
 		})
 	}
@@ -133,26 +140,38 @@ func (r *relay) enter() bool {
 	return true
 }
 
-// leave uncounts it; with a name, that of a member.
-func (r *relay) leave(d area.DeviceID) {
+// leave uncounts it; with a name, that of a member, to what it went.
+func (r *relay) leave(d area.DeviceID, scheme string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	less := func(of map[area.DeviceID]int) {
+		if of[d]--; of[d] == 0 {
+			delete(of, d)
+		}
+	}
 	if d == "" {
 		r.total--
-	} else if r.now[d]--; r.now[d] == 0 {
-		delete(r.now, d)
+		return
+	}
+	less(r.now)
+	if scheme == webScheme {
+		less(r.webs)
 	}
 }
 
 // belongs counts a connection as one of a member; false: it is one too many.
-func (r *relay) belongs(d area.DeviceID) bool {
+func (r *relay) belongs(d area.DeviceID, scheme string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.now[d] >= mostPerMember {
+	web := scheme == webScheme
+	if r.now[d] >= mostPerMember || web && r.webs[d] >= mostWeb {
 		r.count.carriedFull.Add(1)
 		return false
 	}
 	r.now[d]++
+	if web {
+		r.webs[d]++
+	}
 	return true
 }
 
@@ -161,13 +180,13 @@ func (r *relay) carry(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	defer func() { _ = c.Close() }() // both sides see its end
-	d, hub, err := r.greet(ctx, c)
+	d, scheme, hub, err := r.greet(ctx, c)
 	if err != nil {
 		r.count.carriedRefused.Add(1)
 		r.log.Debug("connection not carried", "err", err, "who", c.RemoteAddr().String())
 		return
 	}
-	defer r.leave(d)
+	defer r.leave(d, scheme)
 	defer func() { _ = hub.Close() }()
 	r.count.carried.Add(1)
 	r.log.Info("carrying a neighbour's connection to the hub", "who", string(d), "node", hub.RemoteAddr().String())
@@ -187,46 +206,58 @@ func join(a, b net.Conn) {
 }
 
 // greet finds out who is there, and connects him to the hub.
-func (r *relay) greet(ctx context.Context, c net.Conn) (area.DeviceID, net.Conn, error) {
+func (r *relay) greet(ctx context.Context, c net.Conn) (d area.DeviceID, scheme string, hub net.Conn, err error) {
 	_ = c.SetDeadline(time.Now().Add(greetTime))
+	hello, err := r.meet(c)
+	if err != nil {
+		return "", "", nil, err
+	}
+	d, scheme = hello.Device, hello.Scheme
+	if !r.belongs(d, scheme) {
+		return "", "", nil, errors.Join(errFull, say(c, greeting{Error: errFull.Error()}))
+	}
+	if hub, err = r.dial(ctx, scheme); err != nil {
+		r.leave(d, scheme)
+		return "", "", nil, errors.Join(err, say(c, greeting{Error: "the hub cannot be reached"}))
+	}
+	if err := errors.Join(say(c, greeting{OK: true}), c.SetDeadline(time.Time{})); err != nil { // it has gone meanwhile
+		r.leave(d, scheme)
+		return "", "", nil, errors.Join(err, hub.Close())
+	}
+	return d, scheme, hub, nil
+}
+
+// meet finds out whether somebody is a member, and shows him that this is one.
+func (r *relay) meet(c net.Conn) (greeting, error) {
 	hello, err := hear(c)
 	if err != nil {
-		return "", nil, err
+		return greeting{}, err
 	}
 	r.mu.Lock()
 	key, member := r.key, r.member
 	r.mu.Unlock()
 	if key == nil || !member(hello.Device) {
-		return "", nil, fmt.Errorf("%s: %w", hello.Device, errStranger)
+		return greeting{}, fmt.Errorf("%s: %w", hello.Device, errStranger)
 	}
 	nonce := rand.Text()
 	if err := say(c, greeting{Nonce: nonce, Proof: sign(key, "relay", string(r.self), string(hello.Device), hello.Scheme, hello.Nonce, nonce)}); err != nil {
-		return "", nil, err
+		return greeting{}, err
 	}
 	answer, err := hear(c)
 	if err != nil {
-		return "", nil, err
+		return greeting{}, err
 	}
 	if !signed(answer.Proof, key, "carried", string(r.self), string(hello.Device), hello.Scheme, hello.Nonce, nonce) {
-		return "", nil, fmt.Errorf("%s: %w", hello.Device, errStranger)
+		return greeting{}, fmt.Errorf("%s: %w", hello.Device, errStranger)
 	}
-	if !r.belongs(hello.Device) {
-		return "", nil, errors.Join(errFull, say(c, greeting{Error: errFull.Error()}))
-	}
-	hub, err := r.dial(ctx, hello.Scheme)
-	if err != nil {
-		r.leave(hello.Device)
-		return "", nil, errors.Join(err, say(c, greeting{Error: "the hub cannot be reached"}))
-	}
-	if err := errors.Join(say(c, greeting{OK: true}), c.SetDeadline(time.Time{})); err != nil { // it has gone meanwhile
-		r.leave(hello.Device)
-		return "", nil, errors.Join(err, hub.Close())
-	}
-	return hello.Device, hub, nil
+	return hello, nil
 }
 
 // dial connects to a hub of the kind of address that the member has.
 func (r *relay) dial(ctx context.Context, scheme string) (net.Conn, error) {
+	if scheme == webScheme {
+		return dialWeb(ctx, r.web())
+	}
 	err := fmt.Errorf("there is no %s:// hub here", scheme)
 	for _, h := range r.hubs {
 		if h.Scheme != scheme {
@@ -239,6 +270,30 @@ func (r *relay) dial(ctx context.Context, scheme string) (net.Conn, error) {
 		}
 	}
 	return nil, err
+}
+
+// dialWeb connects to a web listener.
+func dialWeb(ctx context.Context, web string) (net.Conn, error) {
+	host := WebHost(web)
+	if host == "" {
+		return nil, errors.New("where the hub's web listener is, is not known")
+	}
+	d := net.Dialer{Timeout: dialTime}
+	return d.DialContext(ctx, "tcp", host)
+}
+
+// WebHost is host and port of a web listener's address, such as
+// https://hub.local; empty: it is none.
+func WebHost(web string) string {
+	u, err := url.Parse(web)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // carried makes a connection to the hub through a relay, as self.

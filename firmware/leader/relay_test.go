@@ -72,7 +72,7 @@ func carries(t *testing.T, p area.Peers, hubs ...string) (*relay, netip.AddrPort
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRelay("gate-1", hubs, slog.New(slog.DiscardHandler), &counters{})
+	r := newRelay("gate-1", hubs, func() string { return "" }, slog.New(slog.DiscardHandler), &counters{})
 	r.admit(p)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -120,6 +120,58 @@ func TestRelay(t *testing.T) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// The hub's web listener is reached as well, where it is known, and never takes the
+// room of a member's connections to the broker.
+func TestRelayToTheWeb(t *testing.T) {
+	p := roster(1)
+	p.Members = append(p.Members, area.Member{Device: "gate-2", Index: 17})
+	r, at := carries(t, p, "mqtt://"+echo(t))
+	var conns []net.Conn
+	open := func(hub string) error {
+		c, err := carried(t.Context(), "gate-2", "gate-1", p.Key, at, &url.URL{Scheme: hub})
+		if err == nil {
+			conns = append(conns, c)
+		}
+		return err
+	}
+	if err := open(webScheme); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("where it is not known: %v", err)
+	}
+	web := "http://" + echo(t)
+	r.web = func() string { return web }
+	for n := range mostPerMember {
+		err := open(webScheme)
+		if (err == nil) != (n < mostWeb) {
+			t.Errorf("connection %d to the web: %v", n+1, err)
+		}
+	}
+	for range mostPerMember - mostWeb {
+		if err := open("mqtt"); err != nil {
+			t.Errorf("no room for the broker: %v", err)
+		}
+	}
+	if err := open("mqtt"); err == nil {
+		t.Error("and more than there is room for")
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	for { // all is forgotten
+		r.mu.Lock()
+		left := len(r.now) + len(r.webs)
+		r.mu.Unlock()
+		if left == 0 {
+			break
+		}
+		pause(t.Context(), time.Millisecond)
+	}
+	for web, want := range map[string]string{"http://hub": "hub:80", "https://hub.local": "hub.local:443", "https://[fd00::1]:8443": "[fd00::1]:8443", "": "", "hub": "", "ftp://": ""} {
+		if got := WebHost(web); got != want {
+			t.Errorf("%q is at %q, want %q", web, got, want)
+		}
 	}
 }
 

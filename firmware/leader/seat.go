@@ -30,7 +30,11 @@ type Parts struct {
 	// Able tells why this member cannot lead at all, so that it does not stand for
 	// election; nil, and where it answers nil: it can. Where that has changed,
 	// [Seat.Look] is to be called. It must not block.
-	Able    func() error
+	Able func() error
+	// Web is the address of the hub's web listener, as this member reaches it, for
+	// those who are carried there; nil, and where it answers "": it is not known. It
+	// must not block.
+	Web     func() string
 	Changed func() // [Seat.Peer] or [Seat.State] is another; must not block
 }
 
@@ -52,13 +56,15 @@ type Seat struct {
 
 	lonely atomic.Bool // somebody is missing
 
-	mu    sync.Mutex // guards what is below
-	peer  *area.Peer
-	state State
-	shown area.Peers                       // the roster
-	gives string                           // where the device gives its clips; empty: nowhere
-	ways  map[area.DeviceID]netip.AddrPort // relays
-	key   []byte
+	mu       sync.Mutex // guards what is below
+	peer     *area.Peer
+	state    State
+	shown    area.Peers                       // the roster
+	gives    string                           // where the device gives its clips; empty: nowhere
+	ways     map[area.DeviceID]netip.AddrPort // relays
+	carriers []area.DeviceID                  // of these, who reaches the hub
+	away     bool                             // this member does not
+	key      []byte
 
 	// All below belongs to Run's goroutine.
 	work    sync.WaitGroup
@@ -116,8 +122,16 @@ func New(cfg Config, p Parts) (*Seat, error) {
 			s.hosts = append(s.hosts, u.Host)
 		}
 	}
-	s.relay = newRelay(cfg.Device, p.Uplink.Home().Hubs, p.Log, &s.count)
+	s.relay = newRelay(cfg.Device, p.Uplink.Home().Hubs, s.web, p.Log, &s.count)
 	return s, nil
+}
+
+// web is where the hub's web listener is; empty: that is not known.
+func (s *Seat) web() string {
+	if s.Web == nil {
+		return ""
+	}
+	return s.Web()
 }
 
 // Run takes the seat until ctx ends, then says goodbye to the other members, leaves

@@ -3,8 +3,11 @@ package leader
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +26,7 @@ import (
 type site struct {
 	t     *testing.T
 	hub   string
+	web   string // of its web listener
 	mu    sync.Mutex
 	l     net.Listener // nil: the hub is away
 	ether *ether       // of a site in a bubble; there the hub is no listener
@@ -202,7 +206,7 @@ func (s *site) follow(to string, who area.DeviceID, names ...area.DeviceID) func
 
 func (d *stand) start() {
 	d.site.t.Helper()
-	seat, err := New(d.cfg, Parts{Uplink: d, Link: link{d}, Host: d, Clock: clock{d.site.began}, Log: slog.New(slog.DiscardHandler), Changed: func() {
+	seat, err := New(d.cfg, Parts{Uplink: d, Link: link{d}, Host: d, Clock: clock{d.site.began}, Web: func() string { return d.site.web }, Log: slog.New(slog.DiscardHandler), Changed: func() {
 		select {
 		case d.site.moved <- struct{}{}:
 		default:
@@ -425,6 +429,9 @@ func TestCarried(t *testing.T) {
 	t.Parallel()
 	all := names(3)
 	s := newSite(t, area.TopologyDirect, all...)
+	shelf := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a clip")) }))
+	t.Cleanup(shelf.Close)
+	s.web = shelf.URL
 	for _, n := range all[:2] {
 		d := s.seats[n]
 		d.cut = true
@@ -438,6 +445,22 @@ func TestCarried(t *testing.T) {
 	}
 	_ = c.Close()
 	s.until("it was carried", func() bool { return s.seats[all[2]].Stats().Carried > 0 })
+
+	// So is what no neighbour has; who reaches the hub goes there himself.
+	fetch := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return s.seats[all[0]].DialWeb(ctx)
+	}}}
+	res, err := fetch.Get("http://hub.invalid/clips/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "a clip" {
+		t.Errorf("through the third comes %q, %v", b, err)
+	}
+	if c, err := s.seats[all[2]].DialWeb(t.Context()); c != nil || err != nil {
+		t.Errorf("the third goes through somebody: %v, %v", c, err)
+	}
 }
 
 // Behind a leader nobody hears the hub: who has the newest roster passes it on. Who

@@ -70,15 +70,19 @@ func compareIDs(a, b area.DeviceID) int {
 // remember has the relays of the others known to connections that are made.
 func (s *Seat) remember() {
 	ways := make(map[area.DeviceID]netip.AddrPort, len(s.alive))
+	var carriers []area.DeviceID
 	for _, p := range s.alive {
 		if p.Relay != 0 {
 			ways[p.device] = netip.AddrPortFrom(p.at.Addr(), p.Relay)
+			if p.Uplink {
+				carriers = append(carriers, p.device)
+			}
 		}
 		s.found[p.device] = []string{p.at.String()}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ways, s.key = ways, s.roster.Key
+	s.ways, s.key, s.carriers = ways, s.roster.Key, carriers
 }
 
 // find finds a member that is alive.
@@ -94,6 +98,9 @@ func (s *Seat) find(d area.DeviceID) (peer, bool) {
 func (s *Seat) reached() {
 	if s.reach.up != s.hoped {
 		s.hoped = s.reach.up
+		s.mu.Lock()
+		s.away = !s.reach.up
+		s.mu.Unlock()
 		s.Log.Info("uplink changed", "area", s.roster.Area, "rule", map[bool]string{true: "up", false: "lost"}[s.reach.up])
 		s.step(election.Uplink{Up: s.reach.up})
 	}

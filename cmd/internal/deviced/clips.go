@@ -1,13 +1,16 @@
 package deviced
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
 
 	"github.com/tacet-hub/tacet/firmware/fetch"
+	"github.com/tacet-hub/tacet/firmware/leader"
 	"github.com/tacet-hub/tacet/firmware/uplink"
 )
 
@@ -39,10 +42,23 @@ func (c Config) checkWeb() string {
 	return ""
 }
 
+// way is one to a web listener that is not the network's; its answer is nil where
+// there is none.
+type way = func(ctx context.Context, addr string) (net.Conn, error)
+
+// through is the way to the hub's web listener through a neighbour, while the device
+// does not reach the hub itself and the neighbour does.
+func (d *Device) through(ctx context.Context, addr string) (net.Conn, error) {
+	if d.place == nil || d.agent == nil || addr != leader.WebHost(d.agent.Web()) {
+		return nil, nil
+	}
+	return d.place.seat.DialWeb(ctx)
+}
+
 // fetcher is the cache of clips, which signs in at the hub as the device does over
 // MQTT.
-func (c Config) fetcher(u uplink.Config, near fetch.Near, log *slog.Logger) (*fetch.Cache, error) {
-	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: c.plain()})
+func (c Config) fetcher(u uplink.Config, near fetch.Near, through way, log *slog.Logger) (*fetch.Cache, error) {
+	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: c.plain(), Through: through})
 	return fetch.Open(fetch.Config{Dir: c.clipsDir(), MaxBytes: c.Clips.CacheBytes, Near: near, Log: log}, web)
 }
 

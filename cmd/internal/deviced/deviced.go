@@ -89,7 +89,7 @@ func (d *Device) build(cfg Config, version string, log *slog.Logger) (err error)
 	if d.share, err = cfg.newSharing(log); err != nil {
 		return err
 	}
-	if d.clips, err = cfg.fetcher(u, d.share.clips(), log); err != nil {
+	if d.clips, err = cfg.fetcher(u, d.share.clips(), d.through, log); err != nil {
 		return err
 	}
 	if d.pins, err = d.newBoard(cfg, log); err != nil {

@@ -60,7 +60,7 @@ func newAlone(t *testing.T, change func(*area.Peers)) *alone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clips, err := cfg.fetcher(u, nil, silent)
+	clips, err := cfg.fetcher(u, nil, nil, silent)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (d *Device) newPlace(cfg Config, u uplink.Config, up *uplink.Client, versio
 	p.seat, err = leader.New(leader.Config{
 		Device: area.DeviceID(cfg.Device), MID: d.memory.MID(), Priority: cfg.Peers.Priority,
 		Dir: cfg.seatDir(), KeyFile: cfg.Peers.KeyFile, Bind: cfg.Peers.Bind,
-	}, leader.Parts{Uplink: up, Link: h.link, Host: h.leader, Clock: firmware.Boottime{}, Log: log, Able: h.leader.Able, Changed: func() {
+	}, leader.Parts{Uplink: up, Link: h.link, Host: h.leader, Clock: firmware.Boottime{}, Log: log, Able: h.leader.Able, Web: func() string { return d.agent.Web() }, Changed: func() {
 		st := p.seat.State()
 		d.agent.HeardTerm(st.Area, st.Highest)
 		d.agent.Look()

@@ -96,7 +96,7 @@ func (d *Device) newUpdates(cfg Config, u uplink.Config, version string, log *sl
 	if up.why != "" {
 		return up, nil
 	}
-	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: cfg.plain()})
+	web := fetch.NewWeb(fetch.WebConfig{Name: u.Username, Secret: u.Password, TLS: u.TLS, Plain: cfg.plain(), Through: d.through})
 	up.Updater, err = update.New(update.Config{
 		Dir: cfg.updatesDir(), Keys: keys, Version: version, Launched: cfg.Launched, Audio: up.sounds, Changed: up.changed,
 	}, update.Hub{Web: web, Base: func() string { return d.agent.Web() }}, log)
