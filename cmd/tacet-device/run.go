@@ -38,7 +38,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.file, "config", "", "configuration `FILE` (device.yaml)")
 	set.StringVar(&f.boot, "boot", "", "`DIR` of the boot partition, whose tacet.yaml is read over the file (default /boot/firmware or /boot, with --sim none)")
 	set.StringVar(&f.cfg.Device, "device", "", "`ID` of this device")
-	set.StringSliceVar(&f.cfg.Hub, "hub", nil, "`URL` of the hub, mqtt://, mqtts://, ws:// or wss://; several are tried in turn")
+	set.Var((*urls)(&f.cfg.Hub), "hub", "`URL` of the hub, mqtt://, mqtts://, ws:// or wss://; several are tried in turn")
 	set.StringVar(&f.cfg.Area, "area", "", "`AREA` in which it can be heard")
 	set.StringVar(&f.cfg.Location, "location", "", "`LOCATION` at which it is mounted")
 	set.StringVar(&f.cfg.Data, "data", "", "`DIR` of start counter, journal and lock")
@@ -48,6 +48,18 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.format, "log-format", "text", "`FORMAT` of the log: text or json")
 	set.TextVar(&f.level, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
 }
+
+// urls is a flag with commas that may be given several times.
+type urls []string
+
+func (u *urls) String() string { return strings.Join(*u, ",") }
+
+func (u *urls) Set(text string) error {
+	*u = append(*u, strings.Split(text, ",")...)
+	return nil
+}
+
+func (u *urls) Type() string { return "strings" }
 
 // over lays the flags that were given over the configuration.
 func (f *flags) over(c *deviced.Config, o settings.Origins) {

@@ -3,7 +3,10 @@ package share
 import (
 	"context"
 	"crypto/hmac"
+	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -126,10 +129,43 @@ func (s *Server) give(w http.ResponseWriter, r *http.Request) {
 	defer f.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	p := &paced{ResponseWriter: w, s: s, ctx: r.Context()}
-	http.ServeContent(p, r, "", time.Time{}, f)
+	send(p, r.Header.Get("Range"), f)
 	if p.err == nil && r.Context().Err() == nil {
 		s.count.given.Add(1)
 	}
+}
+
+// send writes the bytes of a clip, from where a range "bytes=N-" begins; of ranges of
+// another form, as HTTP has it, nothing is made. What cannot be sent is asked for again.
+func send(w http.ResponseWriter, from string, f io.ReadSeeker) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable)
+		return
+	}
+	code, at := http.StatusOK, int64(0)
+	if digits, ok := strings.CutPrefix(from, "bytes="); ok {
+		n, err := strconv.ParseInt(strings.TrimSuffix(digits, "-"), 10, 64)
+		if err == nil && strings.HasSuffix(digits, "-") && n >= 0 {
+			code, at = http.StatusPartialContent, n
+		}
+	}
+	if at > 0 && at >= size {
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+		refuse(w, http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	if _, err := f.Seek(at, io.SeekStart); err != nil {
+		refuse(w, http.StatusServiceUnavailable)
+		return
+	}
+	if code == http.StatusPartialContent {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, size-1, size))
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Length", strconv.FormatInt(size-at, 10))
+	w.WriteHeader(code)
+	_, _ = io.CopyN(w, f, size-at) // who is gone asks again
 }
 
 // tell says what there is of a clip.

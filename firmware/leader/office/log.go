@@ -2,12 +2,14 @@ package office
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,39 +46,38 @@ func relayLine(line []byte, log *slog.Logger) {
 	}
 }
 
-// record reads a line of slog's JSON.
+// record reads a line of slog's JSON; its keys come in their order by name.
 func record(line []byte) (slog.Record, bool) {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.UseNumber()
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(line, &fields) != nil {
 		return slog.Record{}, false
 	}
-	r := slog.Record{Time: time.Now(), Level: slog.LevelInfo}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return r, false
-		}
-		var v any
-		if err := d.Decode(&v); err != nil {
-			return r, false
-		}
-		name, _ := key.(string)
-		text, _ := v.(string)
-		switch name {
-		case slog.TimeKey:
-			if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
-				r.Time = at
-			}
-		case slog.LevelKey:
-			if r.Level.UnmarshalText([]byte(text)) != nil {
-				r.Level = slog.LevelInfo
-			}
-		case slog.MessageKey:
-			r.Message = text
-		default:
-			r.AddAttrs(slog.Attr{Key: name, Value: slog.AnyValue(v)})
+	text := func(key string) (s string) {
+		_ = json.Unmarshal(fields[key], &s) // else it is empty
+		return s
+	}
+	r := slog.Record{Time: time.Now(), Message: text(slog.MessageKey)}
+	if at, err := time.Parse(time.RFC3339Nano, text(slog.TimeKey)); err == nil {
+		r.Time = at
+	}
+	_ = r.Level.UnmarshalText([]byte(text(slog.LevelKey))) // else it is info
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if key != slog.TimeKey && key != slog.LevelKey && key != slog.MessageKey {
+			r.AddAttrs(slog.Attr{Key: key, Value: valueOf(fields[key])})
 		}
 	}
 	return r, r.Message != ""
+}
+
+// valueOf is a value of JSON; what is neither a text nor a whole number is as it is
+// written.
+func valueOf(b json.RawMessage) slog.Value {
+	var text string
+	if json.Unmarshal(b, &text) == nil {
+		return slog.StringValue(text)
+	}
+	if n, err := strconv.ParseInt(string(b), 10, 64); err == nil {
+		return slog.Int64Value(n)
+	}
+	return slog.StringValue(string(b))
 }
