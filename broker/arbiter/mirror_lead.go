@@ -213,7 +213,7 @@ func (m *mirror) resign(d area.DeviceID, t area.Trunk) {
 
 // line takes a line of a leader's own record in, once.
 func (m *mirror) line(d area.DeviceID, t area.Trunk) {
-	if last := m.got[d]; last.life != t.Life || t.N > last.n {
+	if last := m.got[d]; t.N > last.n || last.life != t.Life && t.N < area.SteadyN {
 		m.got[d] = numbered{t.Life, t.N}
 		m.do(recorded{t.Record, time.Duration(t.AgoMs) * time.Millisecond})
 	}

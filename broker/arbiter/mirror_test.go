@@ -55,6 +55,7 @@ func (g *glass) step(ev Event) string {
 			case takeOver:
 				g.mine = nextTerm(a.floor, 0)
 				words = append(words, fmt.Sprintf("takeover(%d)", a.floor))
+			case played: // notes it; TestPlaysOfWhichALeaderTells has that
 			case keep:
 				if answer := (kept{a.seq, g.fail}); g.slow {
 					g.held = append(g.held, answer)
@@ -590,4 +591,20 @@ func TestWorksOfAnotherLeaderMayHaveSounded(t *testing.T) {
 			t.Errorf("%s was handed over as %+v", id, h)
 		}
 	}
+}
+
+// A record that comes again from another start of its leader is known by its number,
+// where that grows over all starts.
+func TestRecordsOfAnotherStart(t *testing.T) {
+	g := ledGlass(t)
+	say := func(n uint64, life, want string) {
+		t.Helper()
+		g.want(up{device: "gate-2", member: true, msg: area.Trunk{Op: area.TrunkRecord, Area: "north", Life: life, N: n, Record: []byte(`{}`)}}, want+fmt.Sprintf("gate-2<got(%d)", n))
+	}
+	say(7, "l1", "record({},0s) ")
+	say(7, "l1", "")
+	say(7, "l2", "record({},0s) ") // an older program counts from 1 at each start
+	say(area.SteadyN+7, "l3", "record({},0s) ")
+	say(area.SteadyN+7, "l4", "")
+	say(area.SteadyN+8, "l4", "record({},0s) ")
 }

@@ -100,6 +100,11 @@ const (
 	TrunkOtherLeads = "other"      // another leader with a higher term is live
 )
 
+// SteadyN is the least number of a sender whose numbers grow over all its starts:
+// what has no higher number than the newest that was heard was heard already, also
+// from another start.
+const SteadyN = 1 << 32
+
 // MaxTrunk is the most bytes that a trunk message may have: a roster document fits
 // into one.
 const MaxTrunk = 192 << 10

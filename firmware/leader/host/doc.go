@@ -19,9 +19,8 @@
 // What must reach the hub (outbox.go) is said again each second until it is
 // answered: the ends of works, the orders that were taken and ended here, and the
 // record of what sounded. It goes on when the reign is over, and after a restart:
-// ends are on disk before the arbiter forgets them. Of the record of what sounded
-// that alone goes up which was not answered in the same run of the process; the
-// record on the device's disk has it all. A work of the hub is on disk
+// ends are on disk before the arbiter forgets them, and so is what of the record of
+// what sounded was not answered yet (keep.go). A work of the hub is on disk
 // before the hub is told so. An order that is handed in here is told to the hub at
 // once where the hub follows us, with each change and with who has it (submit.go), and
 // is in our hands like one of the hub's: whoever leads next has it of the hub. Where

@@ -85,6 +85,11 @@ func (h *Host) restore() (err error) {
 	if err != nil {
 		return err
 	}
+	drawer, owed, err := openDrawer(h.store, h.Log)
+	if err != nil {
+		return err
+	}
+	h.out.restore(drawer, owed, h.Now().UnixMilli())
 	for _, w := range h.works.ended() {
 		h.oweWork(w.End.Report(w.Area), time.UnixMilli(w.EndAt))
 	}

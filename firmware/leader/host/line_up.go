@@ -121,8 +121,8 @@ func (l *line) heardClaim(m area.Message) {
 	if l.ours(c.Work) {
 		return
 	}
-	if d := area.ParseTopic(m.Topic).Device; c.Result == area.Played && !l.out.has("end/"+string(c.Work)) { // the device is told that it need not say it again
-		l.oweWork(area.Report{Work: c.Work, Area: l.area, State: area.OrderPlayed, Device: d, Att: c.Att}, l.Now())
+	if d := area.ParseTopic(m.Topic).Device; c.Result == area.Played { // the device is told that it need not say it again
+		l.owePlayed(area.Report{Work: c.Work, Area: l.area, State: area.OrderPlayed, Device: d, Att: c.Att})
 	}
 	l.tell(area.Trunk{Op: area.TrunkDone, Device: area.ParseTopic(m.Topic).Device, Claim: &c})
 }

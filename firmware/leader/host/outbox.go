@@ -11,10 +11,15 @@ import (
 // again is after how long what was not answered is said again.
 const sayAgain = time.Second
 
+// mostAgo is the most that is said of how long ago something was: the clock of a
+// device may have been wrong by years.
+const mostAgo = 30 * 24 * time.Hour
+
 // outbox is what the hub has yet to be told, in the order in which it came about.
 // It is safe for concurrent use; nothing in it blocks.
 type outbox struct {
 	clock func() area.Instant
+	kept  *drawer       // nil: nothing is
 	wake  chan struct{} // something new waits
 
 	mu      sync.Mutex
@@ -32,6 +37,7 @@ type owed struct {
 	at   area.Instant // when it came about
 	sent area.Instant // 0: never
 	got  func()       // called by settle; nil: nobody wants to know
+	kept bool         // on disk
 }
 
 func newOutbox(clock func() area.Instant) *outbox {
@@ -46,11 +52,58 @@ func (o *outbox) put(key string, t area.Trunk, ago time.Duration, got func(), ou
 	if t.Op == area.TrunkRecord {
 		o.bound()
 	}
-	o.n++
-	t.N = o.n
-	o.list = append(o.list, &owed{key: key, t: t, at: o.clock().Add(-ago), got: got})
+	o.add(&owed{key: key, t: t, at: o.clock().Add(-ago), got: got})
 	o.mu.Unlock()
 	o.poke()
+}
+
+// putKept is put of what is on disk nowhere else, and is to outlive the process: it
+// happened at this time, ms since 1970.
+func (o *outbox) putKept(key string, t area.Trunk, at int64) {
+	o.mu.Lock()
+	o.drop(key)
+	if t.Op == area.TrunkRecord {
+		o.bound()
+	}
+	m := &owed{key: key, t: t, at: o.clock(), kept: o.kept != nil}
+	o.add(m)
+	if m.kept {
+		o.kept.put(m.t.N, drawn{Key: key, At: at, Trunk: m.t})
+	}
+	o.mu.Unlock()
+	o.poke()
+}
+
+// add numbers a message. The caller holds the lock.
+func (o *outbox) add(m *owed) {
+	o.n++
+	m.t.N = o.n
+	if o.kept != nil {
+		o.kept.reserve(o.n)
+	}
+	o.list = append(o.list, m)
+}
+
+// restore goes on with what an earlier start has kept; now is ms since 1970.
+func (o *outbox) restore(d *drawer, list []drawn, now int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept, o.n = d, d.top
+	for _, one := range list {
+		if one.Trunk.Op == area.TrunkRecord {
+			o.records++
+		}
+		ago := time.Duration(max(0, now-one.At)) * time.Millisecond
+		o.list = append(o.list, &owed{key: one.Key, t: one.Trunk, at: o.clock().Add(-ago), kept: true})
+	}
+	d.reserve(o.n)
+}
+
+// forgetKept forgets a message that is on disk. The caller holds the lock.
+func (o *outbox) forgetKept(m *owed) {
+	if m.kept {
+		o.kept.drop(m.t.N)
+	}
 }
 
 // drop takes messages out by key. The caller holds the lock.
@@ -63,6 +116,8 @@ func (o *outbox) drop(keys ...string) {
 		}
 		if !out {
 			kept = append(kept, m)
+		} else {
+			o.forgetKept(m)
 		}
 	}
 	clear(o.list[len(kept):])
@@ -77,6 +132,7 @@ func (o *outbox) bound() {
 	}
 	for i, m := range o.list {
 		if m.t.Op == area.TrunkRecord {
+			o.forgetKept(m)
 			o.list = append(o.list[:i], o.list[i+1:]...)
 			o.lost++
 			return
@@ -102,6 +158,7 @@ func (o *outbox) got(n uint64) {
 			if m.got != nil {
 				o.done = append(o.done, m.got)
 			}
+			o.forgetKept(m)
 			o.list = append(o.list[:i], o.list[i+1:]...)
 			break
 		}
@@ -163,7 +220,7 @@ func (o *outbox) due(led bool) (list []area.Trunk) {
 			continue
 		}
 		m.sent = now
-		t, ago := m.t, max(0, now.Sub(m.at).Milliseconds())
+		t, ago := m.t, min(max(0, now.Sub(m.at)), mostAgo).Milliseconds()
 		if t.Report != nil {
 			r := *t.Report
 			r.AgoMs, t.Report = ago, &r

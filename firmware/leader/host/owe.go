@@ -23,6 +23,15 @@ func (h *Host) oweWork(r area.Report, at time.Time) {
 	h.out.put(end, t, ago, func() { h.works.forget(r.Work) }, state)
 }
 
+// owePlayed owes the word of a device that it has played a work which nobody here
+// knows.
+func (h *Host) owePlayed(r area.Report) {
+	key := "end/" + string(r.Work)
+	if !h.out.has(key) { // the device may say it again
+		h.out.putKept(key, area.Trunk{Op: area.TrunkReport, Area: r.Area, Report: r.Reported(0)}, h.Now().UnixMilli())
+	}
+}
+
 // oweOrder owes an order that was taken and has ended here.
 func (h *Host) oweOrder(o area.Order) {
 	ago := time.Duration(0)
@@ -103,5 +112,5 @@ func (h *Host) Note(a area.Name, r proof.Record) {
 	if err != nil {
 		panic("leader: " + err.Error()) // numbers and texts always have JSON
 	}
-	h.out.put("", area.Trunk{Op: area.TrunkRecord, Area: a, Record: b}, 0, nil)
+	h.out.putKept("", area.Trunk{Op: area.TrunkRecord, Area: a, Record: b}, r.T)
 }

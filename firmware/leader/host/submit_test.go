@@ -157,3 +157,42 @@ func TestOrderForLaterIsTakenBack(t *testing.T) {
 	s.down(area.Trunk{Op: area.TrunkStored, Work: "w-2"}) // it has ended at the hub
 	s.hears(area.TrunkReport, func(u area.Trunk) bool { return u.Report.Work == "w-2" && u.Report.State.Ended() })
 }
+
+// What the hub has not got of the record of what sounded is told after a restart, by
+// the number that it had; and new ones have higher numbers.
+func TestRecordsAreHandedUpAfterARestart(t *testing.T) {
+	s := newSite(t)
+	o := s.leads(0)
+	addr := <-o.addr
+	s.accepted()
+	d := s.device(addr, "gate-2", leader.Secret(s.doc.Key, "gate-2"))
+	g := d.says(area.Claim{Op: area.OpWant, Claim: 1, Dur: time.Second}, area.OpGrant)
+	d.says(area.Claim{Op: area.OpDone, Claim: 1, Token: g.Token, Result: area.Played}, area.OpReleased)
+	d.says(area.Claim{Op: area.OpDone, Claim: 2, Work: "o-3", Att: 1, Result: area.Played}, area.OpReleased)
+	s.hears(area.TrunkReport, func(u area.Trunk) bool { return u.Report.Work == "o-3" }) // the line has heard of it
+	said := map[uint64]string{}
+	s.hears(area.TrunkRecord, func(u area.Trunk) bool { said[u.N] = string(u.Record); return len(said) == 2 }) // granted, and freed
+	if err := o.quit(); err != nil {
+		t.Fatal(err)
+	}
+	o = s.host()
+	if n := o.Stats().Owed; n < 3 {
+		t.Errorf("%d are owed after the restart", n)
+	}
+	for len(said) > 0 {
+		u := s.hears(area.TrunkRecord, nil)
+		if rec, ok := said[u.N]; ok && rec != string(u.Record) || u.N <= area.SteadyN {
+			t.Errorf("record %d is %s, was %s", u.N, u.Record, rec)
+		}
+		delete(said, u.N)
+	}
+	s.hears(area.TrunkReport, func(u area.Trunk) bool { return u.Report.Work == "o-3" && u.Report.State == area.OrderPlayed })
+	newest := o.out.n
+	s.answers(o, func() bool { return o.Stats().Owed == 0 })
+	if err := o.quit(); err != nil {
+		t.Fatal(err)
+	}
+	if o = s.host(); o.Stats().Owed != 0 || o.out.n < newest {
+		t.Errorf("once the hub has it %d are owed, numbers go on from %d after %d", o.Stats().Owed, o.out.n, newest)
+	}
+}
