@@ -96,6 +96,9 @@ func (a *API) getProof(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if x.Leader != nil {
+		v.Owed = x.Leader.Owes
+	}
 	return ok(v)
 }
 

@@ -24,7 +24,7 @@ func (s *site) Check(a area.Name, since time.Time) (proof.Verdict, error) {
 func TestProof(t *testing.T) {
 	w := newWorld(t)
 	_, out := w.want(200, "GET", "/areas/north/proof", "")
-	if !strings.Contains(out, `"since":"`+area.At(noon.Add(-24*time.Hour)).String()) || !strings.Contains(out, `"one_voice":false`) {
+	if !strings.Contains(out, `"since":"`+area.At(noon.Add(-24*time.Hour)).String()) || !strings.Contains(out, `"one_voice":false`) || !strings.Contains(out, `"owed":2`) {
 		t.Error(out)
 	}
 	_, out = w.want(200, "GET", "/areas/north/proof?since=90m", "")

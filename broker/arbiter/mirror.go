@@ -174,6 +174,12 @@ type (
 		line []byte
 		ago  time.Duration
 	}
+	// played: a device has played a work by the word of a leader, whose own record of
+	// that may be to come.
+	played struct {
+		device area.DeviceID
+		work   area.WorkID
+	}
 	// tell: something that an operator has to know.
 	tell struct {
 		what   news
@@ -209,6 +215,7 @@ func (serving) action()  {}
 func (severed) action()  {}
 func (adopt) action()    {}
 func (recorded) action() {}
+func (played) action()   {}
 func (tell) action()     {}
 
 // newMirror makes the mirror of an area from its record; nil is that of an area

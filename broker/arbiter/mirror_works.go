@@ -314,6 +314,9 @@ func (m *mirror) ended(from receipt, r area.Report, a *away, o *area.Order) {
 		m.works.remove(r.Work)
 		m.kept.changed = true
 	}
+	if r.State == area.OrderPlayed && (a != nil || o != nil) {
+		m.do(played{r.Device, r.Work})
+	}
 	if m.leader == "" {
 		m.do(toCore{Ended{Report: r}})
 	}
@@ -365,6 +368,7 @@ func (m *mirror) doneHere(ev Heard, unknown bool) {
 	m.works.remove(c.Work)
 	m.kept.changed = true
 	m.counts.Merged++
+	m.do(played{ev.Device, c.Work})
 	m.do(Report{Report: area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: cmp.Or(c.Att, a.ev.Att)}})
 }
 

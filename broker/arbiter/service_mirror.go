@@ -111,6 +111,8 @@ func (d *desk) reflect(a Action, reporter Reporter) {
 		d.adopt(a, reporter)
 	case recorded:
 		d.recorded(a)
+	case played:
+		d.watcher.note(proof.Record{Is: proof.Told, Device: a.device, Work: a.work})
 	case tell:
 		d.tell(a)
 	case Say: // of the leader's, which notes itself what is to be noted

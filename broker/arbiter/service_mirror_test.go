@@ -540,3 +540,22 @@ func TestMembersAtTheHubVote(t *testing.T) {
 		}
 	})
 }
+
+// A play that a leader reports is noted at once: its record may be to come.
+func TestPlaysOfWhichALeaderTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTown(t, newLedger(), &leaders{by: map[string][]byte{}})
+		s := h.leader(t, "gate-1", 80)
+		s.lead()
+		if err := h.service.Submit(t.Context(), area.Work{ID: "o-1", Area: "north", Prio: area.Normal, Dur: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		s.say(area.Trunk{Op: area.TrunkSubmitted, N: s.heard()[area.TrunkSubmit][0].N, Work: "o-1"})
+		for range 2 { // until it is got
+			s.report(area.Report{Work: "o-1", State: area.OrderPlayed, Device: "gate-2", Att: 1}, nil)
+		}
+		if got := h.wit.noted(proof.Told); len(got) != 1 || got[0].Device != "gate-2" || got[0].Work != "o-1" {
+			t.Errorf("noted %+v", got)
+		}
+	})
+}

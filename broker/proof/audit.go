@@ -63,7 +63,8 @@ type Audit struct {
 	plays    []Play
 	findings []Finding
 	declared declared
-	away     int64 // since when nobody writes; 0: somebody does
+	told     map[area.WorkID]bool // plays of which nothing else is recorded yet
+	away     int64                // since when nobody writes; 0: somebody does
 }
 
 // Counts is what an [Audit] has seen.
@@ -72,6 +73,7 @@ type Counts struct {
 	Plays      uint64 `json:"plays"`      // that were granted
 	Measured   uint64 `json:"measured"`   // of these, by the device's own report
 	Unmeasured uint64 `json:"unmeasured"` // grants that ended without a report
+	Awaited    uint64 `json:"awaited"`    // plays that a leader told of, and whose record has not come
 	Overlaps   uint64 `json:"overlaps"`
 	Intruders  uint64 `json:"intruders"`
 	Conflicts  uint64 `json:"conflicts"` // devices that said they play without a right; what sounded, their reports tell
@@ -97,13 +99,17 @@ func (a *Audit) Take(r Record) (found []Finding) {
 	case Ended:
 		a.away = r.T
 	case Granted:
+		delete(a.told, r.Work)
 		a.granted(r)
 	case Freed:
 		if g, ok := a.grants[r.Token]; ok {
 			g.freed = true
 			a.grants[r.Token] = g
 		}
+	case Told:
+		a.await(r.Work)
 	case Sounded:
+		delete(a.told, r.Work)
 		found = a.sounded(r)
 	case Intruder, Conflict:
 		found = []Finding{{Is: r.Is, At: at(r.T), Device: r.Device}}
@@ -115,6 +121,26 @@ func (a *Audit) Take(r Record) (found []Finding) {
 	a.to = max(a.to, r.T)
 	a.note(found)
 	return found
+}
+
+// await counts a play of which a leader has told, until its record is there.
+func (a *Audit) await(w area.WorkID) {
+	for _, g := range a.grants {
+		if g.r.Work == w {
+			return
+		}
+	}
+	if slices.ContainsFunc(a.plays, func(p Play) bool { return p.Work == w }) {
+		return
+	}
+	if len(a.told) >= mostGrants {
+		a.counts.Awaited++
+		return
+	}
+	if a.told == nil {
+		a.told = map[area.WorkID]bool{}
+	}
+	a.told[w] = true
 }
 
 // note keeps what was found.
@@ -236,6 +262,7 @@ func at(ms int64) area.Time { return area.At(time.UnixMilli(ms)) }
 // seen is the counts, with the grants that have ended and were not reported on.
 func (a *Audit) seen() Counts {
 	c := a.counts
+	c.Awaited += uint64(len(a.told))
 	for _, g := range a.grants {
 		if g.freed {
 			c.Unmeasured++

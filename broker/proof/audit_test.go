@@ -174,3 +174,26 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d plays", a.counts.Plays)
 	}
 }
+
+// A play of which a leader has told is awaited until its own record comes, however
+// early or late that is.
+func TestAwaited(t *testing.T) {
+	grant := Record{T: 10, Is: Granted, Device: "d1", Token: 1_000_001, Work: "w-1"}
+	sound := Record{T: 40, Is: Sounded, Device: "d1", Token: 1_000_001, Work: "w-1", Boot: 1, At: 40, First: 20, Last: 30, Result: area.Played}
+	told := Record{T: 50, Is: Told, Device: "d1", Work: "w-1"}
+	for name, c := range map[string]struct {
+		list []Record
+		want uint64
+	}{
+		"nothing else": {[]Record{told, told}, 1}, "its grant came": {[]Record{grant, told}, 0}, "its sound came": {[]Record{sound, told}, 0},
+		"it comes later": {[]Record{told, grant, sound, told}, 0}, "another's came": {[]Record{told, {T: 60, Is: Granted, Device: "d2", Token: 1_000_002, Work: "w-2"}}, 1},
+	} {
+		var a Audit
+		for _, r := range c.list {
+			a.Take(r)
+		}
+		if got := a.seen().Awaited; got != c.want {
+			t.Errorf("%s: %d awaited, want %d", name, got, c.want)
+		}
+	}
+}

@@ -33,6 +33,10 @@
 // as proof: its device died, never heard of it, or does not report (classic
 // programs and devices that only set busy).
 //
+// What a leader has recorded while it could not reach the hub comes later, also after a
+// restart of the leader. A work that it reports as played is noted at once: as long as
+// nothing else of that play is in the record it counts as awaited.
+//
 // What may make two devices sound at once on purpose is declared beforehand, by a
 // record of its own: an emergency that does not wait for a device which does not
 // answer ([Barge]), and an area that the hub takes while its silent leader may go on

@@ -25,6 +25,7 @@ const (
 	Intruder Kind = "intruder" // Device sounds while the area is another's
 	Left     Kind = "left"     // the intruder is silent
 	Conflict Kind = "conflict" // Device says that it plays under a token that gives no right
+	Told     Kind = "told"     // the leader told that Device has played Work; what it has recorded of that may be to come
 	Missing  Kind = "missing"  // Count records could not be written
 
 	// What is declared: it may make two devices sound at once, and is meant to.

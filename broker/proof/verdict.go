@@ -15,6 +15,7 @@ type Verdict struct {
 	To       *area.Time `json:"to"`        // last record
 	OneVoice bool       `json:"one_voice"` // no overlap, no intruder, and the chain is whole
 	Counts
+	Owed     int           `json:"owed"`             // what the area's leader says that it has yet to hand up; the caller fills it in, who knows the leader
 	Chain    string        `json:"chain"`            // sum of the newest line: whoever keeps it can tell later that nothing was changed up to here
 	Broken   string        `json:"broken,omitempty"` // where the chain is not whole
 	Findings []Finding     `json:"findings"`         // at most 1,000

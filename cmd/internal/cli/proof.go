@@ -109,7 +109,7 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 		head = "nothing was recorded"
 	case v.Measured == 0:
 		head = "no overlap is known, and no play was measured"
-	case v.Unmeasured > 0:
+	case v.Unmeasured+v.Awaited > 0 || v.Owed > 0:
 		head = fmt.Sprintf("one voice in the %d plays that were measured", v.Measured)
 	}
 	fmt.Fprintf(&b, "%s: %s\n", v.Area, head)
@@ -126,6 +126,12 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 	}
 	if v.Splits > 0 {
 		fmt.Fprintf(&b, "splits    %d, declared (the hub took the area while its leader may have gone on)\n", v.Splits)
+	}
+	if v.Awaited > 0 {
+		fmt.Fprintf(&b, "awaited   %d plays of which their leader told, and whose record is not here\n", v.Awaited)
+	}
+	if v.Owed > 0 {
+		fmt.Fprintf(&b, "owed      %d records and ends of orders that the area's leader has not handed up yet\n", v.Owed)
 	}
 	if v.Gaps > 0 {
 		fmt.Fprintf(&b, "gaps      %d, %s in all, in which no hub wrote\n", v.Gaps, time.Duration(v.GapMs)*time.Millisecond)
