@@ -251,6 +251,7 @@ func (a *Agent) settle() {
 	}
 	if !a.greeted && a.turn.Greeted() {
 		a.greeted = true
+		a.sayPlayed()
 		close(a.ready)
 		a.sendCrash()
 		if a.once != nil {

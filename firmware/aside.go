@@ -5,11 +5,25 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/turn"
 )
 
 // wantAgain is after how long an arbiter is asked again for a work that it did not
 // know.
 const wantAgain = 10 * time.Second
+
+// saidAgain is how many of the works that were played last a device tells of once it
+// has started: it may have been cut off before it could.
+const saidAgain = 4
+
+// sayPlayed tells the arbiter what was played last before this start: whoever has it
+// in his hands does not have it played again.
+func (a *Agent) sayPlayed() {
+	for _, w := range a.Memory.Newest(saidAgain) {
+		a.step(turn.Known{Work: w})
+	}
+	a.flush()
+}
 
 // setAside keeps a work that the present arbiter does not know: another one has
 // given it to this device, and counts on it. It is wanted again in a while, and on

@@ -73,3 +73,35 @@ func TestFewWorksAreSetAside(t *testing.T) {
 		}
 	})
 }
+
+// A device that crashed before it could say what it had played says so once it is
+// greeted again.
+func TestSaysAfterAStartWhatItPlayed(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *referee) {
+		newDev(t, r, "gate-1", func(d *dev, _ *Config) {
+			m, err := OpenMemory(d.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range []area.WorkID{"o-1", "o-2", "o-3", "o-4", "o-5"} {
+				if err := m.Journal(w); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Second)
+		var said []area.WorkID
+		for _, c := range r.told("gate-1", area.OpDone) {
+			if c.Result != area.Played || c.Claim.Claim != 0 {
+				t.Errorf("says %+v", c.Claim)
+			}
+			said = append(said, c.Work)
+		}
+		if want := []area.WorkID{"o-2", "o-3", "o-4", "o-5"}; !slices.Equal(said, want) {
+			t.Errorf("says that it has played %v, want %v", said, want)
+		}
+	})
+}

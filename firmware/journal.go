@@ -38,6 +38,11 @@ func openJournal(path string) (*journal, error) {
 	return j, j.rewrite()
 }
 
+// newest is the last n works, or as many as there are.
+func (j *journal) newest(n int) []area.WorkID {
+	return slices.Clone(j.works[max(0, len(j.works)-n):])
+}
+
 func (j *journal) has(w area.WorkID) bool { return slices.Contains(j.works, w) }
 
 // add appends a work; it is on the disk when add returns. After an error the work

@@ -130,6 +130,13 @@ func (m *Memory) SetBoot(n uint64) error {
 	return nil
 }
 
+// Newest answers the works that were played last, at most n, the newest last.
+func (m *Memory) Newest(n int) []area.WorkID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.journal.newest(n)
+}
+
 // Played tells whether the work is one of the last 256 that were played to the
 // end.
 func (m *Memory) Played(w area.WorkID) bool {

@@ -19,6 +19,12 @@ func (m *member) step(ev turn.Event) {
 			return
 		}
 	}
+	if !m.recalled && m.turn.Greeted() {
+		m.recalled = true
+		for _, id := range m.played[max(0, len(m.played)-4):] { // as firmware does
+			m.step(turn.Known{Work: id})
+		}
+	}
 	m.highest = max(m.highest, m.turn.Term())
 	if next := m.turn.Next(); next != area.Never {
 		if at := max(m.clock.when(next), m.w.now); m.wake <= m.w.now || at < m.wake {

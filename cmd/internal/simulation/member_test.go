@@ -38,6 +38,7 @@ type member struct {
 	wake     int64 // of the turn
 	think    int64 // of the election
 	sounding bool
+	recalled bool // it has told what it played before this start
 	plays    uint64
 	waiting  int64 // since; 0: it does not wait
 	wishes   bool  // it is about to
@@ -71,6 +72,7 @@ func (m *member) start() {
 	w := m.w
 	m.alive, m.life, m.clock = true, m.life+1, w.newClock()
 	m.boot++
+	m.recalled = false
 	m.wake, m.think, m.waiting, m.wishes, m.told = 0, 0, 0, false, election.Member{}
 	m.turn = turn.New(turn.Config{Area: north, Device: m.id, MID: "m-" + string(m.id), Boot: m.boot, Term: m.highest, Lease: lease, Nonce: func() string {
 		w.nonces++

@@ -153,7 +153,7 @@ func (h *hub) ends(r area.Report) {
 	case o.end == "":
 		o.end = r.State
 		h.w.log("%s ends %s %s", r.Work, r.State, r.Reason)
-		h.w.judge(o)
+		h.w.judge(o, r.Reason)
 		h.stored(o)
 	case o.end != r.State:
 		h.w.r.merged++ // two arbiters have seen different ends
@@ -225,7 +225,7 @@ func (h *hub) stored(o *order) {
 }
 
 // judge looks whether the end of an order is what was heard of it.
-func (w *world) judge(o *order) {
+func (w *world) judge(o *order, reason string) {
 	switch {
 	case o.end == area.OrderPlayed && o.full == 0:
 		w.bad(&w.r.badEnds, "%s is played, and nobody has heard it whole", o.work.ID)
@@ -233,7 +233,7 @@ func (w *world) judge(o *order) {
 		w.bad(&w.r.badEnds, "%s is expired, and was heard", o.work.ID)
 	case o.full > 1 && o.work.Redo == area.RedoOnce:
 		w.bad(&w.r.badEnds, "%s may sound once, and was heard %d times", o.work.ID, o.full)
-	case o.end == area.OrderFailed && o.begun == 0:
+	case o.end == area.OrderFailed && o.begun == 0 && reason != area.EndNoDevice:
 		w.r.unsounded++
 	}
 }
