@@ -122,10 +122,10 @@ func (s *Service) untilNext() time.Duration {
 
 // due takes the firings that are due off the table: of each schedule the newest
 // that is not too late. The others are missed.
-func (s *Service) due(now time.Time) []firing {
+func (s *Service) due(now time.Time) []*firing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []firing
+	var out []*firing
 	for id, e := range s.table {
 		if e.next.IsZero() || e.next.After(now) {
 			continue
@@ -137,10 +137,10 @@ func (s *Service) due(now time.Time) []firing {
 		}
 		e.next = e.rule.Next(now)
 		if !at.IsZero() {
-			out = append(out, firing{id: id, at: at, work: e.Schedule.Work, each: maps.Clone(e.Each)})
+			out = append(out, &firing{id: id, at: at, work: e.Schedule.Work, each: maps.Clone(e.Each)})
 		}
 	}
-	slices.SortFunc(out, func(a, b firing) int {
+	slices.SortFunc(out, func(a, b *firing) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id))
 	})
 	return out
@@ -162,10 +162,10 @@ func (e *entry) newest(now time.Time, grace time.Duration) (at time.Time, missed
 }
 
 // fire makes the orders of a firing and notes them.
-func (s *Service) fire(ctx context.Context, f firing) {
+func (s *Service) fire(ctx context.Context, f *firing) {
 	last := area.ScheduleFired{At: area.At(f.at)}
 	if f.work.To.Each != nil {
-		last.Order = s.fireEach(ctx, &f)
+		last.Order = s.fireEach(ctx, f)
 	} else {
 		last.Order = s.accept(ctx, f, f.work, "")
 	}
@@ -192,7 +192,7 @@ func (s *Service) fireEach(ctx context.Context, f *firing) (first *area.WorkID) 
 		}
 		work := f.work
 		work.To = at(l)
-		id := s.accept(ctx, *f, work, l)
+		id := s.accept(ctx, f, work, l)
 		if id == nil {
 			continue
 		}
@@ -214,7 +214,7 @@ func (s *Service) pending(id area.WorkID) bool {
 
 // accept hands one order over; nil where it was refused. Its key makes the order
 // service take it once.
-func (s *Service) accept(ctx context.Context, f firing, work area.OrderRequest, l area.LocationID) *area.WorkID {
+func (s *Service) accept(ctx context.Context, f *firing, work area.OrderRequest, l area.LocationID) *area.WorkID {
 	by := By{Schedule: f.id, Key: area.At(f.at).String() + "/" + string(l)}
 	o, err := s.orders.Accept(ctx, work, by)
 	if area.CodeOf(err) == area.CodeExists {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -188,13 +189,13 @@ func (g *gossip) tell(ctx context.Context) {
 	}
 }
 
-// peers are the other members of a roster that are alive.
+// peers are the other members of a roster that are alive, by their names.
 func (g *gossip) peers(p area.Peers) []peer {
 	var list []peer
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, n := range g.nodes {
-		d := area.DeviceID(n.Name)
+	for _, name := range slices.Sorted(maps.Keys(g.nodes)) {
+		n, d := g.nodes[name], area.DeviceID(name)
 		if d == g.self {
 			continue
 		}

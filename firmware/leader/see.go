@@ -44,7 +44,6 @@ func (s *Seat) seeOthers() {
 	if s.gossip != nil {
 		alive = s.gossip.peers(s.roster)
 	}
-	slices.SortFunc(alive, func(a, b peer) int { return compareIDs(a.device, b.device) })
 	if slices.Equal(alive, s.alive) {
 		return
 	}
@@ -55,16 +54,6 @@ func (s *Seat) seeOthers() {
 		others = append(others, p.member())
 	}
 	s.step(election.Seen{Others: others})
-}
-
-func compareIDs(a, b area.DeviceID) int {
-	if a == b {
-		return 0
-	}
-	if a < b {
-		return -1
-	}
-	return 1
 }
 
 // remember has the relays of the others known to connections that are made.

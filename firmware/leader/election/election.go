@@ -134,9 +134,10 @@ func (e *Election) listed(r Roster, now area.Instant) {
 }
 
 func (e *Election) seen(s Seen) {
-	e.others = slices.Clone(s.Others)
-	slices.SortFunc(e.others, func(a, b Member) int { return compare(a.Device, b.Device) })
-	for _, m := range e.others {
+	e.others = nil
+	for _, m := range s.Others {
+		at, _ := slices.BinarySearchFunc(e.others, m, func(a, b Member) int { return compare(a.Device, b.Device) })
+		e.others = slices.Insert(e.others, at, m)
 		e.heard(max(m.Term, m.Highest))
 	}
 }
