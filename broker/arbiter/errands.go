@@ -70,15 +70,6 @@ func (e *errands) note(r area.Report) {
 	}
 }
 
-// cancel takes a work back; it answers false for one that is not there.
-func (e *errands) cancel(id area.WorkID, reason string) bool {
-	one := e.by[id]
-	if one != nil {
-		one.cancel = reason
-	}
-	return one != nil
-}
-
 // handed is a work as it goes to another node at now.
 func (one *errand) handed(now area.Instant) *area.Handed {
 	a := away{ev: one.ev}

@@ -44,14 +44,11 @@ type outpost struct {
 type (
 	// toOwner: send the word to the node that has the area.
 	toOwner struct{ word word }
-	// toNodes: send the word to all other nodes.
-	toNodes struct{ word word }
 	// spoken: publish what the owner's arbiter says, in its order.
 	spoken struct{ list []posted }
 )
 
 func (toOwner) action() {}
-func (toNodes) action() {}
 func (spoken) action()  {}
 
 // Events of a desk where there are several nodes, beside those of core and mirror.

@@ -35,6 +35,8 @@ var beyond = map[string][]string{
 	"firmware":             {"TestKilledProcess"},
 	"cmd/internal/deviced": {"TestCrashesAreTold"},
 	"drivers/gpio":         {"TestWhatIsNoChip"},
+	"firmware/leader/office": {"TestAReignCrosses", "TestHowAReignEnds", "TestWhatIsOwed", "TestTheEndOfTheDevice", "TestAnotherRelease",
+		"TestADeviceThatWasKilled", "TestADeviceThatStandsStill", "TestAProgramThatStandsStill"},
 }
 
 // alone are tests that start themselves again in a network of their own, by a shell
@@ -47,7 +49,7 @@ var whole = []string{"TestAnAreaLedByItsOwnDevice", "TestAnAreaAnnouncesByItself
 
 // building are those that build programs to start, which takes the go command:
 // rung 0 alone has them.
-var building = []string{"TestHundredUpdatesKilled", "TestSlotsThatCannotBeStarted", "TestVisit"}
+var building = []string{"TestHundredUpdatesKilled", "TestSlotsThatCannotBeStarted", "TestVisit", "TestAnAreaLedByAProgram"}
 
 // exactly is the expression that these tests match, and no others.
 func exactly(tests []string) string { return "^(" + strings.Join(tests, "|") + ")$" }
