@@ -231,3 +231,44 @@ func TestBridgeToAnotherBroker(t *testing.T) {
 		t.Errorf("%v dropped", n)
 	}
 }
+
+// TestBridgeKeepsItsWordOverAKill: what waits for another broker that is away is on
+// disk: it goes out, once each and in order, when hub and broker are there, though
+// the hub ended and was killed with -9 meanwhile.
+func TestBridgeKeepsItsWordOverAKill(t *testing.T) {
+	t.Parallel()
+	const n = 50
+	o, data := mosquitto(t), t.TempDir()
+	site := siteFile + "mqtt: {bridges: [{name: plant, url: \"" + o.url() + "\", topics: [{filter: \"#\", direction: out, local_prefix: hall/, remote_prefix: site/, qos: 2}]}]}\n"
+	o.kill()
+	s := startSite(t, data, site)
+	s.health("degraded", "bridge_plant", false)
+	for i := range n {
+		s.publish("hall/n", fmt.Sprint(i))
+	}
+	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		same(t, "messages that wait", s.metric("tacet_bridge_plant_waiting"), float64(n))
+		s.signal(end)
+		s.wait()
+		if end == syscall.SIGTERM {
+			s = startSite(t, data, site)
+		}
+	}
+	o.start()
+	there := &hub{t: t, ready: s.ready}
+	there.ready.MQTT = o.url()
+	sub := there.subscribe("-v", "-t", "site/#")
+	s = startSite(t, data, site)
+	s.publish("hall/end", "1") // whatever comes twice comes before this
+	for mark, i := 0, 0; i < n; i++ {
+		var payload string
+		payload, mark = sub.message(mark, "site/n", anything)
+		same(t, "in its turn, once", payload, fmt.Sprint(i))
+	}
+	sub.message(0, "site/end", anything)
+	if came := strings.Count(strings.Join(sub.out.since(0), "\n"), "site/n "); came != n {
+		t.Errorf("%d messages came, want %d", came, n)
+	}
+	s.until("nothing waits", func() bool { return s.metric("tacet_bridge_plant_waiting") == 0 })
+	same(t, "messages that were dropped", s.metric("tacet_bridge_plant_dropped"), 0.0)
+}
