@@ -76,21 +76,12 @@ func (b *clone) install(hub string, words ...string) (said string, code int) {
 	return b.do("", append([]string{"sh", "-c", "curl -fsS " + hub + `/install.sh | sh -s -- "$@"`, "sh"}, words...)...)
 }
 
-// release signs the device's program and puts it where the hub serves it; it
-// answers the public key.
+// release signs the device's program, which has its leader beside it, and puts both
+// where the hub serves them; it answers the public key.
 func (m *manned) release(version string) string {
 	t := m.program.t
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "tacet-device")
-	b, err := os.ReadFile(versions[version](t))
-	if err == nil {
-		err = os.WriteFile(program, b, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := filepath.Join(dir, "key")
+	program, key := copied(t, versions[version](t)), filepath.Join(t.TempDir(), "key")
 	public, errs, code := m.tacet("update", "key", key)
 	if code == 0 {
 		_, errs, code = m.tacet("update", "sign", program, "--key", key)
@@ -173,6 +164,7 @@ func TestInstall(t *testing.T) {
 	name, args := b.command("/usr/local/bin/tacet-device", "run", "--config", "/etc/tacet/device.yaml", "--data", "/var/lib/tacet", "--sim")
 	p := run(t, name, args...)
 	p.line(0, "ready", func(s string) bool { return strings.HasPrefix(s, "ready device=gate-12 hub=") })
+	leadsBy(t, filepath.Join("/proc", b.pid, "root", b.root, "var/lib/tacet"), "v1.0.0") // what leads came in the same file
 
 	// Again: with the code that is used, without one, with a new one.
 	if out, exit := b.install(hub, code); exit == 0 || !strings.Contains(out, "could not be fetched") {
