@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -79,6 +80,24 @@ func TestMeetByMulticast(t *testing.T) {
 	s.until("all follow the first", s.follow("leader", all[0], all...))
 	if n := s.seats[all[1]].Stats(); n.Answers == 0 || n.BadAnswers != 0 {
 		t.Errorf("%d answers and %d of strangers", n.Answers, n.BadAnswers)
+	}
+}
+
+// Whoever has the key may say where a member of the roster is, and nobody else: a
+// device that was on it once is not looked for, and a member has few addresses.
+func TestSightedMembersAlone(t *testing.T) {
+	p := roster(1)
+	p.Members = append(p.Members, area.Member{Device: "gate-2", MID: "m2", Index: 17})
+	s := &Seat{cfg: Config{Device: "gate-1"}, Parts: Parts{Clock: clock{time.Now().Add(-time.Second)}}, roster: p, found: map[area.DeviceID][]string{}}
+	s.sighted([]sighting{{"gate-9", "10.0.0.9:7946"}, {"gate-1", "10.0.0.1:7946"}})
+	if len(s.found) != 0 || s.callAt != 0 {
+		t.Errorf("found %v, to be called at %v", s.found, s.callAt)
+	}
+	for _, at := range []string{"10.0.0.2:1", "10.0.0.2:1", "10.0.0.2:2", "10.0.0.2:3", "10.0.0.2:4", "10.0.0.2:5"} {
+		s.sighted([]sighting{{"gate-2", at}})
+	}
+	if got := s.found["gate-2"]; len(s.found) != 1 || len(got) != mostFound || got[0] != "10.0.0.2:5" || s.callAt == 0 {
+		t.Errorf("found %v, to be called at %v", s.found, s.callAt)
 	}
 }
 

@@ -212,6 +212,67 @@ func TestAClassicProgramTakesItsTurnAtTheLeader(t *testing.T) {
 	}
 }
 
+// A SignalR program of the full calls takes a work of the leader's area, plays it
+// under a lease that it renews, and is done, beside an MQTT device and without any
+// hub.
+func TestAFullProgramWorksAtTheLeader(t *testing.T) {
+	a := newAlone(t, nil)
+	a.watch()
+	offered := make(chan area.Offer, 100)
+	c, err := signalrtest.Dial(t.Context(), a.web+"/hubs/devices", signalrtest.Options{On: map[string]func([]json.RawMessage){
+		"WorkOffered": func(args []json.RawMessage) {
+			if o, err := area.ParseOffer(args[0]); err == nil {
+				offered <- o
+			}
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	invoke := func(answer any, method string, args ...any) {
+		t.Helper()
+		raw, err := c.Invoke(t.Context(), method, args...)
+		if err != nil || answer != nil && json.Unmarshal(raw, answer) != nil {
+			t.Fatalf("%s: %s, %v", method, raw, err)
+		}
+	}
+	invoke(nil, "Register", map[string]any{"device": "web-1", "area": "north", "location": "1", "boot": 1, "mid": "w"})
+	full := area.DeviceID("web-1")
+	if err := a.led.Submit(t.Context(), area.Submit{Work: "w-1", Device: &full, Body: []byte(`{"message":"by the full calls","chime":"none"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	o := <-offered
+	var took struct {
+		Att  int       `json:"att"`
+		Body area.Body `json:"body"`
+	}
+	if invoke(&took, "TakeWork", o.Work); o.Work != "w-1" || took.Att != 1 || *took.Body.Message != "by the full calls" {
+		t.Fatalf("took %+v of %+v", took, o)
+	}
+	var granted struct {
+		Token area.Token `json:"token"`
+	}
+	invoke(&granted, "Claim", "north", map[string]any{"claim": 1, "work": o.Work, "dur_ms": 1000})
+	a.until(func(b area.Busy) bool { return holder(b) == "web-1" && b.Work != nil && *b.Work == "w-1" })
+	var lease struct {
+		LeaseMs int64 `json:"lease_ms"`
+	}
+	if invoke(&lease, "Renew", "north", granted.Token); granted.Token == 0 || lease.LeaseMs != a.doc.LeaseMs {
+		t.Errorf("token %d, a lease of %d ms", granted.Token, lease.LeaseMs)
+	}
+	a.device("gate-1", "1") // it waits for its turn, and has it once the program is done
+	if err := a.led.Submit(t.Context(), area.Submit{Work: "w-2", Device: new(area.DeviceID("gate-1")), Body: []byte(`{"message":"over MQTT","chime":"none"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if invoke(nil, "Renew", "north", granted.Token); holder(a.until(func(b area.Busy) bool { return b.Queued > 0 })) != "web-1" {
+		t.Error("the area is another's while the program has its lease")
+	}
+	invoke(nil, "Done", "north", granted.Token, "played")
+	a.until(func(b area.Busy) bool { return holder(b) == "gate-1" && b.Work != nil && *b.Work == "w-2" })
+	a.until(func(b area.Busy) bool { return b.State == area.Idle })
+}
+
 // Where the hub asks who comes, so does its leader; clips are for who is known.
 func TestWhoIsServedByTheLeader(t *testing.T) {
 	const till = "tct_0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -312,7 +312,7 @@ func TestLeaderServesItsAreaAndTheHubsDevices(t *testing.T) {
 	// What an operator asks of a device goes down, and nothing of it comes up again.
 	asked := make(chan area.Message, 4)
 	if _, err := d.up.Subscribe("tacet/device/gate-2/#", func(m area.Message) {
-		if k := area.ParseTopic(m.Topic).Kind; k == area.KindCommand || k == area.KindPeers {
+		if k := area.ParseTopic(m.Topic).Kind; k == area.KindCommand || k == area.KindPeers || string(m.Payload) == "99" {
 			asked <- m
 		}
 	}); err != nil {
@@ -323,8 +323,10 @@ func TestLeaderServesItsAreaAndTheHubsDevices(t *testing.T) {
 	if tele.Topic != "tacet/device/gate-2/tele/temperature" || string(tele.Payload) != "21.5" {
 		t.Errorf("%+v", tele)
 	}
+	// Each topic has one direction: what goes up does not come down.
+	s.down(area.Trunk{Op: area.TrunkCommand, Topic: "tacet/device/gate-2/tele/temperature", Payload: []byte("99")})
 	s.down(area.Trunk{Op: area.TrunkCommand, Topic: "tacet/device/gate-2/cmd/identify"})
-	s.down(area.Trunk{Op: area.TrunkCommand, Topic: area.BusyTopic("north"), Payload: []byte("{}")}) // nothing of the kind
+	s.down(area.Trunk{Op: area.TrunkCommand, Topic: area.BusyTopic("north"), Payload: []byte("{}")})
 	s.down(area.Trunk{Op: area.TrunkCommand, Topic: area.PeersTopic("gate-2"), Payload: []byte("{}")})
 	if m := <-asked; area.ParseTopic(m.Topic).Kind != area.KindCommand {
 		t.Errorf("%+v", m)
