@@ -3,7 +3,7 @@ package nets
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -66,9 +66,9 @@ func (s *team) leader(among ...*gate) (leads *gate, e *ear) {
 		return false, "not so"
 	})
 	for _, g := range among { // until then the leader knows of no such device
-		came := fmt.Sprintf("msg=\"device online\" device=%s device=%s ", leads.id, g.id)
+		came := regexp.MustCompile(`msg="device online" .*conn=mqtt/\S+ device=` + regexp.QuoteMeta(string(g.id)) + `\b`) // the keys are in order
 		until(s.t, fmt.Sprintf("%s has come to %s", g.id, leads.id), func() (bool, string) {
-			return strings.Contains(leads.p.errs.String(), came), leads.p.errs.last(20)
+			return came.MatchString(leads.p.errs.String()), leads.p.errs.last(20)
 		})
 	}
 	return leads, e
