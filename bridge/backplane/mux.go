@@ -47,16 +47,18 @@ type Mux struct {
 	ctx     context.Context
 	tasks   sync.WaitGroup
 	running chan struct{}
-	count   struct{ asked, answered, refused, silent atomic.Uint64 }
+	count   struct{ asked, answered, refused, silent, unsent atomic.Uint64 }
 
 	mu     sync.Mutex
 	last   uint64
 	asking map[uint64]*asked
+	news   chan struct{} // closed at the next change of the nodes
 }
 
 // asked is one question to one node.
 type asked struct {
 	node  string
+	life  uint64        // the node's, when it was asked
 	reply chan answered // has room for one
 }
 
@@ -68,7 +70,7 @@ type answered struct {
 // NewMux makes the mux of a plane. Users register before it runs.
 func NewMux(p Plane) *Mux {
 	return &Mux{plane: p, hear: map[byte]func(Envelope){}, answer: map[byte]func(context.Context, string, []byte) ([]byte, error){},
-		asking: map[uint64]*asked{}, running: make(chan struct{}, mostAnswering)}
+		asking: map[uint64]*asked{}, news: make(chan struct{}), running: make(chan struct{}, mostAnswering)}
 }
 
 // Plane is what the mux shares.
@@ -168,7 +170,7 @@ func (m *Mux) Ask(ctx context.Context, kind byte, nodes []string, body []byte, r
 
 // ask puts a question to one node.
 func (m *Mux) ask(ctx context.Context, kind byte, node string, body []byte) ([]byte, error) {
-	q := &asked{node: node, reply: make(chan answered, 1)}
+	q := &asked{node: node, life: m.lifeOf(node), reply: make(chan answered, 1)}
 	id, err := m.open(q)
 	if err != nil {
 		return nil, err
@@ -191,6 +193,16 @@ func (m *Mux) ask(ctx context.Context, kind byte, node string, body []byte) ([]b
 		m.count.silent.Add(1)
 		return nil, fmt.Errorf("%w: %s", ErrSilent, node)
 	}
+}
+
+// lifeOf is the life of a node that is alive; 0 of another.
+func (m *Mux) lifeOf(node string) uint64 {
+	for _, n := range m.plane.Nodes() {
+		if n.Name == node {
+			return n.Life
+		}
+	}
+	return 0
 }
 
 func (m *Mux) open(q *asked) (uint64, error) {
@@ -216,12 +228,13 @@ type MuxStats struct {
 	Silent   uint64 // of these, not answered in time
 	Answered uint64 // of others
 	Refused  uint64 // of others, since too many were being answered
+	Unsent   uint64 // answers to others that could not be sent while they waited
 }
 
 // Stats is a snapshot of the counters.
 func (m *Mux) Stats() MuxStats {
 	c := &m.count
-	return MuxStats{Asked: c.asked.Load(), Silent: c.silent.Load(), Answered: c.answered.Load(), Refused: c.refused.Load()}
+	return MuxStats{Asked: c.asked.Load(), Silent: c.silent.Load(), Answered: c.answered.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load()}
 }
 
 // muxHandler is the mux as its plane sees it.
@@ -252,15 +265,18 @@ func (h muxHandler) Connected(up bool) {
 	}
 }
 
-// Changed ends the questions to nodes that are gone.
+// Changed ends the questions to nodes that are gone, or live another life, and has
+// answers to nodes that were not known tried again.
 func (h muxHandler) Changed(nodes []Node) {
 	h.m.mu.Lock()
 	for id, q := range h.m.asking {
-		if !slices.ContainsFunc(nodes, func(n Node) bool { return n.Name == q.node }) {
+		if !slices.ContainsFunc(nodes, func(n Node) bool { return n.Name == q.node && n.Life == q.life }) {
 			delete(h.m.asking, id)
 			q.reply <- answered{err: fmt.Errorf("%w: %s", ErrGone, q.node)}
 		}
 	}
+	close(h.m.news)
+	h.m.news = make(chan struct{})
 	h.m.mu.Unlock()
 	for _, f := range h.m.watch {
 		f(nodes)
@@ -278,14 +294,17 @@ func (m *Mux) asked(e Envelope) {
 	wait := time.Duration(binary.LittleEndian.Uint32(e.Body[9:])) * time.Millisecond
 	f := m.answer[kind]
 	if f == nil {
-		m.reply(e.Origin, id, nil, fmt.Errorf("backplane: no question of kind %d is answered here", kind))
-		return
+		f = func(context.Context, string, []byte) ([]byte, error) {
+			return nil, fmt.Errorf("backplane: no question of kind %d is answered here", kind)
+		}
 	}
 	select {
 	case m.running <- struct{}{}:
 	default:
 		m.count.refused.Add(1)
-		m.reply(e.Origin, id, nil, ErrBusy)
+		if m.reply(e.Origin, id, nil, ErrBusy) != nil {
+			m.count.unsent.Add(1)
+		}
 		return
 	}
 	m.tasks.Go(func() {
@@ -294,16 +313,44 @@ func (m *Mux) asked(e Envelope) {
 		defer stop()
 		b, err := f(ctx, e.Origin, e.Body[askHead:])
 		m.count.answered.Add(1)
-		m.reply(e.Origin, id, b, err)
+		m.deliver(ctx, e.Origin, id, b, err)
 	})
 }
 
-func (m *Mux) reply(to string, id, body []byte, err error) {
+// deliver sends an answer. An asker that is not known at the moment, as when the
+// server between the nodes was emptied, gets it when it is known again, if it waits
+// for so long.
+func (m *Mux) deliver(ctx context.Context, to string, id, body []byte, err error) {
+	for {
+		m.mu.Lock()
+		news := m.news
+		m.mu.Unlock()
+		unsent := m.reply(to, id, body, err)
+		if errors.Is(unsent, ErrTooLarge) {
+			unsent = m.reply(to, id, nil, fmt.Errorf("%w: an answer of %d bytes", ErrTooLarge, len(body)))
+		}
+		if unsent == nil {
+			return
+		}
+		if !errors.Is(unsent, ErrNoNode) {
+			m.count.unsent.Add(1)
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			m.count.unsent.Add(1)
+			return
+		}
+	}
+}
+
+func (m *Mux) reply(to string, id, body []byte, err error) error {
 	b := append(slices.Clone(id), 0)
 	if err != nil {
 		b[len(b)-1], body = 1, []byte(err.Error())
 	}
-	_ = m.plane.Send(to, Envelope{Kind: kindReply, Body: append(b, body...)}) // the asker waits no longer than it said
+	return m.plane.Send(to, Envelope{Kind: kindReply, Body: append(b, body...)})
 }
 
 func (m *Mux) replied(e Envelope) {

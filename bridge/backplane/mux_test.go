@@ -128,6 +128,113 @@ func TestAskOfOneThatGoes(t *testing.T) {
 	stop[0]()
 }
 
+// forgetful is a plane that does not know some of its nodes for a while, and tells of
+// lives as it likes.
+type forgetful struct {
+	backplane.Plane
+	refuse  chan error // what Send says first; then it is the plane's
+	refused chan struct{}
+	h       backplane.Handler
+	running chan struct{}
+}
+
+func (f *forgetful) Run(ctx context.Context, h backplane.Handler) error {
+	f.h = h
+	close(f.running)
+	return f.Plane.Run(ctx, h)
+}
+
+func (f *forgetful) Send(node string, e backplane.Envelope) error {
+	select {
+	case err := <-f.refuse:
+		f.refused <- struct{}{}
+		return err
+	default:
+		return f.Plane.Send(node, e)
+	}
+}
+
+// pair are two muxes; b's plane is forgetful.
+func pair(t *testing.T, answer func() ([]byte, error)) (a, b *backplane.Mux, f *forgetful) {
+	t.Helper()
+	x := new(backplane.Exchange)
+	f = &forgetful{Plane: x.Join("b", ""), refuse: make(chan error, 1), refused: make(chan struct{}, 1), running: make(chan struct{})}
+	a, b = backplane.NewMux(x.Join("a", "")), backplane.NewMux(f)
+	b.OnAsk(question, func(context.Context, string, []byte) ([]byte, error) { return answer() })
+	for _, m := range []*backplane.Mux{a, b} {
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		t.Cleanup(func() { end(); <-done })
+	}
+	<-f.running
+	until(t, func() bool { return len(a.Plane().Nodes()) == 2 })
+	return a, b, f
+}
+
+// TestAskOfOneThatForgets: an answer to an asker that is not known just then is sent
+// when it is, and given up when the asker waits no longer; one that is too large is
+// told.
+func TestAskOfOneThatForgets(t *testing.T) {
+	a, b, f := pair(t, func() ([]byte, error) { return []byte("here"), nil })
+	ask := func(ctx context.Context) (got string) {
+		a.Ask(ctx, question, []string{"b"}, nil, func(_ string, body []byte, err error) bool {
+			got = fmt.Sprint(string(body), err)
+			return true
+		})
+		return got
+	}
+	f.refuse <- backplane.ErrNoNode
+	go func() { <-f.refused; f.h.Changed(f.Plane.Nodes()) }()
+	if got := ask(t.Context()); got != "here<nil>" {
+		t.Errorf("got %s", got)
+	}
+	f.refuse <- backplane.ErrTooLarge
+	if got := ask(t.Context()); got != backplane.ErrTooLarge.Error()+": an answer of 4 bytes" {
+		t.Errorf("got %s", got)
+	}
+	<-f.refused
+	f.refuse <- backplane.ErrFull
+	short, end := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer end()
+	if got := ask(short); got != backplane.ErrSilent.Error()+": b" {
+		t.Errorf("got %s", got)
+	}
+	until(t, func() bool { return b.Stats().Unsent == 1 })
+}
+
+// TestAskOfOneThatRestarts: who was asked in another life does not answer any more.
+func TestAskOfOneThatRestarts(t *testing.T) {
+	hold := make(chan struct{})
+	x := new(backplane.Exchange)
+	f := &forgetful{Plane: x.Join("a", ""), running: make(chan struct{})}
+	a, b := backplane.NewMux(f), backplane.NewMux(x.Join("b", ""))
+	b.OnAsk(question, func(context.Context, string, []byte) ([]byte, error) { <-hold; return nil, nil })
+	for _, m := range []*backplane.Mux{a, b} {
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		t.Cleanup(func() { end(); <-done })
+	}
+	t.Cleanup(func() { close(hold) })
+	<-f.running
+	until(t, func() bool { return len(b.Plane().Nodes()) == 2 })
+	go func() {
+		until(t, func() bool { return a.Stats().Asked == 1 })
+		nodes := f.Plane.Nodes()
+		for i := range nodes {
+			nodes[i].Life++
+		}
+		f.h.Changed(nodes)
+	}()
+	a.Ask(t.Context(), question, []string{"b"}, nil, func(_ string, _ []byte, err error) bool {
+		if !errors.Is(err, backplane.ErrGone) {
+			t.Errorf("got %v", err)
+		}
+		return true
+	})
+}
+
 func TestWant(t *testing.T) {
 	heard := make(chan string, 10)
 	list, _ := crew(t, func(name string, m *backplane.Mux) {
