@@ -64,7 +64,7 @@ func (in *inbox) take(into []arrival) []arrival {
 
 // hear is the goroutine that calls the handler, until ctx ends.
 func (p *Plane) hear(ctx context.Context) {
-	e := &ear{p: p, ctx: ctx, tracks: map[channel]*backplane.Tracker{}}
+	e := newEar(ctx, p)
 	var spare []arrival
 	for {
 		select {
@@ -86,6 +86,11 @@ type ear struct {
 	p      *Plane
 	ctx    context.Context
 	tracks map[channel]*backplane.Tracker
+	owed   map[channel]bool // the history could not be read when it had to be
+}
+
+func newEar(ctx context.Context, p *Plane) *ear {
+	return &ear{p: p, ctx: ctx, tracks: map[channel]*backplane.Tracker{}, owed: map[channel]bool{}}
 }
 
 func (e *ear) take(a *arrival) {
@@ -98,6 +103,7 @@ func (e *ear) take(a *arrival) {
 		e.p.h.Changed(a.nodes)
 	case a.ended:
 		delete(e.tracks, a.from)
+		delete(e.owed, a.from)
 	case a.begin != nil:
 		a.begin <- e.begin(a.from)
 	case a.stood:
@@ -107,17 +113,20 @@ func (e *ear) take(a *arrival) {
 	}
 }
 
-// stood reads the history when a subscription stands: at the first time to know
-// where the counting is, afterwards for what came meanwhile.
-func (e *ear) stood(ch channel) {
+// stood reads the history when a subscription stands, for what came before. False
+// is that it could not: then it is owed, and read when the next batch comes, at the
+// latest with its sender's beat.
+func (e *ear) stood(ch channel) bool {
 	t := e.tracks[ch]
 	if t == nil {
-		return
+		return true
 	}
-	list, _ := e.history(ch) // the numbers show later what is missing
+	list, ok := e.history(ch)
+	e.owed[ch] = !ok
 	for _, b := range list {
 		e.hand(ch, t.Take(b), b, true)
 	}
+	return ok
 }
 
 // begin notes where the counting of each origin is, before the subscription.
@@ -135,10 +144,14 @@ func (e *ear) begin(ch channel) bool {
 }
 
 // live takes a batch as it comes. Where numbers before it are missing they are
-// looked for in the history first.
+// looked for in the history first; while that cannot be read, the batch waits there
+// like them.
 func (e *ear) live(ch channel, raw string) {
 	t := e.tracks[ch]
 	if t == nil {
+		return
+	}
+	if e.owed[ch] && !e.stood(ch) {
 		return
 	}
 	b, err := backplane.ParseBatch(bytesOf(raw))
@@ -151,7 +164,10 @@ func (e *ear) live(ch channel, raw string) {
 	}
 	if next := t.Next(b.Origin, b.Life); next != 0 && b.First > next {
 		e.p.count.gaps.Add(1)
-		list, _ := e.history(ch)
+		list, ok := e.history(ch)
+		if e.owed[ch] = !ok; !ok {
+			return
+		}
 		for _, old := range list {
 			if old.Origin == b.Origin && old.Life == b.Life && old.First < b.First {
 				e.hand(ch, t.Take(old), old, true)
@@ -178,8 +194,8 @@ func (e *ear) hand(ch channel, v backplane.Verdict, b backplane.Batch, again boo
 	}
 }
 
-// history reads the stream of a channel, oldest first, without our own. What cannot
-// be read is told as missed by the numbers.
+// history reads the stream of a channel, oldest first, without our own. What is no
+// longer there is told as missed by the numbers.
 func (e *ear) history(ch channel) (list []backplane.Batch, ok bool) {
 	out, err := e.p.s.do(e.ctx, func(b rueidis.Builder) rueidis.Commands {
 		return rueidis.Commands{b.Xrange().Key(e.p.cfg.stream(ch)).Start("-").End("+").Build()}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -15,9 +16,15 @@ import (
 func (c Config) nodeKey(name string) string { return c.Prefix + ":node:" + name }
 func (c Config) nodesKey() string           { return c.Prefix + ":nodes" }
 
-// live says at each heartbeat that this node lives, and looks who else does. It ends
-// with ctx, or with backplane.ErrTwice.
+// live says at each heartbeat that this node lives, and looks who else does. It
+// begins when what comes to the inbox is no longer missed: who sees this node may
+// write to it. It ends with ctx, or with backplane.ErrTwice.
 func (p *Plane) live(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-p.ready:
+	}
 	var b backoff
 	first := true
 	for {
@@ -68,6 +75,9 @@ func (p *Plane) beat(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
+	if added, err := out[1].AsInt64(); p.told.Swap(true) && err == nil && added > 0 {
+		p.doubt()
+	}
 	names, err := out[2].AsStrSlice()
 	if err != nil {
 		return err
@@ -81,11 +91,21 @@ func (p *Plane) beat(ctx context.Context, first bool) error {
 	return nil
 }
 
-// look reads who of the named nodes lives, and tidies up after the others.
+// doubt notes that the server was emptied: for a node timeout nobody is taken for
+// dead because it is not there.
+func (p *Plane) doubt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.emptied = time.Now()
+}
+
+// look reads who of the named nodes lives, and tidies up after the others. This node
+// is read last: where even that is not there, the server was emptied meanwhile.
 func (p *Plane) look(ctx context.Context, names []string) error {
-	slices.Sort(names)
+	names = slices.DeleteFunc(names, func(n string) bool { return n == p.cfg.Node })
+	told := p.told.Load()
 	out, err := p.s.do(ctx, func(b rueidis.Builder) (list rueidis.Commands) {
-		for _, n := range names {
+		for _, n := range append(slices.Clip(names), p.cfg.Node) {
 			list = append(list, b.Get().Key(p.cfg.nodeKey(n)).Build())
 		}
 		return list
@@ -95,25 +115,20 @@ func (p *Plane) look(ctx context.Context, names []string) error {
 	}
 	alive := []backplane.Node{p.self}
 	var dead []string
-	for i, r := range out {
+	if told && rueidis.IsRedisNil(out[len(names)].Error()) {
+		p.doubt()
+	}
+	for i, r := range out[:len(names)] {
 		var n backplane.Node
 		text, err := r.ToString()
 		switch {
-		case names[i] == p.cfg.Node:
 		case err != nil || json.Unmarshal([]byte(text), &n) != nil || n.Name != names[i]:
 			dead = append(dead, names[i])
 		default:
 			alive = append(alive, n)
 		}
 	}
-	slices.SortFunc(alive, func(a, b backplane.Node) int { return strings.Compare(a.Name, b.Name) })
-	p.mu.Lock()
-	same := slices.Equal(p.nodes, alive)
-	p.nodes = alive
-	p.mu.Unlock()
-	if !same {
-		p.in.put(arrival{nodes: alive})
-	}
+	p.found(alive)
 	if len(dead) == 0 {
 		return nil
 	}
@@ -121,6 +136,24 @@ func (p *Plane) look(ctx context.Context, names []string) error {
 		return rueidis.Commands{b.Srem().Key(p.cfg.nodesKey()).Member(dead...).Build()}
 	})
 	return err
+}
+
+// found takes the nodes that were seen, and tells when they are others than before.
+func (p *Plane) found(alive []backplane.Node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.emptied.IsZero() && time.Since(p.emptied) < p.cfg.NodeTimeout {
+		for _, old := range p.nodes {
+			if !slices.ContainsFunc(alive, func(n backplane.Node) bool { return n.Name == old.Name }) {
+				alive = append(alive, old)
+			}
+		}
+	}
+	slices.SortFunc(alive, func(a, b backplane.Node) int { return strings.Compare(a.Name, b.Name) })
+	if !slices.Equal(p.nodes, alive) {
+		p.nodes = alive
+		p.in.put(arrival{nodes: alive})
+	}
 }
 
 // call has every other node look at once who is there: a word without envelopes on

@@ -25,10 +25,14 @@ type Plane struct {
 	count struct {
 		published, bytes, batches, received, duplicates, malformed, gaps, caughtUp, missed, losses atomic.Uint64
 	}
-	up atomic.Bool
+	up   atomic.Bool
+	told atomic.Bool // the server has been told of this node
+
+	ready chan struct{} // closed when it is known where the inbox's counting is
 
 	mu      sync.Mutex
 	nodes   []backplane.Node
+	emptied time.Time // when the server was last found without what this node had told it
 	listens [backplane.Partitions]bool
 	changed chan struct{} // listens have changed
 	h       backplane.Handler
@@ -38,7 +42,7 @@ type Plane struct {
 // second process of the same name puts the first one's Run to an end.
 func NewPlane(s *Server) *Plane {
 	cfg := s.cfg
-	p := &Plane{s: s, cfg: cfg, changed: make(chan struct{}, 1),
+	p := &Plane{s: s, cfg: cfg, changed: make(chan struct{}, 1), ready: make(chan struct{}),
 		self: backplane.Node{Name: cfg.Node, Life: rand.Uint64(), Since: time.Now().UTC().Truncate(time.Millisecond), Note: cfg.Note}}
 	p.nodes = []backplane.Node{p.self}
 	p.out, p.in = newOutbox(cfg.Queue), newInbox(cfg.Queue)

@@ -78,9 +78,10 @@ func (e *engine) signal(s syscall.Signal) {
 	}
 }
 
-// node is a config of a node at the engine, in a hurry.
+// node is a config of a node at the engine, in a hurry but for its death: on a busy
+// machine it may be silent for long.
 func (e *engine) node(name string) Config {
-	return Config{URL: e.url(), Node: name, Heartbeat: 200 * time.Millisecond, NodeTimeout: 2 * time.Second, Log: slog.New(slog.NewTextHandler(e.t.Output(), nil))}
+	return Config{URL: e.url(), Node: name, Heartbeat: 200 * time.Millisecond, NodeTimeout: backplanetest.Patience, Log: slog.New(slog.NewTextHandler(e.t.Output(), nil))}
 }
 
 func (e *engine) join(name string) *Plane { return e.plane(e.node(name)) }
@@ -263,7 +264,9 @@ func TestFull(t *testing.T) {
 func TestNodeDies(t *testing.T) {
 	e := startEngine(t)
 	ea, _ := backplanetest.Start(t, e.join("a"))
-	dead := e.join("dead")
+	cfg := e.node("dead")
+	cfg.NodeTimeout = time.Second
+	dead := e.plane(cfg)
 	ctx, kill := context.WithCancel(t.Context())
 	if err := dead.beat(ctx, true); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,9 @@ func (p *Plane) follow(ctx context.Context, ch channel) {
 			return
 		}
 	}
+	if ch.partition == backplane.Inbox {
+		close(p.ready)
+	}
 	p.receive(ctx, p.cfg.name(ch), true, func() { p.in.put(arrival{from: ch, stood: true}) },
 		func(m rueidis.PubSubMessage) { p.in.put(arrival{from: ch, b: m.Message}) })
 }

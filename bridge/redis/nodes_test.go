@@ -1,0 +1,164 @@
+package redis
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
+)
+
+func names(p *Plane) (list []string) {
+	for _, n := range p.Nodes() {
+		list = append(list, n.Name)
+	}
+	return list
+}
+
+// beats has planes that do not run beat once each, in turn.
+func beats(t *testing.T, list ...*Plane) {
+	t.Helper()
+	for _, p := range list {
+		if err := p.beat(t.Context(), !p.told.Load()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestFlushedNodes: who is not there since the server was emptied is not dead. It is
+// after a node timeout; and who leaves is gone at once where nothing was emptied.
+func TestFlushedNodes(t *testing.T) {
+	e := startEngine(t)
+	cfg := e.node("a")
+	cfg.NodeTimeout = time.Hour
+	a, b := e.plane(cfg), e.join("b")
+	both := []string{"a", "b"}
+	beats(t, b, a)
+	for name, look := range map[string]func(){
+		"its beat":         func() { beats(t, a) },
+		"the other's call": func() { a.called(t.Context()) },
+		"the set is there": func() {
+			e.do("SADD", cfg.nodesKey(), "a", "b")
+			beats(t, a)
+		},
+	} {
+		beats(t, b, a)
+		a.emptied = time.Time{}
+		e.do("FLUSHALL")
+		look()
+		if got := names(a); !slices.Equal(got, both) {
+			t.Errorf("%s: a sees %v of an emptied server", name, got)
+		}
+		if err := a.Send("b", backplane.Envelope{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	a.emptied = time.Now().Add(-a.cfg.NodeTimeout)
+	beats(t, a)
+	if got := names(a); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("after the node timeout a sees %v", got)
+	}
+	beats(t, b, a)
+	b.farewell()
+	a.called(t.Context())
+	if got := names(a); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("after b's farewell a sees %v", got)
+	}
+}
+
+// TestSeenNodeHears: who sees a node may write to it. It is not announced before it
+// is known where the counting in its inbox is.
+func TestSeenNodeHears(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.join("a"), e.join("b")
+	ctx, stop := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { b.subscribe(ctx) })
+	tasks.Go(func() {
+		if err := b.live(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer tasks.Wait()
+	defer stop()
+	announced := func() bool {
+		t.Helper()
+		out, err := a.s.do(t.Context(), func(c rueidis.Builder) rueidis.Commands {
+			return rueidis.Commands{c.Exists().Key(b.cfg.nodeKey("b")).Build()}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := out[0].AsInt64()
+		return n == 1
+	}
+	var begin chan<- bool
+	for begin == nil { // in the place of the hearing goroutine
+		<-b.in.wake
+		for _, x := range b.in.take(nil) {
+			if x.begin != nil {
+				begin = x.begin
+			}
+		}
+	}
+	for range 100 { // a beat takes three of these
+		if announced() {
+			t.Fatal("b is announced before its inbox is followed")
+		}
+	}
+	begin <- true
+	for end := time.Now().Add(backplanetest.Patience); !announced(); {
+		if time.Now().After(end) {
+			t.Fatal("b is not announced")
+		}
+	}
+}
+
+// TestHistoryOwed: what could not be read from the history when it had to be is read
+// with the next word of its sender, be it a beat.
+func TestHistoryOwed(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.join("a"), e.join("b")
+	heard := backplanetest.NewEar()
+	b.h = heard
+	away, stop := context.WithCancel(t.Context())
+	stop()
+	for i, name := range []string{"a subscription that is back", "a gap"} {
+		ch := channel{i, ""}
+		x := newEar(t.Context(), b)
+		if !x.begin(ch) {
+			t.Fatal("the history cannot be read")
+		}
+		post := func(first uint64, list ...backplane.Envelope) letter {
+			batch := &backplane.Batch{Origin: "a", Life: a.self.Life, First: first, List: list}
+			return letter{to: ch, b: string(backplane.AppendBatch(nil, batch)), keep: len(list) > 0}
+		}
+		if i == 1 {
+			x.live(ch, post(1).b) // a is known
+		}
+		s := &sender{p: a}
+		before := len(heard.Bodies(t, 0))
+		if err := s.post(t.Context(), []letter{post(1, backplane.Envelope{Body: []byte("lost")})}); err != nil {
+			t.Fatal(err)
+		}
+		x.ctx = away
+		beat := post(2).b
+		if i == 0 {
+			x.stood(ch)
+		}
+		x.live(ch, beat)
+		x.ctx = t.Context()
+		x.live(ch, beat)
+		if got := heard.Bodies(t, 0)[before:]; !slices.Equal(got, []string{"lost"}) {
+			t.Errorf("%s: heard %q; stats %+v", name, got, b.Stats())
+		}
+	}
+	if s := b.Stats(); s.Missed != 0 || s.CaughtUp != 2 {
+		t.Errorf("stats %+v", s)
+	}
+}
