@@ -58,6 +58,7 @@ func TestFlushedNodes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	beats(t, a) // it is told to the server again, after whichever case was the last
 	a.emptied = time.Now().Add(-a.cfg.NodeTimeout)
 	beats(t, a)
 	if got := names(a); !slices.Equal(got, []string{"a"}) {
