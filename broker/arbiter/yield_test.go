@@ -47,6 +47,26 @@ func TestWorksGoToTheNextArbiter(t *testing.T) {
 	next.hear("a", doneWith(area.Played, 1), "report(w1,played,1) busy(idle) a<released")
 }
 
+// A work that a device had under the arbiter before may have sounded there. That its
+// time is over is judged once the device wants it still, when it would be granted; of
+// what must not sound twice nobody says that it expired (§8.13).
+func TestExpiryOfAWorkThatMayHaveSounded(t *testing.T) {
+	for redo, want := range map[area.Redo]string{
+		area.RedoRetry: "report(w1,expired,1) a<refused(expired) busy(idle)",
+		area.RedoOnce:  "report(w1,failed,1,lost_contact) a<refused(superseded) busy(idle)",
+	} {
+		d := idle(t).devices()
+		d.work(func(s *Submit) { s.Expires, s.Work.Redo = d.now.Add(2*time.Second), redo }, "offer(w1>,1) report(w1,offered,1)")
+		d.hear("a", take, "a<assigned(w1,1) report(w1,assigned,1)")
+		y := d.c.Yield(d.now)
+		next := successor(t, y)
+		next.want(y.Works[0], "")
+		next.at(2*time.Second, "")
+		next.at(4250*time.Millisecond, "busy(idle)")
+		next.hear("a", wantFor(1), want)
+	}
+}
+
 // A hold without a lease goes over with what is left of it, and keeps the area.
 func TestHoldsGoToTheNextArbiter(t *testing.T) {
 	d := idle(t)
