@@ -262,6 +262,7 @@ func (nobody) Send(string, string, ...any)               {}
 func (nobody) Flush()                                    {}
 func (nobody) Present(mapping.Presence, string, bool)    {}
 func (nobody) See(mapping.Sight, string, string)         {}
+func (nobody) Heard(area.DeviceID)                       {}
 func (nobody) Forget(area.DeviceID)                      {}
 func (nobody) Disown(string, []area.DeviceID)            {}
 func (nobody) AreaOf(area.DeviceID) area.Name            { return area.Unassigned }

@@ -12,6 +12,7 @@ type Readings interface {
 	Put(v mapping.Value, topic string, replay bool) (area.Reading, bool)
 	Present(p mapping.Presence, topic string, replay bool)
 	See(s mapping.Sight, by, topic string)
+	Heard(d area.DeviceID)
 	Forget(d area.DeviceID)
 	Disown(topic string, but []area.DeviceID)
 	AreaOf(d area.DeviceID) area.Name
@@ -94,6 +95,7 @@ func (p *Pump) moments(out *mapping.Outcome, m area.Message, now time.Time) {
 	for _, x := range out.Moments {
 		p.count.moments.Add(1)
 		p.Readings.See(mapping.Sight{Device: x.Device, Area: x.Area}, out.By, m.Topic) // it may be the first of it
+		p.Readings.Heard(x.Device)
 		e := deviceEvent{Device: x.Device, Area: p.Readings.AreaOf(x.Device), Event: x.Name, Value: x.Value, TS: x.TS, Topic: m.Topic}
 		if x.Channel != "" {
 			e.Channel = &x.Channel

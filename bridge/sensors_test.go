@@ -47,6 +47,31 @@ func TestConventionsReachTheRegistry(t *testing.T) {
 	})
 }
 
+// TestAButtonIsHeard: a sensor that says nothing but what happens is there when
+// something does, and a retained copy of that is old news.
+func TestAButtonIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus()
+		b.retained["zigbee2mqtt/bell"] = area.Message{Topic: "zigbee2mqtt/bell", Payload: []byte(`{"action":"single"}`), Retain: true}
+		w := newWorld(t, b)
+		w.publish(t, "tele/wall/LWT", "Offline")
+		w.publish(t, "zigbee2mqtt/button", `{"action":"single"}`)
+		synctest.Wait()
+		if d, _ := w.reg.Device("button"); d.LastSeen == nil || d.Presence != area.Online {
+			t.Errorf("button: %s", encode(d))
+		}
+		if d, ok := w.reg.Device("bell"); ok && (d.LastSeen != nil || d.Presence != area.PresenceUnknown) {
+			t.Errorf("bell: %s", encode(d))
+		}
+		w.publish(t, "stat/wall/RESULT", `{"Button1":{"Action":"SINGLE"}}`)
+		synctest.Wait()
+		if d, _ := w.reg.Device("wall"); d.LastSeen == nil || d.Presence != area.Offline {
+			t.Errorf("wall: %s", encode(d))
+		}
+		w.close()
+	})
+}
+
 func TestAnnouncementExplainsWhatCameBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newBus())

@@ -86,6 +86,21 @@ func (e *entry) learn(key, value string) bool {
 	return true
 }
 
+// Heard notes that something has just happened at a device, such as the press of a
+// button, which leaves no value: it is there. One that is not known is none.
+func (r *Registry) Heard(d area.DeviceID) {
+	r.mu.Lock()
+	e := r.devices[d]
+	cameBack := e != nil && e.live(r.now())
+	if e != nil {
+		e.moved = true
+	}
+	r.mu.Unlock()
+	if cameBack {
+		r.tell(d, true)
+	}
+}
+
 // Forget takes a device away that its own convention took away. What an
 // operator said of it is kept.
 func (r *Registry) Forget(d area.DeviceID) {

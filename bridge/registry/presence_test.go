@@ -71,6 +71,23 @@ func TestSilentSensorTimesOut(t *testing.T) {
 	})
 }
 
+func TestHeardMovesLastSeen(t *testing.T) {
+	w, _ := newRegistry(t, Config{}, new(Memory))
+	w.Heard("button") // nobody knows it
+	if _, ok := w.Device("button"); ok {
+		t.Error("a device is made")
+	}
+	w.See(mapping.Sight{Device: "button"}, "zigbee2mqtt", "t")
+	told := 0
+	defer w.Watch(func(area.DeviceID, bool) { told++ })()
+	for range 3 {
+		w.Heard("button")
+	}
+	if d, _ := w.Device("button"); d.LastSeen == nil || d.Presence != area.Online || told != 1 {
+		t.Errorf("%+v, told %d times, want once", d, told)
+	}
+}
+
 func TestWhatASensorSaysOfItself(t *testing.T) {
 	w, _ := newRegistry(t, Config{}, new(Memory))
 	w.See(mapping.Sight{Device: "x1", Area: "north", Name: "Hall", Attributes: map[string]string{"model": "M"}}, "tasmota", "t")
