@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
@@ -101,8 +102,10 @@ func (p *Plane) followCalls(ctx context.Context) {
 // receive subscribes to a channel, again and again, until ctx ends. stood and heard
 // are called on the connection's goroutine and only enqueue.
 func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood func(), heard func(rueidis.PubSubMessage)) {
+	var stands atomic.Bool
 	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
 		if s.Kind == "subscribe" || s.Kind == "ssubscribe" {
+			stands.Store(true)
 			stood()
 		}
 	})
@@ -114,13 +117,14 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 			if sharded && cluster(c) {
 				on, off = c.B().Ssubscribe().Channel(name).Build(), c.B().Sunsubscribe().Channel(name).Build()
 			}
-			begun := b
 			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, c rueidis.CommandClient) error {
 				bye, stop := context.WithTimeout(context.Background(), patience)
 				defer stop()
 				return c.Do(bye, off).Error()
 			}), on, heard)
-			b = begun
+			if stands.Swap(false) {
+				b = backoff{}
+			}
 		}
 		if ctx.Err() != nil {
 			return
