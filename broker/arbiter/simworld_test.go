@@ -27,7 +27,7 @@ const (
 	simSettled = 40 * time.Second       // of it until silence counts
 	simSilence = 20 * time.Second       // longest silence while somebody waits
 	simLongest = 8 * time.Hour          // a seed takes 3 h at most
-	simStorm   = 500_000                // and a third of these messages
+	simStorm   = 1_000_000              // and half of these messages: takes of offered works are most of them
 	simStarved = 100 * time.Second      // longest that a waiting device goes without the area
 )
 
