@@ -30,11 +30,13 @@ For each of Pi 3B+, Pi 4, Pi 5, Zero 2 W (64 bits, wired network or USB Ethernet
 17 [ ] 24 hours of announcements: no gap, no lost descriptor, memory as at the start
 18 [ ] network cable out and in; hub off for an hour; router restarted
 19 [ ] card of another maker, 2 GB to 64 GB
+20 [ ] three Pis of one area: "tacet area show" names the one that leads; the hub's
+       plug is pulled, then the leader's: another leads, and never two sound at once
 
 With Raspberry Pi OS (the package or install.sh), 32 bits are not supported:
 
-20 [ ] install, reboot, upgrade with a changed device.yaml, remove, purge
-21 [ ] Lite: ALSA as a system service; Desktop: PipeWire holds the card
-22 [ ] Wi-Fi, which the card image cannot have
-23 [ ] sound HATs that Raspberry Pi OS knows
+21 [ ] install, reboot, upgrade with a changed device.yaml, remove, purge
+22 [ ] Lite: ALSA as a system service; Desktop: PipeWire holds the card
+23 [ ] Wi-Fi, which the card image cannot have
+24 [ ] sound HATs that Raspberry Pi OS knows
 `

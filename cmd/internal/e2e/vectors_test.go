@@ -182,13 +182,33 @@ func (h *hub) sayVector(m vectorMessage) {
 	}
 }
 
+// checkVector waits until what a vector expects is shown: whose messages came from
+// another connection than the mark may be heard after it.
 func (h *hub) checkVector(t *testing.T, v vector) {
 	t.Helper()
+	faults := []string{"not asked"}
+	defer func() {
+		for _, f := range faults {
+			t.Errorf("%s: %s", v.ID, f)
+		}
+	}()
+	h.until(v.ID+" is shown", func() bool {
+		faults = h.vectorFaults(v)
+		return len(faults) == 0
+	})
+}
+
+// vectorFaults is in what the hub shows something else than a vector expects.
+func (h *hub) vectorFaults(v vector) (list []string) {
+	fault := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, want := range v.Expect {
 		var d area.Device
-		h.get("/devices/"+url.PathEscape(want.Device), &d)
+		if a := h.call("GET", "/devices/"+url.PathEscape(want.Device), nil); a.status != 200 || json.Unmarshal(a.body, &d) != nil {
+			fault("%s: %d %s", want.Device, a.status, a.body)
+			continue
+		}
 		if string(d.Area) != want.Area || want.Presence != "" && d.Presence != want.Presence || want.Name != "" && d.Name != want.Name || d.LastSeen == nil {
-			t.Errorf("%s: %s is in %s, %s, called %s, seen %v; want %s, %s, %s", v.ID, want.Device, d.Area, d.Presence, d.Name, d.LastSeen, want.Area, want.Presence, want.Name)
+			fault("%s is in %s, %s, called %s, seen %v; want %s, %s, %s", want.Device, d.Area, d.Presence, d.Name, d.LastSeen, want.Area, want.Presence, want.Name)
 		}
 		newest := int64(0)
 		for _, r := range want.Readings {
@@ -198,18 +218,19 @@ func (h *hub) checkVector(t *testing.T, v vector) {
 			if r.TS == newest && !slices.ContainsFunc(d.Readings, func(got area.Reading) bool {
 				return got.Metric == r.Metric && sameValue(got.Value, r.Value) && sameText(got.Unit, r.Unit) && (r.Channel == nil || sameText(got.Channel, r.Channel)) && (r.TS == 0 || got.TS == r.TS)
 			}) {
-				t.Errorf("%s: %s has no %s %v in %+v", v.ID, want.Device, r.Metric, r.Value, d.Readings)
+				fault("%s has no %s %v in %+v", want.Device, r.Metric, r.Value, d.Readings)
 			}
 		}
 		for _, r := range d.Readings {
 			if slices.ContainsFunc(v.Absent, func(name string) bool { return strings.EqualFold(name, r.Metric) }) {
-				t.Errorf("%s: %s has %s", v.ID, want.Device, r.Metric)
+				fault("%s has %s", want.Device, r.Metric)
 			}
 		}
 		if v.Exact && len(want.Readings) != len(d.Readings) {
-			t.Errorf("%s: %s has %d readings, want %d", v.ID, want.Device, len(d.Readings), len(want.Readings))
+			fault("%s has %d readings, want %d", want.Device, len(d.Readings), len(want.Readings))
 		}
 	}
+	return list
 }
 
 func sameValue(got, want any) bool {
