@@ -19,6 +19,7 @@ const (
 	patience     = 10 * time.Second
 	firstWait    = 250 * time.Millisecond // before a second attempt; doubled for each more, and half to one and a half of it
 	longestWait  = 20 * time.Second
+	goodbye      = time.Second      // for the broker to take our leave
 	stuckAfter   = 90 * time.Second // without a word from the broker and without an attempt
 	watchEvery   = 5 * time.Second
 	sessionLives = 24 * 60 * 60 // seconds that the broker keeps our session
@@ -127,13 +128,27 @@ func (l *link) once(ctx context.Context) error {
 		l.lost.Add(1)
 		l.log.Warn("connection to the outside broker lost", "node", l.srv.ClientID)
 	case <-ctx.Done():
-		_ = a.socket.SetWriteDeadline(time.Now().Add(time.Second))
-		_ = a.client.Disconnect(&paho.Disconnect{})
-		_ = a.socket.Close()
-		<-a.done
+		a.leave()
 	}
 	l.attach(nil)
 	return nil
+}
+
+// leave says goodbye and has the broker close the connection. Closed by us while
+// something is unread, it would take acknowledgements with it that the broker has
+// not read yet: what they are of would come again.
+func (a *attached) leave() {
+	_ = a.socket.SetWriteDeadline(time.Now().Add(goodbye))
+	if _, err := (&paho.Disconnect{}).Packet().WriteTo(a.socket); err == nil {
+		late := time.NewTimer(goodbye)
+		defer late.Stop()
+		select {
+		case <-a.done:
+		case <-late.C:
+		}
+	}
+	_ = a.socket.Close()
+	<-a.done
 }
 
 // attach sets the connection that is there and tells the sender.
@@ -174,7 +189,9 @@ func (l *link) connect(ctx context.Context) (*attached, error) {
 		}},
 	})
 	expiry, most := uint32(sessionLives), uint16(receiveMost)
-	ack, err := client.Connect(ctx, &paho.Connect{
+	hurry := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer hurry()
+	ack, err := client.Connect(context.WithoutCancel(ctx), &paho.Connect{ // it lives until it has left
 		ClientID: l.srv.ClientID, KeepAlive: keepAlive, Username: l.srv.Username, UsernameFlag: l.srv.Username != "",
 		Password: []byte(l.srv.Password), PasswordFlag: l.srv.Password != "",
 		Properties: &paho.ConnectProperties{SessionExpiryInterval: &expiry, ReceiveMaximum: &most},

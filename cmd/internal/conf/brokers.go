@@ -14,9 +14,6 @@ func (k *check) brokers() {
 	k.that(p != "" && len(p) <= 128 && area.ValidFilter(p) && !strings.ContainsAny(p, "+#$@"), "home_assistant.prefix", "%q cannot begin topics", p)
 	e := k.MQTT.External
 	if e.URL != "" {
-		const none = "no broker of the hub's own listens beside mqtt.external: leave it out"
-		k.that(k.Origins["mqtt.addr"] == "", "mqtt.addr", none)
-		k.that(k.MQTT.TLS == MQTTTLS{}, "mqtt.tls", none)
 		k.broker("mqtt.external", e.URL, e.Username, e.PasswordFile, e.TLS)
 	} else {
 		k.that(e == External{}, "mqtt.external.url", "an address is needed, such as mqtt://broker:1883")
@@ -33,6 +30,18 @@ func (k *check) brokers() {
 		k.that(len(b.Topics) > 0 && len(b.Topics) <= 100, key+".topics", "%d topics, want 1 to 100", len(b.Topics))
 		for j, t := range b.Topics {
 			k.bridged(key+".topics["+strconv.Itoa(j)+"]", t)
+		}
+	}
+}
+
+// idle warns of listeners that an outside broker has taken the place of.
+func (c *Config) idle() {
+	if c.MQTT.External.URL == "" {
+		return
+	}
+	for key, set := range map[string]bool{"mqtt.addr": c.Origins["mqtt.addr"] != "", "mqtt.tls": c.MQTT.TLS != MQTTTLS{}} {
+		if set {
+			c.Warnings = append(c.Warnings, c.Faultf(key, "no broker of the hub's own listens beside mqtt.external").String())
 		}
 	}
 }

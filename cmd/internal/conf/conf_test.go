@@ -84,6 +84,16 @@ func TestFileIsReadOnlyWhereNamed(t *testing.T) {
 	}
 }
 
+func TestAListenerBesideAnOutsideBrokerIsAWarning(t *testing.T) {
+	c, err := load(t, "mqtt: {external: {url: \"mqtt://x\"}}", Flags{MQTT: "127.0.0.1:0"})
+	if err != nil || !reflect.DeepEqual(c.Warnings, []string{"--mqtt: mqtt.addr: no broker of the hub's own listens beside mqtt.external"}) {
+		t.Errorf("got %q, %v", c.Warnings, err)
+	}
+	if c, err = load(t, "mqtt: {external: {url: \"mqtt://x\"}}", Flags{}); err != nil || len(c.Warnings) > 0 {
+		t.Errorf("got %q, %v", c.Warnings, err)
+	}
+}
+
 func TestUnknownVariablesAreWarnings(t *testing.T) {
 	c, err := Load(Default(), Flags{}, []string{"TACET_PORT=tcp://x", "TACET_URL=x", "TACET_TOKEN=x", "TACET_DEVICE_HUB=x", "TACET_NODE=n", "TACET_INSECURE=true"})
 	if err != nil || !reflect.DeepEqual(c.Warnings, []string{"TACET_PORT is set, but is no key"}) {
@@ -149,8 +159,6 @@ func TestValidate(t *testing.T) {
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"http://x\"}}", `t.yaml:1: mqtt.external.url: "http://x" is not a broker's address such as mqtt://broker:1883 or mqtts://broker:8883`},
-		"two brokers":             {"mqtt: {addr: \"127.0.0.1:1883\", external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.addr: no broker of the hub's own listens beside mqtt.external: leave it out`},
-		"two brokers, by TLS":     {"mqtt: {tls: {addr: \"127.0.0.1:8883\", cert_file: a, key_file: b}, external: {url: \"mqtt://x\"}}", `t.yaml:1: mqtt.tls: no broker of the hub's own listens beside mqtt.external: leave it out`},
 		"no outside broker":       {"mqtt: {external: {username: x}}", `t.yaml:1: mqtt.external.url: an address is needed, such as mqtt://broker:1883`},
 		"its password":            {"mqtt: {external: {url: \"mqtt://x\", username: x, password_file: /nowhere}}", `t.yaml:1: mqtt.external.password_file: /nowhere: no such file or directory`},
 		"its TLS":                 {"mqtt: {external: {url: \"mqtt://x\", tls: {ca_file: a}}}", `t.yaml:1: mqtt.external.tls: goes with mqtts:// alone`},

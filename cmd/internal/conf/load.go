@@ -66,6 +66,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	faults.Add(c.Validate())
 	c.unenforced()
 	c.exposed()
+	c.idle()
 	c.strangers()
 	return c, faults.Err()
 }
