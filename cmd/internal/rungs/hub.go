@@ -39,10 +39,11 @@ const (
 	usualLease = 6 * time.Second
 )
 
-// hubSite is an area of two gates.
+// hubSite is an area of two gates. Each guest has a network of its own, and all of
+// these have one name: they would take each other for neighbours.
 const hubSite = `
 areas:
-  - {id: north, name: North Wing, lease: %v, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
+  - {id: north, name: North Wing, lease: %v, topology: direct, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
 http: {admin_addr: "127.0.0.1:0"}
 auth:
   users: [{name: operator, password_hash: %q, roles: [admin], areas: ["*"]}]

@@ -36,7 +36,15 @@ func (e *Election) withoutLeader(now area.Instant) {
 	if now < sure {
 		e.due(sure)
 	}
-	if first := e.rank(now); !e.uplink || first != e.self.Device {
+	first := e.rank(now)
+	if first == "" && e.uplink { // nobody of this part can lead now: the hub, or who leads through it
+		e.askNoMore()
+		if e.self.Served = now >= sure; e.self.Served {
+			e.turn(Aim{To: Hub}, now)
+		}
+		return
+	}
+	if !e.uplink || first != e.self.Device {
 		e.askNoMore()
 		if !slices.ContainsFunc(e.others, func(m Member) bool { return m.Served }) {
 			e.elect(true, now)
