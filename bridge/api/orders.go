@@ -75,7 +75,7 @@ func (a *API) createOrder(c *call) (answer, error) {
 	}
 	return answer{
 		status: http.StatusAccepted, replayed: replayed, location: "/orders/" + string(o.ID),
-		body: area.Accepted{ID: o.ID, State: o.State, EstimatedStart: o.EstimatedStart, After: o.After},
+		body: o.Accepted(),
 	}, nil
 }
 

@@ -129,3 +129,8 @@ type Accepted struct {
 	EstimatedStart *Time      `json:"estimated_start"`
 	After          *WorkID    `json:"after"`
 }
+
+// Accepted is the short answer to an order that is new.
+func (o Order) Accepted() Accepted {
+	return Accepted{ID: o.ID, State: o.State, EstimatedStart: o.EstimatedStart, After: o.After}
+}

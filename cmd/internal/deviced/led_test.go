@@ -206,6 +206,27 @@ func (w *wing) ended(id area.WorkID) area.Order {
 	return area.Order{}
 }
 
+// proves waits until the hub's record has so many plays, and sees to it that no two
+// were at once.
+func (w *wing) proves(plays uint64) {
+	w.t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for ; ; <-look.C {
+		_, b := w.rest("GET", "/areas/north/proof", "")
+		var v proof.Verdict
+		if err := json.Unmarshal(b, &v); err != nil {
+			w.t.Fatalf("%v in %s", err, b)
+		}
+		if v.Overlaps != 0 {
+			w.t.Fatalf("overlaps: %s", b)
+		}
+		if v.Plays >= plays {
+			return
+		}
+	}
+}
+
 // count waits until the hub has orders whose ids begin so, and counts them; that
 // each of them has ended is seen to.
 func (w *wing) count(prefix string) (n int) {
@@ -333,21 +354,7 @@ func TestAnAreaLedByItsOwnDevice(t *testing.T) {
 	}
 
 	// The hub's record has what the leaders granted, also without it.
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for ; ; <-look.C {
-		_, b := w.rest("GET", "/areas/north/proof", "")
-		var v proof.Verdict
-		if err := json.Unmarshal(b, &v); err != nil {
-			t.Fatalf("%v in %s", err, b)
-		}
-		if v.Overlaps != 0 {
-			t.Fatalf("overlaps: %s", b)
-		}
-		if v.Plays >= 4 { // o-1, w-9, the program's, o-2
-			break
-		}
-	}
+	w.proves(4) // o-1, w-9, the program's, o-2
 }
 
 // leaderRelease is that of the devices here, and of the program that is built for
@@ -401,19 +408,5 @@ func TestAnAreaLedByAProgram(t *testing.T) {
 		t.Errorf("terms %d and then %d", led.Term, next.Term)
 	}
 	play("o-2")
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for ; ; <-look.C {
-		_, b := w.rest("GET", "/areas/north/proof", "")
-		var v proof.Verdict
-		if err := json.Unmarshal(b, &v); err != nil {
-			t.Fatalf("%v in %s", err, b)
-		}
-		if v.Overlaps != 0 {
-			t.Fatalf("overlaps: %s", b)
-		}
-		if v.Plays >= 2 {
-			return
-		}
-	}
+	w.proves(2)
 }

@@ -116,7 +116,7 @@ func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who stri
 	if err != nil {
 		return area.Accepted{}, err
 	}
-	return area.Accepted{ID: o.ID, State: o.State, EstimatedStart: o.EstimatedStart, After: o.After}, nil
+	return o.Accepted(), nil
 }
 
 func (a announcer) Get(id area.WorkID) (area.Order, error) { return a.h.orders.Get(id) }

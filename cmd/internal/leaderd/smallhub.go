@@ -212,7 +212,7 @@ func (a announcements) Announce(ctx context.Context, req area.OrderRequest, who 
 	if err != nil {
 		return area.Accepted{}, err
 	}
-	return area.Accepted{ID: o.ID, State: o.State, EstimatedStart: o.EstimatedStart, After: o.After}, nil
+	return o.Accepted(), nil
 }
 
 func (a announcements) Get(id area.WorkID) (area.Order, error) { return a.in.Orders.Get(id) }
