@@ -35,10 +35,6 @@
 //
 // # What it does not do
 //
-// Where the ledger forgets everything twice, the second time within moments of an
-// area being taken, a node that has not looked in between takes the absence for the
-// one that it has waited for: two reign then until the first one's next write.
-//
 // It does not arbitrate and knows nothing of devices: see package arbiter. It does
 // not spread areas over nodes evenly: the first node that may take one has it.
 //

@@ -303,6 +303,7 @@ type pending struct {
 	c    *chair
 	head Head
 	give bool
+	mark bool // it takes nothing yet
 }
 
 // write does the writes that are due, in one call.
@@ -319,7 +320,11 @@ func (k *Keeper) write(ctx context.Context, now area.Instant) {
 		if todo == nil {
 			todo = &Commit{}
 		}
-		p.head, p.give = c.next(todo.Term), c.mine && c.give
+		if p.mark = c.absent(); p.mark {
+			p.head = c.mark()
+		} else {
+			p.head, p.give = c.next(todo.Term), c.mine && c.give
+		}
 		if p.give {
 			p.head.Owner = ""
 		}
@@ -375,6 +380,10 @@ func (k *Keeper) answered(p pending, ch Change, r Result, link uint64, sent area
 		c.tries = nil
 		c.saw(r.Found, link, k.clock())
 		c.since = k.clock()
+		k.tell(c)
+	case p.mark:
+		c.tries = nil
+		c.saw(ch.Head, link, k.clock())
 		k.tell(c)
 	case p.give:
 		c.lose()

@@ -30,8 +30,9 @@ type seat struct {
 	since  area.Instant
 	handed bool // whoever had it gave it up before our eyes
 
-	wait time.Duration // longest time to live that was seen
-	term uint64        // highest that is known
+	wait  time.Duration // longest time to live that was seen
+	term  uint64        // highest that is known
+	marks uint64        // heads without an owner that we have made
 
 	mine  bool
 	until area.Instant // the reign's end, unless it is renewed
@@ -61,16 +62,27 @@ func (s *seat) blind() {
 
 func (h Head) ttl() time.Duration { return time.Duration(h.TTLMs) * time.Millisecond }
 
-// takeAt is when the area may be taken; [area.Never] where that is not to be seen
-// yet.
+// takeAt is when the area may be taken, or marked; [area.Never] where that is not to
+// be seen yet.
 func (s *seat) takeAt() area.Instant {
 	switch {
 	case s.mine || s.link == 0 || s.bad:
 		return area.Never
-	case s.handed:
+	case s.handed, s.absent():
 		return s.since
 	}
 	return s.since.Add(max(s.ttl, s.wait))
+}
+
+// absent tells whether there is no head. One absence looks like another, so that
+// nobody can wait for it to stay: what is written next is a mark, a head without an
+// owner that no other is equal to, and that is what is waited on.
+func (s *seat) absent() bool { return !s.mine && s.link != 0 && s.text == "" }
+
+// mark is such a head.
+func (s *seat) mark() Head {
+	s.marks++
+	return Head{Mark: s.life, Counter: s.marks, Term: s.term, TTLMs: s.ttl.Milliseconds()}
 }
 
 // next is the head of the next write of a reign, ours or the one that it begins.

@@ -17,6 +17,7 @@ type Head struct {
 	Life    string `json:"life,omitempty"`  // of the owner's process
 	Counter uint64 `json:"counter"`         // grows by one with each write: no two heads are equal
 	Term    uint64 `json:"term"`            // highest term of the area's arbiters
+	Mark    string `json:"mark,omitempty"`  // in place of owner and life: of the process that found no head, and made this one
 	TTLMs   int64  `json:"ttl_ms"`          // for how long the owner may reign after it has sent this
 }
 
