@@ -352,7 +352,7 @@ func (r *Roster) show(e *areaEntry) area.Area {
 		}
 	}
 	slices.SortFunc(a.Members, func(x, y area.DeviceID) int { return compareIDs(string(x), string(y)) })
-	e.showLead(&a)
+	r.showLead(e, &a)
 	return a
 }
 

@@ -36,14 +36,20 @@ func (r *Roster) ShowPeers(name area.Name, p area.Peering) {
 	}
 }
 
-// showLead adds to an area that is shown who arbitrates it, and who may.
-func (e *areaEntry) showLead(a *area.Area) {
+// showLead adds to an area that is shown who arbitrates it, and who may. Who is
+// not live, and is not heard as the leader, leads no longer, whatever it told last.
+func (r *Roster) showLead(e *areaEntry, a *area.Area) {
 	if e.lead != nil {
 		l := *e.lead
 		a.Leader = &l
 	}
 	if e.peers != nil {
 		p := area.Peering{Rev: e.peers.Rev, Members: slices.Clone(e.peers.Members)}
+		for i, m := range p.Members {
+			q, ok := r.players[m.Device]
+			live := ok && q.presence == area.Online
+			p.Members[i].Leads = m.Leads && (live || e.lead != nil && e.lead.Host == string(m.Device))
+		}
 		a.Peers = &p
 	}
 }

@@ -61,7 +61,7 @@ type PeerMember struct {
 	Addr     string   `json:"addr"` // of its membership
 	Told     bool     `json:"told"`
 	Rev      uint64   `json:"rev"`     // of the roster document that it has
-	Leads    bool     `json:"leads"`   // by its own word
+	Leads    bool     `json:"leads"`   // by its own word, while it is live
 	Follows  string   `json:"follows"` // what it turns to: "hub", "via" (the hub, carried by who) or "leader" (who)
 	Who      DeviceID `json:"who"`
 	Hub      bool     `json:"hub"`     // it reaches the hub, itself or through another member
