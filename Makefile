@@ -61,11 +61,7 @@ dashboard: ## build the dashboard into bridge/dashboard/dist
 FUZZTIME ?= 5m
 .PHONY: fuzz
 fuzz: ## fuzz each target for 5 minutes, or FUZZTIME
-	@for pkg in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
-		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -c6-); do \
-			go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
-		done; \
-	done
+	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: clean
 clean: ## remove what was built
