@@ -20,6 +20,11 @@ type Config struct {
 	Node string // name of this node: 1 to 64 of A-Z a-z 0-9 _ -
 	Note string // what the node tells of itself to the others, at most 1 KiB
 
+	// Home is what only the processes know that may follow each other under this name,
+	// of which one at a time runs: a random text in the node's own data directory. A
+	// process of another home is refused while this one lives. Empty: none is like it.
+	Home string
+
 	Prefix      string        // of every key and channel; tacet
 	Heartbeat   time.Duration // how often a node says that it lives; 5 s; at least 100 ms
 	NodeTimeout time.Duration // after what silence it counts as dead; 20 s; at least twice Heartbeat

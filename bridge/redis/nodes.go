@@ -3,7 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +33,8 @@ func (p *Plane) live(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err == backplane.ErrTwice:
-			return fmt.Errorf("node %s: %w", p.cfg.Node, err)
+		case errors.Is(err, backplane.ErrTwice):
+			return err
 		case err != nil:
 			p.state(false)
 			wait = min(b.next(), p.cfg.Heartbeat)
@@ -49,36 +49,21 @@ func (p *Plane) live(ctx context.Context) error {
 	}
 }
 
-// beat renews the node's key. A key of another life means that a newer process has
-// this name; the first beat takes it over.
+// beat says the node's name, and looks who else is there.
 func (p *Plane) beat(ctx context.Context, first bool) error {
-	me, _ := json.Marshal(p.self) // plain fields
+	if err := p.say(ctx, first); err != nil {
+		return err
+	}
 	out, err := p.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{b.Get().Key(p.cfg.nodeKey(p.cfg.Node)).Build()}
+		return rueidis.Commands{b.Sadd().Key(p.cfg.nodesKey()).Member(p.cfg.Node).Build(), b.Smembers().Key(p.cfg.nodesKey()).Build()}
 	})
 	if err != nil {
 		return err
 	}
-	if text, err := out[0].ToString(); err == nil && !first {
-		var n backplane.Node
-		if json.Unmarshal([]byte(text), &n) == nil && n.Life != p.self.Life {
-			return backplane.ErrTwice
-		}
-	}
-	out, err = p.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{
-			b.Set().Key(p.cfg.nodeKey(p.cfg.Node)).Value(string(me)).PxMilliseconds(p.cfg.NodeTimeout.Milliseconds()).Build(),
-			b.Sadd().Key(p.cfg.nodesKey()).Member(p.cfg.Node).Build(),
-			b.Smembers().Key(p.cfg.nodesKey()).Build(),
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if added, err := out[1].AsInt64(); p.told.Swap(true) && err == nil && added > 0 {
+	if added, err := out[0].AsInt64(); p.told.Swap(true) && err == nil && added > 0 {
 		p.doubt()
 	}
-	names, err := out[2].AsStrSlice()
+	names, err := out[1].AsStrSlice()
 	if err != nil {
 		return err
 	}

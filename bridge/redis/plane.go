@@ -38,8 +38,8 @@ type Plane struct {
 	h       backplane.Handler
 }
 
-// NewPlane makes this node's place among the others. Node names must be unique: a
-// second process of the same name puts the first one's Run to an end.
+// NewPlane makes this node's place among the others. Node names must be unique: of a
+// second process of the same name and another home Run answers backplane.ErrTwice.
 func NewPlane(s *Server) *Plane {
 	cfg := s.cfg
 	p := &Plane{s: s, cfg: cfg, changed: make(chan struct{}, 1), ready: make(chan struct{}),

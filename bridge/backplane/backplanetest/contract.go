@@ -310,25 +310,26 @@ func envelope(t *testing.T, join func(string) backplane.Plane) {
 	}
 }
 
+// twice: who comes later under a name that is taken is refused, and whoever had it
+// goes on.
 func twice(t *testing.T, join func(string) backplane.Plane) {
-	a := join("a")
-	first := NewEar()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ends := make(chan error, 2)
-	go func() { ends <- a.Run(ctx, first) }()
-	first.Until(t, "connected", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool { return up })
-	go func() { ends <- join("a").Run(ctx, NewEar()) }()
+	a, b := join("a"), join("b")
+	ea, stop := Start(t, a)
+	refused := make(chan error, 1)
+	go func() { refused <- join("a").Run(t.Context(), NewEar()) }()
 	select {
-	case err := <-ends:
+	case err := <-refused:
 		if !errors.Is(err, backplane.ErrTwice) {
-			t.Errorf("one of two nodes of a name ended with %v", err)
+			t.Errorf("the second node of a name ended with %v", err)
 		}
 	case <-time.After(Patience):
-		t.Error("two nodes have one name")
+		t.Fatal("two nodes have one name")
 	}
-	cancel()
-	<-ends
+	Start(t, b)
+	ea.Sees(t, "a", "b")
+	if err := stop(); err != nil {
+		t.Errorf("the first node of a name ended with %v", err)
+	}
 }
 
 // returns: a node that ends and comes back is heard from its first word.

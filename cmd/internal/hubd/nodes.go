@@ -44,12 +44,19 @@ func (h *Hub) makeNodes(life string) (err error) {
 	}
 	n := &nodes{}
 	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
+	if cfg.Home, err = h.nodeHome(); err != nil {
+		return err
+	}
 	if n.server, err = redis.NewServer(cfg); err != nil {
 		return err
 	}
-	h.nodes = n
-	n.mux = backplane.NewMux(redis.NewPlane(n.server))
+	plane := redis.NewPlane(n.server)
+	n.mux = backplane.NewMux(plane)
 	n.hub, n.ledger = backplane.NewCluster(n.mux), redis.NewReigns(n.server)
+	h.nodes = n
+	if err = h.nameIsFree(plane); err != nil {
+		return err
+	}
 	if n.index, err = h.nodeIndex(); err != nil {
 		return err
 	}
