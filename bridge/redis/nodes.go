@@ -13,8 +13,10 @@ import (
 	"github.com/tacet-hub/tacet/bridge/backplane"
 )
 
-func (c Config) nodeKey(name string) string { return c.Prefix + ":node:" + name }
-func (c Config) nodesKey() string           { return c.Prefix + ":nodes" }
+// All keys of the node list have one hash tag: one server of a cluster has all of
+// them, or none.
+func (c Config) nodeKey(name string) string { return c.nodesKey() + ":" + name }
+func (c Config) nodesKey() string           { return c.Prefix + ":{" + c.Prefix + "-nodes}" }
 
 // live says at each heartbeat that this node lives, and looks who else does. It
 // begins when what comes to the inbox is no longer missed: who sees this node may

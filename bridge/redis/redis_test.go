@@ -4,76 +4,49 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
+	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 )
 
-// engine is a redis-server of the test's own.
+// engine is a server of the test's own, or several that are one.
 type engine struct {
-	t    testing.TB
-	dir  string
-	args []string
-	cmd  *exec.Cmd
+	t   testing.TB
+	one *redistest.Server // whom kill, start and signal mean
+	url string
+
+	prefix string // of all keys; empty: the usual one
 }
 
-// startEngine runs redis-server on a socket in a directory of its own.
+// startEngine runs one server.
 func startEngine(t testing.TB) *engine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tacet-redis-") // a socket's path has at most 107 bytes
+	s, err := redistest.Start("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, dir: dir}
-	t.Cleanup(func() { e.kill(); _ = os.RemoveAll(dir) })
-	e.start()
-	return e
+	t.Cleanup(s.Close)
+	return &engine{t: t, one: s, url: s.URL()}
 }
-
-func (e *engine) socket() string { return filepath.Join(e.dir, "s") }
-func (e *engine) url() string    { return "unix://" + e.socket() }
 
 func (e *engine) start() {
 	e.t.Helper()
-	e.cmd = exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", e.socket(), "--save", "", "--appendonly", "no", "--dir", e.dir}, e.args...)...)
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := e.cmd.Start(); err != nil {
-		e.t.Fatalf("redis-server: %v", err)
-	}
-	end := time.Now().Add(backplanetest.Patience)
-	for {
-		c, err := net.Dial("unix", e.socket())
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(end) {
-			e.t.Fatalf("redis-server does not listen: %v", err)
-		}
-		pause(e.t.Context(), 5*time.Millisecond)
+	if err := e.one.Start(); err != nil {
+		e.t.Fatal(err)
 	}
 }
 
-func (e *engine) kill() {
-	_ = e.cmd.Process.Kill()
-	_ = e.cmd.Wait()
-	_ = os.Remove(e.socket())
-}
+func (e *engine) kill() { e.one.Kill() }
 
 func (e *engine) signal(s syscall.Signal) {
 	e.t.Helper()
-	if err := e.cmd.Process.Signal(s); err != nil {
+	if err := e.one.Signal(s); err != nil {
 		e.t.Fatal(err)
 	}
 }
@@ -81,7 +54,7 @@ func (e *engine) signal(s syscall.Signal) {
 // node is a config of a node at the engine, in a hurry but for its death: on a busy
 // machine it may be silent for long.
 func (e *engine) node(name string) Config {
-	return Config{URL: e.url(), Node: name, Heartbeat: 200 * time.Millisecond, NodeTimeout: backplanetest.Patience, Log: slog.New(slog.NewTextHandler(e.t.Output(), nil))}
+	return Config{URL: e.url, Node: name, Prefix: e.prefix, Heartbeat: 200 * time.Millisecond, NodeTimeout: backplanetest.Patience, Log: slog.New(slog.NewTextHandler(e.t.Output(), nil))}
 }
 
 func (e *engine) join(name string) *Plane { return e.plane(e.node(name)) }
@@ -98,14 +71,7 @@ func (e *engine) plane(cfg Config) *Plane {
 
 func (e *engine) do(command ...string) {
 	e.t.Helper()
-	s, err := NewServer(e.node("test"))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer s.Close()
-	if _, err := s.do(context.Background(), func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{b.Arbitrary(command...).Build()}
-	}); err != nil {
+	if _, err := e.one.Do(command...); err != nil {
 		e.t.Fatal(err)
 	}
 }

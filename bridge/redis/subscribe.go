@@ -113,15 +113,12 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 	for ctx.Err() == nil {
 		c, err := p.s.connected()
 		if err == nil {
-			on, off := c.B().Subscribe().Channel(name).Build(), c.B().Unsubscribe().Channel(name).Build()
-			if sharded && cluster(c) {
-				on, off = c.B().Ssubscribe().Channel(name).Build(), c.B().Sunsubscribe().Channel(name).Build()
-			}
+			shard := sharded && cluster(c)
 			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, c rueidis.CommandClient) error {
 				bye, stop := context.WithTimeout(context.Background(), patience)
 				defer stop()
-				return c.Do(bye, off).Error()
-			}), on, heard)
+				return c.Do(bye, unsubscription(c.B(), name, shard)).Error() // a new one each time: a command is used once
+			}), subscription(c.B(), name, shard), heard)
 			if stands.Swap(false) {
 				b = backoff{}
 			}
@@ -132,4 +129,18 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 		p.cfg.Log.Debug("subscription lost", "topic", name, "err", err)
 		pause(ctx, b.next())
 	}
+}
+
+func subscription(b rueidis.Builder, name string, sharded bool) rueidis.Completed {
+	if sharded {
+		return b.Ssubscribe().Channel(name).Build()
+	}
+	return b.Subscribe().Channel(name).Build()
+}
+
+func unsubscription(b rueidis.Builder, name string, sharded bool) rueidis.Completed {
+	if sharded {
+		return b.Sunsubscribe().Channel(name).Build()
+	}
+	return b.Unsubscribe().Channel(name).Build()
 }
