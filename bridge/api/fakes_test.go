@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/census"
 	"github.com/tacet-hub/tacet/bridge/history"
 	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/bridge/registry"
@@ -258,6 +259,15 @@ func (s *site) Publish(_ context.Context, batch ...area.Message) error {
 	return s.fail
 }
 
+func (s *site) Nodes() []census.Node {
+	self := census.Report{Kind: census.KindHub, State: census.Ready, Version: "1.0", StartedAt: area.At(noon), HTTP: ptr("http://127.0.0.1:8080"), Areas: []area.Name{"north", "south"}, Backplane: census.Backplane{Mode: "redis", Connected: true}}
+	gone := census.Report{Kind: census.KindHub, State: census.Gone, StartedAt: area.At(noon), Areas: []area.Name{}, Backplane: census.Backplane{Mode: "redis"}}
+	return []census.Node{
+		{Node: "hub-1", Self: true, Report: self, Since: area.At(noon), Starts: 1, HeardAt: ptr(area.At(noon)), LagMs: ptr(0.0)},
+		{Node: "hub-2", Report: gone, Since: area.At(noon), Starts: 2, GoneAt: ptr(area.At(noon))},
+	}
+}
+
 func (s *site) member() Member {
 	return Member{ConnectionID: "c1", Node: "hub-1", Since: area.At(noon), Attributes: map[string]string{}}
 }
@@ -361,7 +371,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Mappings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Mappings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}, Nodes: w.site}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,8 @@ func TestRights(t *testing.T) {
 		{"GET", "/rollouts", "", reads},
 		{"GET", "/rollouts/u-1", "", readsNorth},
 		{"GET", "/clips/" + keptClipName, "", and(reads, refuse(gone, "stranger"))},
+		{"GET", "/nodes", "", reads},
+		{"GET", "/nodes/hub-1", "", and(reads, refuse(gone, "stranger"))},
 		{"GET", "/openapi.yaml", "", reads},
 		{"GET", "/nothing", "", and(refuse(gone, "viewer", "announcer", "device", "operator", "admin", "north operator", "south operator", "stranger"), reads)},
 
@@ -256,6 +258,9 @@ func TestListsAreCut(t *testing.T) {
 		{"/topics", "north operator", "tacet/area/north/busy", "home/"},
 		{"/topics", "device", "tacet/area/north/busy", "home/"},
 		{"/topics", "stranger", `"items":[]`, "north"},
+		{"/nodes", "viewer", `"areas":["north","south"]`, "\x00"},
+		{"/nodes", "north operator", `"areas":["north"]`, "south"},
+		{"/nodes", "stranger", `"items":[]`, "hub-1"},
 	} {
 		_, out := w.want(200, "GET", c.path, "", "X-Person: "+c.person)
 		if !strings.Contains(out, c.has) || strings.Contains(out, c.lacks) {

@@ -47,6 +47,7 @@ type Resources struct {
 	Rollouts    Rollouts
 	Proofs      Proofs
 	Keys        Keys
+	Nodes       Nodes
 }
 
 // Validate reports all resources that are missing at once.
@@ -57,7 +58,7 @@ func (r Resources) Validate() error {
 		missing bool
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
-		{"Readings", r.Readings == nil}, {"Mappings", r.Mappings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil},
+		{"Readings", r.Readings == nil}, {"Mappings", r.Mappings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil}, {"Nodes", r.Nodes == nil},
 		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil},
 	} {
 		if c.missing {
@@ -131,7 +132,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, nodeRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.

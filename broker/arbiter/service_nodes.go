@@ -84,6 +84,20 @@ func nodeOfLink(link string) string {
 	return ""
 }
 
+// Owned lists the areas that this node arbitrates, sorted.
+func (s *Service) Owned() (list []area.Name) {
+	s.mu.Lock()
+	desks := maps.Clone(s.desks)
+	s.mu.Unlock()
+	for name, d := range desks {
+		if d.own() {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // Hear takes in a word of another node. It does not block: over an area's bound it
 // is dropped and counted.
 func (s *Service) Hear(from string, b []byte) {

@@ -8,6 +8,7 @@ import { Dialogs } from './ui/dialogs';
 import { Banner, BottomNav, Rail, Toasts, Top } from './ui/frame';
 import { listen } from './ui/keys';
 import { Activity, Sensors, Topics } from './ui/low';
+import { Nodes } from './ui/nodes';
 import { Numbers } from './ui/numbers';
 import { Health, Waiting } from './ui/side';
 import { SignIn } from './ui/signin';
@@ -26,7 +27,7 @@ function App() {
           <main id="main" tabIndex={-1}>
             <Numbers />
             <div class="left"><Timeline /><Inbox /><Areas /></div>
-            <div class="side"><Announce /><Waiting /><Health /></div>
+            <div class="side"><Announce /><Waiting /><Health /><Nodes /></div>
             <div class="low"><Topics /><Activity /><Sensors /></div>
           </main>
         </div>

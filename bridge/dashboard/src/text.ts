@@ -148,6 +148,13 @@ export const text = {
     statuses: { ready: 'ready', degraded: 'degraded', starting: 'starting', draining: 'going down', failed: 'failed' } as Record<string, string>,
   },
 
+  nodes: {
+    title: 'Nodes', sub: (alive: number, all: number) => (alive === all ? `${all} are one hub` : `${alive} of ${all} alive`), self: '(this one)',
+    states: { starting: 'starting', ready: 'ready', degraded: 'degraded', draining: 'going down', failed: 'failed', silent: 'no answer', gone: 'died', left: 'ended' },
+    lag: (ms: number) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`, since: (ago: string) => `${ago} ago`, view: 'serves this page alone', noArea: 'no area',
+    connected: (web: number, mqtt: number) => `${web} web, ${mqtt} MQTT`, starts: (n: number) => `start ${n}`,
+  },
+
   live_topics: {
     title: 'Live topics', sub: (perSecond: string) => `${perSecond} per s, at most 20 shown`, pause: 'Pause', resume: 'Go on', paused: 'paused',
     filter: 'Topic filter', example: 'words, or filters such as tacet/area/+/busy', columns: ['Time', 'Topic', 'Payload', 'Flags'],

@@ -33,6 +33,9 @@ const (
 // abc is the hash of a clip.
 const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
+// hub1 is a node of the hub, the one that is asked.
+const hub1 = `{"node":"hub-1","self":true,"kind":"hub","state":"ready","version":"v1","started_at":"2026-11-21T10:00:00.000Z","http":"http://127.0.0.1:8080","mqtt":"mqtt://127.0.0.1:1883","connections":{"web":3,"mqtt":4},"areas":["north","south"],"messages_s":2.25,"memory_bytes":1000,"backplane":{"mode":"redis","connected":true,"missed":1,"losses":2},"since":"2026-11-21T10:00:00.000Z","starts":1,"heard_at":"2026-11-21T10:00:09.000Z","lag_ms":0,"gone_at":null}`
+
 // hub speaks the part of the contract that the commands use.
 type hub struct {
 	mu    sync.Mutex
@@ -95,6 +98,10 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case "GET /schedules":
 		fmt.Fprint(w, `{"items":[{"id":"boarding","cron":"*/5 * * * *","time_zone":"Europe/London","work":{"to":{"location":"1"}},"enabled":true,"source":"config","next":"2026-11-21T10:05:00.000Z","last":null}],"next":null}`)
+	case "GET /nodes":
+		fmt.Fprint(w, `{"items":[`+hub1+`,{"node":"hub-2","self":false,"kind":"hub","state":"gone","version":"v1","started_at":"2026-11-21T09:00:00.000Z","http":null,"mqtt":null,"connections":{"web":0,"mqtt":0},"areas":[],"messages_s":0,"memory_bytes":0,"backplane":{"mode":"redis","connected":true,"missed":0,"losses":0},"since":"2026-11-21T09:00:00.000Z","starts":2,"heard_at":"2026-11-21T10:00:00.000Z","lag_ms":0.7,"gone_at":"2026-11-21T10:00:05.000Z"}],"next":null}`)
+	case "GET /nodes/hub-1":
+		fmt.Fprintln(w, hub1)
 	case "GET /credentials":
 		fmt.Fprint(w, `{"items":[{"device":"gate-12","area":"north","state":"waiting","created_at":null,"created_by":"ann","code_expires_at":"2026-11-21T10:15:00.000Z","publish":["x/#"],"subscribe":[]}],"next":null}`)
 	case "POST /enrolments":
@@ -199,8 +206,15 @@ func TestCommands(t *testing.T) {
 			"ID      NAME    KIND    VIA   AREA   LOCATION  PRESENCE  STATE  LAST_SEEN\ngate-1  Gate 1  player  mqtt  north  1         online    idle   2026-11-21T10:00:00.000Z\n"},
 		"schedule list": {args: []string{"schedule", "list"}, stdout: "" +
 			"ID        RULE         TIME_ZONE      TO          ENABLED  NEXT                      LAST  SOURCE\nboarding  */5 * * * *  Europe/London  location 1  true     2026-11-21T10:05:00.000Z  -     config\n"},
-		"order show": {args: []string{"order", "show", "o-7"}, end: "played", stdout: "AT                        STATE     DEVICE  REASON\n2026-11-21T10:00:00.000Z  accepted  -       -\n"},
-		"stop":       {args: []string{"stop"}, stdout: "ORDER  DONE\no-1    stopped\no-2    cancelled\n", seen: "POST /api/v1/stop"},
+		"node list": {args: []string{"node", "list"}, stdout: "" +
+			"NODE STATE AREAS WEB MQTT MESSAGES_S LAG_MS STARTED GONE VERSION\nhub-1* ready north,south 3 4 2.2 - 2026-11-21T10:00:00.000Z - v1\nhub-2 gone - 0 0 0.0 0.7 2026-11-21T09:00:00.000Z 2026-11-21T10:00:05.000Z v1\n"},
+		"node show": {args: []string{"node", "show", "hub-1"}, stdout: "" +
+			"KEY VALUE\nnode hub-1\nstate ready\nkind hub\nversion v1\nstarted 2026-11-21T10:00:00.000Z\nhttp http://127.0.0.1:8080\nmqtt mqtt://127.0.0.1:1883\nareas north,south\nweb_connections 3\nmqtt_connections 4\nmessages_s 2.2\nmemory_bytes 1000\n" +
+			"backplane redis\nbackplane_connected true\nbackplane_missed 1\nbackplane_losses 2\nseen_since 2026-11-21T10:00:00.000Z\nstarts_seen 1\nheard 2026-11-21T10:00:09.000Z\nlag_ms -\ngone -\n"},
+		"node as JSON": {args: []string{"node", "show", "hub-1", "--json"}, stdout: hub1 + "\n"},
+		"no such node": {args: []string{"node", "show", "hub-9"}, exit: 4, stderr: "tacet: not_found: no /api/v1/nodes/hub-9; to.area: is not there\n"},
+		"order show":   {args: []string{"order", "show", "o-7"}, end: "played", stdout: "AT                        STATE     DEVICE  REASON\n2026-11-21T10:00:00.000Z  accepted  -       -\n"},
+		"stop":         {args: []string{"stop"}, stdout: "ORDER  DONE\no-1    stopped\no-2    cancelled\n", seen: "POST /api/v1/stop"},
 		"stop what plays": {args: []string{"stop", "--area", "north", "--waiting=false"}, stdout: "ORDER  DONE\no-1    stopped\no-2    cancelled\n",
 			seen: "POST /api/v1/areas/north/stop?waiting=false"},
 		"say": {args: []string{"say", "--area", "north", "hello"}, stdout: "o-7 waiting 2026-11-21T10:00:34.000Z\n",

@@ -51,11 +51,11 @@ func (h *health) alive(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// report names each part. A hub whose disk is full, or that does not reach an
-// outside broker or the other nodes, is "degraded" and serves on;
-// one whose store has failed is "failed": it grants nothing more, since what it
+// judge names each part, and says what they come to. A hub whose disk is full, or
+// that does not reach an outside broker or the other nodes, is "degraded" and serves
+// on; one whose store has failed is "failed": it grants nothing more, since what it
 // grants could not be remembered.
-func (h *health) report(w http.ResponseWriter, r *http.Request) {
+func (h *health) judge() (status, map[string]partState) {
 	parts := map[string]partState{
 		"broker":    h.broker(),
 		"store":     storeState(h.store),
@@ -77,6 +77,12 @@ func (h *health) report(w http.ResponseWriter, r *http.Request) {
 	case full || away:
 		state = degraded
 	}
+	return state, parts
+}
+
+// report answers the state of the whole, and of each part.
+func (h *health) report(w http.ResponseWriter, r *http.Request) {
+	state, parts := h.judge()
 	code := http.StatusOK
 	if state != ready && state != degraded {
 		code = http.StatusServiceUnavailable

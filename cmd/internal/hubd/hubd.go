@@ -19,6 +19,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/api"
+	"github.com/tacet-hub/tacet/bridge/census"
 	"github.com/tacet-hub/tacet/bridge/devicehub"
 	"github.com/tacet-hub/tacet/bridge/external"
 	"github.com/tacet-hub/tacet/bridge/history"
@@ -81,6 +82,7 @@ type Hub struct {
 	peers    *peers.Service
 	arbiter  *arbiter.Service
 	nodes    *nodes // nil: this process is the whole hub
+	census   *census.Census
 	proof    *proof.Book
 	orders   *order.Service
 	schedule *scheduler.Service
@@ -161,7 +163,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer deaf()
 	defer h.forgetEnded()()
 	defer h.orders.Watch(h.voice.Changed)()
-	defer context.AfterFunc(ctx, func() { h.health.set(draining) })()
+	defer context.AfterFunc(ctx, func() { h.health.set(draining); h.census.Tell() })()
 	return h.serveParts(ctx)
 }
 
@@ -229,7 +231,7 @@ func (h *Hub) listen() (err error) {
 func (h *Hub) clock() area.Instant { return area.Instant(time.Since(h.start)) }
 
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeAPI, h.makeRequests} {
+	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeCensus, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -399,7 +401,7 @@ func (h *Hub) makeRollouts() (err error) {
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Mappings: h.rulebook, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof, Keys: h.peers,
+		Credentials: h.auth, Clips: h.clips, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof, Keys: h.peers, Nodes: h.census,
 	}, h.log)
 	return err
 }

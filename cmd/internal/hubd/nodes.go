@@ -170,7 +170,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}}
+	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}}
 }
 
 // closeNodes ends the connections to the server.
@@ -192,6 +192,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 	if n := h.nodes; n != nil {
 		to["backplane"] = func() any { return n.mux.Plane().Stats() }
 		to["backplane_questions"] = func() any { return n.mux.Stats() }
+		to["census"] = func() any { return h.census.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }
 	}
 	return to

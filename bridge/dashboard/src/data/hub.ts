@@ -11,6 +11,7 @@ import { address } from './rest';
 import { signedIn } from './session';
 
 const echoEvery = 5000; // ms
+const nodesEvery = 2500; // ms; of a hub of one node, seldomer
 const slow = 1000; // an answer later than this, on data older than 5 s, is worth a banner
 const waits = [0, 1000, 2000, 5000]; // ms between tries; then 10 s
 
@@ -33,6 +34,7 @@ export function connect(): void {
   setInterval(second, 1000);
   setInterval(() => void echo(), echoEvery);
   setInterval(() => void sync.loadReadiness(), 10_000);
+  setInterval(nodes, nodesEvery);
   setInterval(sync.tidy, 60_000);
   document.addEventListener('visibilitychange', () => void echo());
 }
@@ -71,6 +73,7 @@ async function joined(): Promise<void> {
       hub.invoke('JoinGroup', 'topics'),
       hub.invoke('JoinGroup', 'alerts'), // refused to whom they do not concern
       sync.loadReadiness(),
+      sync.loadNodes(),
       sync.loadDevices(),
       sync.loadOrders(10 * 60_000),
       sync.loadReadings(),
@@ -80,6 +83,16 @@ async function joined(): Promise<void> {
     // that refuses is asked again as if it had.
     if (hub.state === 'Connected') await hub.stop();
   }
+}
+
+// The nodes change without a word to the page; one that nobody looks at does not ask.
+let turn = 0;
+function nodes(): void {
+  if (document.hidden || hub.state !== 'Connected') return;
+  const several = store.nodes.peek().length > 1;
+  if (!several && turn++ % 8) return;
+  void sync.loadNodes();
+  if (several) void sync.loadReadiness();
 }
 
 function listen(): void {

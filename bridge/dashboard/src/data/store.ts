@@ -2,7 +2,7 @@
 // redraws what it is about and nothing else.
 
 import { computed, effect, signal, type Signal } from '@preact/signals';
-import type { Area, Device, Order, Readiness, Reading, TopicValue } from './wire';
+import type { Area, Device, HubNode, Order, Readiness, Reading, TopicValue } from './wire';
 import { ended, waits } from '../model/orders';
 import type { Line, Names } from '../model/log';
 import { keyOf, type Points } from '../model/readings';
@@ -44,6 +44,7 @@ export const topicRing = signal<readonly TopicValue[]>([]);
 export const paused = signal(false);
 export const log = signal<readonly Line[]>([]);
 export const readiness = signal<Readiness | null | 'away'>(null);
+export const nodes = signal<readonly HubNode[]>([]); // as the one that serves this page sees them; kept while it does not answer
 
 export const link = signal<Link>('connecting');
 export const roundTrip = signal<number | null>(null);

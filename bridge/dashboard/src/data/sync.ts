@@ -2,7 +2,7 @@
 // the one object again, after a reconnection everything again.
 
 import { batch } from '@preact/signals';
-import type { Alert, Area, Delta, Device, Happened, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
+import type { Alert, Area, Delta, Device, Happened, HubNode, Metric, Order, Readiness, Reading, Series, TopicValue } from './wire';
 import * as store from './store';
 import { address, get, list, Problem } from './rest';
 import { applyDelta } from '../model/delta';
@@ -239,4 +239,11 @@ export async function loadReadiness(): Promise<void> {
 /** Keeps memory bounded: a day of orders. */
 export function tidy(): void {
   store.forgetOrders(store.now() - 25 * hour);
+}
+
+/** The nodes of the hub. */
+export async function loadNodes(): Promise<void> {
+  await again('nodes', async () => {
+    store.nodes.value = await list<HubNode>('api/v1/nodes', {}, 1000);
+  });
 }

@@ -222,6 +222,23 @@ export interface Series {
   points: [number, number][];
 }
 
+/** One process of the hub. */
+export interface HubNode {
+  node: string;
+  self: boolean;
+  kind: 'hub' | 'view';
+  state: 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'silent' | 'gone' | 'left';
+  version: string;
+  started_at: string;
+  http: string | null;
+  connections: { web: number; mqtt: number };
+  areas: string[];
+  messages_s: number;
+  starts: number;
+  lag_ms: number | null;
+  gone_at: string | null;
+}
+
 export interface Readiness {
   status: string;
   parts: Record<string, { ok: boolean; mode?: string; detail?: string }>;

@@ -56,7 +56,7 @@ export function Health() {
     <section class="panel" aria-labelledby="h-h" id="health" data-testid="health">
       <div class="ph"><h2 id="h-h">{text.health.title}</h2><span class="sub">{warnings ? text.health.warnings(warnings) : text.health.fine}</span></div>
       <ul class="hl">
-        <Part ok={r === null ? null : r !== 'away' && (r.status === 'ready' || r.status === 'degraded')} name={text.health.hub} how={store.devices.of(store.deviceIds.value[0] ?? '').value?.node ?? ''}
+        <Part ok={r === null ? null : r !== 'away' && r.status === 'ready'} name={text.health.hub} how={store.nodes.value.find((n) => n.self)?.node ?? ''}
           state={r === null ? text.health.unknown : r === 'away' ? text.health.noAnswer : (text.health.statuses[r.status] ?? r.status)} />
         {parts.map(([name, p]) => <Part key={name} ok={p.ok} name={text.health.part(name)} how={p.mode ?? p.detail ?? ''} state={p.ok ? text.health.ok : text.health.away} />)}
         <Part ok={live} name={text.health.page} how={text.health.pageHow} state={live ? text.live(store.roundTrip.value).replace('Live, ', '') : text.reconnecting} />
