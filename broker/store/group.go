@@ -54,11 +54,20 @@ func (g *group) add(p place, ch change, done func(error)) (coalesced bool, err e
 	if len(g.done) >= maxQueued {
 		return false, area.Errorf(area.CodeDegraded, "%d changes wait for the disk", len(g.done))
 	}
+	coalesced = g.put(p, ch)
+	g.told(done)
+	return coalesced, nil
+}
+
+func (g *group) put(p place, ch change) (coalesced bool) {
 	_, coalesced = g.changes[p]
 	g.changes[p] = ch
+	return coalesced
+}
+
+func (g *group) told(done func(error)) {
 	g.done = append(g.done, done)
 	g.size++
-	return coalesced, nil
 }
 
 // resolve asks for the records of a State.
