@@ -1,0 +1,3 @@
+// Package sharedtest is the contract of shared tables: alone, and over each kind of
+// common copy.
+package sharedtest
