@@ -377,7 +377,7 @@ func (d *desk) speak(list []posted) {
 		if from == "" {
 			from = area.FromNode + ":" + d.nodes.post.owner
 		}
-		d.out = append(d.out, area.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, From: from})
+		d.out = append(d.out, area.Message{Topic: m.Topic, Payload: d.seenHere(m), QoS: m.QoS, Retain: m.Retain, From: from})
 	}
 }
 

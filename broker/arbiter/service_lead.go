@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -55,4 +56,18 @@ func (p *parted) shown() *area.Split {
 		s.Over = &over
 	}
 	return s
+}
+
+// seenHere is the payload of a message as this node's devices need it: where a hub
+// has the area, its listeners are those of the node that they are connected to.
+func (d *desk) seenHere(m posted) []byte {
+	if area.ParseTopic(m.Topic).Kind != area.KindLeader {
+		return m.Payload
+	}
+	var l area.Leader
+	if err := json.Unmarshal(m.Payload, &l); err != nil || l.Mode != area.LeaderHub {
+		return m.Payload
+	}
+	l.Addr, l.Web = d.s.cfg.Addr, d.s.cfg.Web
+	return l.Encode()
 }

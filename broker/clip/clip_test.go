@@ -387,3 +387,13 @@ func TestConfigTellsAllFaults(t *testing.T) {
 		t.Errorf("Open of a file: %v", err)
 	}
 }
+
+func TestPutOfOneThatIsNamed(t *testing.T) {
+	b := newBench(t, Config{})
+	if _, _, err := b.Put(t.Context(), strings.NewReader("other"), About{Sum: SumOf([]byte("one"))}); !errors.Is(err, ErrSum) || b.has("other") {
+		t.Errorf("other bytes: %v, kept: %v", err, b.has("other"))
+	}
+	if info, _, err := b.Put(t.Context(), strings.NewReader("one"), About{Sum: SumOf([]byte("one"))}); err != nil || info.Bytes != 3 {
+		t.Errorf("its own bytes: %+v, %v", info, err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // Put takes in the bytes of a clip, and tells whether it was there already. It
 // blocks for the reader, for the disk, and while four others write. Its errors
-// wrap [ErrTooLarge], [ErrNotSound] with what the meter said, [ErrFull], or are
+// wrap [ErrTooLarge], [ErrNotSound] with what the meter said, [ErrFull], [ErrSum], or are
 // the reader's or the disk's.
 func (s *Store) Put(ctx context.Context, r io.Reader, about About) (info Info, known bool, err error) {
 	select {
@@ -34,6 +34,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader, about About) (info Info, k
 	}
 	if e.Sum, e.Bytes, err = s.write(f, reading{ctx, r}); err != nil {
 		return Info{}, false, s.diskError(err)
+	}
+	if about.Sum != (Sum{}) && about.Sum != e.Sum {
+		return Info{}, false, fmt.Errorf("%w %s", ErrSum, about.Sum)
 	}
 	if info, known = s.met(e.Sum, about.Key); known {
 		return info, true, nil

@@ -24,6 +24,7 @@ type Info struct {
 type About struct {
 	Name string // for people; may be empty
 	Key  string // what it was made of, for [Store.Find]; empty: none
+	Sum  Sum    // what its bytes must be, else they are refused with [ErrSum]; zero: any
 }
 
 // Store keeps clips in a directory, which no other process may use. It is safe

@@ -69,11 +69,11 @@ func (l *ledger) flush() {
 }
 
 // node starts a hub process that the ledger joins with others; north has a lease of
-// 1 s.
-func (l *ledger) node(name, data string) *serve {
+// 1 s. More are lines of its configuration.
+func (l *ledger) node(name, data string, more ...string) *serve {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "tacet.yaml")
-	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, lease: 1s}]\n", name, l.socket())
+	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, lease: 1s}]\n%s\n", name, l.socket(), strings.Join(more, "\n"))
 	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 		l.t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ var rank = map[string]int{
 	"scheduler/rule": 0, "scheduler": 10,
 
 	"bridge/mapping": 10, "bridge/history": 10, "bridge/presence": 10, "bridge/replay": 10, "bridge/inbox": 10, "bridge/backplane": 10, "bridge/backplane/backplanetest": 11, "bridge/census": 11,
-	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12,
+	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12, "bridge/courier": 12,
 	"bridge": 13, "bridge/devicehub": 13, "bridge/api": 13, "bridge/dashboard": 13,
 
 	"firmware/uplink": 10, "firmware/fetch": 10, "firmware/share": 11, "firmware/update": 10, "firmware/leader/election": 1, "firmware/leader/trunk": 11, "firmware/leader": 12, "firmware/leader/host": 13, "firmware/leader/office": 13, "firmware": 12,

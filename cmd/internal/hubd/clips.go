@@ -86,6 +86,7 @@ func (h *Hub) clipLength(name string) (time.Duration, error) {
 	if err != nil {
 		return 0, area.InvalidField("clip", "%s", err)
 	}
+	h.bringClip(context.Background(), sum)
 	info, ok := h.clips.Use(sum)
 	if !ok {
 		return 0, area.InvalidField("clip", "no such clip is kept here: send it to %s/clips first", api.Prefix)
@@ -109,6 +110,7 @@ func (h *Hub) serveClip(w http.ResponseWriter, r *http.Request) {
 		api.Fail(w, r, api.ClipError(clip.ErrNotFound))
 		return
 	}
+	h.bringClip(r.Context(), sum)
 	f, info, err := h.clips.Open(sum)
 	if err != nil {
 		api.Fail(w, r, api.ClipError(err))
@@ -141,7 +143,7 @@ type uploads struct{ h *Hub }
 
 // Upload takes a clip in and answers its name, as orders use it.
 func (u uploads) Upload(ctx context.Context, name string, r io.Reader) (string, error) {
-	info, _, err := u.h.clips.Put(ctx, r, clip.About{Name: name})
+	info, _, err := sharedClips{u.h.clips, u.h}.Put(ctx, r, clip.About{Name: name})
 	if err != nil {
 		return "", api.ClipError(err)
 	}

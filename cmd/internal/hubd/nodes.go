@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/courier"
 	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -24,6 +25,8 @@ type nodes struct {
 	ledger *redis.Reigns
 	keeper *reign.Keeper
 	index  uint64
+
+	courier *courier.Courier // see nodes_clips.go
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -73,6 +76,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 		h.arbiter.NodesLive(names)
 	})
 	n.mux.Want(wordTopic, true)
+	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane = h.backplaneState
 	return nil
 }
@@ -170,7 +174,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}}
+	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}}
 }
 
 // closeNodes ends the connections to the server.
@@ -193,6 +197,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["backplane"] = func() any { return n.mux.Plane().Stats() }
 		to["backplane_questions"] = func() any { return n.mux.Stats() }
 		to["census"] = func() any { return h.census.Stats() }
+		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }
 	}
 	return to

@@ -91,7 +91,7 @@ func (c chimes) Clip(ctx context.Context, name string) (string, error) {
 	if err != nil || len(sound) == 0 {
 		return "", errors.Join(area.Errorf(area.CodeInvalid, "there is no chime %.40q", name), err)
 	}
-	info, _, err := c.h.clips.Put(ctx, bytes.NewReader(media.EncodeWAV(sound)), clip.About{Name: "chime " + name})
+	info, _, err := sharedClips{c.h.clips, c.h}.Put(ctx, bytes.NewReader(media.EncodeWAV(sound)), clip.About{Name: "chime " + name})
 	if err != nil {
 		return "", err
 	}
