@@ -18,9 +18,10 @@
 //
 // What is published waits in a queue of at most [Config.Queue] bytes. One goroutine
 // takes all that is there, joins what goes over one channel, and sends it as one
-// pipeline: no timer delays anything. While the server is away the newest of it is
-// kept within the same bound and sent when it is back; over the bound the newest is
-// refused with backplane.ErrFull and counted, and the receivers are told of a gap.
+// pipeline: no timer delays anything. What the server does not take is kept within the
+// same bound and sent when it does; over the bound the newest is refused with
+// backplane.ErrFull and counted, and the receivers are told of a gap. Where one server
+// of a cluster is away, what goes to the others goes on.
 //
 // What is received waits in a queue of the same bound; over it batches are dropped,
 // which the numbers in them show: they are then read from the stream, like all that

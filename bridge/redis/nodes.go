@@ -38,11 +38,11 @@ func (p *Plane) live(ctx context.Context) error {
 		case errors.Is(err, backplane.ErrTwice):
 			return err
 		case err != nil:
-			p.state(false)
+			p.beats(false)
 			wait = min(b.next(), p.cfg.Heartbeat)
 		default:
 			first, b = false, backoff{}
-			p.state(true)
+			p.beats(true)
 			p.out.beat()
 		}
 		if !pause(ctx, wait) {

@@ -31,6 +31,8 @@ type Plane struct {
 	ready chan struct{} // closed when it is known where the inbox's counting is
 
 	mu      sync.Mutex
+	beaten  bool // the newest beat was answered
+	stuck   bool // something that was sent was not taken
 	nodes   []backplane.Node
 	emptied time.Time // when the server was last found without what this node had told it
 	listens [backplane.Partitions]bool
@@ -141,8 +143,16 @@ func (ch channel) tag(c Config) string {
 	return "{" + c.Prefix + "-part-" + strconv.Itoa(ch.partition) + "}"
 }
 
-// state says whether the server answers; changes are told.
-func (p *Plane) state(up bool) {
+// beats and posts say whether the server answers, and whether it takes what is sent.
+func (p *Plane) beats(ok bool) { p.state(func() { p.beaten = ok }) }
+func (p *Plane) posts(ok bool) { p.state(func() { p.stuck = !ok }) }
+
+// state takes news of the server; changes are told.
+func (p *Plane) state(news func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news()
+	up := p.beaten && !p.stuck
 	if p.up.Swap(up) == up {
 		return
 	}

@@ -340,6 +340,7 @@ func returns(t *testing.T, join func(string) backplane.Plane) {
 	a := join("a")
 	_, stop := Start(t, a)
 	Hears(t, a, eb, 3)
+	eb.Sees(t, "a", "b") // a life shorter than the news of it is none
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
