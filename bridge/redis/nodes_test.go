@@ -162,3 +162,52 @@ func TestHistoryOwed(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 }
+
+// TestHistoryIsReadOn: only what came since is read again, unless that leaves a hole:
+// then all of it is.
+func TestHistoryIsReadOn(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.join("a"), e.join("b")
+	heard := backplanetest.NewEar()
+	b.h = heard
+	ch := channel{1, ""}
+	x := newEar(t.Context(), b)
+	if !x.begin(ch) {
+		t.Fatal("the history cannot be read")
+	}
+	first := uint64(1)
+	batch := func() letter {
+		v := &backplane.Batch{Origin: "a", Life: a.self.Life, First: first, List: []backplane.Envelope{{Body: []byte(itoa(int(first) - 1))}}}
+		first++
+		return letter{to: ch, b: string(backplane.AppendBatch(nil, v)), keep: true}
+	}
+	s := newSender(a)
+	write := func(n int) {
+		t.Helper()
+		var list []letter
+		for range n {
+			list = append(list, batch())
+		}
+		if slices.Contains(s.post(t.Context(), list), false) {
+			t.Fatal("the server does not take it")
+		}
+	}
+	x.live(ch, batch().b) // a is known
+	write(3 * page)
+	x.live(ch, batch().b)
+	was := x.seen[ch]
+	if was == "" {
+		t.Fatal("nothing is noted as read")
+	}
+	e.do("DEL", a.cfg.stream(ch))
+	write(5)
+	e.do("XADD", a.cfg.stream(ch), "MAXLEN", "1000", "*", "b", "no batch")
+	x.seen[ch] = "9999999999999-5" // as of a server whose clock was ahead
+	x.live(ch, batch().b)
+	if got, want := heard.Bodies(t, 0), numbers(0, int(first)-1); !slices.Equal(got, want) {
+		t.Errorf("heard %v, want %v", got, want)
+	}
+	if st := b.Stats(); st.Missed != 0 || st.Malformed != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
