@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +15,15 @@ import (
 // Config says where the server is, and how the nodes speak over it. The zero value
 // of all but URL and Node is its default.
 type Config struct {
-	// URL is redis://, rediss://, valkey:// or unix://, with user, password and
-	// database where there are some; addr=HOST:PORT in its query names more nodes of
-	// a cluster. It may hold a password: it is never logged.
+	// URL is redis://, rediss://, valkey://, valkeys:// or unix://, with user, password
+	// and database where there are some. Its query may have:
+	//
+	//	addr=HOST:PORT      another server of the cluster, or another sentinel; any number
+	//	master_set=NAME     the hosts are Sentinel's, which know the server of this name
+	//	sentinel_username=, sentinel_password=  of the sentinels, where they want others
+	//	skip_verify=true    of TLS: take any certificate
+	//
+	// It may hold a password: it is never logged.
 	URL  string
 	Node string // name of this node: 1 to 64 of A-Z a-z 0-9 _ -
 	Note string // what the node tells of itself to the others, at most 1 KiB
@@ -91,15 +99,52 @@ func (c Config) filled() Config {
 // counts as lost.
 const patience = 2 * time.Second
 
+// refresh is how often it is asked anew which servers there are, beside what they
+// tell by themselves.
+const refresh = 5 * time.Second
+
 func (c Config) option() (rueidis.ClientOption, error) {
+	if err := CheckURL(c.URL); err != nil {
+		return rueidis.ClientOption{}, fmt.Errorf("redis: the url: %w", err)
+	}
 	o, err := rueidis.ParseURL(c.URL)
 	if err != nil {
-		return o, errors.New("redis: the url is not redis://, rediss://, valkey:// or unix:// with a host") // its own error repeats the password
+		return o, errors.New("redis: the url has a database that is no number, or a path too many") // its own error repeats the password
 	}
+	if u, err := url.Parse(c.URL); err == nil {
+		o.Sentinel.Username, o.Sentinel.Password = u.Query().Get("sentinel_username"), u.Query().Get("sentinel_password")
+	}
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // that of each host, not of the first
+	}
+	o.Sentinel.TopologyRefreshInterval, o.ClusterOption.ShardsRefreshInterval = refresh, refresh
 	o.DisableCache = true // CLIENT TRACKING is not everywhere
 	o.ClientName = c.Node
 	o.Dialer.Timeout = patience
 	o.Dialer.KeepAlive = time.Second
 	o.ConnWriteTimeout = patience
 	return o, nil
+}
+
+// CheckURL tells what is wrong with [Config.URL], without repeating it: it may hold a
+// password.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	var known bool
+	switch {
+	case err != nil:
+	case u.Scheme == "unix":
+		known = u.Path != ""
+	default:
+		known = slices.Contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) && u.Host != ""
+	}
+	if !known {
+		return errors.New("it is not redis://, rediss://, valkey://, valkeys:// or unix:// with a host")
+	}
+	for key := range u.Query() {
+		if !slices.Contains([]string{"addr", "master_set", "sentinel_username", "sentinel_password", "skip_verify", "db"}, key) {
+			return fmt.Errorf("its query has %q, which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db", key)
+		}
+	}
+	return nil
 }

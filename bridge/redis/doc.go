@@ -6,6 +6,11 @@
 // A [Server] is the connection: it is made lazily, comes back by itself, and says
 // whether it stands. A [Plane] on it implements backplane.Plane.
 //
+// The server may be one, a cluster, or one that sentinels name ([Config.URL]). Its
+// replicas follow it some time after, so one that takes its place may know less: what
+// is then missing in the numbers is told, and an area that is recorded otherwise than
+// its node wrote it waits out its reign.
+//
 // Every channel of the plane (a partition, a node's inbox) is a pub/sub channel and,
 // beside it, a bounded stream with the same batches: who missed some reads them
 // there. In a cluster the channels are sharded ones, each with a hash tag of its own.

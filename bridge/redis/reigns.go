@@ -22,6 +22,7 @@ type Reigns struct {
 
 	mu    sync.Mutex // one call at a time
 	conn  rueidis.DedicatedClient
+	at    string // the server that conn is to, where sentinels say which that is
 	links uint64 // connections so far
 }
 
@@ -200,20 +201,32 @@ func (r *Reigns) set(ctx context.Context, list []reign.Change, out []reign.Resul
 	return err
 }
 
+// errReplaced is what a command is answered whose server another has replaced: as the
+// ledger it counts no more, whatever it answers.
+var errReplaced = errors.New("redis: another server has taken the place of this one")
+
 // do runs commands on the ledger's own connection. After any error that is another
 // one: what was under way on it is not known. The caller holds the lock.
 func (r *Reigns) do(ctx context.Context, commands func(rueidis.Builder) rueidis.Commands) ([]rueidis.RedisResult, error) {
+	c, err := r.s.connected()
+	if err != nil {
+		return nil, err
+	}
+	if r.conn != nil && r.at != master(c) {
+		r.sever()
+	}
 	if r.conn == nil {
-		c, err := r.s.connected()
-		if err != nil {
-			return nil, err
-		}
+		r.at = master(c)
 		r.conn, _ = c.Dedicate()
 		r.links++
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	out := r.conn.DoMulti(ctx, commands(r.conn.B())...)
+	if r.at != master(c) {
+		r.sever()
+		return nil, errReplaced
+	}
 	for _, one := range out {
 		if err := one.Error(); err != nil && !rueidis.IsRedisNil(err) {
 			r.sever()

@@ -80,6 +80,17 @@ func oldProtocol(err error) bool {
 // cluster tells whether the server is one of several.
 func cluster(c rueidis.Client) bool { return c.Mode() == rueidis.ClientModeCluster }
 
+// master is the address of the server that sentinels name at the moment; empty where
+// there are none.
+func master(c rueidis.Client) string {
+	if c.Mode() == rueidis.ClientModeSentinel {
+		for addr := range c.Nodes() {
+			return addr
+		}
+	}
+	return ""
+}
+
 // do runs commands in one pipeline and answers the first error.
 func (s *Server) do(ctx context.Context, commands func(rueidis.Builder) rueidis.Commands) ([]rueidis.RedisResult, error) {
 	c, err := s.connected()

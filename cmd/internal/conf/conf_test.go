@@ -150,7 +150,8 @@ func TestValidate(t *testing.T) {
 		"balancer":                {"mqtt: {proxy_protocol: [10.0.0.0/8, lb.local]}", `t.yaml:1: mqtt.proxy_protocol[1]: "lb.local" is no network such as 10.0.0.0/8, and no address`},
 		"limit":                   {"limits: {session_queue: 0}", `t.yaml:1: limits.session_queue: 0 is not 1 to 65535`},
 		"timeouts":                {"hub: {client_timeout: 10s}", `t.yaml:1: hub.client_timeout: 10s is not more than hub.keepalive (15s)`},
-		"redis":                   {"redis: {url: \"http://u:p@x\"}", `t.yaml:1: redis.url: it is not redis://, rediss://, valkey:// or unix:// with a host`},
+		"redis":                   {"redis: {url: \"http://u:p@x\"}", `t.yaml:1: redis.url: it is not redis://, rediss://, valkey://, valkeys:// or unix:// with a host`},
+		"redis' query":            {"redis: {url: \"redis://u:p@x?sentinel\"}", `t.yaml:1: redis.url: its query has "sentinel", which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db`},
 		"redis' beat":             {"redis: {url: \"redis://x\", heartbeat: 15s}", `t.yaml:1: redis.heartbeat: 15s is not at least 100ms and at most half of redis.node_timeout (20s)`},
 		"redis' prefix":           {"redis: {url: \"redis://x\", prefix: \"a b\"}", `t.yaml:1: redis.prefix: "a b" has braces or blanks, or more than 64 bytes`},
 		"redis and a strict area": {"redis: {url: \"redis://x\"}\nareas: [{id: a, mode: strict}]", `t.yaml:2: areas[0].mode: strict does not go with redis.url in this version: each node would count voters of its own`},
@@ -195,7 +196,7 @@ func TestValidate(t *testing.T) {
 	})
 	t.Run("flag", func(t *testing.T) {
 		if _, err := load(t, "", Flags{Redis: "x://x", LogLevel: "loud"}); err == nil ||
-			err.Error() != "--log-level: \"loud\" is none of debug, info, warn, error\n--redis: redis.url: it is not redis://, rediss://, valkey:// or unix:// with a host" {
+			err.Error() != "--log-level: \"loud\" is none of debug, info, warn, error\n--redis: redis.url: it is not redis://, rediss://, valkey://, valkeys:// or unix:// with a host" {
 			t.Errorf("got %v", err)
 		}
 	})

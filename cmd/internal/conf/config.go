@@ -124,7 +124,7 @@ func (t *BridgedTopic) SetDefaults() { *t = BridgedTopic{Direction: "out", QoS: 
 
 // Redis joins several nodes to one hub.
 type Redis struct {
-	URL         string        `yaml:"url"`          // redis://, rediss://, valkey:// or unix://, of a Redis-compatible server; default none: one node
+	URL         string        `yaml:"url"`          // redis://, rediss://, valkey://, valkeys:// or unix://, of a Redis-compatible server, a cluster of them or their sentinels; default none: one node
 	Prefix      string        `yaml:"prefix"`       // of every key; default tacet
 	Heartbeat   time.Duration `yaml:"heartbeat"`    // between two signs of life of a node; default 5s
 	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone; default 20s

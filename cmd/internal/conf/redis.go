@@ -1,11 +1,11 @@
 package conf
 
 import (
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -19,9 +19,9 @@ func (k *check) redis() {
 	if r.URL == "" {
 		return
 	}
-	u, err := url.Parse(r.URL)
-	known := err == nil && (u.Scheme == "redis" || u.Scheme == "rediss" || u.Scheme == "valkey") && u.Host != "" || err == nil && u.Scheme == "unix" && u.Path != ""
-	k.that(known, "redis.url", "it is not redis://, rediss://, valkey:// or unix:// with a host") // it may hold a password
+	if err := redis.CheckURL(r.URL); err != nil {
+		k.that(false, "redis.url", "%s", err)
+	}
 	k.that(!strings.ContainsAny(r.Prefix, "{} \r\n") && len(r.Prefix) <= 64, "redis.prefix", "%q has braces or blanks, or more than 64 bytes", r.Prefix)
 	k.that(r.Heartbeat >= shortestBeat && r.NodeTimeout >= 2*r.Heartbeat, "redis.heartbeat", "%s is not at least %s and at most half of redis.node_timeout (%s)", r.Heartbeat, shortestBeat, r.NodeTimeout)
 	k.that(k.MQTT.External.URL == "", "mqtt.external.url", "an outside broker does not go with redis.url in this version")
