@@ -64,6 +64,7 @@ func (p *Plane) beat(ctx context.Context, first bool) error {
 	}
 	if added, err := out[0].AsInt64(); p.told.Swap(true) && err == nil && added > 0 {
 		p.doubt()
+		first = true
 	}
 	names, err := out[1].AsStrSlice()
 	if err != nil {
@@ -76,6 +77,19 @@ func (p *Plane) beat(ctx context.Context, first bool) error {
 		p.call(ctx)
 	}
 	return nil
+}
+
+// again says this node's name to a server that was emptied, and has the others do so:
+// whoever starts now is to see them all.
+func (p *Plane) again(ctx context.Context) {
+	if p.say(ctx, false) != nil { // the next beat does, or finds out that the name is another's
+		return
+	}
+	if _, err := p.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
+		return rueidis.Commands{b.Sadd().Key(p.cfg.nodesKey()).Member(p.cfg.Node).Build()}
+	}); err == nil {
+		p.call(ctx)
+	}
 }
 
 // doubt notes that the server was emptied: for a node timeout nobody is taken for
@@ -104,6 +118,7 @@ func (p *Plane) look(ctx context.Context, names []string) error {
 	var dead []string
 	if told && rueidis.IsRedisNil(out[len(names)].Error()) {
 		p.doubt()
+		p.again(ctx)
 	}
 	for i, r := range out[:len(names)] {
 		var n backplane.Node

@@ -72,6 +72,27 @@ func TestFlushedNodes(t *testing.T) {
 	}
 }
 
+// TestNewcomerOfAFlushedServer: who starts at a server that was emptied sees the
+// others at once, not at their next beats.
+func TestNewcomerOfAFlushedServer(t *testing.T) {
+	e := startEngine(t)
+	slow := func(name string) *Plane {
+		cfg := e.node(name)
+		cfg.Heartbeat, cfg.NodeTimeout = time.Hour, 3*time.Hour
+		return e.plane(cfg)
+	}
+	a, b, c := slow("a"), slow("b"), slow("c")
+	ea, _ := backplanetest.Start(t, a)
+	eb, _ := backplanetest.Start(t, b)
+	ea.Sees(t, "a", "b")
+	eb.Sees(t, "a", "b")
+	e.do("FLUSHALL")
+	ec, _ := backplanetest.Start(t, c)
+	ec.Sees(t, "a", "b", "c")
+	ea.Sees(t, "a", "b", "c")
+	eb.Sees(t, "a", "b", "c")
+}
+
 // TestSeenNodeHears: who sees a node may write to it. It is not announced before it
 // is known where the counting in its inbox is.
 func TestSeenNodeHears(t *testing.T) {
