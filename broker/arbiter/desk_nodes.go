@@ -14,9 +14,10 @@ type crossing struct {
 	own   bool // this node has the area
 	term  uint64
 	until area.Instant
-	post  outpost // while it has not; its works are always this node's
-	city  capital // while it has
-	local uint64  // term that is known to be on this node's disk
+	post  outpost         // while it has not; its works are always this node's
+	city  capital         // while it has
+	local uint64          // term that is known to be on this node's disk
+	kept  []area.DeviceID // same, of who has the area without a lease
 }
 
 // maxSpread bounds the payloads of one word to other nodes, in bytes; a single
@@ -61,6 +62,20 @@ func reignLife(cfg CoreConfig) time.Duration {
 
 // stepNodes moves an area of a hub of several nodes by one event.
 func (d *desk) stepNodes(ev Event, reporter Reporter) {
+	d.moveNodes(ev, reporter)
+	n := d.nodes
+	served := n.own || n.post.live()
+	d.mu.Lock()
+	was := d.served
+	d.served = served
+	d.mu.Unlock()
+	if served != was && !served {
+		d.s.count.vacated.Add(1)
+		d.s.log.Warn("area is silent, no node has it", "area", d.name, "node", n.post.self)
+	}
+}
+
+func (d *desk) moveNodes(ev Event, reporter Reporter) {
 	n := d.nodes
 	switch ev := ev.(type) {
 	case reigned:
@@ -98,6 +113,9 @@ func (d *desk) stepNodes(ev Event, reporter Reporter) {
 
 func (d *desk) stepPost(ev Event, reporter Reporter) {
 	d.acts(slices.Clone(d.nodes.post.step(ev, d.s.clock())), reporter)
+	if _, ok := ev.(told); ok {
+		d.rememberHolds()
+	}
 }
 
 func (d *desk) acts(list []Action, reporter Reporter) {
@@ -123,6 +141,9 @@ func (d *desk) wire(node string, w word) {
 	w.Area, w.Owner, w.Term = d.name, n.own, n.post.term
 	if n.own {
 		w.Term = d.reignTerm()
+		if d.core != nil {
+			w.Holds = d.core.Holds(d.s.clock())
+		}
 	}
 	d.s.wire(node, w)
 }
@@ -169,6 +190,13 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 	}
 	d.bound()
 	d.stepOwn(Begin{}, reporter)
+	if holds := n.post.holds.all(d.s.clock()); len(holds) > 0 {
+		d.stepOwn(Inherit{Holds: holds}, reporter)
+	}
+	for _, device := range n.post.holds.ended() {
+		d.stepOwn(Set{Device: device}, reporter)
+	}
+	n.post.holds, n.kept = postHolds{}, nil
 	for _, p := range d.s.roster.live(d.name) {
 		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb}, reporter)
 	}
@@ -207,10 +235,10 @@ func (d *desk) bound() {
 func (d *desk) lose() {
 	n := d.nodes
 	now := d.s.clock()
-	n.own, n.city, n.post.left = false, newCapital(d.name), nil
+	n.own, n.city, n.post.holds = false, newCapital(d.name), postHolds{}
 	d.setOwn(false)
 	if d.core != nil {
-		n.post.left = timed(d.core.Holds(now), now)
+		n.post.holds.ofOurs(d.core.Holds(now), now)
 		d.ends.counts = d.ends.counts.plus(d.core.Counts())
 	}
 	if d.mirror != nil {
@@ -225,74 +253,6 @@ func (d *desk) lose() {
 	if b, has := d.shown(); has {
 		n.post.shown, n.post.rev = b, b.Rev
 	}
-}
-
-// remember writes down on this node's own disk how far the terms have come, when
-// another node has the area. Its record is in the ledger; ours is old.
-func (d *desk) remember(s reign.State) {
-	n := d.nodes
-	if s.Owner == "" || s.Term <= n.local {
-		return
-	}
-	n.local = s.Term
-	d.mu.Lock()
-	cfg := d.set.filled()
-	d.mu.Unlock()
-	d.ends.record = record{Term: s.Term, AliveMs: cfg.alive().Milliseconds()}.encode()
-	d.commitHere(d.ends.record, nil)
-}
-
-// commitShared writes the record to the ledger of all nodes, if the area is still
-// this one's, and a copy of it to its own disk. The first of a term counts when both
-// have it: after the loss of the ledger no term may come again.
-func (d *desk) commitShared(rec []byte, done func(error)) {
-	n := d.nodes
-	term := d.reignTerm()
-	d.ends.record = rec
-	if term > n.local {
-		n.local = term
-		reigns, name := d.s.cfg.Nodes.Reigns, d.name
-		d.commitHere(rec, func(err error) {
-			if err != nil {
-				done(err)
-				return
-			}
-			reigns.Commit(name, reign.Commit{Core: rec, Term: term}, done)
-		})
-		return
-	}
-	d.commitHere(rec, nil)
-	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Core: rec, Term: term}, done)
-}
-
-// commitHere writes a record to this node's own disk.
-func (d *desk) commitHere(rec []byte, done func(error)) {
-	s, name := d.s, d.name
-	s.ledger.Commit(name, rec, func(err error) {
-		if err != nil {
-			s.log.Error("copy of a record is not durable", "area", name, "err", err)
-		}
-		if done != nil {
-			done(err)
-		}
-	})
-}
-
-// reignTerm is the highest term of the reign: the ledger has it too, and no word of
-// a later one has a lower.
-func (d *desk) reignTerm() uint64 {
-	if d.core != nil {
-		d.nodes.term = max(d.nodes.term, d.core.Term())
-	}
-	return d.nodes.term
-}
-
-// keepShared writes what is known of the area's leader to the ledger of all nodes.
-func (d *desk) keepShared(rec []byte, done func(error)) {
-	if rec == nil {
-		rec = []byte{}
-	}
-	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Led: rec}, done)
 }
 
 // asks takes in what another node says to the one that has the area.
@@ -358,79 +318,6 @@ func (d *desk) saidFrom(from string, t *area.Trunk, reporter Reporter) {
 	}
 }
 
-// report hands what became of a work to the node that accepted it.
-func (d *desk) report(r area.Report, reporter Reporter) {
-	if n := d.nodes; n != nil {
-		if a := n.city.report(r, d.s.clock()); n.own && a != nil {
-			d.acts([]Action{a}, reporter)
-			return
-		}
-		n.post.works.note(r)
-	}
-	reporter.Report(r)
-}
-
-// speak publishes what the owner's arbiter says.
-func (d *desk) speak(list []posted) {
-	for _, m := range list {
-		from := m.From
-		if from == "" {
-			from = area.FromNode + ":" + d.nodes.post.owner
-		}
-		d.out = append(d.out, area.Message{Topic: m.Topic, Payload: d.seenHere(m), QoS: m.QoS, Retain: m.Retain, From: from})
-	}
-}
-
-// spread sends what was just published to the other nodes, as one word where it fits:
-// a state and the grant that it tells of stay together (§8.19).
-func (d *desk) spread() {
-	if d.nodes == nil || !d.nodes.own {
-		return
-	}
-	var list []posted
-	size := 0
-	for _, m := range d.out {
-		if area.ParseTopic(m.Topic).Kind == area.KindFlag { // it follows from the state
-			continue
-		}
-		if size += len(m.Payload); size > maxSpread && len(list) > 0 {
-			d.wire("", word{Out: list})
-			list, size = nil, len(m.Payload)
-		}
-		p := posted{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
-		if m.From != area.FromArbiter {
-			p.From = m.From
-		}
-		list = append(list, p)
-	}
-	if len(list) > 0 {
-		d.wire("", word{Out: list})
-	}
-}
-
-// cut has the node that a deaf device is connected to close its connection.
-func (d *desk) cut(device area.DeviceID) {
-	if d.nodes == nil {
-		return
-	}
-	if node := nodeOfLink(d.s.roster.linkOf(device)); node != "" {
-		d.wire(node, word{Cut: device})
-	}
-}
-
-// ofLeader notes which devices of a leader are live, once what was gathered is
-// published: here, and at the other nodes.
-func (d *desk) ofLeader(l ledDevices) {
-	if l.Lost {
-		d.s.roster.led(l)
-	} else {
-		d.after(func() { d.s.roster.led(l) })
-	}
-	if d.nodes != nil {
-		d.after(func() { d.wire("", word{Led: &l}) })
-	}
-}
-
 // giveUp ends the reign in order, once the last record is durable, so that another
 // node need not wait for it to run out.
 func (d *desk) giveUp() {
@@ -481,6 +368,13 @@ func (d *desk) setOwn(own bool) {
 	if !own {
 		d.leader = ""
 	}
+}
+
+// silent tells whether no node is known that has the area.
+func (d *desk) silent() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.nodes != nil && !d.served
 }
 
 // own tells whether this node has the area.

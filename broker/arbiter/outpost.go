@@ -35,8 +35,8 @@ type outpost struct {
 	joins area.Instant // the next join is due
 	lost  bool         // the owner is silent, and that was shown
 
-	left  []timedHold // of a reign of ours that ended, until the next owner knows
-	shown area.Busy   // newest state that was shown
+	holds postHolds
+	shown area.Busy // newest state that was shown
 	rev   uint64
 }
 
@@ -116,6 +116,7 @@ func (o *outpost) follow(s reign.State) {
 		return
 	}
 	o.owner, o.life, o.heard, o.joins, o.lost = s.Owner, s.Life, 0, 0, false
+	o.holds.another()
 	o.works.anew()
 	o.settles()
 }
@@ -163,7 +164,7 @@ func (o *outpost) watch() {
 		return
 	}
 	o.joins = o.now.Add(joinEvery)
-	o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: leftOf(o.left, o.now)}})
+	o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: o.holds.leaves(o.now)}})
 }
 
 // theirs is the number of the owner's state that is shown; 0 where we show our own.
@@ -185,9 +186,7 @@ func (o *outpost) here(ev Event) {
 		o.works.remove(ev.Work)
 		o.say(area.Trunk{Op: area.TrunkStored, Work: ev.Work})
 	case Set:
-		if !ev.On && !ev.Will {
-			o.left = slices.DeleteFunc(o.left, func(h timedHold) bool { return h.Device == ev.Device })
-		}
+		o.holds.set(ev, o.live())
 		o.say(area.Trunk{Op: area.TrunkSet, Device: ev.Device, On: ev.On, Will: ev.Will})
 	case StopPlay:
 		o.say(area.Trunk{Op: area.TrunkStopPlay})
@@ -202,17 +201,25 @@ func (o *outpost) here(ev Event) {
 	}
 }
 
-// claimed hands on what a device says; while there is nobody to hand it to, who wants
-// the area waits (§8.16). Its other words it says again.
+// claimed hands on what a device says. While there is nobody to hand it to, the device
+// is told to wait, whatever it said, as it is while an arbiter settles: without an
+// answer it would take its connection for dead (§8.16). Only an answer to a want says
+// what it answers, since only that has nothing to be done about it but to wait.
 func (o *outpost) claimed(ev Heard) {
 	c := ev.Claim
 	if o.live() {
 		o.say(area.Trunk{Op: area.TrunkHeard, Device: ev.Device, Claim: &c, Hold: ev.Hold})
 		return
 	}
-	if c.Op == area.OpWant {
-		o.do(Say{Device: ev.Device, Answer: area.Answer{Op: area.OpQueued, Boot: c.Boot, MID: c.MID, Claim: c.Claim, Ack: c.Seq, Term: o.term, From: o.hub}})
+	a := area.Answer{Op: area.OpQueued, Boot: c.Boot, MID: c.MID, Claim: c.Claim, Term: o.term, From: o.hub}
+	switch c.Op {
+	case area.OpWant:
+		a.Ack = c.Seq
+	case area.OpHello, area.OpTake, area.OpDone:
+	default:
+		return
 	}
+	o.do(Say{Device: ev.Device, Answer: a})
 }
 
 // cancel takes a work back. One that nobody was handed ends here.
@@ -252,6 +259,9 @@ func (o *outpost) handOn() {
 	if !o.live() {
 		return
 	}
+	for _, d := range o.holds.ended() {
+		o.say(area.Trunk{Op: area.TrunkSet, Device: d})
+	}
 	room := mostErrands
 	for _, one := range o.works.order {
 		if one.cancel != "" && one.due(one.told, o.now) {
@@ -281,9 +291,7 @@ func (o *outpost) told(ev told) {
 		o.joins = 0
 	}
 	o.heard = o.now
-	if w.Joined {
-		o.left = nil
-	}
+	o.holds.heard(w.Holds, w.Joined, o.now)
 	if t := w.Say; t != nil {
 		o.answered(t)
 	}

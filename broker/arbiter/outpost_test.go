@@ -76,7 +76,8 @@ func TestOutpostFollowsTheOwner(t *testing.T) {
 	p := newPost(t)
 	p.want(Begin{}, "busy(settling,0,1)")
 	p.want(Heard{Device: "gate-2", Claim: area.Claim{Op: area.OpWant, Claim: 1, Seq: 1}}, "gate-2<queued") // nobody has the area
-	p.want(Heard{Device: "gate-2", Claim: area.Claim{Op: area.OpHello, Seq: 2}}, "")
+	p.want(Heard{Device: "gate-2", Claim: area.Claim{Op: area.OpHello, Seq: 2}}, "gate-2<queued")          // or it would connect anew again and again
+	p.want(Heard{Device: "gate-2", Claim: area.Claim{Op: area.OpDecline, Seq: 2}}, "")
 	p.want(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, "busy(settling,64,1) join(64,0,0)")
 	p.want(p.from("hub-1", "l1", 64, word{Out: []posted{held(64, 7), {Topic: area.GrantTopic("gate-1")}}}), "busy(held,64,7) publish(grant)")
 	p.want(Heard{Device: "gate-2", Claim: area.Claim{Op: area.OpWant, Claim: 1, Seq: 3}}, "heard(gate-2)")
@@ -137,10 +138,10 @@ func TestOutpostHandsItsWorksOn(t *testing.T) {
 
 func TestOutpostTellsOfItsHolds(t *testing.T) {
 	p := newPost(t)
-	p.o.left = timed([]area.Hold{{Kind: "classic", Device: "old-1", LeftMs: 4000}, {Kind: "dumb", Device: "old-2", LeftMs: 9000}}, p.now)
+	p.o.holds.ofOurs([]area.Hold{{Kind: "classic", Device: "old-1", LeftMs: 4000}, {Kind: "dumb", Device: "old-2", LeftMs: 9000}}, p.now)
 	p.want(Set{Device: "old-2"}, "") // it is over
 	p.want(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, "busy(settling,64,1) join(64,0,1)")
-	p.want(p.from("hub-1", "l1", 64, word{}), "")
+	p.want(p.from("hub-1", "l1", 64, word{}), "set(old-2)")
 	p.now += sec
 	p.want(Tick{}, "join(64,0,1)")
 	p.want(p.from("hub-1", "l1", 64, word{Joined: true}), "")
@@ -148,11 +149,36 @@ func TestOutpostTellsOfItsHolds(t *testing.T) {
 	p.want(Tick{}, "join(64,0,0)")
 }
 
+// What the owner had without a lease is said to the next one, by every node that
+// heard of it: the server may have forgotten it, and he be dead.
+func TestOutpostTellsOfTheOwnersHolds(t *testing.T) {
+	p := newPost(t)
+	had := func(ids ...area.DeviceID) (list []area.Hold) {
+		for _, d := range ids {
+			list = append(list, area.Hold{Kind: "classic", Device: d, LeftMs: 60_000})
+		}
+		return list
+	}
+	p.want(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, "busy(settling,64,1) join(64,0,0)")
+	p.want(p.from("hub-1", "l1", 64, word{Joined: true, Holds: had("old-1", "old-2", "old-3")}), "")
+	p.want(p.from("hub-1", "l1", 64, word{Holds: had("old-1", "old-2")}), "")
+	p.want(reigned{reign.State{Term: 64}}, "") // nobody has the area
+	p.want(Set{Device: "old-2"}, "")
+	if got := p.o.holds.all(p.now); len(got) != 1 || got[0].Device != "old-1" {
+		t.Errorf("holds are left of %v", got)
+	}
+	p.now += sec
+	p.want(reigned{reign.State{Owner: "hub-3", Life: "l3", Term: 130}}, "busy(settling,130,1) join(130,0,1)")
+	p.want(p.from("hub-3", "l3", 130, word{Joined: true, Holds: had("old-1")}), "set(old-2)")
+	p.now += sec
+	p.want(Tick{}, "join(130,0,0)")
+}
+
 func TestWordsOnTheWire(t *testing.T) {
 	volume := 40
 	list := []herePlayer{{Device: "gate-1", Via: area.ViaMQTT, Boot: 3, Volume: &volume, Attributes: map[string]string{"a": "b"}}}
 	for _, w := range []word{
-		{}, {Owner: true, Joined: true}, {Join: &join{Term: 64, Rev: 2, Holds: []area.Hold{{Kind: "dumb", Device: "d", LeftMs: 3}}}},
+		{}, {Owner: true, Joined: true, Holds: []area.Hold{{Kind: "classic", Device: "d", LeftMs: 3}}}, {Join: &join{Term: 64, Rev: 2, Holds: []area.Hold{{Kind: "dumb", Device: "d", LeftMs: 3}}}},
 		{Say: &area.Trunk{Op: area.TrunkStored, Area: "north", Work: "w-1", Life: "l1"}}, {Raw: &rawMessage{Topic: "a/b", Payload: []byte{0, 1}, Device: "d", Member: true}},
 		{Owner: true, Out: []posted{{Topic: "a", Payload: []byte("x"), QoS: 1, Retain: true, From: "tacet-bridge:gate-1"}}}, {Cut: "gate-1"}, {Led: &ledDevices{Leader: "gate-2", Serves: []area.DeviceID{"gate-3"}}}, {Here: &list},
 	} {

@@ -85,7 +85,7 @@ type Service struct {
 	now    func() time.Time
 	log    *slog.Logger
 	post   chan area.Message
-	count  struct{ malformed, unposted, lost, unsent, words atomic.Uint64 }
+	count  struct{ malformed, unposted, lost, unsent, words, vacated atomic.Uint64 }
 	nodes  *nodes               // nil: there are no others
 	led    map[area.Name][]byte // what Leaders had at the start
 
@@ -350,9 +350,11 @@ type ServiceStats struct {
 	Lost      uint64 // events of areas whose record could not be read
 
 	// Of several nodes:
-	Own    int    // areas that this one has
-	Words  uint64 // words of other nodes
-	Unsent uint64 // words to them that could not be sent
+	Own     int    // areas that this one has
+	Vacant  int    // areas that nobody has, as far as this one knows: nothing is granted there
+	Vacated uint64 // times that one became nobody's
+	Words   uint64 // words of other nodes
+	Unsent  uint64 // words to them that could not be sent
 }
 
 // Stats is a snapshot of the counters.
@@ -360,7 +362,7 @@ func (s *Service) Stats() ServiceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := ServiceStats{Areas: len(s.desks), Malformed: s.count.malformed.Load(), Unposted: s.count.unposted.Load(), Lost: s.count.lost.Load(),
-		Words: s.count.words.Load(), Unsent: s.count.unsent.Load()}
+		Vacated: s.count.vacated.Load(), Words: s.count.words.Load(), Unsent: s.count.unsent.Load()}
 	for _, d := range s.desks {
 		c, b := d.stats()
 		t.Counts = t.Counts.plus(c)
@@ -372,6 +374,9 @@ func (s *Service) Stats() ServiceStats {
 		t.Full += d.box.dropped()
 		if d.own() {
 			t.Own++
+		}
+		if d.silent() {
+			t.Vacant++
 		}
 		if b.State == area.Held {
 			t.Held++

@@ -37,6 +37,7 @@ type desk struct {
 
 	mu     sync.Mutex
 	owned  bool // where there are several nodes: this one has the area
+	served bool // same: this one has it, or hears the one that has
 	busy   area.Busy
 	has    bool
 	counts Counts
@@ -109,7 +110,7 @@ func (d *desk) configure() {
 		d.box.put(Configure{Config: cfg})
 		d.refollow(cfg, 0)
 	}
-	if local := d.s.roster.Topology(d.name) == area.TopologyLocal; d.mirror != nil && d.local.Swap(local) != local {
+	if local := d.s.roster.Topology(d.name) == area.TopologyLocal; d.s.cfg.Leaders != nil && d.local.Swap(local) != local {
 		d.box.put(topology{local})
 	}
 }

@@ -70,9 +70,7 @@ func (c *Core) inherit(ev Inherit) {
 		if c.holdOf(h.Device) != nil || h.LeftMs <= 0 {
 			continue
 		}
-		c.restoreHold(holdRecord{
-			Kind: kind(h.Kind), Device: h.Device, Boot: h.Boot, MID: h.MID, Claim: h.Claim, Token: h.Token, Prio: int(h.Prio), LeftMs: h.LeftMs, Work: h.Work, Att: h.Att,
-		})
+		c.restoreHold(recordOf(h))
 		c.dirty = true
 		c.save()
 	}
@@ -82,6 +80,13 @@ func (c *Core) inherit(ev Inherit) {
 	}
 	if ev.Settle > 0 {
 		c.settle(ev.Settle)
+	}
+}
+
+// recordOf is a hold that is handed over, as a record has it.
+func recordOf(h area.Hold) holdRecord {
+	return holdRecord{
+		Kind: kind(h.Kind), Device: h.Device, Boot: h.Boot, MID: h.MID, Claim: h.Claim, Token: h.Token, Prio: int(h.Prio), LeftMs: h.LeftMs, Work: h.Work, Att: h.Att,
 	}
 }
 

@@ -127,7 +127,7 @@ type Redis struct {
 	URL         string        `yaml:"url"`          // redis://, rediss://, valkey://, valkeys:// or unix://, of a Redis-compatible server, a cluster of them or their sentinels; default none: one node
 	Prefix      string        `yaml:"prefix"`       // of every key; default tacet
 	Heartbeat   time.Duration `yaml:"heartbeat"`    // between two signs of life of a node; default 5s
-	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone; default 20s
+	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone, its name free, and who was live at it is not; its areas are taken over sooner, by their lease; default 20s
 }
 
 // Limits bounds what clients may take. A device here is a principal, or in open

@@ -113,13 +113,15 @@ func hostOf(addr string) string {
 }
 
 // watchTrouble tells operators of what is wrong with the disk, the certificates,
-// the updates of devices and the leaders of areas, and of its end.
+// the updates of devices, the leaders of areas and the nodes that have them, and of
+// its end.
 func (h *Hub) watchTrouble(ctx context.Context) error {
 	tick := time.NewTicker(troubleLook)
 	defer tick.Stop()
 	var was trouble
 	for {
-		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats(), h.arbiter.Stats(), h.peers.Stats(), h.oldBrokers()}
+		is := trouble{h.store.Stats(), h.certs.stats(), h.rollouts.Stats(), h.updates.stats(), h.arbiter.Stats(), h.peers.Stats(), h.oldBrokers(), 0}
+		is.vacant = is.vacancy(was)
 		for _, c := range is.since(was) {
 			h.alerts.Raise(c, 1)
 		}
@@ -141,6 +143,18 @@ type trouble struct {
 	arbiter  arbiter.ServiceStats
 	peers    peers.Stats
 	old      int // outside brokers that speak no MQTT 5
+	vacant   int // looks in a row at which an area was nobody's that had been some node's
+}
+
+// vacantLooks is how long an area is nobody's before that is told: a hand-over in
+// order takes a second.
+const vacantLooks = 2
+
+func (t trouble) vacancy(was trouble) int {
+	if t.arbiter.Vacant == 0 || t.arbiter.Vacated == 0 {
+		return 0
+	}
+	return min(was.vacant+1, vacantLooks)
 }
 
 func (t trouble) since(was trouble) (out []bridge.Cause) {
@@ -159,6 +173,9 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	tell(t.arbiter.Splits > was.arbiter.Splits, "split", bridge.AlertError, "an area is split: its leader cannot be reached, the hub arbitrates what it reaches, and two may sound at once; the log names it")
 	tell(t.arbiter.Silent > was.arbiter.Silent, "silent leader", bridge.AlertWarning, "the leader of an area is silent: nothing is granted to the hub's own devices there; the log names it")
 	tell(t.peers.Refused > was.peers.Refused, "members", bridge.AlertWarning, "a device cannot be a member of its area: all indices are given")
+	silent := func(t trouble) bool { return t.vacant == vacantLooks }
+	tell(silent(t) && !silent(was), "vacant", bridge.AlertError, "no node of the hub has an area: nothing is granted there until one could take it; the log names it")
+	tell(silent(was) && t.vacant == 0, "vacant no more", bridge.AlertInfo, "every area is some node's again")
 	tell(t.old > was.old, "old broker", bridge.AlertError, "an outside broker speaks no MQTT 5, which the hub needs; the log names it")
 	soon := func(c CertStats) bool { return c.Left != 0 && c.Left < certWarn }
 	tell(soon(t.certs) && !soon(was.certs), "certificate ends", bridge.AlertWarning, "a certificate ends in less than 14 days")

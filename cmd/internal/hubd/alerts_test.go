@@ -127,6 +127,10 @@ func TestTroubleIsToldOnceAndItsEnd(t *testing.T) {
 		"old broker":        {fine, trouble{old: 1}, "error old broker"},
 		"certificate ends":  {fine, late, "warning certificate ends"},
 		"still does":        {late, late, ""},
+		"handed on":         {fine, trouble{vacant: 1}, ""},
+		"nobody has it":     {trouble{vacant: 1}, trouble{vacant: 2}, "error vacant"},
+		"still nobody":      {trouble{vacant: 2}, trouble{vacant: 2}, ""},
+		"somebody has it":   {trouble{vacant: 2}, fine, "info vacant no more"},
 	} {
 		var got []string
 		for _, cause := range c.is.since(c.was) {

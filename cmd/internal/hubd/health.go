@@ -35,6 +35,7 @@ type health struct {
 	bridges func() map[string]partState // to other brokers
 
 	backplane func() partState // to other nodes; nil: there are none
+	areas     func() partState // same: whether each area is some node's
 }
 
 func (h *health) set(s status) { h.state.Store(s) }
@@ -52,9 +53,9 @@ func (h *health) alive(w http.ResponseWriter, r *http.Request) {
 }
 
 // judge names each part, and says what they come to. A hub whose disk is full, or
-// that does not reach an outside broker or the other nodes, is "degraded" and serves
-// on; one whose store has failed is "failed": it grants nothing more, since what it
-// grants could not be remembered.
+// that does not reach an outside broker or the other nodes, or knows of an area that
+// no node has, is "degraded" and serves on; one whose store has failed is "failed":
+// it grants nothing more, since what it grants could not be remembered.
 func (h *health) judge() (status, map[string]partState) {
 	parts := map[string]partState{
 		"broker":    h.broker(),
@@ -65,6 +66,10 @@ func (h *health) judge() (status, map[string]partState) {
 		parts["backplane"] = h.backplane()
 	}
 	away := parts["broker"].Mode == modeExternal && !parts["broker"].OK || !parts["backplane"].OK
+	if h.areas != nil {
+		parts["areas"] = h.areas()
+		away = away || !parts["areas"].OK
+	}
 	for name, p := range h.bridges() {
 		parts[name] = p
 		away = away || !p.OK

@@ -77,7 +77,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	})
 	n.mux.Want(wordTopic, true)
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
-	h.health.backplane = h.backplaneState
+	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	return nil
 }
 

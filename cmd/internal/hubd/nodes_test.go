@@ -159,13 +159,17 @@ func TestTheServerOfTheNodesIsAway(t *testing.T) {
 	s.kill()
 	write(t, "POST", r2.HTTP+"/api/v1/orders", `{"id":"o-1","to":{"area":"north"},"message":"hello","expires":"300s"}`)
 	for _, r := range []Ready{r1, r2} {
-		until(t, r.HTTP+"/readyz", func(b string) bool { return strings.Contains(b, `"status":"degraded"`) })
+		until(t, r.HTTP+"/readyz", func(b string) bool {
+			return strings.Contains(b, `"status":"degraded"`) && strings.Contains(b, `"areas":{"ok":false,"mode":"silent"},"backplane":{"ok":false,"mode":"redis"}`)
+		})
 		until(t, r.HTTP+"/api/v1/areas/north", func(b string) bool { return busyOf(b).State == area.Settling })
 	}
 	s.start()
 	until(t, r2.HTTP+"/api/v1/orders/o-1", func(b string) bool { return strings.Contains(b, `"state":"played","reason"`) })
 	for _, r := range []Ready{r1, r2} {
-		until(t, r.HTTP+"/readyz", func(b string) bool { return strings.Contains(b, `"status":"ready"`) })
+		until(t, r.HTTP+"/readyz", func(b string) bool {
+			return strings.Contains(b, `"status":"ready"`) && strings.Contains(b, `"areas":{"ok":true}`)
+		})
 	}
 	if _, body := get(t, r1.HTTP+"/api/v1/areas/north/proof"); !strings.Contains(body, `"overlaps":0`) {
 		t.Errorf("the proof is %s", body)

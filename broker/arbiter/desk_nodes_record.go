@@ -1,0 +1,99 @@
+package arbiter
+
+import (
+	"slices"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/reign"
+)
+
+// remember writes down on this node's own disk how far the terms have come, when
+// another node has the area. Its record is in the ledger; ours is old.
+func (d *desk) remember(s reign.State) {
+	n := d.nodes
+	if s.Owner == "" || s.Term <= n.local {
+		return
+	}
+	n.local = s.Term
+	d.rememberHere()
+}
+
+// rememberHolds writes them down too, where others than before have the area without
+// a lease: the ledger may forget it before this node is asked.
+func (d *desk) rememberHolds() {
+	n := d.nodes
+	var names []area.DeviceID
+	for _, h := range n.post.holds.known {
+		names = append(names, h.Device)
+	}
+	if slices.Equal(names, n.kept) || n.local == 0 {
+		return
+	}
+	n.kept = names
+	d.rememberHere()
+}
+
+func (d *desk) rememberHere() {
+	d.mu.Lock()
+	cfg := d.set.filled()
+	d.mu.Unlock()
+	r := record{Term: d.nodes.local, AliveMs: cfg.alive().Milliseconds()}
+	for _, h := range d.nodes.post.holds.all(d.s.clock()) {
+		r.Holds = append(r.Holds, recordOf(h))
+	}
+	d.ends.record = r.encode()
+	d.commitHere(d.ends.record, nil)
+}
+
+// commitShared writes the record to the ledger of all nodes, if the area is still
+// this one's, and a copy of it to its own disk. The first of a term counts when both
+// have it: after the loss of the ledger no term may come again.
+func (d *desk) commitShared(rec []byte, done func(error)) {
+	n := d.nodes
+	term := d.reignTerm()
+	d.ends.record = rec
+	if term > n.local {
+		n.local = term
+		reigns, name := d.s.cfg.Nodes.Reigns, d.name
+		d.commitHere(rec, func(err error) {
+			if err != nil {
+				done(err)
+				return
+			}
+			reigns.Commit(name, reign.Commit{Core: rec, Term: term}, done)
+		})
+		return
+	}
+	d.commitHere(rec, nil)
+	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Core: rec, Term: term}, done)
+}
+
+// commitHere writes a record to this node's own disk.
+func (d *desk) commitHere(rec []byte, done func(error)) {
+	s, name := d.s, d.name
+	s.ledger.Commit(name, rec, func(err error) {
+		if err != nil {
+			s.log.Error("copy of a record is not durable", "area", name, "err", err)
+		}
+		if done != nil {
+			done(err)
+		}
+	})
+}
+
+// reignTerm is the highest term of the reign: the ledger has it too, and no word of
+// a later one has a lower.
+func (d *desk) reignTerm() uint64 {
+	if d.core != nil {
+		d.nodes.term = max(d.nodes.term, d.core.Term())
+	}
+	return d.nodes.term
+}
+
+// keepShared writes what is known of the area's leader to the ledger of all nodes.
+func (d *desk) keepShared(rec []byte, done func(error)) {
+	if rec == nil {
+		rec = []byte{}
+	}
+	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Led: rec}, done)
+}
