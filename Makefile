@@ -54,6 +54,10 @@ deb: ## build the Debian packages into bin/: make deb VERSION=1.2.3
 demo: ## run the simulated site; prints the dashboard's address
 	go run ./cmd/tacet demo
 
+.PHONY: demo-cluster
+demo-cluster: ## run the simulated site on two nodes, with redis-server and nginx; kill one and look
+	go run ./cmd/tacet demo --nodes 2
+
 .PHONY: dashboard
 dashboard: ## build the dashboard into bridge/dashboard/dist
 	cd bridge/dashboard && npm ci --no-audit --no-fund && npm run build

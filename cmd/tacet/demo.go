@@ -12,7 +12,7 @@ import (
 
 func demoCommand() *cobra.Command {
 	var flags conf.Flags
-	opt := demo.Options{Version: release.Version()}
+	opt := demo.Cluster{Options: demo.Options{Version: release.Version()}}
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a hub with a simulated airport, to look at",
@@ -20,7 +20,10 @@ func demoCommand() *cobra.Command {
 loudspeakers in three areas that take turns, sensors, and a schedule that keeps it
 talking. Open the address that it prints.
 
-It sounds nowhere unless --sound or --wav-dir is given.`,
+It sounds nowhere unless --sound or --wav-dir is given.
+
+With --nodes 2 the hub is two nodes behind a balancer: redis-server and nginx, which
+have to be installed, and two of tacet serve. Whatever of it dies is started again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			base := demo.Site()
@@ -36,11 +39,18 @@ It sounds nowhere unless --sound or --wav-dir is given.`,
 			}
 			log := logger(cfg)
 			warn(log, cfg)
-			return demo.Run(c.Context(), cfg, opt, log, c.OutOrStdout())
+			if opt.Nodes == 1 {
+				return demo.Run(c.Context(), cfg, opt.Options, log, c.OutOrStdout())
+			}
+			if opt.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			return demo.RunCluster(c.Context(), cfg, opt, log, c.OutOrStdout())
 		},
 	}
 	flags.Register(c.Flags())
 	c.Flags().StringVar(&opt.WAVDir, "wav-dir", "", "record each loudspeaker to a WAV file in this directory")
+	c.Flags().IntVar(&opt.Nodes, "nodes", 1, "run the hub on so many nodes, at most 8, with redis-server and nginx")
 	c.Flags().BoolVar(&opt.Sound, "sound", false, "play on the sound card (needs aplay)")
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -60,7 +61,7 @@ func Run(ctx context.Context, cfg conf.Config, opt Options, log *slog.Logger, ou
 		return group.Wait()
 	case at := <-hub.Ready():
 		fmt.Fprint(out, at, "\n", welcome(at, cfg))
-		s := site{opt: opt, data: cfg.Data, speaker: speaker, at: at, log: log}
+		s := site{opt: opt, data: cfg.Data, speaker: speaker, hub: at.HTTP, brokers: []string{at.MQTT}, log: log}
 		if err := s.start(ctx, group); err != nil {
 			return err
 		}
@@ -101,7 +102,8 @@ type site struct {
 	opt     Options
 	data    string
 	speaker *speech.Speaker
-	at      hubd.Ready
+	hub     string   // web address
+	brokers []string // of its nodes, mqtt://
 	log     *slog.Logger
 }
 
@@ -114,21 +116,21 @@ func (s site) start(ctx context.Context, group *errgroup.Group) error {
 			return err
 		}
 		g := &gate{device: name, area: in, location: i + 1, speaker: s.speaker, out: out, log: s.log}
-		group.Go(func() error { return g.run(ctx, s.at.HTTP+"/hubs/devices") })
+		group.Go(func() error { return g.run(ctx, s.hub+"/hubs/devices") })
 	}
 	for i := range 4 {
-		d, err := s.stand(fmt.Sprintf("pier-%d", i+1), fmt.Sprintf("p%d", i+1))
+		d, err := s.stand(fmt.Sprintf("pier-%d", i+1), fmt.Sprintf("p%d", i+1), i)
 		if err != nil {
 			return err
 		}
 		group.Go(func() error { return d.Run(ctx) })
 	}
-	link, err := uplink.New(uplink.Config{Hubs: []string{s.at.MQTT}, ClientID: "demo-sensors"}, s.log)
+	link, err := uplink.New(uplink.Config{Hubs: s.brokers, ClientID: "demo-sensors"}, s.log)
 	if err != nil {
 		return err
 	}
 	group.Go(func() error { return link.Run(ctx) })
-	group.Go(func() error { return sense(ctx, link, sensors()) })
+	group.Go(func() error { return sense(ctx, link, sensors(), s.log) })
 	return nil
 }
 
@@ -149,14 +151,21 @@ func (s site) wav(name string) string {
 	return filepath.Join(s.opt.WAVDir, name+".wav")
 }
 
-// stand is a device agent of the pier.
-func (s site) stand(name, location string) (*deviced.Device, error) {
+// stand is a device agent of the pier. Its place among them says which node it asks
+// first.
+func (s site) stand(name, location string, place int) (*deviced.Device, error) {
 	c := deviced.Default()
 	c.Peers.Mode = deviced.PeersOff // its hub is in the same process
-	c.Device, c.Area, c.Location, c.Hub = name, "pier", location, []string{s.at.MQTT}
+	c.Device, c.Area, c.Location, c.Hub = name, "pier", location, turned(s.brokers, place)
 	c.Data, c.Sim, c.WAV = filepath.Join(s.data, name), true, s.wav(name)
 	if s.opt.Sound {
 		c.Audio.Output, c.WAV = deviced.OutputAplay, ""
 	}
 	return deviced.New(c, s.opt.Version, s.log)
+}
+
+// turned is a list that begins with another of its items.
+func turned(list []string, by int) []string {
+	by %= len(list)
+	return slices.Concat(list[by:], list[:by])
 }

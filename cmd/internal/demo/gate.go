@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
@@ -63,7 +64,7 @@ func (g *gate) run(ctx context.Context, hub string) error {
 
 // connected serves one connection until it ends.
 func (g *gate) connected(ctx context.Context, hub string) error {
-	c, err := signalrtest.Dial(ctx, hub, signalrtest.Options{})
+	c, err := signalrtest.Dial(ctx, hub, signalrtest.Options{Header: http.Header{"User-Agent": {g.device}}})
 	if err != nil {
 		return err
 	}
