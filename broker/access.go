@@ -11,6 +11,7 @@ import (
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // identity is who is at the other end of a connection, and what it may do. It
@@ -222,7 +223,7 @@ func (id *identity) mayRead(topic string) bool {
 
 // maySubscribe takes a filter with its mountpoint, a shared one too.
 func (id *identity) maySubscribe(filter string) bool {
-	if rest, shared := cutShare(filter); shared {
+	if rest, shared := interest.CutShare(filter); shared {
 		_, filter, _ = strings.Cut(rest, "/")
 	}
 	bare, ok := strings.CutPrefix(filter, id.mount)

@@ -12,6 +12,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // Publish sends the batch in its order, in the name of Message.From, which is
@@ -143,7 +144,7 @@ func (s *subscription) cancel() {
 // invalid; shared subscriptions are refused. It takes no wall time and does not
 // block.
 func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error) {
-	if _, shared := cutShare(filter); shared || !area.ValidFilter(filter) {
+	if _, shared := interest.CutShare(filter); shared || !area.ValidFilter(filter) {
 		return nil, area.InvalidField("filter", "is not a topic filter")
 	}
 	s := &subscription{b: b, filter: filter, enqueue: enqueue}

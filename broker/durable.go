@@ -7,6 +7,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // Store keeps what a broker must not lose with its process: records by table
@@ -59,7 +60,7 @@ type durable struct {
 	b     *Broker
 	store Store
 
-	wanted interest // filters whose messages have to be kept
+	wanted interest.Tree // filters whose messages have to be kept
 
 	mu       sync.Mutex // guards all below, and what it leads to
 	sessions map[string]*stored
@@ -117,7 +118,7 @@ func (d *durable) publishing(cl *mqtt.Client, l *link, pk packets.Packet) error 
 
 // matters tells whether a message leaves anything behind that has to be kept.
 func (d *durable) matters(l *link, pk packets.Packet) bool {
-	return pk.FixedHeader.Retain || pk.FixedHeader.Qos == 2 && l.stored != nil || d.wanted.match(pk.TopicName)
+	return pk.FixedHeader.Retain || pk.FixedHeader.Qos == 2 && l.stored != nil || d.wanted.Match(pk.TopicName)
 }
 
 func (d *durable) refuse(cl *mqtt.Client, l *link, pk packets.Packet, err error) {

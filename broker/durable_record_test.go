@@ -75,34 +75,3 @@ func FuzzRecords(f *testing.F) {
 		_, _ = decodeSubscription("x", record)
 	})
 }
-
-func TestInterest(t *testing.T) {
-	var i interest
-	for _, filter := range []string{"a/b", "a/+/c", "d/#", "$share/g/s/+", "$SYS/x"} {
-		i.add(filter)
-	}
-	i.add("a/b")
-	i.remove("a/b")
-	check := func(topic string, want bool) {
-		t.Helper()
-		if got := i.match(topic); got != want {
-			t.Errorf("%s matches: %t, want %t", topic, got, want)
-		}
-	}
-	for topic, want := range map[string]bool{
-		"a/b": true, "a/x/c": true, "a/x/d": false, "a": false, "d": true, "d/e/f": true, "s/x": true, "s": false, "$SYS/x": true, "$SYS/y": false, "": false,
-	} {
-		check(topic, want)
-	}
-	for _, filter := range []string{"a/b", "a/+/c", "d/#", "$share/g/s/+", "$SYS/x"} {
-		i.remove(filter)
-	}
-	i.add("#")
-	check("$SYS/x", false)
-	check("x", true)
-	i.remove("#")
-	check("x", false)
-	if len(i.root.next) != 0 {
-		t.Errorf("left over: %v", i.root.next)
-	}
-}

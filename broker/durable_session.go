@@ -179,11 +179,11 @@ func (d *durable) subscribe(s *stored, subs packets.Subscriptions, codes []byte)
 			continue
 		}
 		if known && old.Qos > 0 {
-			d.wanted.remove(sub.Filter)
+			d.wanted.Remove(sub.Filter)
 		}
 		s.subs[sub.Filter] = sub
 		if sub.Qos > 0 {
-			d.wanted.add(sub.Filter)
+			d.wanted.Add(sub.Filter)
 		}
 		changed = append(changed, sub.Filter)
 	}
@@ -212,7 +212,7 @@ func (d *durable) unsubscribed(cl *mqtt.Client, subs packets.Subscriptions) {
 
 func (d *durable) unsubscribe(s *stored, filter string) {
 	if s.subs[filter].Qos > 0 {
-		d.wanted.remove(filter)
+		d.wanted.Remove(filter)
 	}
 	delete(s.subs, filter)
 	d.store.TouchLater(tableSubscriptions, subKey(s.client, filter))

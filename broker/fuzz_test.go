@@ -7,6 +7,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // FuzzFilters holds what decides who gets a message, the library's tree with
@@ -29,15 +30,15 @@ func FuzzFilters(f *testing.F) {
 		}
 		subs := tree.Subscribers(topic)
 		got := len(subs.Subscriptions) + len(subs.Shared)
-		if want := area.MatchFilter(unshared(filter), topic); (got > 0) != want {
+		if want := area.MatchFilter(interest.Unshared(filter), topic); (got > 0) != want {
 			t.Errorf("filter %q, topic %q: %d matches, want one: %t", filter, topic, got, want)
 		}
-		var i interest
-		i.add(filter)
-		if i.match(topic) != (got > 0) {
-			t.Errorf("filter %q, topic %q: interest says %t", filter, topic, i.match(topic))
+		var i interest.Tree
+		i.Add(filter)
+		if i.Match(topic) != (got > 0) {
+			t.Errorf("filter %q, topic %q: interest says %t", filter, topic, i.Match(topic))
 		}
-		if i.remove(filter); i.match(topic) {
+		if i.Remove(filter); i.Match(topic) {
 			t.Errorf("filter %q is not gone", filter)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // OnSubscribe blanks the filters that are refused: the library answers those
@@ -24,7 +25,7 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		switch {
 		case !h.b.validFilter(l.bare(sub.Filter)):
 			h.refuseFilter(cl, sub, whyTopic)
-		case slices.Contains(h.b.cfg.DenyFilters, unshared(l.bare(sub.Filter))):
+		case slices.Contains(h.b.cfg.DenyFilters, interest.Unshared(l.bare(sub.Filter))):
 			h.refuseFilter(cl, sub, whyRights)
 			l.denied = append(l.denied, i)
 		case !old && held >= h.b.cfg.MaxSubscriptions:
@@ -125,27 +126,9 @@ func (b *Broker) validFilter(filter string) bool {
 	if !b.fits(filter) {
 		return false
 	}
-	if rest, shared := cutShare(filter); shared {
+	if rest, shared := interest.CutShare(filter); shared {
 		group, inner, ok := strings.Cut(rest, "/")
 		return ok && group != "" && !strings.ContainsAny(group, "+#") && area.ValidFilter(inner)
 	}
 	return area.ValidFilter(filter)
-}
-
-// unshared answers the filter inside a shared subscription, or the filter.
-func unshared(filter string) string {
-	if rest, shared := cutShare(filter); shared {
-		_, filter, _ = strings.Cut(rest, "/")
-	}
-	return filter
-}
-
-// cutShare takes the prefix of a shared subscription off, which the library
-// knows in any case.
-func cutShare(filter string) (rest string, shared bool) {
-	const prefix = "$share/"
-	if len(filter) < len(prefix) || !strings.EqualFold(filter[:len(prefix)], prefix) {
-		return filter, false
-	}
-	return filter[len(prefix):], true
 }

@@ -100,7 +100,7 @@ func (d *durable) restoreSubscription(key string, record []byte) error {
 	}
 	s.subs[filter] = sub
 	if sub.Qos > 0 {
-		d.wanted.add(filter)
+		d.wanted.Add(filter)
 	}
 	d.b.subscribe(cl, sub)
 	return nil

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/interest"
 )
 
 // Tenants live under mountpoints (BROKER.md §5). The client ids, wills and
@@ -46,7 +48,7 @@ func (l *link) mountFilters(filters packets.Subscriptions) {
 }
 
 func mounted(mount, filter string) string {
-	if rest, shared := cutShare(filter); shared {
+	if rest, shared := interest.CutShare(filter); shared {
 		if group, inner, ok := strings.Cut(rest, "/"); ok {
 			return filter[:len(filter)-len(rest)] + group + "/" + mount + inner
 		}
@@ -60,7 +62,7 @@ func (l *link) bare(filter string) string {
 	if id == nil || id.mount == "" {
 		return filter
 	}
-	if rest, shared := cutShare(filter); shared {
+	if rest, shared := interest.CutShare(filter); shared {
 		if group, inner, ok := strings.Cut(rest, "/"); ok {
 			return filter[:len(filter)-len(rest)] + group + "/" + strings.TrimPrefix(inner, id.mount)
 		}

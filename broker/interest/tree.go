@@ -1,4 +1,4 @@
-package broker
+package interest
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// interest answers, for each message, whether any filter of a set matches its
-// topic. It is asked before the message is acknowledged, so it allocates
-// nothing, and costs a load where the set is empty. The zero value is empty.
-type interest struct {
+// Tree answers, for each message, whether any filter of a set matches its topic.
+// It allocates nothing, and costs a load where the set is empty. The zero value is
+// empty. It is safe for concurrent use.
+type Tree struct {
 	count atomic.Int64
 
 	mu   sync.RWMutex
@@ -22,20 +22,19 @@ type level struct {
 	next       map[string]*level
 }
 
-// add puts a filter in; shared ones count as the filter that is shared.
-func (i *interest) add(filter string) { i.change(filter, 1) }
+// Add puts a filter in, once more where it is there; shared ones count as the
+// filter that is shared.
+func (t *Tree) Add(filter string) { t.change(filter, 1) }
 
-// remove takes one out that was added.
-func (i *interest) remove(filter string) { i.change(filter, -1) }
+// Remove takes one out that was added, once.
+func (t *Tree) Remove(filter string) { t.change(filter, -1) }
 
-func (i *interest) change(filter string, by int) {
-	if rest, shared := cutShare(filter); shared {
-		_, filter, _ = strings.Cut(rest, "/")
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.root.change(filter, true, by)
-	i.count.Add(int64(by))
+func (t *Tree) change(filter string, by int) {
+	filter = Unshared(filter)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.root.change(filter, true, by)
+	t.count.Add(int64(by))
 }
 
 func (n *level) change(filter string, more bool, by int) {
@@ -62,14 +61,15 @@ func (n *level) change(filter string, more bool, by int) {
 	}
 }
 
-// match tells whether a filter matches the topic.
-func (i *interest) match(topic string) bool {
-	if i.count.Load() == 0 {
+// Match tells whether a filter matches the topic, as MQTT 5 §4.7 has it. It does not
+// block.
+func (t *Tree) Match(topic string) bool {
+	if t.count.Load() == 0 {
 		return false
 	}
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return i.root.match(topic, true, !strings.HasPrefix(topic, "$")) // [MQTT-4.7.2-1]
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.root.match(topic, true, !strings.HasPrefix(topic, "$")) // [MQTT-4.7.2-1]
 }
 
 func (n *level) match(topic string, more, wild bool) bool {
