@@ -53,7 +53,10 @@ type Areas interface {
 	Area(a area.Name) (area.Area, bool)
 }
 
-// Parts are what a pump stands on. Retained may be nil, where the broker is not
+// Parts are what a pump stands on. Bus may bring what comes in at other nodes of the
+// hub too, named as such: it makes the list of topics and readings of this node
+// whole, and what is sent to groups of all nodes is left to the node where it came
+// in. Retained may be nil, where the broker is not
 // ours.
 type Parts struct {
 	Bus      area.Bus
@@ -200,7 +203,7 @@ func (p *Pump) handle(m area.Message) {
 			stateToWatchers(p.Hub, t.Area, eventTopic, m.Topic, show(seen))
 		}
 	}
-	if t.Kind == area.KindGroup {
+	if t.Kind == area.KindGroup && m.Node == "" { // the node where it came in sends it to all of the group
 		p.toGroup(m, t)
 	}
 	p.mapped(seen)

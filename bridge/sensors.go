@@ -69,6 +69,9 @@ func (p *Pump) read(s sampled) mapping.Outcome {
 	p.moments(&out, m, now)
 	p.named(&out, m.Topic)
 	for _, e := range out.Events {
+		if m.Node != "" {
+			continue
+		}
 		p.count.events.Add(1)
 		p.Hub.Send(string(e.Group), e.Event, mappedEvent{m.Topic, showPayload(m.Payload), m.Replay, e.Captures})
 	}
@@ -93,9 +96,12 @@ func (p *Pump) moments(out *mapping.Outcome, m area.Message, now time.Time) {
 		return
 	}
 	for _, x := range out.Moments {
-		p.count.moments.Add(1)
 		p.Readings.See(mapping.Sight{Device: x.Device, Area: x.Area}, out.By, m.Topic) // it may be the first of it
 		p.Readings.Heard(x.Device)
+		if m.Node != "" {
+			continue // the node where it came in tells the watchers of all nodes
+		}
+		p.count.moments.Add(1)
 		e := deviceEvent{Device: x.Device, Area: p.Readings.AreaOf(x.Device), Event: x.Name, Value: x.Value, TS: x.TS, Topic: m.Topic}
 		if x.Channel != "" {
 			e.Channel = &x.Channel

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/relay"
 )
 
 // audience is who subscribes to a topic. The library makes four maps to find
@@ -15,6 +17,8 @@ type audience struct {
 	inline  []*subscription
 	members []member
 	shared  map[string]map[string]packets.Subscription
+	carried bool        // other nodes get what is published there
+	away    relay.Route // which
 }
 
 // member is a client with what it subscribed to, put together.
@@ -81,6 +85,9 @@ func (b *Broker) audienceOf(topic string) *audience {
 	for id, sub := range subs.Subscriptions {
 		found.members = append(found.members, newMember(id, sub))
 	}
+	if b.cfg.Relay != nil && relay.Carries(topic) {
+		found.carried, found.away = true, b.cfg.Relay.Route(topic)
+	}
 	b.audience.put(topic, found, epoch)
 	return found
 }
@@ -97,12 +104,12 @@ func newMember(id string, sub packets.Subscription) member {
 }
 
 // chosen answers the members for one message: with those that were picked from
-// shared subscriptions, where there are some.
-func (b *Broker) chosen(a *audience, pk *packets.Packet) []member {
-	if len(a.shared) == 0 {
+// the shared subscriptions that this node serves, where there are some.
+func (b *Broker) chosen(a *audience, shared map[string]map[string]packets.Subscription, pk *packets.Packet) []member {
+	if len(shared) == 0 {
 		return a.members
 	}
-	picked := b.pickShared(a.shared, pk)
+	picked := b.pickShared(shared, pk)
 	all := make([]member, 0, len(a.members)+len(picked))
 	for _, m := range a.members {
 		if sub, ok := picked[m.client]; ok { // one message, however it is subscribed to

@@ -99,6 +99,9 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	if err := b.server.AddHook(b.hook, nil); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
+	if b.cfg.Relay != nil {
+		b.cfg.Relay.Serve(b)
+	}
 	if err := b.kept.restore(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -98,8 +99,9 @@ func messageOf(pk packets.Packet) area.Message {
 
 // subscription hands messages to one subscriber of ours, one at a time.
 type subscription struct {
-	b      *Broker
-	filter string
+	b          *Broker
+	filter     string
+	everywhere bool // what comes in at other nodes too
 
 	mu      sync.Mutex // held while calling enqueue: that is what makes cancel exact and replays come first
 	enqueue func(area.Message)
@@ -143,11 +145,25 @@ func (s *subscription) cancel() {
 // is retained while Subscribe runs may come twice. The error is of code
 // invalid; shared subscriptions are refused. It takes no wall time and does not
 // block.
+//
+// Where there are several nodes, it is only called for what comes in at this one; see
+// [Broker.SubscribeEverywhere].
 func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error) {
+	return b.subscribeInline(filter, false, enqueue)
+}
+
+// SubscribeEverywhere is Subscribe for what comes in at any node of the hub: Node of
+// such a message says where, and Conn is 0. Every node gets such a message: who sends
+// something on for all nodes must leave those of other nodes to them.
+func (b *Broker) SubscribeEverywhere(filter string, enqueue func(area.Message)) (cancel func(), err error) {
+	return b.subscribeInline(filter, true, enqueue)
+}
+
+func (b *Broker) subscribeInline(filter string, everywhere bool, enqueue func(area.Message)) (cancel func(), err error) {
 	if _, shared := interest.CutShare(filter); shared || !area.ValidFilter(filter) {
 		return nil, area.InvalidField("filter", "is not a topic filter")
 	}
-	s := &subscription{b: b, filter: filter, enqueue: enqueue}
+	s := &subscription{b: b, filter: filter, everywhere: everywhere, enqueue: enqueue}
 	id := int(b.lastSub.Add(1)) // the library lets a second one of the same number overwrite the first (row 30)
 	filters := []string{filter}
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
@@ -163,6 +179,10 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 		})
 	}
 	b.audience.changed()
+	name := hubSubscriber + strconv.Itoa(id)
+	if everywhere {
+		b.subscribedHere(name, filter)
+	}
 	for _, pk := range b.scan(filter) {
 		m := messageOf(pk)
 		m.Retain, m.Replay = true, true
@@ -174,6 +194,9 @@ func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel fu
 		}
 		b.subs.Delete(id)
 		b.audience.changed()
+		if everywhere {
+			b.unsubscribedHere(name, filter)
+		}
 		s.cancel()
 	}, nil
 }

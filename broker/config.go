@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/auth"
+	"github.com/tacet-hub/tacet/broker/relay"
 )
 
 // Config says how a [Broker] listens and what it allows. The zero value is
@@ -32,6 +33,11 @@ type Config struct {
 	// comment. It belongs to this broker alone and is closed after Run has
 	// returned. Nil: memory only.
 	Store Store
+
+	// Relay carries messages to the brokers of the hub's other nodes, and brings
+	// theirs. It belongs to this broker alone; somebody else runs it. Nil: this one is
+	// the whole hub.
+	Relay *relay.Relay
 
 	// ProxyFrom are the networks of the load balancers that are believed: their
 	// connections to the broker's own listeners must begin with a PROXY header,

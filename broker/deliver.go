@@ -35,13 +35,14 @@ func (b *Broker) spread(cl *mqtt.Client, pk packets.Packet) {
 			s.hand(m)
 		}
 	}
-	b.deliverAll(who, &pk)
+	b.fanOut(who, &pk)
 }
 
-// deliverAll gives a message to the clients who subscribe to its topic.
-func (b *Broker) deliverAll(who *audience, pk *packets.Packet) {
+// deliverAll gives a message to the clients who subscribe to its topic, and to one of
+// each shared subscription that this node serves.
+func (b *Broker) deliverAll(who *audience, shared map[string]map[string]packets.Subscription, pk *packets.Packet) {
 	m := message{pk: pk}
-	for _, one := range b.chosen(who, pk) {
+	for _, one := range b.chosen(who, shared, pk) {
 		if to, ok := b.server.Clients.Get(one.client); ok {
 			b.deliver(to, &one, &m)
 		}

@@ -157,8 +157,8 @@
 //
 // # What it does not do
 //
-// There is no bridge to other brokers, no cluster, and no enhanced
-// authentication (AUTH). Topic aliases are neither sent nor taken.
+// There is no bridge to other brokers, and no enhanced authentication (AUTH). It
+// knows nothing of the way to other nodes: see [Config].Relay. Topic aliases are neither sent nor taken.
 //
 // # Conformance
 //

@@ -71,6 +71,17 @@ func (h *holdings) take(pk *packets.Packet) reason {
 	return why
 }
 
+// force counts a message that other nodes have taken, whatever the bounds are.
+func (h *holdings) force(pk *packets.Packet) {
+	if !h.counted {
+		h.count()
+	}
+	if there, ok := h.tree.Get(pk.TopicName); ok {
+		h.add(h.pieceOf(&there), -1)
+	}
+	h.add(h.pieceOf(pk), 1)
+}
+
 func (h *holdings) pieceOf(pk *packets.Packet) piece {
 	p := piece{owner: h.ownerOf(pk.Origin)}
 	if len(pk.Payload) > 0 {

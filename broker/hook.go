@@ -152,6 +152,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 		l.replay(cl)
 	}
 	l.up = true
+	h.b.here(l, true)
 	h.b.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
 	h.b.hangUpDeaf(cl, l)
 }
@@ -164,6 +165,7 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		h.b.count.timeouts.Add(1)
 	}
 	h.b.leaveWill(cl, l)
+	h.b.here(l, false)
 	if l.who.Load() != nil {
 		h.b.unshare(cl)
 	}

@@ -19,6 +19,9 @@ func (h *hook) OnQosDropped(cl *mqtt.Client, pk packets.Packet) {
 // OnUnsubscribed is called before UNSUBACK, and at the end of a session.
 func (h *hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
 	h.b.audience.changed()
+	for _, sub := range pk.Filters {
+		h.b.unsubscribedHere(cl.ID, sub.Filter)
+	}
 	h.b.kept.unsubscribed(cl, pk.Filters)
 }
 

@@ -74,6 +74,7 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	for _, i := range l.denied {
 		codes[i] = packets.ErrUnspecifiedError.Code
 	}
+	h.b.tellFilters(cl.ID, pk.Filters, codes)
 	l.out.cork() // until OnPacketProcessed
 	for i := range l.wanted {
 		l.wanted[i] = l.wanted[i] && codes[i] <= packets.CodeGrantedQos2.Code

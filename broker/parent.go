@@ -75,6 +75,7 @@ func (b *Broker) subscribe(cl *mqtt.Client, sub packets.Subscription) {
 	}
 	cl.State.Subscriptions.Add(sub.Filter, sub)
 	b.audience.changed()
+	b.subscribedHere(cl.ID, sub.Filter)
 }
 
 func hasFilter(all []packets.Subscription, filter string) bool {

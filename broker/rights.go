@@ -148,6 +148,7 @@ func (b *Broker) unsubscribe(cl *mqtt.Client, filter string) {
 	}
 	cl.State.Subscriptions.Delete(filter)
 	b.audience.changed()
+	b.unsubscribedHere(cl.ID, filter)
 	b.kept.unsubscribed(cl, packets.Subscriptions{{Filter: filter}})
 }
 

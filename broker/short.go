@@ -146,10 +146,10 @@ func (b *Broker) spreadPlain(cl *mqtt.Client, l *link, who *audience, payload []
 			s.hand(m)
 		}
 	}
-	if len(who.members)+len(who.shared) == 0 {
+	if len(who.members)+len(who.shared)+len(who.away.Nodes)+len(who.away.Shares) == 0 {
 		return
 	}
-	b.deliverAll(who, &packets.Packet{
+	b.fanOut(who, &packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: l.last.full, Payload: payload,
 		Origin: cl.ID, Created: b.lastMsg.Add(1), Filters: l.tag, ProtocolVersion: cl.Properties.ProtocolVersion,
 	})

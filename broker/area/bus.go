@@ -16,6 +16,7 @@ type Message struct {
 	From    string // client id of the publisher, or one of the From names below
 	User    string // on delivery: MQTT user name of the publisher; empty: none, or not known
 	Conn    uint64 // on delivery: number of the publisher's connection, 0 where it has none
+	Node    string // on delivery: node of the hub at which it came in; empty: this one
 	Reply   *Reply // MQTT 5: where an answer goes, or what it answers; nil: nothing is said of that
 }
 

@@ -37,6 +37,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/order"
 	"github.com/tacet-hub/tacet/broker/peers"
 	"github.com/tacet-hub/tacet/broker/proof"
+	"github.com/tacet-hub/tacet/broker/relay"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/settings"
@@ -83,6 +84,7 @@ type Hub struct {
 	arbiter  *arbiter.Service
 	nodes    *nodes // nil: this process is the whole hub
 	census   *census.Census
+	relay    *relay.Relay
 	proof    *proof.Book
 	orders   *order.Service
 	schedule *scheduler.Service
@@ -321,7 +323,7 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.bus, Hub: burst{h.signalr.Burst()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
+		Bus: h.everywhere(), Hub: burst{h.signalr.Burst()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
@@ -394,7 +396,7 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 }
 
 func (h *Hub) makeRollouts() (err error) {
-	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.bus, Devices: devices{h}, Retained: h.bus, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
+	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.everywhere(), Devices: devices{h}, Retained: h.bus, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
 	return err
 }
 

@@ -57,6 +57,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.mux = backplane.NewMux(plane)
 	n.hub, n.ledger = backplane.NewCluster(n.mux), redis.NewReigns(n.server)
 	h.nodes = n
+	h.joinRelay()
 	if err = h.nameIsFree(plane); err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}}
+	return append(h.relayParts(), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}}...)
 }
 
 // closeNodes ends the connections to the server.
@@ -198,6 +199,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["backplane_questions"] = func() any { return n.mux.Stats() }
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
+		to["relay"] = func() any { return h.relay.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }
 	}
 	return to

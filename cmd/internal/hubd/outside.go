@@ -37,6 +37,9 @@ func (h *Hub) openBroker() (err error) {
 		h.bus = h.outside
 		return nil
 	}
+	if err = h.makeRelay(); err != nil {
+		return err
+	}
 	if h.broker, err = broker.New(h.brokerConfig(), h.log); err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func (h *Hub) makeBridges() error {
 				})
 			}
 			var b *external.Bridge
-			if b, err = external.NewBridge(cfg, h.bus, h.store.Table("bridges"), h.log); err == nil {
+			if b, err = external.NewBridge(cfg, h.besides(c.Name), h.store.Table("bridges"), h.log); err == nil {
 				h.bridges = append(h.bridges, namedBridge{c.Name, b})
 			}
 		}

@@ -1,0 +1,42 @@
+// Package relay carries MQTT messages between the brokers of a hub's nodes: to those
+// alone where somebody subscribes, and never back.
+//
+// # Concepts
+//
+// A [Relay] stands between one broker and a [Wire] to the other nodes. What comes in
+// at a node, from a client, a will or the hub itself, goes to its own subscribers
+// first and then, once, to each node that [Relay.Route] names. What came over the
+// wire is given to the broker ([Broker.Receive]) and goes no further.
+//
+// Each node tells the others facts of itself ([facts]): the filters that its clients
+// and its hub's parts have, how many members a shared subscription has, and which
+// client ids are there. They are numbered; who finds a number missing asks for all of
+// them. A node that has told nothing yet is taken to want everything.
+//
+// The topics by which areas are arbitrated are not carried ([Carries]): a node that
+// does not have an area hands them to the one that has (package arbiter).
+//
+// # Order and loss
+//
+// What one node sends to another stays in order. The wire delivers at most once and
+// tells of gaps: a message of any QoS that is lost between two nodes is lost for the
+// subscribers of the other alone, and counted ([Stats].Missed, [Stats].Lost). While
+// the wire is down messages of QoS 0 are dropped, and others wait within
+// [Config].Waiting; both are counted where they are dropped. A publisher's
+// acknowledgement says what its own node has done, not the others.
+//
+// # Queues
+//
+// What is heard waits in one queue of [Config].Queue bytes. Over it the newest is
+// dropped and counted ([Stats].Dropped), and all that its node tells is asked for anew.
+//
+// # Goroutines
+//
+// [Relay.Run] is one goroutine: it hands what was heard to the broker, and tells the
+// others what has changed here. It ends with its context.
+//
+// # What it does not do
+//
+// It keeps no messages for nodes that are away, and knows nothing of what a message
+// says: its form is the broker's ([Broker]).
+package relay

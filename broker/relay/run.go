@@ -1,0 +1,305 @@
+package relay
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+)
+
+// beatEvery is how often a node says which version its facts have, so that nobody
+// goes on with old ones; what could not be told is told again then.
+const beatEvery = 2 * time.Second
+
+// Words of one relay to another; the first byte says which.
+const (
+	wordMessage byte = iota + 1
+	wordFacts        // a telling
+	wordAgain        // tell me all
+	wordBeat         // version of the facts
+)
+
+// Node is another process of the hub.
+type Node struct {
+	Name string
+	Life uint64 // another one with each start
+}
+
+// heard is what waits for Run: a word, or news.
+type heard struct {
+	node   string
+	word   []byte
+	nodes  []Node // all that live, where it is news of them
+	missed uint64
+	up     bool // the wire is
+}
+
+// queue is what waits for Run. Over the bound words are dropped; news never are.
+type queue struct {
+	most int
+	wake chan struct{}
+
+	mu      sync.Mutex
+	list    []heard
+	bytes   int
+	dropped uint64
+	behind  map[string]bool // nodes of which words were dropped
+}
+
+func (q *queue) put(h heard) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if h.word != nil && q.bytes+len(h.word) > q.most {
+		q.dropped++
+		if q.behind == nil {
+			q.behind = map[string]bool{}
+		}
+		q.behind[h.node] = true
+		return
+	}
+	q.bytes += len(h.word)
+	q.list = append(q.list, h)
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) take(into []heard) (list []heard, behind map[string]bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list, behind = q.list, q.behind
+	q.list, q.bytes, q.behind = into[:0], 0, nil
+	return list, behind
+}
+
+func (q *queue) lost() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}
+
+// Hear takes a word of another node. It does not block; the word may be kept.
+func (r *Relay) Hear(node string, word []byte) { r.in.put(heard{node: node, word: word}) }
+
+// Missed takes in that the wire has lost n words of a node; 0: nobody knows how many.
+// It does not block.
+func (r *Relay) Missed(node string, n uint64) { r.in.put(heard{node: node, missed: max(1, n)}) }
+
+// Nodes takes in which nodes live, this one included. It does not block.
+func (r *Relay) Nodes(all []Node) { r.in.put(heard{nodes: slices.Clone(all)}) }
+
+// Connected takes in whether the wire is up; it begins with down. It does not block.
+func (r *Relay) Connected(up bool) {
+	r.up.Store(up)
+	r.waiting.Store(0)
+	if up {
+		r.in.put(heard{up: true})
+	}
+}
+
+// Run hands what comes to the broker, and tells the others of this node, until ctx
+// ends; then it returns nil.
+func (r *Relay) Run(ctx context.Context) error {
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	var spare []heard
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-beat.C:
+			r.beat()
+		}
+		list, behind := r.in.take(spare)
+		for i := range list {
+			r.take(&list[i])
+		}
+		for node := range behind {
+			r.again(node)
+		}
+		clear(list)
+		spare = list
+		r.tell()
+	}
+}
+
+func (r *Relay) take(h *heard) {
+	switch {
+	case h.nodes != nil:
+		r.live(h.nodes)
+	case h.missed > 0:
+		r.count.missed.Add(h.missed)
+		r.log.Warn("messages of another node are lost", "node", h.node, "n", h.missed)
+		r.again(h.node)
+	case h.up:
+		r.beat()
+	case len(h.word) == 0:
+	default:
+		r.word(h.node, h.word[0], h.word[1:])
+	}
+}
+
+// word takes in what another node says.
+func (r *Relay) word(node string, what byte, b []byte) {
+	switch what {
+	case wordMessage:
+		r.count.received.Add(1)
+		r.broker.Receive(node, b)
+	case wordFacts:
+		t, ok := parseTelling(b)
+		if !ok {
+			r.malformed(node)
+			return
+		}
+		r.facts(node, t)
+	case wordAgain:
+		r.mu.Lock()
+		r.peer(node).sent = 0
+		r.mu.Unlock()
+	case wordBeat:
+		if v, n := binary.Uvarint(b); n <= 0 {
+			r.malformed(node)
+		} else {
+			r.heardBeat(node, v)
+		}
+	default:
+		r.malformed(node) // of a newer version of this program
+	}
+}
+
+func (r *Relay) malformed(node string) {
+	r.count.malformed.Add(1)
+	r.log.Warn("word of another node cannot be read", "node", node)
+}
+
+// peer is a node that is heard; mu is held.
+func (r *Relay) peer(name string) *peer {
+	p := r.peers[name]
+	if p == nil {
+		p = newPeer(name, 0)
+		r.peers[name] = p
+	}
+	return p
+}
+
+// live takes in which nodes live.
+func (r *Relay) live(all []Node) {
+	r.mu.Lock()
+	for name := range r.peers {
+		if !slices.ContainsFunc(all, func(n Node) bool { return n.Name == name }) {
+			delete(r.peers, name)
+		}
+	}
+	for _, n := range all {
+		if n.Name == r.cfg.Node {
+			continue
+		}
+		if p := r.peer(n.Name); p.life == 0 {
+			p.life = n.Life
+		} else if p.life != n.Life {
+			r.peers[n.Name] = newPeer(n.Name, n.Life)
+		}
+	}
+	r.mu.Unlock()
+	r.broker.Rerouted()
+}
+
+// facts takes in what a node tells of itself.
+func (r *Relay) facts(node string, t telling) {
+	r.mu.Lock()
+	ok := r.peer(node).take(t, func(string, string, string) {})
+	r.mu.Unlock()
+	r.broker.Rerouted()
+	if !ok {
+		r.again(node)
+	}
+}
+
+// heardBeat asks again where the facts of a node are not those that it has.
+func (r *Relay) heardBeat(node string, version uint64) {
+	r.mu.Lock()
+	p := r.peer(node)
+	old := !p.told || p.version != version
+	if old {
+		p.asked = false // what came of an earlier question is lost
+	}
+	r.mu.Unlock()
+	if old {
+		r.again(node)
+	}
+}
+
+// again asks a node for all of its facts. The question, or the answer, may be lost:
+// the next beat asks again.
+func (r *Relay) again(node string) {
+	r.mu.Lock()
+	p := r.peer(node)
+	ask := !p.asked
+	p.asked = true
+	r.mu.Unlock()
+	if ask {
+		_ = r.wire.Send(node, []byte{wordAgain})
+	}
+}
+
+// beat says which version our facts have to everybody who should have it.
+func (r *Relay) beat() {
+	r.mu.Lock()
+	word := binary.AppendUvarint([]byte{wordBeat}, r.own.version)
+	var to []string
+	for name, p := range r.peers {
+		if p.refused = false; p.sent == r.own.version {
+			to = append(to, name)
+		}
+	}
+	r.mu.Unlock()
+	for _, name := range to {
+		_ = r.wire.Send(name, word)
+	}
+}
+
+// tell tells the others what has changed here, and those that know nothing of us all.
+func (r *Relay) tell() {
+	r.mu.Lock()
+	from := r.own.version
+	changes := r.own.changes()
+	to := r.own.version
+	var whole []fact
+	words := map[string][]telling{}
+	for name, p := range r.peers {
+		switch {
+		case p.sent == to || p.refused:
+		case p.sent == from:
+			words[name] = tellings(from, to, changes)
+		default:
+			if whole == nil {
+				whole = r.own.list()
+			}
+			words[name] = tellings(0, to, whole)
+			r.count.retold.Add(1)
+		}
+	}
+	r.mu.Unlock()
+	for name, list := range words {
+		r.told(name, list, to)
+	}
+}
+
+// told sends tellings to a node, and notes what it has then.
+func (r *Relay) told(node string, list []telling, version uint64) {
+	for _, t := range list {
+		if r.wire.Send(node, t.append([]byte{wordFacts})) != nil {
+			version = 0
+			break
+		}
+		r.count.tellings.Add(1)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.peers[node]; p != nil {
+		p.sent, p.refused = version, version == 0
+	}
+}
