@@ -18,6 +18,9 @@ import (
 // lockWait is how long Open waits for another process to let go of the file.
 const lockWait = time.Second
 
+// ErrInUse is the error for a file that another process has open.
+var ErrInUse = errors.New("is in use by another process")
+
 // errDamaged says that a file is not one that this package can have written.
 var errDamaged = errors.New("file is damaged")
 
@@ -134,7 +137,7 @@ func openBolt(path string, readOnly bool) (o opened, err error) {
 		_ = o.file.Close() // where bbolt has panicked it is still open, and locked
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
-		return o, errors.New("is in use by another process")
+		return o, ErrInUse
 	}
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return o, err
