@@ -24,7 +24,7 @@ var rank = map[string]int{
 
 	"configs/systemd": 0,
 
-	"cmd/internal/release": 0, "cmd/internal/settings": 19, "cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/counted": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/deviced": 21, "cmd/internal/leaderd": 21,
+	"cmd/internal/release": 0, "cmd/internal/settings": 19, "cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/backup": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/counted": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/deviced": 21, "cmd/internal/leaderd": 21,
 	"cmd/internal/rungs": 23, "cmd/internal/rungs/climb": 24, "cmd/internal/rungs/probe": 22, "cmd/internal/rungs/proof": 0, "cmd/internal/rungs/scope": 0,
 	"cmd/internal/demo": 22, "cmd/internal/e2e": 23, "cmd/internal/e2e/programs": 20, "cmd": 30,
 
