@@ -95,6 +95,7 @@ func TestDesk(t *testing.T) {
 		{name: "get without id", topic: "areas/get", payload: `{"transaction":"t"}`, want: `"error":{"code":"bad_request"`},
 		{name: "a query that is none", topic: "areas/list", payload: `{"transaction":"t","query":{"limit":[1]}}`, want: `"error":{"code":"invalid","detail":"query.limit: `},
 		{name: "a secret", topic: "tokens/create", payload: `{"transaction":"t","body":{}}`, want: `"error":{"code":"forbidden"`},
+		{name: "all secrets", topic: "backup/list", payload: `{"transaction":"t"}`, want: `"error":{"code":"forbidden"`},
 		{name: "no right", topic: "orders/create", from: "viewer", payload: `{"transaction":"t","body":{"to":{"area":"north"},"message":"x"}}`, want: `"error":{"code":"forbidden"`},
 		{name: "a stranger", topic: "areas/list", from: "nobody", payload: `{"transaction":"t"}`, to: "-"},
 		{name: "no JSON", topic: "areas/list", payload: `list`, to: "-"},

@@ -335,6 +335,7 @@ type world struct {
 	auth *auth.Authority
 
 	clips    *clip.Store
+	saver    saver
 	rollouts shelf
 	who      func(*http.Request) (auth.Principal, error) // nil: open mode
 }
@@ -371,7 +372,7 @@ func newWorldOf(t *testing.T, cfg auth.Config) *world {
 		}
 		return w.who(r)
 	}
-	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Mappings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}, Nodes: w.site}, log)
+	w.api, err = New(Config{Now: func() time.Time { return noon }, Who: who}, Resources{Areas: w.site, Devices: w.site, Orders: orders, Schedules: w.site, Readings: w.site, Mappings: w.site, Topics: w.site, Groups: w.site, Credentials: w.auth, Clips: w.clips, Rollouts: w.rollouts, Proofs: w.site, Keys: keys{}, Nodes: w.site, Backups: &w.saver}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

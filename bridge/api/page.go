@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ type answer struct {
 	kind     string // media type of raw
 	location string // of what was made
 	replayed bool   // the answer of an earlier request
+
+	stream func(io.Writer) error // in place of body: writes it; of media type kind
 }
 
 func ok(body any) (answer, error) { return answer{status: http.StatusOK, body: body}, nil }
@@ -35,6 +38,9 @@ func (out answer) write(c *call) error {
 	}
 	if out.replayed {
 		h.Set("Idempotent-Replayed", "true")
+	}
+	if out.stream != nil {
+		return out.flow(c)
 	}
 	if out.body == nil && out.raw == nil {
 		c.w.WriteHeader(out.status)

@@ -160,6 +160,7 @@ func TestRights(t *testing.T) {
 		{"DELETE", "/connections/c1", "", and(runsAll, refuse(gone, "stranger"))},
 		{"DELETE", "/connections/c2", "", and(refuse(out, low...), refuse(gone, "operator", "admin", "north operator", "south operator", "stranger"))},
 
+		{"GET", "/backup", "", and(administers, refuse(out, "stranger"))},
 		{"GET", "/tokens", "", administers},
 		{"POST", "/tokens", `{"name":"PERSON","roles":["viewer"]}`, administers},
 		{"DELETE", "/tokens/PERSON", "", administers},

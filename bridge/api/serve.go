@@ -48,6 +48,7 @@ type Resources struct {
 	Proofs      Proofs
 	Keys        Keys
 	Nodes       Nodes
+	Backups     Backups
 }
 
 // Validate reports all resources that are missing at once.
@@ -59,7 +60,7 @@ func (r Resources) Validate() error {
 	}{
 		{"Areas", r.Areas == nil}, {"Devices", r.Devices == nil}, {"Orders", r.Orders == nil}, {"Schedules", r.Schedules == nil},
 		{"Readings", r.Readings == nil}, {"Mappings", r.Mappings == nil}, {"Topics", r.Topics == nil}, {"Groups", r.Groups == nil}, {"Credentials", r.Credentials == nil}, {"Clips", r.Clips == nil}, {"Keys", r.Keys == nil}, {"Nodes", r.Nodes == nil},
-		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil},
+		{"Rollouts", r.Rollouts == nil}, {"Proofs", r.Proofs == nil}, {"Backups", r.Backups == nil},
 	} {
 		if c.missing {
 			faults = append(faults, fmt.Errorf("api: %s is missing", c.name))
@@ -82,6 +83,7 @@ type API struct {
 type counts struct {
 	requests, refused, unauthorized, forbidden, failed       atomic.Uint64
 	tokensMade, tokensDeleted, enrolments, redeemed, revoked atomic.Uint64
+	backups, backupsFailed                                   atomic.Uint64
 }
 
 // Stats is what the API counted since its start.
@@ -96,6 +98,8 @@ type Stats struct {
 	Enrolments    uint64 // codes made
 	Redeemed      uint64 // codes traded for a credential
 	Revoked       uint64 // credentials of devices taken away
+	Backups       uint64 // given out as a whole
+	BackupsFailed uint64
 }
 
 // Stats answers what was counted so far.
@@ -105,6 +109,7 @@ func (a *API) Stats() Stats {
 		Requests: c.requests.Load(), Refused: c.refused.Load(), Unauthorized: c.unauthorized.Load(), Forbidden: c.forbidden.Load(), Failed: c.failed.Load(),
 		TokensMade: c.tokensMade.Load(), TokensDeleted: c.tokensDeleted.Load(),
 		Enrolments: c.enrolments.Load(), Redeemed: c.redeemed.Load(), Revoked: c.revoked.Load(),
+		Backups: c.backups.Load(), BackupsFailed: c.backupsFailed.Load(),
 	}
 }
 
@@ -132,7 +137,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, nodeRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, nodeRoutes, backupRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.
