@@ -33,6 +33,7 @@ func Add(root *cobra.Command, env Env) {
 		group("sensor", "Sensors, and how their topics are read", sensorList(env), sensorShow(env), sensorAssign(env), sensorMap(env), sensorMappings(env), sensorUnmap(env)),
 		group("order", "Orders", orderShow(env)),
 		group("node", "Nodes of the hub", nodeList(env), nodeShow(env)),
+		backupMake(env), backupRestore(env),
 		group("clip", "Sound files", clipAdd(env), clipList(env), clipRemove(env)),
 		updateGroup(env),
 		group("config", "The configuration", configCheck(env)),

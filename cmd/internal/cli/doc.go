@@ -1,6 +1,7 @@
 // Package cli has the operator's commands of tacet: say, stop, queue, area,
-// device, schedule, order, token, user, update, config and version. All but the
-// last four, and user hash, speak to a running hub over its REST API.
+// device, schedule, order, token, user, update, backup, restore, config and version.
+// All but restore, config, version, and user hash, speak to a running hub over its
+// REST API; backup and update may do without one.
 //
 // # Concepts
 //
