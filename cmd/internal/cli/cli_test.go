@@ -423,7 +423,7 @@ func TestConfigCheck(t *testing.T) {
 		{"http: {tls: {cert_file: /nowhere.pem, key_file: /nowhere.key}}", 2, "", "tacet: config: " + file + ":1: http.tls: open /nowhere.pem: no such file or directory\n"},
 		{"areas: [{id: north}]\nauth: {users: [{name: ann, areas: [nroth]}]}", 0, "ok: " + file + ": 1 areas, 0 mappings, 0 schedules\n",
 			"tacet: warning: " + file + ":2: auth.users[0].areas[0]: no area \"nroth\" is configured; did you mean \"north\"?\n"},
-		{"nod: a\nredis: {url: x}", 2, "", "tacet: config: " + file + ":1: nod: unknown key; did you mean \"node\"?\ntacet: config: " + file + ":2: redis.url: it is not redis://, rediss://, valkey:// or unix:// with a host\n"},
+		{"nod: a\nredis: {url: x}", 2, "", "tacet: config: " + file + ":1: nod: unknown key; did you mean \"node\"?\ntacet: config: " + file + ":2: redis.url: it is not redis://, rediss://, valkey://, valkeys:// or unix:// with a host\n"},
 	} {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
