@@ -22,11 +22,13 @@ type host struct {
 	*signalr.Server
 	mux  *backplane.Mux
 	pipe *signalrtest.Pipe
+	news chan struct{} // of the connection
 }
 
 func newHost(t *testing.T, e *engine, name string) *host {
 	t.Helper()
-	h := &host{mux: backplane.NewMux(e.join(name))}
+	h := &host{mux: backplane.NewMux(e.join(name)), news: make(chan struct{}, 100)}
+	h.mux.OnConnected(func(bool) { h.news <- struct{}{} })
 	cluster := backplane.NewCluster(h.mux)
 	var err error
 	if h.Server, err = signalr.New(signalr.Config{Cluster: cluster}, slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
