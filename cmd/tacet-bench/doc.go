@@ -9,5 +9,6 @@
 //	tacet-bench voice      two voices at once, lost and doubled orders, while hub and devices are killed
 //	tacet-bench crash      how soon the next device sounds when who sounds is killed
 //	tacet-bench reign      how soon the others go on when the device that leads is killed
+//	tacet-bench cluster    two nodes that are one hub, beside the library to the server between them
 //	tacet-bench fault      what a hub keeps of its word when it is broken on purpose; exit code 1 if not all
 package main

@@ -48,8 +48,9 @@ func claimed(r *http.Request) (signalr.Principal, error) {
 	}, nil
 }
 
-func oursHub(auth bool) (*signalr.Server, error) {
-	cfg := signalr.Config{}
+// oursHub is the hub; with a cluster it is one of several nodes.
+func oursHub(auth bool, cluster signalr.Cluster) (*signalr.Server, error) {
+	cfg := signalr.Config{Cluster: cluster}
 	if auth {
 		cfg.Authenticate, cfg.UserClaim = claimed, "sub"
 		cfg.Require = []signalr.Requirement{signalr.RequireRole("device")}

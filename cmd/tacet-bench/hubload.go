@@ -196,11 +196,16 @@ func newFan(ctx context.Context, s *server, members, others, window int) (*fan, 
 		dropAll(append(f.members, f.sender))
 		return nil, err
 	}
+	f.start()
+	return f, nil
+}
+
+// start has the members receive, and the sender send.
+func (f *fan) start() {
 	for _, p := range f.members {
 		f.tasks.Go(func() { f.receive(p) })
 	}
 	f.tasks.Go(f.publish)
-	return f, nil
 }
 
 // end drops every connection and waits for what runs.

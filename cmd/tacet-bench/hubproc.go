@@ -26,14 +26,14 @@ type server struct {
 	in   io.WriteCloser
 }
 
-// startServer starts one; in profiles, if there is such a directory, it leaves a
-// CPU profile.
-func startServer(ctx context.Context, kind, profiles string) (*server, error) {
+// startServer starts one, with more arguments where there are some; in profiles, if
+// there is such a directory, it leaves a CPU profile.
+func startServer(ctx context.Context, kind, profiles string, more ...string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"hub-serve", "--kind", kind}
+	args := append([]string{"hub-serve", "--kind", kind}, more...)
 	if profiles != "" {
 		args = append(args, "--profile", filepath.Join(profiles, kind+".pprof"))
 	}

@@ -29,12 +29,13 @@ type inside struct {
 	Goroutines int   `json:"goroutines"`
 	Files      int   `json:"files"`
 	Members    int   `json:"members"`
-	Cut        int64 `json:"cut"` // connections ended because the peer is too slow
+	Cut        int64 `json:"cut"`   // connections ended because the peer is too slow
+	Nodes      int   `json:"nodes"` // that this one sees, itself included; 0: it is no node
 }
 
 // serveCommand is what the benchmark starts in processes of their own.
 func serveCommand() *cobra.Command {
-	var kind, profile string
+	var kind, profile, url, node string
 	c := &cobra.Command{
 		Use: "hub-serve", Hidden: true, Args: cobra.NoArgs,
 		Short: "Serve until standard input ends (started by tacet-bench hub)",
@@ -44,10 +45,12 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			defer stop()
-			return serve(c.Context(), kind, os.Stdin, c.OutOrStdout())
+			return serve(c.Context(), kind, url, node, os.Stdin, c.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&kind, "kind", kindOurs, "which server")
+	c.Flags().StringVar(&url, "redis", "", "server that joins nodes; the kind is ours")
+	c.Flags().StringVar(&node, "node", "", "name of this one")
 	c.Flags().StringVar(&profile, "profile", "", "file for a CPU profile")
 	return c
 }
@@ -68,7 +71,7 @@ func profiled(name string) (stop func(), err error) {
 	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
-func serve(ctx context.Context, kind string, in io.Reader, out io.Writer) error {
+func serve(ctx context.Context, kind, url, node string, in io.Reader, out io.Writer) error {
 	raiseFiles()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -77,15 +80,20 @@ func serve(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 	run := func(context.Context) error { return nil }
 	switch strings.TrimSuffix(kind, overTLS) {
 	case kindOurs, kindOurs + withAuth:
-		hub, err := oursHub(strings.HasSuffix(kind, withAuth))
+		join, err := newJoin(url, node)
+		if err != nil {
+			return err
+		}
+		defer join.close()
+		hub, err := oursHub(strings.HasSuffix(kind, withAuth), join.cluster())
 		if err != nil {
 			return err
 		}
 		mux.Handle("/hub", hub)
 		look = func() inside {
-			return inside{Members: len(hub.Members(group)), Cut: int64(hub.Stats().SlowDisconnects)}
+			return inside{Members: len(hub.Members(group)), Cut: int64(hub.Stats().SlowDisconnects), Nodes: join.nodes()}
 		}
-		run = hub.Run
+		run = func(ctx context.Context) error { return join.run(ctx, hub) }
 		defer garbage.Spread()() // as tacet serve does
 	case kindRaw:
 		hub := &rawHub{members: make(map[*websocket.Conn]bool)}

@@ -16,7 +16,7 @@ func main() {
 	root := &cobra.Command{
 		Use: "tacet-bench", Short: "Measure a hub", SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(handoverCommand(), hubCommand(), serveCommand(), brokerCommand(), bridgeCommand(), durableCommand(), faultCommand(), deviceCommand(), voiceCommand(), crashCommand(), reignCommand(), serveMQTTCommand())
+	root.AddCommand(handoverCommand(), hubCommand(), serveCommand(), brokerCommand(), bridgeCommand(), durableCommand(), faultCommand(), deviceCommand(), voiceCommand(), crashCommand(), reignCommand(), clusterCommand(), serveMQTTCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "tacet-bench:", err)
 		os.Exit(1)
