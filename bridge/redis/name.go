@@ -98,9 +98,9 @@ func (p *Plane) say(ctx context.Context, first bool) error {
 	out, err := p.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
 		set := b.Set().Key(p.cfg.nodeKey(p.cfg.Node)).Value(string(me))
 		if first && c == free {
-			return rueidis.Commands{set.Nx().PxMilliseconds(p.cfg.NodeTimeout.Milliseconds()).Build()}
+			return rueidis.Commands{set.Nx().PxMilliseconds(p.cfg.keyLife().Milliseconds()).Build()}
 		}
-		return rueidis.Commands{set.PxMilliseconds(p.cfg.NodeTimeout.Milliseconds()).Build()}
+		return rueidis.Commands{set.PxMilliseconds(p.cfg.keyLife().Milliseconds()).Build()}
 	})
 	if err == nil && rueidis.IsRedisNil(out[0].Error()) { // somebody was quicker
 		return fmt.Errorf("node %s: %w: it has started at the same moment", p.cfg.Node, backplane.ErrTwice)

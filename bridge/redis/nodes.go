@@ -44,6 +44,7 @@ func (p *Plane) live(ctx context.Context) error {
 			first, b = false, backoff{}
 			p.beats(true)
 			p.out.beat()
+			wait = min(wait, p.untilExpiry())
 		}
 		if !pause(ctx, wait) {
 			return nil
@@ -109,11 +110,15 @@ func (p *Plane) look(ctx context.Context, names []string) error {
 		for _, n := range append(slices.Clip(names), p.cfg.Node) {
 			list = append(list, b.Get().Key(p.cfg.nodeKey(n)).Build())
 		}
+		for _, n := range names {
+			list = append(list, b.Pttl().Key(p.cfg.nodeKey(n)).Build())
+		}
 		return list
 	})
 	if err != nil {
 		return err
 	}
+	p.expect(out[len(names)+1:])
 	alive := []backplane.Node{p.self}
 	var dead []string
 	if told && rueidis.IsRedisNil(out[len(names)].Error()) {
@@ -138,6 +143,34 @@ func (p *Plane) look(ctx context.Context, names []string) error {
 		return rueidis.Commands{b.Srem().Key(p.cfg.nodesKey()).Member(dead...).Build()}
 	})
 	return err
+}
+
+// keyLife is how long a node's key lives: a little less than the node timeout, within
+// which the others have to know of its death.
+func (c Config) keyLife() time.Duration { return c.NodeTimeout - c.NodeTimeout/40 }
+
+// expect notes when the first of the others is gone if it says no more: then it is
+// looked for again, so that its death is known in time.
+func (p *Plane) expect(left []rueidis.RedisResult) {
+	next := time.Hour
+	for _, r := range left {
+		if ms, err := r.AsInt64(); err == nil && ms >= 0 {
+			next = min(next, time.Duration(ms)*time.Millisecond)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expiry = time.Now().Add(next)
+}
+
+// afterExpiry is how long after its expiry a key is looked for.
+const afterExpiry = 20 * time.Millisecond
+
+// untilExpiry is how long it is until then.
+func (p *Plane) untilExpiry() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(time.Until(p.expiry), 0) + afterExpiry
 }
 
 // found takes the nodes that were seen, and tells when they are others than before.

@@ -35,6 +35,7 @@ type Plane struct {
 	stuck   bool // something that was sent was not taken
 	nodes   []backplane.Node
 	emptied time.Time // when the server was last found without what this node had told it
+	expiry  time.Time // when the next of the others is gone, if it says no more
 	listens [backplane.Partitions]bool
 	changed chan struct{} // listens have changed
 	h       backplane.Handler

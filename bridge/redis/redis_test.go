@@ -242,6 +242,22 @@ func TestNodeDies(t *testing.T) {
 	ea.Sees(t, "a")
 }
 
+// TestNextExpiry: a node looks for the others again when the first of them may be
+// gone, not only at its next heartbeat.
+func TestNextExpiry(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.join("a"), e.node("b")
+	b.NodeTimeout = 2 * time.Second
+	beats(t, a)
+	if d := a.untilExpiry(); d < backplanetest.Patience {
+		t.Errorf("alone it looks again after %v", d)
+	}
+	beats(t, e.plane(b), a)
+	if d := a.untilExpiry(); d > b.NodeTimeout {
+		t.Errorf("beside a node that is dead after 2 s it looks again after %v", d)
+	}
+}
+
 // TestLateServer: a node may start before its server.
 func TestLateServer(t *testing.T) {
 	e := startEngine(t)

@@ -26,6 +26,7 @@ type sender struct {
 	size map[channel]int
 	out  []letter
 	buf  []byte
+	free [][]backplane.Envelope // lists of batches that are sealed, for the next
 
 	now  []letter // of these, what is posted together
 	cmds rueidis.Commands
@@ -100,6 +101,9 @@ func (s *sender) add(p *parcel) {
 	}
 	if b == nil {
 		b = &backplane.Batch{Origin: s.p.cfg.Node, Life: s.p.self.Life, First: s.number(p.to)}
+		if n := len(s.free); n > 0 {
+			b.List, s.free = s.free[n-1], s.free[:n-1]
+		}
 		s.open[p.to], s.size[p.to] = b, 0
 	}
 	b.List = append(b.List, p.e)
@@ -114,6 +118,8 @@ func (s *sender) seal(ch channel) {
 	delete(s.open, ch)
 	s.buf = backplane.AppendBatch(s.buf[:0], b)
 	s.out = append(s.out, letter{to: ch, b: string(s.buf), cost: s.size[ch], keep: true})
+	clear(b.List)
+	s.free = append(s.free, b.List[:0])
 }
 
 // tell sends a batch without envelopes: the number that comes next. A channel that

@@ -12,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/cmd/tacet-bench/servers"
 )
 
 // join is what makes a hub of ours one of several nodes. Nil is a hub that is alone.
@@ -97,46 +98,79 @@ const (
 
 // fanOverNodes is one sender and its group: at one node, then half of it at another.
 func fanOverNodes(ctx context.Context, b *clusterBench, s *redistest.Server, add func(result)) error {
-	var rates []float64
+	var both []map[string]float64
 	for _, n := range []int{1, 2} {
-		rate, gaps, err := b.fanAt(ctx, s, n)
+		figures, err := b.fanAt(ctx, s, n)
 		if err != nil {
 			return err
 		}
-		rates = append(rates, rate)
-		add(result{Server: fmt.Sprintf("%d nodes", n), Figures: map[string]float64{"deliveries/s": rate, "gaps": gaps}})
+		both = append(both, figures)
+		add(result{Server: fmt.Sprintf("%d nodes", n), Figures: figures})
 	}
-	add(result{Server: "ratio", Figures: map[string]float64{"deliveries/s": rates[1] / rates[0]}})
+	ratio := map[string]float64{}
+	for _, name := range []string{"deliveries/s", "cpu_s/M"} {
+		ratio[name] = both[1][name] / both[0][name]
+	}
+	add(result{Server: "ratio", Figures: ratio})
 	return nil
 }
 
-func (b *clusterBench) fanAt(ctx context.Context, s *redistest.Server, n int) (rate, gaps float64, err error) {
+// fanAt is the load on so many nodes. The processor time is that of all of them and of
+// the server: on a machine that has other work too it tells more than the rate.
+func (b *clusterBench) fanAt(ctx context.Context, s *redistest.Server, n int) (map[string]float64, error) {
 	nodes, stop, err := startNodes(ctx, s, n)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer stop()
 	f := &fan{server: nodes[0], window: make(chan struct{}, fanWindow), over: make(chan struct{})}
 	for _, node := range nodes {
 		list, err := dialAll(ctx, node, "member", fanMembers/n)
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		f.members = append(f.members, list...)
 		if err := node.joined(ctx, fanMembers/n); err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 	}
 	if f.sender, err = dial(ctx, nodes[0], "sender"); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	if err := pause(ctx, warmUp); err != nil { // what a node wants to hear is subscribed meanwhile
-		return 0, 0, err
+		return nil, err
 	}
 	f.start()
 	defer f.end()
-	rate, _, err = measure(ctx, nodes[0], b.length, f.delivered.Load)
-	return rate, float64(f.gaps.Load()), err
+	if err := pause(ctx, warmUp); err != nil {
+		return nil, err
+	}
+	cpu, err := cpuOf(nodes, s)
+	begin, before := time.Now(), f.delivered.Load()
+	if err == nil {
+		err = pause(ctx, b.length)
+	}
+	if err != nil {
+		return nil, err
+	}
+	count, took := float64(f.delivered.Load()-before), time.Since(begin)
+	after, err := cpuOf(nodes, s)
+	return map[string]float64{"deliveries/s": count / took.Seconds(), "cpu_s/M": (after - cpu) / count * 1e6, "gaps": float64(f.gaps.Load())}, err
+}
+
+// cpuOf is the processor time of nodes and of the server between them, in seconds.
+func cpuOf(nodes []*server, s *redistest.Server) (sum float64, err error) {
+	if sum, err = servers.CPU(s.Pid()); err != nil {
+		return 0, err
+	}
+	for _, node := range nodes {
+		one, err := node.cpu()
+		if err != nil {
+			return 0, err
+		}
+		sum += one
+	}
+	return sum, nil
 }
 
 // churnOverNodes is connections that come and go at two nodes.
@@ -200,6 +234,9 @@ func keptBy(nodes []*server, s *redistest.Server) (map[string]float64, error) {
 			return nil, err
 		}
 		kept["heap_kb"] += float64(is.Heap) / 1024
+		if is, err = node.inside(); err != nil {
+			return nil, err
+		}
 		kept["goroutines"] += float64(is.Goroutines)
 		kept["files"] += float64(is.Files)
 	}
