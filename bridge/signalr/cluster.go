@@ -19,8 +19,8 @@ import (
 // connections are served first and without it; so what the cluster loses is lost for
 // other nodes alone. Its methods must not block, but for Ask.
 type Cluster interface {
-	// Self is the name of this node: letters, digits, - and _. Connection ids end
-	// with it.
+	// Self is the name of this node: letters, digits, - and _. The ids and the tokens
+	// of connections end with it.
 	Self() string
 	// Publish hands a letter to every other node that wants to hear of the topic.
 	Publish(topic string, l Letter) error

@@ -89,6 +89,10 @@ type Config struct {
 	MaximumConnectionsPerUser int
 	// Cluster joins the server with those of other nodes; nil: there are none.
 	Cluster Cluster
+	// Forward has the node serve a request for a connection of its own, whose token
+	// ends with its name, and blocks until that is done; false: there is no such
+	// node, and nothing was answered. Default: such requests are answered 404.
+	Forward func(w http.ResponseWriter, r *http.Request, node string) bool
 
 	// MaximumGroups: how many groups one connection may be a member of; joining
 	// more fails with [ErrGroups]. Default 1,000.

@@ -61,7 +61,7 @@ func newDesk(cfg Config) *desk {
 func (d *desk) issue(w wish, expires time.Duration) (*ticket, int) {
 	t := &ticket{id: d.newID(), user: w.user, stateful: w.stateful, expires: expires}
 	if t.token = t.id; w.secret {
-		t.token = newID()
+		t.token = d.newID()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -60,6 +60,10 @@
 // [Server.Answer]). The server's own are served first and without it. Package
 // bridge/backplane has one.
 //
+// A request for a connection that reaches another node than the connection's (its
+// token ends with that node's name) is handed to [Config].Forward, so that a balancer
+// need not keep a client at one node.
+//
 // # Queues
 //
 // Events of other nodes: 8,192 for each of as many workers as there are processors;

@@ -14,8 +14,12 @@ import (
 // at the hub's path itself. Statuses are those of TransportProtocols.md and the
 // vendor's server. For a WebSocket it returns when the connection is up, for the
 // other transports when the request is answered. Writing and reading deadlines
-// of the http.Server are lifted for answers that have no end.
+// of the http.Server are lifted for answers that have no end. A request for a
+// connection of another node goes there; see [Config].Forward.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.elsewhere(w, r) {
+		return
+	}
 	allowed := s.cors(w, r)
 	if r.Method == http.MethodOptions {
 		preflight(w, r)

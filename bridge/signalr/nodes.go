@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
@@ -27,6 +28,17 @@ func (s *Server) join(ctx context.Context) (leave func()) {
 		stop()
 		tasks.Wait()
 	}
+}
+
+// elsewhere has another node serve a request for a connection that is that node's, as
+// the token says; false: it is for us to answer. What comes before a connection
+// (negotiate, a preflight) any node serves.
+func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) bool {
+	if s.cfg.Forward == nil || s.cfg.Cluster == nil || r.Method == http.MethodOptions || lastPart(r.URL.Path) == "negotiate" {
+		return false
+	}
+	node := nodeOf(r.URL.Query().Get("id"))
+	return node != "" && node != s.cfg.Cluster.Self() && s.cfg.Forward(w, r, node)
 }
 
 // inquiry is the head of a question to another node, a line of JSON; the method and
