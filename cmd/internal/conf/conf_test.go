@@ -149,6 +149,8 @@ func TestValidate(t *testing.T) {
 		"rate":                    {"limits: {messages_per_second: 9}", `t.yaml:1: limits.messages_per_second: 9 is not 10 to 2147483647`},
 		"balancer":                {"mqtt: {proxy_protocol: [10.0.0.0/8, lb.local]}", `t.yaml:1: mqtt.proxy_protocol[1]: "lb.local" is no network such as 10.0.0.0/8, and no address`},
 		"limit":                   {"limits: {session_queue: 0}", `t.yaml:1: limits.session_queue: 0 is not 1 to 65535`},
+		"public url":              {"hub: {public_url: \"https://h/x\"}", `t.yaml:1: hub.public_url: "https://h/x" is not http:// or https:// with a host alone`},
+		"advertised":              {"redis: {url: \"redis://x\", advertise: \"h:80\"}", `t.yaml:1: redis.advertise: "h:80" is not http:// or https:// with a host alone`},
 		"timeouts":                {"hub: {client_timeout: 10s}", `t.yaml:1: hub.client_timeout: 10s is not more than hub.keepalive (15s)`},
 		"redis":                   {"redis: {url: \"http://u:p@x\"}", `t.yaml:1: redis.url: it is not redis://, rediss://, valkey://, valkeys:// or unix:// with a host`},
 		"redis' query":            {"redis: {url: \"redis://u:p@x?sentinel\"}", `t.yaml:1: redis.url: its query has "sentinel", which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db`},

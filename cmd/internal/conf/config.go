@@ -128,6 +128,7 @@ type Redis struct {
 	Prefix      string        `yaml:"prefix"`       // of every key; default tacet
 	Heartbeat   time.Duration `yaml:"heartbeat"`    // between two signs of life of a node; default 5s
 	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone, its name free, and who was live at it is not; its areas are taken over sooner, by their lease; default 20s
+	Advertise   string        `yaml:"advertise"`    // http or https URL at which other nodes reach this one's web listener; default: http.addr, and this machine's address where that names none
 }
 
 // Limits bounds what clients may take. A device here is a principal, or in open
@@ -162,6 +163,7 @@ type Hub struct {
 	ClientTimeout    time.Duration `yaml:"client_timeout"`    // a client silent for so long is gone; default 30s
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout"` // for the first message; default 15s
 	DetailedErrors   bool          `yaml:"detailed_errors"`   // errors of ours in full to clients; default false
+	PublicURL        string        `yaml:"public_url"`        // where clients reach this very node: negotiation sends them there; default none: where they came
 }
 
 // Area is an area that the file defines.

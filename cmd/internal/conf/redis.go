@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,12 @@ import (
 
 // shortestBeat is the least between two signs of life of a node.
 const shortestBeat = 100 * time.Millisecond
+
+// isBase tells whether text is the address of a web listener: no path, no query.
+func isBase(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
+}
 
 // redis checks what joins several nodes, and that nothing is configured which
 // several nodes have not.
@@ -24,6 +31,7 @@ func (k *check) redis() {
 	}
 	k.that(!strings.ContainsAny(r.Prefix, "{} \r\n") && len(r.Prefix) <= 64, "redis.prefix", "%q has braces or blanks, or more than 64 bytes", r.Prefix)
 	k.that(r.Heartbeat >= shortestBeat && r.NodeTimeout >= 2*r.Heartbeat, "redis.heartbeat", "%s is not at least %s and at most half of redis.node_timeout (%s)", r.Heartbeat, shortestBeat, r.NodeTimeout)
+	k.that(r.Advertise == "" || isBase(r.Advertise), "redis.advertise", "%q is not http:// or https:// with a host alone", r.Advertise)
 	k.that(k.MQTT.External.URL == "", "mqtt.external.url", "an outside broker does not go with redis.url in this version")
 	for i, a := range k.Areas {
 		key := "areas[" + strconv.Itoa(i) + "]"

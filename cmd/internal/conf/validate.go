@@ -132,6 +132,7 @@ func (k *check) numbers() {
 	} {
 		k.that(d.d > 0, d.key, "%s is not more than 0", d.d)
 	}
+	k.that(k.Hub.PublicURL == "" || isBase(k.Hub.PublicURL), "hub.public_url", "%q is not http:// or https:// with a host alone", k.Hub.PublicURL)
 	k.that(k.Hub.ClientTimeout > k.Hub.Keepalive, "hub.client_timeout", "%s is not more than hub.keepalive (%s)", k.Hub.ClientTimeout, k.Hub.Keepalive)
 }
 

@@ -72,12 +72,18 @@ func (l *ledger) flush() {
 // 1 s. More are lines of its configuration.
 func (l *ledger) node(name, data string, more ...string) *serve {
 	l.t.Helper()
+	return l.nodeAt(name, data, "127.0.0.1:0", more...)
+}
+
+// nodeAt is node with an address of the web listener.
+func (l *ledger) nodeAt(name, data, web string, more ...string) *serve {
+	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "tacet.yaml")
 	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, lease: 1s}]\n%s\n", name, l.socket(), strings.Join(more, "\n"))
 	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
-	s := &serve{file: file, program: run(l.t, tacet(l.t), "serve", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")}
+	s := &serve{file: file, program: run(l.t, tacet(l.t), "serve", "--config", file, "--data", data, "--http", web, "--mqtt", "127.0.0.1:0")}
 	s.line(0, "ready", func(text string) bool { return strings.HasPrefix(text, "ready ") })
 	raw, err := os.ReadFile(filepath.Join(data, "ready.json"))
 	if err != nil {

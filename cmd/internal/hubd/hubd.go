@@ -211,6 +211,9 @@ func (h *Hub) makeAuth() error {
 	}
 	h.audit = &audit{log: h.log, now: time.Now}
 	h.who = &identity{auth: h.auth, sessions: newSessions(time.Now), audit: h.audit}
+	if h.cfg.Redis.URL != "" {
+		h.who.sessions.home = sessionMark + h.cfg.Node
+	}
 	return nil
 }
 
@@ -299,7 +302,7 @@ func (h *Hub) makeHub() (err error) {
 		return err
 	}
 	h.signalr, err = signalr.New(signalr.Config{
-		Cluster:           h.cluster(),
+		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode,
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
@@ -415,7 +418,7 @@ func (h *Hub) guard() guard {
 // parts are the groups in the order in which they stop.
 func (h *Hub) parts() [][]part {
 	return [][]part{
-		{{"web", h.serveWeb}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
+		{{"web", h.serveWeb}, {"forward", h.runForward}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),

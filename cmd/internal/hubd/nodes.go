@@ -8,6 +8,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/courier"
+	"github.com/tacet-hub/tacet/bridge/forward"
 	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -27,6 +28,7 @@ type nodes struct {
 	index  uint64
 
 	courier *courier.Courier // see nodes_clips.go
+	forward *forward.Forwarder
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -79,6 +81,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.mux.Want(wordTopic, true)
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
+	h.makeForward(n)
 	return nil
 }
 
@@ -200,6 +203,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
+		to["forward"] = func() any { return n.forward.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }
 	}
 	return to

@@ -25,7 +25,8 @@ const (
 // Over the bounds above the oldest is forgotten, and counted as dropped. It is
 // safe for concurrent use.
 type sessions struct {
-	now func() time.Time
+	now  func() time.Time
+	home string // ends every key: of several nodes, the one that knows it
 
 	mu      sync.Mutex
 	known   map[sessionID]session
@@ -57,9 +58,12 @@ func newSessions(now func() time.Time) *sessions {
 // sessionPrefix begins the key of every session.
 const sessionPrefix = "tcs_"
 
+// sessionMark parts a key from the name of the node that knows it.
+const sessionMark = "."
+
 // open makes a session and answers its key, of 130 random bits.
 func (s *sessions) open(who auth.Principal) (key string, expires time.Time) {
-	key, expires = sessionPrefix+rand.Text(), s.now().Add(sessionLife)
+	key, expires = sessionPrefix+rand.Text()+s.home, s.now().Add(sessionLife)
 	if !who.Expires.IsZero() && who.Expires.Before(expires) {
 		expires = who.Expires
 	}

@@ -30,7 +30,7 @@ func (h *Hub) serveWeb(ctx context.Context) error {
 	if h.webTLS != nil {
 		l = tls.NewListener(l, h.webTLS.config())
 	}
-	return h.serve(ctx, l, h.guarded(h.routes()), h.newcomers)
+	return h.serve(ctx, l, h.guarded(h.atHome(h.routes())), h.newcomers)
 }
 
 func (h *Hub) routes() http.Handler {

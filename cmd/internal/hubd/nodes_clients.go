@@ -1,0 +1,145 @@
+package hubd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/forward"
+	"github.com/tacet-hub/tacet/bridge/signalr"
+)
+
+// kindAddress is the backplane's kind of the question where a node's web listener is.
+const kindAddress = backplane.KindUser + 48
+
+// makeForward makes what hands requests to the node that they are for.
+func (h *Hub) makeForward(n *nodes) {
+	n.mux.OnAsk(kindAddress, func(context.Context, string, []byte) ([]byte, error) { return json.Marshal(h.webAddress()) })
+	find := func(ctx context.Context, node string) (at forward.Address, err error) {
+		err = forward.ErrNoNode
+		n.mux.Ask(ctx, kindAddress, []string{node}, nil, func(_ string, answer []byte, failed error) bool {
+			if err = failed; err == nil {
+				err = json.Unmarshal(answer, &at)
+			}
+			return false
+		})
+		if errors.Is(err, backplane.ErrNoNode) || errors.Is(err, backplane.ErrGone) {
+			err = fmt.Errorf("%w: %s", forward.ErrNoNode, node)
+		}
+		return at, err
+	}
+	n.forward = forward.New(forward.Config{Self: h.cfg.Node}, find, h.log)
+	n.mux.OnNodes(func(list []backplane.Node) {
+		alive := make(map[string]bool, len(list))
+		for _, node := range list {
+			alive[node.Name] = true
+		}
+		n.forward.Keep(alive)
+	})
+}
+
+// runForward ends what is handed on when the web listener ends.
+func (h *Hub) runForward(ctx context.Context) error {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.forward.Run(ctx)
+}
+
+// forwards is how the device hub serves what is for another node; nil: there is none.
+func (h *Hub) forwards() func(http.ResponseWriter, *http.Request, string) bool {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.forward.Serve
+}
+
+// atHome serves a request with a session of the dashboard at the node where that was
+// opened, which alone knows it. Where that node is gone, the session has ended.
+func (h *Hub) atHome(next http.Handler) http.Handler {
+	if h.nodes == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if node := sessionNode(r); node == "" || node == h.cfg.Node || !h.nodes.forward.Serve(w, r, node) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// sessionNode is the node in the key of a request's session; empty: there is none.
+func sessionNode(r *http.Request) string {
+	key := bearerOf(r.Header.Get("Authorization"))
+	if key == "" {
+		if c, err := r.Cookie(cookieName); err == nil {
+			key = c.Value
+		}
+	}
+	if !strings.HasPrefix(key, sessionPrefix) {
+		return ""
+	}
+	_, node, _ := strings.Cut(key, sessionMark)
+	return node
+}
+
+// webAddress is where other nodes reach this one's web listener.
+func (h *Hub) webAddress() forward.Address {
+	a := forward.Address{URL: h.cfg.Redis.Advertise}
+	scheme := "http"
+	if h.webTLS != nil {
+		scheme, a.Pin = "https", forward.PinOf(h.webTLS.now.Load().Certificates[0].Certificate[0])
+	}
+	if a.URL == "" {
+		host, port, _ := net.SplitHostPort(h.web.Addr().String()) // of a listener
+		if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+			host = ownHost(h.cfg.Redis.URL)
+		}
+		a.URL = scheme + "://" + net.JoinHostPort(host, port)
+	}
+	return a
+}
+
+// ownHost is this machine's address as the common server sees it: nodes that reach one
+// server mostly reach each other. Nothing is sent to find it.
+func ownHost(server string) string {
+	const here = "127.0.0.1"
+	u, err := url.Parse(server)
+	if err != nil || u.Hostname() == "" {
+		return here
+	}
+	c, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), "6379"))
+	if err != nil {
+		return here
+	}
+	defer c.Close()
+	host, _, _ := net.SplitHostPort(c.LocalAddr().String()) // of a socket
+	return host
+}
+
+// toThisNode sends a client that has come by a balancer to this node's own address,
+// where one is configured. Pages with a session stay: their cookie is for the host that
+// they are on.
+func (h *Hub) toThisNode(r *http.Request, _ signalr.Principal) (to signalr.Redirection) {
+	q := r.URL.Query()
+	if h.cfg.Hub.PublicURL == "" || q.Has(nodeParam) {
+		return to
+	}
+	if _, err := r.Cookie(cookieName); err == nil {
+		return to
+	}
+	for _, own := range []string{"negotiateVersion", "useStatefulReconnect", "access_token", "id"} { // the client says them anew
+		q.Del(own)
+	}
+	q.Set(nodeParam, h.cfg.Node)
+	to.URL = strings.TrimRight(h.cfg.Hub.PublicURL, "/") + hubPath + "?" + q.Encode()
+	return to
+}
+
+// nodeParam marks a request that was sent to a node's own address.
+const nodeParam = "node"
