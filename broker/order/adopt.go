@@ -57,13 +57,21 @@ func (s *Service) takeIn() {
 		}
 		s.mu.Lock()
 		e := s.live[a.order.ID]
-		if e == nil && len(s.live) >= s.cfg.MaxLive {
+		if e != nil && e.hand == others {
+			node := e.node
+			s.mu.Unlock()
+			s.forward(node, a.report)
+			a.done(area.Errorf(area.CodeDegraded, "the order is node %s's, and not known here as it is", node))
+			continue
+		}
+		if e == nil && len(s.live)-s.foreign >= s.cfg.MaxLive {
 			s.mu.Unlock()
 			a.done(area.Errorf(area.CodeRate, "%d orders wait for their end already", s.cfg.MaxLive))
 			continue
 		}
 		if e == nil {
 			e = foreign(a.order)
+			e.node = s.self()
 			s.insert(e)
 			s.count.adopted.Add(1)
 		}

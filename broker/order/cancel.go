@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -15,13 +16,32 @@ import (
 const (
 	waitPlaying = 300 * time.Millisecond
 	waitOther   = 2 * time.Second
+
+	mostAsked = 16 // orders of other nodes that a stop takes back at a time
 )
 
 // Cancel takes an order back for a person, and answers what has become of it:
 // cancelled, or still playing for at most 300 ms more. It waits for the end for
 // as long at most (2 s for what does not sound). Its errors are [area.Error]s:
-// not_found, ended.
+// not_found, ended, and degraded where the order is another node's that does not answer.
 func (s *Service) Cancel(ctx context.Context, id area.WorkID) (area.Order, error) {
+	if node := s.nodeOf(id); node != "" {
+		return s.cfg.Nodes.Peers.TakeBack(ctx, node, id, area.EndUser)
+	}
+	return s.cancelNow(ctx, id, area.EndUser)
+}
+
+// nodeOf is the other node that has an order without an end; empty: none has.
+func (s *Service) nodeOf(id area.WorkID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.live[id]; e != nil && e.hand == others && !e.order.State.Ended() {
+		return e.node
+	}
+	return ""
+}
+
+func (s *Service) cancelNow(ctx context.Context, id area.WorkID, reason string) (area.Order, error) {
 	s.mu.Lock()
 	e := s.live[id]
 	s.mu.Unlock()
@@ -32,7 +52,7 @@ func (s *Service) Cancel(ctx context.Context, id area.WorkID) (area.Order, error
 		}
 		return area.Order{}, endedAlready(r.Order)
 	}
-	wait, err := s.cancel(ctx, e, area.EndUser)
+	wait, err := s.cancel(ctx, e, reason)
 	if err != nil {
 		return area.Order{}, err
 	}
@@ -56,6 +76,12 @@ func (s *Service) cancel(ctx context.Context, e *entry, reason string) (wait tim
 	if e.order.State.Ended() {
 		defer s.mu.Unlock()
 		return 0, endedAlready(e.order)
+	}
+	if e.hand == others {
+		node := e.node
+		s.mu.Unlock()
+		_, err := s.cfg.Nodes.Peers.TakeBack(ctx, node, e.order.ID, reason)
+		return 0, err
 	}
 	wait = waitOther
 	if e.order.State == area.OrderPlaying {
@@ -131,15 +157,33 @@ func (s *Service) stop(ctx context.Context, entries []*entry, waiting bool) (Sto
 	}
 	s.mu.Unlock()
 	var errs []error
-	back := func(list []*entry, into *[]area.WorkID) {
-		for _, e := range list {
-			switch _, err := s.cancel(ctx, e, area.EndStop); {
-			case err == nil:
-				*into = append(*into, e.order.ID)
-			case area.CodeOf(err) != area.CodeEnded:
-				errs = append(errs, err)
-			}
+	var mu sync.Mutex // guards errs and out
+	one := func(e *entry, into *[]area.WorkID) {
+		_, err := s.cancel(ctx, e, area.EndStop)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			*into = append(*into, e.order.ID)
+		case area.CodeOf(err) != area.CodeEnded:
+			errs = append(errs, err)
 		}
+	}
+	back := func(list []*entry, into *[]area.WorkID) {
+		var tasks sync.WaitGroup
+		places := make(chan struct{}, mostAsked)
+		for _, e := range list {
+			if s.nodeOf(e.order.ID) == "" {
+				one(e, into)
+				continue
+			}
+			places <- struct{}{}
+			tasks.Go(func() {
+				defer func() { <-places }()
+				one(e, into)
+			})
+		}
+		tasks.Wait()
 	}
 	back(rest, &out.Cancelled)
 	back(sounding, &out.Stopped)

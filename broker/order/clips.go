@@ -29,7 +29,7 @@ func (s *Service) Clips() []string {
 func (s *Service) Measured(id area.WorkID, d time.Duration) {
 	s.mu.Lock()
 	e := s.live[id]
-	changed := e != nil && !e.order.State.Ended() && e.order.DurationMs != d.Milliseconds()
+	changed := e != nil && e.hand != others && !e.order.State.Ended() && e.order.DurationMs != d.Milliseconds()
 	if changed {
 		e.order.DurationMs = d.Milliseconds()
 		s.soil(e)

@@ -14,6 +14,7 @@ type Config struct {
 	MaxLive int           // most orders without an end; 0: 10,000
 	MaxKeys int           // most idempotency keys that are remembered; 0: 10,000
 	KeyLife time.Duration // how long a key is remembered; 0: 24 h
+	Nodes   *Nodes        // the other nodes; nil: there are none
 	Grace   time.Duration // how long after its expiry an unassigned order waits for the dispatcher's word; 0: 30 s
 }
 

@@ -27,6 +27,20 @@
 // player that could do the work is present. It is computed when an order is
 // read, and shown anew, and told to watchers, when it has moved by two seconds.
 //
+// # Several nodes
+//
+// With [Config.Nodes] the orders of several hub nodes are one list. Each has its
+// node, which alone hands it over, moves it and writes it; everybody else shows it as
+// that node has written it last. [Service.Inherit] takes over what a node that is
+// gone has left: who calls it decides that it is gone. Of two nodes that both go on
+// with an order, since they could not hear of each other, the one with the newer
+// record has it as soon as they can; the dispatcher never does a work twice, so that
+// both have heard of the same end, or the earlier counts. Idempotency keys are those of
+// all nodes: a request that another node is answering is waited for 10 s at most, and
+// one that was never answered is taken over after 30 s, with the id that its order
+// would have had. While the nodes cannot reach each other a key is the node's own
+// ([Stats.KeysAlone]). [Stats] counts this node's orders alone.
+//
 // # Goroutines
 //
 // [Service.Run] is the only one: it applies reports, hands over what came due,

@@ -13,6 +13,7 @@ const (
 	ours    hand = iota // not yet: its time has not come, or it was not taken
 	handing             // somebody is handing it over just now
 	theirs              // the dispatcher has it, and decides its end
+	others              // another node has it
 )
 
 // Bounds of one order.
@@ -34,12 +35,13 @@ type entry struct {
 	ended    chan struct{}   // closed at the end
 
 	order   area.Order
+	node    string // whose it is; empty: there is one node
 	hand    hand
 	cancel  string // reason for which it was taken back; empty: it was not
 	seen    bool   // a player that could do it was present once
 	retryAt time.Time
 	inbox   []stamped
-	dirty   bool          // changed since it was written and told
+	dirty   bool          // changed since it was written, where it is ours, and told
 	told    turn          // what watchers were told last
 	shown   turn          // what readers were told last
 	waits   []func(error) // to be told once it is written
@@ -49,6 +51,13 @@ type entry struct {
 type stamped struct {
 	area.Report
 	at time.Time
+}
+
+// handed ends a handing over; the order may be another node's by now.
+func (e *entry) handed(to hand) {
+	if e.hand == handing {
+		e.hand = to
+	}
 }
 
 func (e *entry) due(now time.Time) bool {
@@ -87,7 +96,7 @@ func (e *entry) work() area.Work {
 }
 
 func (e *entry) record() Record {
-	return Record{Order: e.order, Location: e.location, Device: e.device}
+	return Record{Order: e.order, Location: e.location, Device: e.device, Node: e.node}
 }
 
 // push keeps a report until Run applies it. A full inbox loses the oldest that
@@ -158,6 +167,13 @@ func line(h []area.OrderStep, s area.OrderStep) []area.OrderStep {
 		h = append(h[:1:1], h[2:]...)
 	}
 	return append(h, s)
+}
+
+// become takes over what changes of an order in its life.
+func (e *entry) become(o area.Order) {
+	is := &e.order
+	is.State, is.Reason, is.Device, is.Attempt, is.DurationMs = o.State, o.Reason, o.Device, o.Attempt, o.DurationMs
+	is.StartedAt, is.EndedAt, is.EstimatedStart, is.After, is.History = o.StartedAt, o.EndedAt, nil, nil, o.History
 }
 
 func orNil[T ~string](v T) *T {

@@ -50,12 +50,15 @@ func (s *Service) AcceptOnce(ctx context.Context, r area.OrderRequest, by By) (o
 	for {
 		k, first := s.key(keyName{by.Who, by.IdempotencyKey}, sum)
 		if k.body != sum {
-			return area.Order{}, false, area.Errorf(area.CodeIdempotencyMismatch, "the key %q came with another body before", by.IdempotencyKey)
+			return area.Order{}, false, mismatch(by.IdempotencyKey)
 		}
 		if first {
-			o, err = s.accept(ctx, r, by, nil)
+			o, replayed, err = s.acceptKeyed(ctx, r, by, k)
 			s.settleKey(k, o, err)
-			return o, false, err
+			if replayed {
+				s.count.replayed.Add(1)
+			}
+			return o, replayed, err
 		}
 		select {
 		case <-k.done:
@@ -91,8 +94,12 @@ func (s *Service) key(name keyName, body [sha256.Size]byte) (k *keyed, first boo
 }
 
 func (s *Service) dropOldestKey() {
-	if k := s.keyAge[0]; s.keys[k.name] == k {
+	k := s.keyAge[0]
+	if s.keys[k.name] == k {
 		delete(s.keys, k.name)
+	}
+	if n := s.cfg.Nodes; n != nil && n.Keys != nil && k.ok {
+		n.Keys.DeleteAsync(k.name.shared(), func(error) {}) // else it goes when its time is over
 	}
 	s.keyAge[0] = nil
 	s.keyAge = s.keyAge[1:]

@@ -18,6 +18,7 @@ const DefaultKept = 10_000
 // concurrent use.
 type Memory struct {
 	kept int
+	next func(last uint64) uint64 // the place of a new order
 
 	mu    sync.Mutex
 	byID  map[area.WorkID]*kept
@@ -36,7 +37,7 @@ type kept struct {
 // NewMemory makes an empty store that keeps so many ended orders; 0:
 // [DefaultKept].
 func NewMemory(ended int) *Memory {
-	return &Memory{kept: orDefault(ended, DefaultKept), byID: map[area.WorkID]*kept{}}
+	return &Memory{kept: orDefault(ended, DefaultKept), byID: map[area.WorkID]*kept{}, next: func(last uint64) uint64 { return last + 1 }}
 }
 
 // Put keeps records. It never fails; a change of an order that has its end is
@@ -57,7 +58,7 @@ func (m *Memory) number(id area.WorkID) (seq uint64, state area.OrderState) {
 	if k := m.byID[id]; k != nil {
 		return k.seq, k.rec.Order.State
 	}
-	m.seq++
+	m.seq = m.next(m.seq)
 	return m.seq, ""
 }
 
@@ -101,6 +102,25 @@ func (m *Memory) bound() []area.WorkID {
 	m.ended[0] = nil
 	m.ended = m.ended[1:]
 	return []area.WorkID{id}
+}
+
+// remove forgets an order, whatever has become of it.
+func (m *Memory) remove(id area.WorkID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.byID[id]; k != nil {
+		m.ended = slices.DeleteFunc(m.ended, func(x *kept) bool { return x == k })
+		m.forget(k)
+	}
+}
+
+// replace puts another end in place of the one that an order had.
+func (m *Memory) replace(r Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.byID[r.Order.ID]; k != nil {
+		k.rec = r
+	}
 }
 
 func (m *Memory) forget(k *kept) {

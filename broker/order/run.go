@@ -32,6 +32,12 @@ func (s *Service) Report(r area.Report) {
 		s.count.unknown.Add(1)
 		return
 	}
+	if e.hand == others {
+		node := e.node
+		s.mu.Unlock()
+		s.forward(node, r)
+		return
+	}
 	if len(e.inbox) == 0 {
 		s.inbox = append(s.inbox, e)
 	}
@@ -72,6 +78,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.handOver(ctx)
 			s.sweep(ctx)
 			s.estimate()
+			s.sweepKeys()
 		}
 		s.flush(ctx)
 		timer.Reset(max(min(s.untilNext(), look-s.now().Sub(looked)), time.Millisecond))
@@ -84,7 +91,7 @@ func (s *Service) apply() {
 	defer s.mu.Unlock()
 	for _, e := range s.inbox {
 		for _, r := range e.inbox {
-			if e.order.State.Ended() {
+			if e.order.State.Ended() || e.hand == others {
 				s.count.late.Add(1)
 				continue
 			}
@@ -162,7 +169,7 @@ func (s *Service) sweep(ctx context.Context) {
 // tells whether the dispatcher still has it.
 func (s *Service) overdue(e *entry, now time.Time) bool {
 	over := now.Sub(e.order.ExpiresAt.Time)
-	if e.order.State.Ended() || over < 0 || e.hand == handing {
+	if e.order.State.Ended() || over < 0 || e.hand == handing || e.hand == others {
 		return false
 	}
 	end := area.Report{State: area.OrderExpired, Att: e.order.Attempt}
@@ -240,22 +247,23 @@ func (s *Service) flush(ctx context.Context) {
 	s.mu.Lock()
 	dirty := slices.DeleteFunc(s.dirty, func(e *entry) bool { return s.live[e.order.ID] != e }) // refused after all
 	s.dirty = nil
-	records := make([]Record, len(dirty))
+	records, kept := make([]Record, len(dirty)), make([]bool, len(dirty))
 	lines := map[area.Name]map[*entry]turn{}
 	for i, e := range dirty {
 		a := e.order.Area
 		if lines[a] == nil {
 			lines[a] = turns(s.areas[a], p, now)
 		}
+		kept[i] = e.hand == others // by the node that has it
 		e.dirty, e.told, e.seen = false, lines[a][e], e.seen || p.canDo(e)
 		records[i] = e.record()
 		records[i].Order = estimated(e, lines[a])
 	}
 	watchers := s.watchers()
 	s.mu.Unlock()
-	all := s.store.Put(ctx, records...)
+	all := s.store.Put(ctx, without(records, kept)...)
 	for i, e := range dirty {
-		if all != nil { // one by one: what is wrong with one of them is not with the others
+		if all != nil && !kept[i] { // one by one: what is wrong with one of them is not with the others
 			if err := s.store.Put(ctx, records[i]); err != nil {
 				s.log.Error("an order cannot be written", "work", records[i].Order.ID, "err", err)
 				s.mu.Lock()
@@ -273,6 +281,20 @@ func (s *Service) flush(ctx context.Context) {
 		}
 		s.answer(e, nil)
 	}
+}
+
+// without leaves those records out that are kept already.
+func without(records []Record, kept []bool) []Record {
+	if !slices.Contains(kept, true) {
+		return records
+	}
+	var out []Record
+	for i, r := range records {
+		if !kept[i] {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Watch calls enqueue for each order that changed, from Run's goroutine, in the

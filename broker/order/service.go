@@ -28,6 +28,7 @@ type Service struct {
 	mu      sync.Mutex
 	arrival uint64
 	live    map[area.WorkID]*entry
+	foreign int                     // of them, those that other nodes have
 	silent  map[area.Name]time.Time // when the last sound of an area ended
 	areas   map[area.Name][]*entry  // the same, by area, in the order of arrival
 	inbox   []*entry                // with reports that wait
@@ -36,6 +37,7 @@ type Service struct {
 	watchID uint64
 
 	adoptions []adoption // that wait for Run
+	swept     time.Time  // when keys that are over were looked for; Run's
 
 	keyMu  sync.Mutex
 	keys   map[keyName]*keyed
@@ -54,7 +56,14 @@ func New(cfg Config, store Store, roster Roster, disp Dispatcher, rend Renderer,
 		watch: map[uint64]func(area.Order){}, keys: map[keyName]*keyed{},
 	}
 	for _, r := range store.Live() {
-		s.insert(&entry{location: r.Location, device: r.Device, order: r.Order, seen: r.Order.Device != nil, ended: make(chan struct{})})
+		e := &entry{location: r.Location, device: r.Device, order: r.Order, hand: s.handOf(r), node: r.Node, seen: r.Order.Device != nil, ended: make(chan struct{})}
+		if e.hand == ours {
+			e.node = s.self()
+		}
+		s.insert(e)
+	}
+	if n := s.cfg.Nodes; n != nil {
+		n.Orders.Follow(s.heard)
 	}
 	return s, nil
 }
@@ -128,10 +137,10 @@ func (s *Service) reserve(e *entry) error {
 	if stored || s.live[e.order.ID] != nil {
 		return exists(e.order.ID)
 	}
-	if len(s.live) >= s.cfg.MaxLive {
-		return area.Errorf(area.CodeRate, "%d orders wait for their end already", len(s.live))
+	if n := len(s.live) - s.foreign; n >= s.cfg.MaxLive {
+		return area.Errorf(area.CodeRate, "%d orders wait for their end already", n)
 	}
-	e.hand = handing
+	e.hand, e.node = handing, s.self()
 	s.insert(e)
 	return nil
 }
@@ -141,7 +150,7 @@ func (s *Service) reserve(e *entry) error {
 func (s *Service) start(ctx context.Context, e *entry) error {
 	if now := s.now(); !e.due(now) {
 		s.mu.Lock()
-		e.hand = ours
+		e.handed(ours)
 		s.change(e, area.Report{State: area.OrderWaiting}, now)
 		if e.cancel != "" { // taken back meanwhile
 			s.change(e, area.Report{State: area.OrderCancelled, Reason: e.cancel}, now)
@@ -184,8 +193,8 @@ func (s *Service) submit(ctx context.Context, e *entry) error {
 	defer stop()
 	err := s.disp.Submit(ctx, w)
 	s.mu.Lock()
-	e.hand = theirs
-	if err != nil {
+	e.handed(theirs)
+	if err != nil && e.hand != others {
 		e.hand, e.retryAt = ours, s.now().Add(retryAfter)
 	}
 	reason := e.cancel
@@ -301,6 +310,9 @@ func (s *Service) insert(e *entry) {
 	s.arrival++
 	e.arrival = s.arrival
 	s.live[e.order.ID] = e
+	if e.hand == others {
+		s.foreign++
+	}
 	s.areas[e.order.Area] = append(s.areas[e.order.Area], e)
 }
 
@@ -308,6 +320,9 @@ func (s *Service) insert(e *entry) {
 func (s *Service) remove(e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.live[e.order.ID] == e && e.hand == others {
+		s.foreign--
+	}
 	delete(s.live, e.order.ID)
 	a := e.order.Area
 	i, ok := slices.BinarySearchFunc(s.areas[a], e, func(x, y *entry) int { return cmp.Compare(x.arrival, y.arrival) })

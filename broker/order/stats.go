@@ -12,13 +12,18 @@ import (
 // sounds is over how many orders the percentile is taken.
 const sounds = 1000
 
-// Stats is what the service counted since its start.
+// Stats is what the service counted since its start. Of several nodes each counts
+// its own orders.
 type Stats struct {
 	Accepted, Refused                  uint64
 	Played, Expired, Cancelled, Failed uint64
 	Replayed                           uint64        // answers of an idempotency key
+	KeysAlone                          uint64        // idempotency keys that came while the other nodes could not be asked
 	KeysDropped                        uint64        // idempotency keys that went before their time
 	Adopted                            uint64        // orders that a leader of an area had accepted
+	Inherited                          uint64        // orders taken over from nodes that were gone
+	LetGo                              uint64        // orders that another node had taken over
+	Forwarded                          uint64        // reports about orders of other nodes, handed to them
 	Known                              uint64        // works submitted over MQTT again
 	Unknown                            uint64        // reports about works without an order
 	Late                               uint64        // reports about ended orders
@@ -31,8 +36,8 @@ type Stats struct {
 }
 
 type counts struct {
-	accepted, refused, played, expired, cancelled, failed                    atomic.Uint64
-	replayed, keysDropped, known, unknown, late, coalesced, overdue, adopted atomic.Uint64
+	accepted, refused, played, expired, cancelled, failed                                                            atomic.Uint64
+	replayed, keysDropped, known, unknown, late, coalesced, overdue, adopted, inherited, keysAlone, letGo, forwarded atomic.Uint64
 
 	mu   sync.Mutex
 	ring []time.Duration
@@ -82,14 +87,14 @@ func (s *Service) Stats() Stats {
 	out := Stats{
 		Accepted: c.accepted.Load(), Refused: c.refused.Load(),
 		Played: c.played.Load(), Expired: c.expired.Load(), Cancelled: c.cancelled.Load(), Failed: c.failed.Load(),
-		Replayed: c.replayed.Load(), KeysDropped: c.keysDropped.Load(), Known: c.known.Load(), Unknown: c.unknown.Load(),
-		Late: c.late.Load(), Coalesced: c.coalesced.Load(), Overdue: c.overdue.Load(), Adopted: c.adopted.Load(), ToSoundP95: c.p95(),
+		Replayed: c.replayed.Load(), KeysDropped: c.keysDropped.Load(), KeysAlone: c.keysAlone.Load(), Known: c.known.Load(), Unknown: c.unknown.Load(),
+		Late: c.late.Load(), Coalesced: c.coalesced.Load(), Overdue: c.overdue.Load(), Adopted: c.adopted.Load(), Inherited: c.inherited.Load(), LetGo: c.letGo.Load(), Forwarded: c.forwarded.Load(), ToSoundP95: c.p95(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.live {
 		switch {
-		case e.order.State.Ended():
+		case e.order.State.Ended() || e.hand == others: // counted by the node that has it
 		case e.order.State == area.OrderPlaying:
 			out.Live, out.Playing = out.Live+1, out.Playing+1
 		default:

@@ -13,6 +13,7 @@ type Record struct {
 	Order    area.Order
 	Location area.LocationID // empty: any device of the area
 	Device   area.DeviceID   // not empty: that device alone
+	Node     string          // whose it is, where there are several nodes; empty: ours
 }
 
 // Filter chooses orders. A zero field does not filter.

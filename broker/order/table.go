@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -28,6 +29,7 @@ type Durable struct {
 	*Memory
 	table Table
 	log   *slog.Logger
+	gate  sync.Mutex // held while a change is handed to the table, or one of another node is taken in
 }
 
 // stored is a record as it is on disk. Estimates are not: they are made anew,
@@ -38,6 +40,24 @@ type stored struct {
 	Location area.LocationID `json:"location,omitempty"`
 	Device   area.DeviceID   `json:"device,omitempty"`
 	Prio     int             `json:"prio"` // of a work that came over MQTT it may lie between the named ones
+	Node     string          `json:"node,omitempty"`
+}
+
+// decode reads a record that is kept under a key.
+func decode(key string, value []byte) (stored, error) {
+	var s stored
+	if err := json.Unmarshal(value, &s); err != nil {
+		return s, err
+	}
+	if string(s.Order.ID) != key {
+		return s, fmt.Errorf("it is that of order %.80q", s.Order.ID)
+	}
+	s.Order.Priority = area.Priority(s.Prio)
+	return s, nil
+}
+
+func (s stored) record() Record {
+	return Record{Order: s.Order, Location: s.Location, Device: s.Device, Node: s.Node}
 }
 
 // NewDurable makes a store of what the table has. It keeps so many ended
@@ -47,12 +67,11 @@ func NewDurable(t Table, ended int, log *slog.Logger) (*Durable, error) {
 	d := &Durable{Memory: NewMemory(ended), table: t, log: log}
 	var all []stored
 	err := t.Load(func(key string, value []byte) error {
-		var s stored
-		if err := json.Unmarshal(value, &s); err != nil || string(s.Order.ID) != key {
+		s, err := decode(key, value)
+		if err != nil {
 			log.Error("stored order cannot be read", "work", key, "err", err)
 			return nil
 		}
-		s.Order.Priority = area.Priority(s.Prio)
 		all = append(all, s)
 		return nil
 	})
@@ -74,11 +93,13 @@ func (d *Durable) restore(all []stored) {
 	}
 	slices.SortFunc(all, func(x, y stored) int { return cmp.Compare(x.Seq, y.Seq) })
 	for _, s := range all {
-		d.place(s.Seq, Record{Order: withoutEnd(s.Order), Location: s.Location, Device: s.Device})
+		r := s.record()
+		r.Order = withoutEnd(r.Order)
+		d.place(s.Seq, r)
 	}
 	slices.SortStableFunc(all, func(x, y stored) int { return ended(x).Compare(ended(y).Time) })
 	for _, s := range all {
-		d.forgetOnDisk(d.place(s.Seq, Record{Order: s.Order, Location: s.Location, Device: s.Device}))
+		d.forgetOnDisk(d.place(s.Seq, s.record()))
 	}
 }
 
@@ -92,24 +113,10 @@ func withoutEnd(o area.Order) area.Order {
 // are not kept. It blocks for the disk, and does not heed ctx: what would become
 // of the record is not known before the disk has answered.
 func (d *Durable) Put(_ context.Context, records ...Record) error {
-	answers, waits := make(chan error, len(records)), 0
-	seqs := make([]uint64, len(records))
-	for i, r := range records {
-		seq, old := d.number(r.Order.ID)
-		seqs[i] = seq
-		if old.Ended() {
-			continue // nothing changes any more
-		}
-		done := d.later(r.Order.ID)
-		if old == "" || r.Order.State.Ended() {
-			waits++
-			done = func(err error) { answers <- err }
-		}
-		value, err := encode(seq, r)
-		if err != nil {
-			return fmt.Errorf("order %s: %w", r.Order.ID, err)
-		}
-		d.table.PutAsync(string(r.Order.ID), value, done)
+	answers := make(chan error, len(records))
+	seqs, waits, err := d.hand(records, answers)
+	if err != nil {
+		return err
 	}
 	var failed error
 	for range waits {
@@ -120,14 +127,50 @@ func (d *Durable) Put(_ context.Context, records ...Record) error {
 	if failed != nil {
 		return fmt.Errorf("orders: %w", failed)
 	}
+	d.gate.Lock()
+	defer d.gate.Unlock()
 	for i, r := range records {
-		d.forgetOnDisk(d.place(seqs[i], r))
+		if !d.taken(r) {
+			d.forgetOnDisk(d.place(seqs[i], r))
+		}
 	}
 	return nil
 }
 
+// hand hands records to the table, and tells where they stand and how many answers
+// are to be waited for.
+func (d *Durable) hand(records []Record, answers chan<- error) (seqs []uint64, waits int, err error) {
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	seqs = make([]uint64, len(records))
+	for i, r := range records {
+		seq, old := d.number(r.Order.ID)
+		seqs[i] = seq
+		if old.Ended() || d.taken(r) {
+			continue // nothing changes any more; or another node has it
+		}
+		done := d.later(r.Order.ID)
+		if old == "" || r.Order.State.Ended() {
+			waits++
+			done = func(err error) { answers <- err }
+		}
+		value, err := encode(seq, r)
+		if err != nil {
+			return nil, waits, fmt.Errorf("order %s: %w", r.Order.ID, err)
+		}
+		d.table.PutAsync(string(r.Order.ID), value, done)
+	}
+	return seqs, waits, nil
+}
+
+// taken tells whether another node has an order than the record says.
+func (d *Durable) taken(r Record) bool {
+	was, known := d.Get(r.Order.ID)
+	return known && was.Node != "" && r.Node != "" && was.Node != r.Node
+}
+
 func encode(seq uint64, r Record) ([]byte, error) {
-	s := stored{Seq: seq, Order: r.Order, Location: r.Location, Device: r.Device, Prio: int(r.Order.Priority)}
+	s := stored{Seq: seq, Order: r.Order, Location: r.Location, Device: r.Device, Prio: int(r.Order.Priority), Node: r.Node}
 	s.Order.EstimatedStart, s.Order.After = nil, nil
 	return json.Marshal(s)
 }
