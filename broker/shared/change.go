@@ -212,10 +212,13 @@ func (t *Tables) read(names []Name) ([]Entry, error) {
 	return out, nil
 }
 
-// putIf compares with the newest that this node knows, at the common copy, and where
-// that knows another with that.
+// putIf compares with what this node knows, which is mostly the newest, and where
+// that is not what was asked for with what the common copy has.
 func (t *Tables) putIf(ctx context.Context, n Name, old, value []byte) (found []byte, done bool, err error) {
 	is, err := t.newest(n)
+	if err == nil && !is.is(old) {
+		is, err = t.latest(ctx, is)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -230,7 +233,7 @@ func (t *Tables) putIf(ctx context.Context, n Name, old, value []byte) (found []
 		found, done, err := t.common.Swap(ctx, is.Stamp, e)
 		switch {
 		case err != nil:
-			return nil, false, area.Errorf(area.CodeDegraded, "what the nodes have in common cannot be reached: %s", err)
+			return nil, false, unreachable(err)
 		case done:
 			return nil, true, t.settle(ctx, e)
 		}
@@ -241,6 +244,22 @@ func (t *Tables) putIf(ctx context.Context, n Name, old, value []byte) (found []
 	return is.Value, false, nil
 }
 
+func unreachable(err error) error {
+	return area.Errorf(area.CodeDegraded, "what the nodes have in common cannot be reached: %s", err)
+}
+
+// latest is the newer of what this node and the common copy have of a record.
+func (t *Tables) latest(ctx context.Context, own Entry) (Entry, error) {
+	list, err := t.common.Read(ctx, []Name{own.Name})
+	if err != nil {
+		return own, unreachable(err)
+	}
+	if len(list) == 0 || list[0].Compare(own.Stamp) <= 0 {
+		return own, nil
+	}
+	return list[0], t.apply(ctx, list)
+}
+
 // caughtUp makes the common copy and this node know the newer of what each has.
 func (t *Tables) caughtUp(ctx context.Context, own, found Entry) (Entry, error) {
 	found.Name = own.Name
@@ -249,7 +268,7 @@ func (t *Tables) caughtUp(ctx context.Context, own, found Entry) (Entry, error) 
 	}
 	newer, err := t.common.Merge(ctx, []Entry{own})
 	if err != nil {
-		return own, area.Errorf(area.CodeDegraded, "what the nodes have in common cannot be reached: %s", err)
+		return own, unreachable(err)
 	}
 	if len(newer) > 0 {
 		return newer[0], t.apply(ctx, newer)

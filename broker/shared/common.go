@@ -24,6 +24,14 @@ type Entry struct {
 	Value []byte
 }
 
+// Whole tells whether the value is that of the stamp.
+func (e Entry) Whole() bool {
+	if e.Gone {
+		return e.Value == nil
+	}
+	return e.Value != nil && sumOf(e.Value) == e.Sum
+}
+
 // Change is news of a record.
 type Change struct {
 	Name

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	readMost              = 256 // records that are asked for at once
+	readMost              = 64 // records that are asked for at once
 	retryLeast, retryMost = 50 * time.Millisecond, 2 * time.Second
 	choresEvery           = time.Hour // stamps are forgotten, and it is noted how far the common copy is known
 )

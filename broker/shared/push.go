@@ -46,9 +46,9 @@ func (t *Tables) pushSome(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	t.lost(newer)
 	t.paid(list)
 	t.count.pushed.Add(uint64(len(list) - len(newer)))
-	t.count.conflicts.Add(uint64(len(newer)))
 	return true, t.apply(ctx, newer)
 }
 
@@ -81,6 +81,18 @@ func (t *Tables) fitting(list []Entry) (out []Entry) {
 		out = append(out, e)
 	}
 	return out
+}
+
+// lost counts what a newer change of another node has replaced.
+func (t *Tables) lost(newer []Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range newer {
+		if _, owed := t.owed[e.Name]; owed {
+			delete(t.owed, e.Name)
+			t.count.conflicts.Add(1)
+		}
+	}
 }
 
 // paid notes what the common copy has got, or something newer. What has become

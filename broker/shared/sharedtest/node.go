@@ -55,6 +55,11 @@ func (n *Node) Stop() {
 func (n *Node) Again(common shared.Common) {
 	n.t.Helper()
 	n.Open(common)
+	n.Serve()
+}
+
+// Serve runs the tables that were opened.
+func (n *Node) Serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
