@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -101,9 +103,22 @@ func (f *hubFlags) find(env Env) string {
 		HTTP string `json:"http"`
 	}
 	if b, err := os.ReadFile(filepath.Join(f.directory(env), "ready.json")); err == nil && json.Unmarshal(b, &ready) == nil && ready.HTTP != "" {
-		return ready.HTTP
+		return reachable(ready.HTTP)
 	}
 	return defaultURL
+}
+
+// reachable is where this machine finds who listens there: one that is bound to every
+// address is at the loopback too.
+func reachable(listens string) string {
+	u, err := url.Parse(listens)
+	if err != nil {
+		return listens
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort("localhost", u.Port())
+	}
+	return u.String()
 }
 
 // directory is the data directory of the hub on this machine.
