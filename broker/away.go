@@ -58,7 +58,7 @@ func (b *Broker) Rerouted() { b.audience.changed() }
 
 // fanOut gives a message to the clients who subscribe to its topic, and to the other
 // nodes that have some.
-func (b *Broker) fanOut(who *audience, pk *packets.Packet) {
+func (b *Broker) fanOut(who *audience, pk *packets.Packet, m mark) {
 	if !who.carried || !area.Passes(area.Message{From: pk.Origin}, area.FromNode) {
 		b.deliverAll(who, who.shared, pk)
 		return
@@ -66,10 +66,10 @@ func (b *Broker) fanOut(who *audience, pk *packets.Packet) {
 	shared, given := b.allot(who, pk, who.shared, "")
 	b.deliverAll(who, shared, pk)
 	to := who.away.Nodes
-	if pk.FixedHeader.Retain {
+	if m.at != 0 {
 		to = b.cfg.Relay.Others() // each has all that is retained
 	}
-	b.sendAway(pk, to, given, 0)
+	b.sendAway(&away{pk: *pk, mark: m}, to, given)
 }
 
 // allot picks, for each shared subscription that has members at other nodes, the node
@@ -131,20 +131,19 @@ func (b *Broker) pickNode(s relay.Share, members map[string]packets.Subscription
 
 // sendAway hands a message to other nodes: to those in all for their subscribers, and
 // to those in given for the shared subscriptions that they have been picked for.
-func (b *Broker) sendAway(pk *packets.Packet, all []string, given map[string][]string, hops byte) {
+func (b *Broker) sendAway(x *away, all []string, given map[string][]string) {
 	if len(all)+len(given) == 0 {
 		return
 	}
-	x := away{pk: *pk, hops: hops}
 	body := x.encodeBody()
 	for _, node := range all {
-		if b.passes(pk, node) {
-			b.cfg.Relay.Send(node, x.encode(body, true, given[node]), pk.FixedHeader.Qos)
+		if b.passes(&x.pk, node) {
+			b.cfg.Relay.Send(node, x.encode(body, true, given[node]), x.pk.FixedHeader.Qos, x.mark.at != 0)
 		}
 	}
 	for node, shares := range given {
-		if !slices.Contains(all, node) && b.passes(pk, node) {
-			b.cfg.Relay.Send(node, x.encode(body, false, shares), pk.FixedHeader.Qos)
+		if !slices.Contains(all, node) && b.passes(&x.pk, node) {
+			b.cfg.Relay.Send(node, x.encode(body, false, shares), x.pk.FixedHeader.Qos, false)
 		}
 	}
 }
@@ -158,20 +157,17 @@ func (b *Broker) passes(pk *packets.Packet, node string) bool {
 // Receive implements relay.Broker: it gives a message of another node to this node's
 // subscribers.
 func (b *Broker) Receive(node string, record []byte) {
-	x, err := decodeAway(record)
-	if err != nil {
-		b.count.unreadable.Add(1)
-		b.warn("message of another node cannot be read", "node", node, "err", err)
+	x, ok := b.read(node, record)
+	if !ok {
 		return
 	}
 	pk := &x.pk
-	pk.Created = b.lastMsg.Add(1)
-	if pk.FixedHeader.Retain && x.all {
-		b.keepAway(pk)
+	if x.mark.at != 0 && x.all {
+		b.keepAway(pk, x.mark) // an older one is news all the same
 	}
 	who := b.audienceOf(pk.TopicName)
 	if x.all {
-		b.handAway(who, pk, node)
+		b.handAway(who, pk, node, false)
 	}
 	shared := map[string]map[string]packets.Subscription{}
 	var missing []string
@@ -192,28 +188,31 @@ func (b *Broker) Receive(node string, record []byte) {
 	}
 }
 
-// handAway gives a message of another node to the hub's subscribers that want it.
-func (b *Broker) handAway(who *audience, pk *packets.Packet, node string) {
+// read takes a message of another node apart, and gives it its place here.
+func (b *Broker) read(node string, record []byte) (away, bool) {
+	x, err := decodeAway(record)
+	if err != nil {
+		b.count.unreadable.Add(1)
+		b.warn("message of another node cannot be read", "node", node, "err", err)
+		return away{}, false
+	}
+	x.pk.Created = b.lastMsg.Add(1)
+	return x, true
+}
+
+// handAway gives a message of another node to the hub's subscribers that want it. One
+// that was missed when it was published is old news.
+func (b *Broker) handAway(who *audience, pk *packets.Packet, node string, missed bool) {
 	if len(who.inline) == 0 {
 		return
 	}
 	m := messageOf(*pk)
-	m.Node = node
+	m.Node, m.Replay = node, missed
 	for _, s := range who.inline {
 		if s.everywhere {
 			s.hand(m)
 		}
 	}
-}
-
-// keepAway retains a message of another node, which it has let pass.
-func (b *Broker) keepAway(pk *packets.Packet) {
-	b.retained.Lock()
-	b.holdings.force(pk)
-	b.tree.put(*pk)
-	b.countRetained()
-	b.retained.Unlock()
-	b.kept.retained(b.own, *pk)
 }
 
 func (b *Broker) anyFit(members map[string]packets.Subscription, pk *packets.Packet) bool {
@@ -235,7 +234,7 @@ func (b *Broker) handOn(who *audience, pk *packets.Packet, filters []string, fro
 		for _, list := range given {
 			lost -= len(list)
 		}
-		b.sendAway(pk, nil, given, hops+1)
+		b.sendAway(&away{pk: *pk, hops: hops + 1}, nil, given)
 	}
 	if lost > 0 {
 		b.count.unshared.Add(int64(lost))
@@ -249,6 +248,7 @@ type away struct {
 	all    bool     // for all who subscribe there; else for the shares alone
 	shares []string // shared subscriptions of which one member there gets it
 	hops   byte     // how often it was handed on
+	mark   mark     // where it is retained; else zero
 }
 
 // encodeBody is what is the same for every node.
@@ -258,7 +258,7 @@ func (x *away) encodeBody() []byte {
 	if len(x.pk.Filters) == 1 {
 		user = x.pk.Filters[0].Filter
 	}
-	return append(appendText(out, user), x.hops)
+	return x.mark.append(append(appendText(out, user), x.hops))
 }
 
 func (x *away) encode(body []byte, all bool, shares []string) []byte {
@@ -276,7 +276,9 @@ func decodeAway(record []byte) (x away, err error) {
 	r.bad = r.byte() != recordVersion
 	x.pk = decodeBody(r)
 	user := string(r.text())
-	x.hops, x.all = r.byte(), r.byte() == 1
+	x.hops = r.byte()
+	x.mark = readMark(r)
+	x.all = r.byte() == 1
 	for n := r.number(); n > 0 && !r.bad; n-- {
 		x.shares = append(x.shares, string(r.text()))
 	}

@@ -51,6 +51,7 @@ type Broker struct {
 
 	retained sync.RWMutex // held while the tree is written or scanned: see hook.OnPublish
 	tree     tree
+	marks    *marks       // nil: there are no other nodes
 	lastMsg  atomic.Int64 // number of the newest message, for the order of queues
 	lastSub  atomic.Int64 // number of the newest inline subscription
 	subs     sync.Map     // of *subscription, by number
@@ -93,14 +94,15 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 		topics: b.cfg.MaxRetained, ownBytes: b.cfg.MaxRetainedBytes, allBytes: b.cfg.MaxRetainedTotal,
 		ownerOf: b.ownerOf, tree: b.tree.all.Retained,
 	}
+	if b.cfg.Relay != nil {
+		b.marks = newMarks(b.cfg.Relay.Node())
+		b.cfg.Relay.Serve(b)
+	}
 	b.own = b.server.NewClient(nil, mqtt.LocalListener, mqtt.InlineClientId, true)
 	b.kept = newDurable(b, cfg.Store)
 	b.own.Properties.ProtocolVersion = 5 // else the properties of a will are lost
 	if err := b.server.AddHook(b.hook, nil); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
-	}
-	if b.cfg.Relay != nil {
-		b.cfg.Relay.Serve(b)
 	}
 	if err := b.kept.restore(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)

@@ -185,8 +185,10 @@ func (b *Broker) subscribeInline(filter string, everywhere bool, enqueue func(ar
 	}
 	for _, pk := range b.scan(filter) {
 		m := messageOf(pk)
-		m.Retain, m.Replay = true, true
-		enqueue(m)
+		m.Retain, m.Replay, m.Node = true, true, b.nodeOf(pk.TopicName)
+		if everywhere || m.Node == "" {
+			enqueue(m)
+		}
 	}
 	return func() {
 		for _, f := range filters {
@@ -215,7 +217,7 @@ func (b *Broker) Retained(filter string, most int) []area.Message {
 	out := make([]area.Message, len(found))
 	for i, pk := range found {
 		out[i] = messageOf(pk)
-		out[i].Retain, out[i].Replay = true, true
+		out[i].Retain, out[i].Replay, out[i].Node = true, true, b.nodeOf(pk.TopicName)
 	}
 	return out
 }

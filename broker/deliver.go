@@ -22,7 +22,9 @@ import (
 // lock is held, and gives it to everybody who subscribes to its topic.
 func (b *Broker) spread(cl *mqtt.Client, pk packets.Packet) {
 	pk.PacketID, pk.FixedHeader.Dup = 0, false
+	var m mark
 	if pk.FixedHeader.Retain {
+		m = b.markOwn(&pk)
 		b.tree.put(pk)
 		b.countRetained()
 		b.retained.Unlock()
@@ -30,12 +32,12 @@ func (b *Broker) spread(cl *mqtt.Client, pk packets.Packet) {
 	}
 	who := b.audienceOf(pk.TopicName)
 	if len(who.inline) > 0 {
-		m := messageOf(pk)
+		told := messageOf(pk)
 		for _, s := range who.inline {
-			s.hand(m)
+			s.hand(told)
 		}
 	}
-	b.fanOut(who, &pk)
+	b.fanOut(who, &pk, m)
 }
 
 // deliverAll gives a message to the clients who subscribe to its topic, and to one of

@@ -143,6 +143,18 @@
 // be kept is acknowledged until the next start: MQTT 5 gets 0x97, and a connection
 // of 3.1.1 is closed, so that its client tries again, elsewhere if it can.
 //
+// # Several nodes
+//
+// With [Config].Relay the brokers of a hub's nodes are one to their clients:
+//
+//   - What is published at one reaches the subscribers of all, once; of a shared
+//     subscription one member over all nodes. Order is kept for each publisher; the
+//     messages of two nodes have none.
+//   - What is retained is the same at all, and the newest counts (marks.go).
+//   - An acknowledgement says what this node has done and has on disk. The others get
+//     the message at most once; what is lost on the way is counted there.
+//   - The topics by which areas are arbitrated are each node's own ([relay.Carries]).
+//
 // # Goroutines
 //
 // [Broker.Run] owns an accept loop per listener and one goroutine per connection;

@@ -85,11 +85,7 @@ func (d *durable) off() bool { return d.store == nil }
 func (d *durable) read(table, key string) ([]byte, bool) {
 	switch table {
 	case tableRetained:
-		pk, ok := d.b.retainedOn(key)
-		if !ok {
-			return nil, false
-		}
-		return encodeRetained(pk), true
+		return d.readRetained(key)
 	case tableMessages:
 		return d.readMessage(key)
 	}

@@ -86,15 +86,49 @@ func decodeBody(r *reader) (pk packets.Packet) {
 	return pk
 }
 
+// Versions of a record of a retained message where there are other nodes: it begins
+// with its mark, and of a deletion that is all.
+const (
+	markedVersion = 2
+	goneVersion   = 3
+)
+
+// readRetained is the record of a topic.
+func (d *durable) readRetained(topic string) ([]byte, bool) {
+	pk, there := d.b.retainedOn(topic)
+	m, marked := d.b.marks.get(topic)
+	switch {
+	case there && marked:
+		return append(m.append([]byte{markedVersion}), encodeBody(pk)...), true
+	case there:
+		return encodeRetained(pk), true
+	case marked && m.gone:
+		return m.append([]byte{goneVersion}), true
+	}
+	return nil, false
+}
+
 func encodeRetained(pk packets.Packet) []byte {
 	return append([]byte{recordVersion}, encodeBody(pk)...)
 }
 
-func decodeRetained(record []byte) (packets.Packet, error) {
-	r := newReader(record)
-	pk := decodeBody(r)
+// decodeRetained reads a record of any version. The zero mark: it has none.
+func decodeRetained(topic string, record []byte) (pk packets.Packet, m mark, err error) {
+	r := &reader{rest: bytes.Clone(record)}
+	version := r.byte()
+	if version == markedVersion || version == goneVersion {
+		m = readMark(r)
+	}
+	if version == goneVersion {
+		m.gone = true
+		return packets.Packet{TopicName: topic}, m, r.end()
+	}
+	pk = decodeBody(r)
 	pk.FixedHeader.Retain = true
-	return pk, r.end()
+	if r.bad = r.bad || version > goneVersion || version == 0 || pk.TopicName != topic; r.bad {
+		return packets.Packet{}, mark{}, errRecord
+	}
+	return pk, m, r.end()
 }
 
 func appendText[T string | []byte](out []byte, text T) []byte {

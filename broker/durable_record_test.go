@@ -23,7 +23,7 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	want := wholePacket()
 	for _, version := range []byte{4, 5} {
 		want.ProtocolVersion = version
-		got, err := decodeRetained(encodeRetained(want))
+		got, _, err := decodeRetained(want.TopicName, encodeRetained(want))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,11 +54,13 @@ func FuzzRecords(f *testing.F) {
 	message, _ := d.readMessage(messageKey(3))
 	f.Add(message)
 	f.Add(encodeRetained(wholePacket()))
+	f.Add(append(mark{at: 7, node: "a"}.append([]byte{markedVersion}), encodeBody(wholePacket())...))
+	f.Add(mark{at: 7, node: "a"}.append([]byte{goneVersion}))
 	f.Add(newStored("x").encode())
 	f.Add(encodeSubscription(packets.Subscription{Filter: "x", Qos: 1}))
 	f.Fuzz(func(t *testing.T, record []byte) {
-		if pk, err := decodeRetained(record); err == nil {
-			again, err := decodeRetained(encodeRetained(pk))
+		if pk, m, err := decodeRetained("a/b", record); err == nil && !m.gone {
+			again, _, err := decodeRetained("a/b", encodeRetained(pk))
 			again.FixedHeader.Remaining = pk.FixedHeader.Remaining
 			if err != nil || again.TopicName != pk.TopicName || !bytes.Equal(again.Payload, pk.Payload) || again.FixedHeader != pk.FixedHeader {
 				t.Errorf("message %+v comes back as %+v, %v", pk, again, err)
@@ -71,6 +73,7 @@ func FuzzRecords(f *testing.F) {
 				}
 			}
 		}
+		_, _ = decodeAway(record)
 		_, _ = decodeSession("x", record)
 		_, _ = decodeSubscription("x", record)
 	})

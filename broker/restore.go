@@ -9,6 +9,8 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/relay"
 )
 
 // restore brings back what the store has, before anybody is served. The
@@ -209,9 +211,15 @@ func (d *durable) restoreReceived(key string, record []byte) error {
 }
 
 func (d *durable) restoreRetained(topic string, record []byte) error {
-	pk, err := decodeRetained(record)
-	if err != nil || pk.TopicName != topic {
+	pk, m, err := decodeRetained(topic, record)
+	if err != nil {
 		return errRecord
+	}
+	if m.gone {
+		if d.b.marks != nil {
+			d.b.marks.take(topic, m)
+		}
+		return nil
 	}
 	if expires(&pk) && pk.Expiry < time.Now().Unix() {
 		d.store.TouchLater(tableRetained, topic)
@@ -219,6 +227,12 @@ func (d *durable) restoreRetained(topic string, record []byte) error {
 	}
 	pk.Created = d.b.lastMsg.Add(1)
 	d.b.tree.put(pk)
+	if k := d.b.marks; k != nil && relay.Carries(topic) {
+		if m.at == 0 {
+			m = mark{at: unmarked, node: k.self}
+		}
+		k.take(topic, m)
+	}
 	return nil
 }
 

@@ -152,5 +152,5 @@ func (b *Broker) spreadPlain(cl *mqtt.Client, l *link, who *audience, payload []
 	b.fanOut(who, &packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: l.last.full, Payload: payload,
 		Origin: cl.ID, Created: b.lastMsg.Add(1), Filters: l.tag, ProtocolVersion: cl.Properties.ProtocolVersion,
-	})
+	}, mark{})
 }

@@ -93,7 +93,11 @@ func (b *Broker) expireRetained(ctx context.Context) {
 func (b *Broker) expire(now time.Time) {
 	b.retained.Lock()
 	topics := b.tree.takeExpired(now.Unix())
+	for _, topic := range topics {
+		b.marks.drop(topic)
+	}
 	b.countRetained()
+	topics = append(topics, b.marks.old(now)...)
 	b.retained.Unlock()
 	for _, topic := range topics {
 		b.holdings.tooHigh.Store(true)

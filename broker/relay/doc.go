@@ -25,6 +25,15 @@
 // [Config].Waiting; both are counted where they are dropped. A publisher's
 // acknowledgement says what its own node has done, not the others.
 //
+// # What is retained
+//
+// Every node has all of it: a retained message goes to every node, and the newest
+// counts, by the clock of the node where it was published, which is never behind what
+// it has seen. Deletions are messages too, and are remembered (marks of package
+// broker). Where something may have been lost nodes compare, see kept.go: so they
+// have the same again shortly after the wire is back, and who subscribes gets what he
+// has missed.
+//
 // # Queues
 //
 // What is heard waits in one queue of [Config].Queue bytes. Over it the newest is

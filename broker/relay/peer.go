@@ -16,6 +16,10 @@ type peer struct {
 	sent    uint64 // version of ours that it has; 0: none
 	refused bool   // the wire did not take what it was to be told: the next beat tries again
 
+	owed   bool   // it lacks what is retained here: the wire did not take it
+	digest uint64 // of its sums, at its last beat
+	ours   uint64 // of ours then
+
 	wants   interest.Tree
 	filters map[string]struct{}
 	shares  map[string]int

@@ -25,6 +25,15 @@ type Broker interface {
 	// Receive takes a message of another node, in the form that the broker there has
 	// given to [Relay.Send]. It is called by one goroutine and must not block.
 	Receive(node string, record []byte)
+	// Sums are those of all that is retained here and carried.
+	Sums() Sums
+	// Differing answers what is retained in the buckets whose sums are others, in the
+	// form that Keep takes, deletions too: about so many bytes at most, and more tells
+	// whether that was not all.
+	Differing(than Sums, most int) (records [][]byte, more bool)
+	// Keep takes what another node retains, where it is newer, and tells whether it
+	// was. It is called like Receive.
+	Keep(node string, record []byte) bool
 	// Rerouted says that what [Relay.Route] has answered counts no longer. It must
 	// not call the relay.
 	Rerouted()
@@ -80,6 +89,10 @@ type Stats struct {
 	Malformed  uint64 // words that could not be read
 	Tellings   uint64 // words about facts, sent
 	Retold     uint64 // of them, all facts for one node
+	Deferred   uint64 // retained ones that the wire did not take; they are made good
+	Compared   uint64 // times that what is retained here was compared with what another node has
+	Mended     uint64 // retained messages that were sent to others since they lacked them, or might
+	TooLarge   uint64 // messages that the wire takes none of: they stay at their node
 	FiltersOff uint64 // times that there were too many filters to tell
 	Filters    int    // that others are told, now
 	Nodes      int    // others, now
@@ -87,7 +100,7 @@ type Stats struct {
 }
 
 type counters struct {
-	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff atomic.Uint64
+	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff, deferred, compared, mended, tooLarge atomic.Uint64
 }
 
 // Relay joins a broker with those of other nodes. Its methods are safe for
@@ -131,13 +144,16 @@ func (r *Relay) Serve(b Broker) { r.broker = b }
 // Join names the wire, before Run. Until then there are no other nodes.
 func (r *Relay) Join(w Wire) { r.wire = w }
 
+// Up tells whether the wire is up.
+func (r *Relay) Up() bool { return r.up.Load() }
+
 // Stats is a snapshot of the counters.
 func (r *Relay) Stats() Stats {
 	c := &r.count
 	s := Stats{
 		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(), Received: c.received.Load(), Lost: c.lost.Load(), Discarded: c.discarded.Load(),
 		Dropped: r.in.lost(), Missed: c.missed.Load(), Malformed: c.malformed.Load(), Tellings: c.tellings.Load(), Retold: c.retold.Load(),
-		FiltersOff: c.filtersOff.Load(),
+		FiltersOff: c.filtersOff.Load(), Deferred: c.deferred.Load(), Compared: c.compared.Load(), Mended: c.mended.Load(), TooLarge: c.tooLarge.Load(),
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -231,29 +247,43 @@ func (r *Relay) HasSide(node, from string) bool {
 	return has
 }
 
+// mostRecord bounds the form of a message, in bytes: a wire takes 1 MiB at least.
+const mostRecord = 1<<20 - 1<<10
+
+// Node is the name of this node.
+func (r *Relay) Node() string { return r.cfg.Node }
+
 // Send hands a message to the wire for one node. It does not block: what the wire
 // does not take, and what is too much while it is down, is counted as lost, or as
-// discarded with QoS 0. False says so.
-func (r *Relay) Send(node string, record []byte, qos byte) bool {
+// discarded with QoS 0. One that is retained, of any QoS, is made good when the wire
+// is up again.
+func (r *Relay) Send(node string, record []byte, qos byte, retained bool) {
+	if r.tooLarge(record) {
+		return
+	}
 	word := append(make([]byte, 0, 1+len(record)), wordMessage)
 	word = append(word, record...)
-	ok := r.mayWait(len(word), qos) && r.wire.Send(node, word) == nil
+	ok := r.mayWait(len(word), qos, retained) && r.wire.Send(node, word) == nil
+	if !ok && retained {
+		r.owe(node)
+	}
 	switch {
 	case ok:
 		r.count.sent.Add(1)
 		r.count.sentBytes.Add(uint64(len(word)))
+	case retained:
+		r.count.deferred.Add(1)
 	case qos == 0:
 		r.count.discarded.Add(1)
 	default:
 		r.count.lost.Add(1)
 	}
-	return ok
 }
 
 // mayWait tells whether a message may be handed to the wire as it stands.
-func (r *Relay) mayWait(n int, qos byte) bool {
+func (r *Relay) mayWait(n int, qos byte, retained bool) bool {
 	if r.up.Load() {
 		return true
 	}
-	return qos > 0 && r.waiting.Add(int64(n)) <= int64(r.cfg.Waiting)
+	return qos > 0 && !retained && r.waiting.Add(int64(n)) <= int64(r.cfg.Waiting)
 }

@@ -17,7 +17,10 @@ const (
 	wordMessage byte = iota + 1
 	wordFacts        // a telling
 	wordAgain        // tell me all
-	wordBeat         // version of the facts
+	wordBeat         // version of the facts, and digest of what is retained
+	wordSums         // of what is retained: send me what I lack
+	wordKept         // what is retained
+	wordOwed         // you lack what is retained here: tell me your sums
 )
 
 // Node is another process of the hub.
@@ -119,6 +122,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		for node := range behind {
 			r.again(node)
+			r.compare(node)
 		}
 		clear(list)
 		spare = list
@@ -134,8 +138,10 @@ func (r *Relay) take(h *heard) {
 		r.count.missed.Add(h.missed)
 		r.log.Warn("messages of another node are lost", "node", h.node, "n", h.missed)
 		r.again(h.node)
+		r.compare(h.node)
 	case h.up:
 		r.beat()
+		r.compareAll()
 	case len(h.word) == 0:
 	default:
 		r.word(h.node, h.word[0], h.word[1:])
@@ -160,11 +166,18 @@ func (r *Relay) word(node string, what byte, b []byte) {
 		r.peer(node).sent = 0
 		r.mu.Unlock()
 	case wordBeat:
-		if v, n := binary.Uvarint(b); n <= 0 {
+		if v, n := binary.Uvarint(b); n <= 0 || len(b) != n+8 {
 			r.malformed(node)
 		} else {
 			r.heardBeat(node, v)
+			r.heardDigest(node, binary.LittleEndian.Uint64(b[n:]))
 		}
+	case wordSums:
+		r.heardSums(node, b)
+	case wordKept:
+		r.heardKept(node, b)
+	case wordOwed:
+		r.compare(node)
 	default:
 		r.malformed(node) // of a newer version of this program
 	}
@@ -187,6 +200,7 @@ func (r *Relay) peer(name string) *peer {
 
 // live takes in which nodes live.
 func (r *Relay) live(all []Node) {
+	var met []string
 	r.mu.Lock()
 	for name := range r.peers {
 		if !slices.ContainsFunc(all, func(n Node) bool { return n.Name == name }) {
@@ -197,14 +211,22 @@ func (r *Relay) live(all []Node) {
 		if n.Name == r.cfg.Node {
 			continue
 		}
-		if p := r.peer(n.Name); p.life == 0 {
-			p.life = n.Life
-		} else if p.life != n.Life {
-			r.peers[n.Name] = newPeer(n.Name, n.Life)
+		p := r.peer(n.Name)
+		if p.life == n.Life {
+			continue
 		}
+		if p.life != 0 {
+			p = newPeer(n.Name, 0)
+			r.peers[n.Name] = p
+		}
+		p.life = n.Life
+		met = append(met, n.Name)
 	}
 	r.mu.Unlock()
 	r.broker.Rerouted()
+	for _, name := range met {
+		r.compare(name)
+	}
 }
 
 // facts takes in what a node tells of itself.
@@ -247,17 +269,25 @@ func (r *Relay) again(node string) {
 
 // beat says which version our facts have to everybody who should have it.
 func (r *Relay) beat() {
+	digest := r.broker.Sums().digest()
 	r.mu.Lock()
 	word := binary.AppendUvarint([]byte{wordBeat}, r.own.version)
-	var to []string
+	word = binary.LittleEndian.AppendUint64(word, digest)
+	var to, owed []string
 	for name, p := range r.peers {
 		if p.refused = false; p.sent == r.own.version {
 			to = append(to, name)
+		}
+		if p.owed && r.up.Load() {
+			owed = append(owed, name)
 		}
 	}
 	r.mu.Unlock()
 	for _, name := range to {
 		_ = r.wire.Send(name, word)
+	}
+	for _, name := range owed {
+		r.payUp(name)
 	}
 }
 

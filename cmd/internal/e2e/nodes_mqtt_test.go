@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,16 @@ func TestMQTTOfTwoNodes(t *testing.T) {
 	if line, _ := heard.message(mark, "site/x", anything); line != "own" { // nothing came twice
 		t.Errorf("the other node's subscriber hears %q once more", line)
 	}
+	a.hub.publish("state/x", "on", "-r")
+	a.hub.until("the other node retains it", func() bool {
+		return strings.Contains(fmt.Sprintf("%s", b.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
+	})
+	later := b.hub.subscribe("-v", "-t", "state/#")
+	later.message(0, "state/x", exactly("on"))
+	b.hub.publish("state/x", "", "-r")
+	a.hub.until("it is deleted at both", func() bool {
+		return !strings.Contains(fmt.Sprintf("%s", a.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
+	})
 	same(t, "messages lost", a.metric("tacet_relay_lost")+b.metric("tacet_relay_missed"), 0)
 }
 
