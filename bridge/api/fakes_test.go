@@ -287,6 +287,13 @@ func (s *site) Close(_ context.Context, who auth.Principal, id string) error {
 	return who.May(auth.Operate, "")
 }
 
+func (s *site) SetMember(ctx context.Context, who auth.Principal, g area.Group, id string, _ bool) error {
+	if g.Reserved() {
+		return area.Errorf(area.CodeForbidden, "group %s is the hub's", g)
+	}
+	return s.Close(ctx, who, id)
+}
+
 func (s *site) Send(_ context.Context, _ auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
 	if g.Reserved() {
 		return 0, area.Errorf(area.CodeForbidden, "group %s is the hub's", g)

@@ -11,6 +11,8 @@ import (
 
 var groupRoutes = []route{
 	{http.MethodGet, "/groups/{group}/members", auth.Read, (*API).listMembers},
+	{http.MethodPut, "/groups/{group}/members/{connection}", auth.Operate, (*API).addMember},
+	{http.MethodDelete, "/groups/{group}/members/{connection}", auth.Operate, (*API).removeMember},
 	{http.MethodPost, "/groups/{group}/send", auth.Announce, (*API).sendToGroup},
 	{http.MethodGet, "/presence", auth.Read, (*API).listPresence},
 	{http.MethodDelete, "/connections/{connection}", auth.Operate, (*API).closeConnection},
@@ -41,6 +43,21 @@ func (a *API) listMembers(c *call) (answer, error) {
 }
 
 func connectionOf(m *Member) string { return m.ConnectionID }
+
+func (a *API) addMember(c *call) (answer, error) { return a.setMember(c, true) }
+
+func (a *API) removeMember(c *call) (answer, error) { return a.setMember(c, false) }
+
+func (a *API) setMember(c *call, member bool) (answer, error) {
+	g, err := c.group()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := a.Groups.SetMember(c.Context(), c.who, g, c.PathValue("connection"), member); err != nil {
+		return answer{}, err
+	}
+	return nothing()
+}
 
 // sent is the answer to a send.
 type sent struct {

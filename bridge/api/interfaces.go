@@ -130,6 +130,9 @@ type Groups interface {
 	Presence(who auth.Principal, scope string) ([]Member, error)
 	// Close ends a connection; its client is told not to come back: not_found.
 	Close(ctx context.Context, who auth.Principal, connection string) error
+	// SetMember makes a connection a member of a group, or ends that: not_found,
+	// conflict where it is in as many groups as it may.
+	SetMember(ctx context.Context, who auth.Principal, g area.Group, connection string, member bool) error
 }
 
 // Clips keeps sound files: what of [clip.Store] REST needs.

@@ -157,6 +157,8 @@ func TestRights(t *testing.T) {
 		{"POST", "/topics", `{"topic":"home/x","payload":"x"}`, and(administers, refuse(out, "stranger"))},
 		{"DELETE", "/topics?filter=x/%23", "", refuse(out, low...)},
 
+		{"PUT", "/groups/g/members/c1", "", and(runsAll, refuse(gone, "stranger"))},
+		{"DELETE", "/groups/g/members/c1", "", and(runsAll, refuse(gone, "stranger"))},
 		{"DELETE", "/connections/c1", "", and(runsAll, refuse(gone, "stranger"))},
 		{"DELETE", "/connections/c2", "", and(refuse(out, low...), refuse(gone, "operator", "admin", "north operator", "south operator", "stranger"))},
 

@@ -87,6 +87,7 @@ type Parts struct {
 	Clips   Clips
 	Streams Streams
 	Past    Past                               // nil: nothing of it is kept
+	Others  Others                             // nil: there are no other nodes
 	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
 	Clock   func() area.Instant
 	Now     func() time.Time

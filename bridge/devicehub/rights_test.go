@@ -205,7 +205,7 @@ func TestClose(t *testing.T) {
 			{"viewer", gate, area.CodeForbidden}, {"stranger", gate, area.CodeNotFound}, {"northern", viewer, area.CodeForbidden},
 			{"northern", gate, ""}, {"operator", viewer, ""}, {"operator", viewer, area.CodeNotFound},
 		} {
-			if err := s.Close(persons[c.by], c.conn.ID()); area.CodeOf(err) != c.want {
+			if err := s.Close(t.Context(), persons[c.by], c.conn.ID()); area.CodeOf(err) != c.want {
 				t.Errorf("%s closes %s: %v, want %s", c.by, c.conn.ID(), err, c.want)
 			}
 			if synctest.Wait(); c.want == "" {

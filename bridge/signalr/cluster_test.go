@@ -295,6 +295,71 @@ func TestClusterHearsNonsense(t *testing.T) {
 	}
 }
 
+// TestClusterGroupsOfOthers: a connection of another node is added to a group, taken out
+// and ended.
+func TestClusterGroupsOfOthers(t *testing.T) {
+	_, a, b := newTown(t, func(s *signalr.Server) { s.RequireForGroups("staff", signalr.RequireRole("staff")) })
+	d := dwell(t, b, "bob", nil)
+	for range 2 {
+		if err := a.AddToGroup(t.Context(), d.ID(), "g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Group("g").Send("Push", 1)
+	if got := d.next(t); got != "1" {
+		t.Errorf("heard %s", got)
+	}
+	if err := a.RemoveFromGroup(t.Context(), d.ID(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Conn(d.ID()).Groups(); len(got) != 0 {
+		t.Errorf("still in %v", got)
+	}
+	if err := a.AddToGroup(t.Context(), d.ID(), "staff/1"); !errors.Is(err, signalr.ErrForbidden) {
+		t.Errorf("into a group that it may not join: %v", err)
+	}
+	for _, id := range []string{"nobody", "nobody.a", "nobody.b", "nobody.c"} {
+		if err := a.AddToGroup(t.Context(), id, "g"); !errors.Is(err, signalr.ErrClosed) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if err := a.CloseConn(t.Context(), d.ID(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	<-d.Closed()
+}
+
+// TestClusterUserLimit: connections at other nodes count for the limit of a user, also
+// for one that negotiated before.
+func TestClusterUserLimit(t *testing.T) {
+	elsewhere := 1
+	var mu sync.Mutex
+	h := newSite(t, signalr.Config{Authenticate: byToken, MaximumConnectionsPerUser: 2, Elsewhere: func(user string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		if user != "ann" {
+			return 0
+		}
+		return elsewhere
+	}}, nil)
+	dial := func(token string) error {
+		c, err := signalrtest.Dial(t.Context(), hubURL, signalrtest.Options{AccessToken: token, NetDial: h.pipe.Dial})
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+		}
+		return err
+	}
+	if err := dial("ann"); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial("ann"); err == nil || !strings.Contains(err.Error(), "429") {
+		t.Errorf("one too many: %v", err)
+	}
+	if err := dial("bob"); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}
+
 func TestClusterInvoke(t *testing.T) {
 	_, a, b := newTown(t, nil)
 	var clients []*dweller

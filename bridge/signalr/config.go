@@ -87,6 +87,13 @@ type Config struct {
 	// ones included; the next are answered 429. It does not count for those without
 	// a user. Default 0: no limit.
 	MaximumConnectionsPerUser int
+	// Elsewhere is how many connections a user has at other nodes of the cluster: they
+	// count for MaximumConnectionsPerUser, when a client negotiates and when it opens.
+	// What two nodes take in at the same instant they do not see of each other: for
+	// each other node a user may have as many more as it takes in before the word of
+	// the others is there, and never more than the limit at any one node. It is called
+	// with locks held, must be quick and not call back. Default: none.
+	Elsewhere func(user string) int
 	// Cluster joins the server with those of other nodes; nil: there are none.
 	Cluster Cluster
 	// Forward has the node serve a request for a connection of its own, whose token
@@ -216,6 +223,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = origins(c.AllowedOrigins).allow
+	}
+	if c.Elsewhere == nil {
+		c.Elsewhere = func(string) int { return 0 }
 	}
 	if c.Authenticate == nil {
 		c.Authenticate = func(*http.Request) (Principal, error) { return Principal{}, nil }

@@ -142,6 +142,7 @@ func (c *Conn) Set(key, value any) {
 		c.values = make(map[any]any)
 	}
 	c.values[key] = value
+	c.s.changed(c.id)
 }
 
 // Get returns a value that was kept; nil when there is none.

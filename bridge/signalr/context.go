@@ -1,5 +1,7 @@
 package signalr
 
+import "context"
+
 // HubContext is what a program outside of the hub's methods needs of a
 // [Server]: to send, to ask, and to change groups. It is safe for concurrent use
 // and may be handed to code that must not register methods.
@@ -31,29 +33,10 @@ type HubContext interface {
 	Conn(id string) *Conn
 	// Members lists a group.
 	Members(group string) []*Conn
-	// AddToGroup is [Conn.Join] for the connection with that id.
-	AddToGroup(id, group string) error
+	// AddToGroup is [Conn.Join] for the connection with that id, of whichever node.
+	AddToGroup(ctx context.Context, id, group string) error
 	// RemoveFromGroup is [Conn.Leave] for the connection with that id.
-	RemoveFromGroup(id, group string)
+	RemoveFromGroup(ctx context.Context, id, group string) error
 }
 
 var _ HubContext = (*Server)(nil)
-
-// AddToGroup makes the connection with that id a member of a group; see
-// [Conn.Join]. Without such a connection it fails with [ErrClosed].
-func (s *Server) AddToGroup(id, group string) error {
-	c := s.find(id)
-	if c == nil {
-		return ErrClosed
-	}
-	_, err := c.Join(group)
-	return err
-}
-
-// RemoveFromGroup ends the membership of the connection with that id, if there
-// is one.
-func (s *Server) RemoveFromGroup(id, group string) {
-	if c := s.find(id); c != nil {
-		c.Leave(group)
-	}
-}

@@ -39,8 +39,9 @@ type wish struct {
 // desk gives out tickets and takes them back. A ticket exists from negotiation
 // until its connection has ended.
 type desk struct {
-	limit   int // unopened tickets
-	perUser int // tickets of one user; 0 is no limit
+	limit   int                   // unopened tickets
+	perUser int                   // tickets of one user; 0 is no limit
+	others  func(user string) int // of his connections at other nodes
 	newID   func() string
 
 	mu      sync.Mutex
@@ -51,7 +52,7 @@ type desk struct {
 
 func newDesk(cfg Config) *desk {
 	return &desk{
-		limit: cfg.MaximumNegotiated, perUser: cfg.MaximumConnectionsPerUser, newID: cfg.newConnID,
+		limit: cfg.MaximumNegotiated, perUser: cfg.MaximumConnectionsPerUser, others: cfg.Elsewhere, newID: cfg.newConnID,
 		tickets: make(map[string]*ticket), users: make(map[string]int),
 	}
 }
@@ -90,7 +91,7 @@ func (d *desk) walkIn(user string) (*ticket, int) {
 // enter files a ticket; false when its user has too many.
 func (d *desk) enter(t *ticket) bool {
 	if d.perUser > 0 && t.user != "" {
-		if d.users[t.user] >= d.perUser {
+		if d.users[t.user]+d.others(t.user) >= d.perUser {
 			return false
 		}
 		d.users[t.user]++
@@ -123,6 +124,8 @@ func (d *desk) take(t *ticket, by Transports) (first bool, status int) {
 	switch {
 	case t.back:
 		return false, http.StatusNotFound
+	case t.by == 0 && d.perUser > 0 && t.user != "" && d.users[t.user]+d.others(t.user) > d.perUser:
+		return false, http.StatusTooManyRequests // he came in elsewhere since
 	case t.by == 0:
 		t.by = by
 		d.waiting.Remove(t.waiting)

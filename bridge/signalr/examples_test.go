@@ -216,7 +216,7 @@ func ExampleRequireRole() {
 		client := web.dial(signalrtest.Options{AccessToken: token})
 		_, err := client.Invoke(context.Background(), "Stop")
 		fmt.Println(err)
-		fmt.Println(hub.AddToGroup(client.ID(), "staff")) // as Conn.Join
+		fmt.Println(hub.AddToGroup(context.Background(), client.ID(), "staff")) // as Conn.Join
 	}
 	stop()
 

@@ -48,7 +48,8 @@ type inquiry struct {
 	Target string   `json:"target,omitempty"`
 	Except []string `json:"except,omitempty"`
 	Parts  *parts   `json:"parts,omitempty"`
-	One    bool     `json:"one,omitempty"` // the first good answer is enough
+	One    bool     `json:"one,omitempty"`  // the first good answer is enough
+	Text   string   `json:"text,omitempty"` // of a question about one connection; see remote.go
 }
 
 // askNodes has other nodes ask their connections of the target.
@@ -133,6 +134,9 @@ func (s *Server) Answer(ctx context.Context, question []byte) ([]byte, error) {
 	var q inquiry
 	if !ok || json.Unmarshal(head, &q) != nil {
 		return nil, errWire
+	}
+	if q.Kind >= askJoin && q.Kind <= askClose {
+		return refusal(s.attend(q)), nil
 	}
 	m, _, err := parseRecord(record)
 	if err != nil {

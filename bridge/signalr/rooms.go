@@ -24,6 +24,7 @@ type rooms struct {
 	count   *counters
 	writers *writers
 	want    func(topic string, on bool) // told of groups that get their first and lose their last member; nil: nobody wants to know
+	changed func(id string)             // told of connections whose groups have changed
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -57,7 +58,7 @@ type membership struct {
 }
 
 func newRooms(cfg Config, count *counters, w *writers) *rooms {
-	return &rooms{writers: w, keep: cfg.IdleGroups, most: cfg.MaximumGroups, history: cfg.History, count: count, groups: make(map[string]*group), all: &group{}}
+	return &rooms{changed: func(string) {}, writers: w, keep: cfg.IdleGroups, most: cfg.MaximumGroups, history: cfg.History, count: count, groups: make(map[string]*group), all: &group{}}
 }
 
 // enter makes c one of all; false when it has ended already.
@@ -69,6 +70,7 @@ func (r *rooms) enter(c *Conn) bool {
 	}
 	c.rooms = make(map[string]*membership, 2)
 	r.all.add(c, "")
+	r.changed(c.id)
 	return true
 }
 
@@ -87,6 +89,7 @@ func (r *rooms) join(name string, c *Conn) (Position, error) {
 	}
 	g := r.wake(name)
 	g.add(c, key)
+	r.changed(c.id)
 	return g.pos, nil
 }
 
@@ -177,6 +180,7 @@ func (r *rooms) leave(name string, c *Conn) (Position, bool) {
 	}
 	delete(c.rooms, key)
 	r.drop(m)
+	r.changed(c.id)
 	return m.left, true
 }
 

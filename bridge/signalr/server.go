@@ -24,6 +24,7 @@ type Server struct {
 	filters []Filter
 	up      func(*Conn)
 	down    func(*Conn, error)
+	changed func(id string)
 
 	groupRules []groupRule
 
@@ -52,11 +53,11 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg.withDefaults(), log: log, start: time.Now(), methods: make(map[string]*Method),
-		up: func(*Conn) {}, down: func(*Conn, error) {}, conns: make(map[string]*Conn),
+		up: func(*Conn) {}, down: func(*Conn, error) {}, changed: func(string) {}, conns: make(map[string]*Conn),
 	}
 	s.desk = newDesk(s.cfg)
 	s.writers, s.crew = newWriters(), newCrew()
-	s.watch = newWatch()
+	s.watch, s.tags.changed = newWatch(), s.changed
 	s.rooms = newRooms(s.cfg, &s.count, s.writers)
 	if s.cfg.Cluster != nil {
 		s.post = newPost()
@@ -74,6 +75,13 @@ func (s *Server) OnConnect(f func(*Conn)) { s.up = f }
 // was called has ended and its last running call has returned; the error says
 // why, nil that the client left in good order. Before serving only.
 func (s *Server) OnDisconnect(f func(*Conn, error)) { s.down = f }
+
+// OnChange sets what is told of each connection that has come, or gone, or whose
+// groups, attributes or values have changed, by its id; [Server.Conn] has it as it is
+// then. It is called with locks held: it must only enqueue. Before serving only.
+func (s *Server) OnChange(f func(id string)) {
+	s.changed, s.rooms.changed, s.tags.changed = f, f, f
+}
 
 // Run keeps connections alive, finds the silent ones, and waits for ctx to
 // end. Then it closes every connection, telling clients that they may
@@ -165,6 +173,9 @@ func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.mu.Unlock()
+	if c.greeted.Load() {
+		s.changed(c.id)
+	}
 }
 
 func (s *Server) find(id string) *Conn {

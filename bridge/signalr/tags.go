@@ -15,7 +15,8 @@ func userTag(id string) tag { return tag{user: true, value: id} }
 
 // tags finds connections by user and by attribute.
 type tags struct {
-	want func(topic string, on bool) // told of users who get their first and lose their last connection; nil: nobody wants to know
+	want    func(topic string, on bool) // told of users who get their first and lose their last connection; nil: nobody wants to know
+	changed func(id string)             // told of connections whose attributes have changed
 
 	mu    sync.RWMutex
 	conns map[tag]map[*Conn]struct{}
@@ -51,6 +52,7 @@ func (t *tags) set(c *Conn, key, value string) {
 	if c.untagged {
 		return
 	}
+	defer t.changed(c.id)
 	if old, ok := c.attributes[key]; ok {
 		t.remove(tag{key: key, value: old}, c)
 		delete(c.attributes, key)

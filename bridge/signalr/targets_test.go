@@ -120,18 +120,20 @@ func TestHubContext(t *testing.T) {
 	c := h.dial(t, signalrtest.Options{On: map[string]func([]json.RawMessage){"Push": func(args []json.RawMessage) { got <- string(args[0]) }}})
 	invoke(t, c, "Void")
 	var hub signalr.HubContext = h.Server
-	if err := hub.AddToGroup(c.ID(), "g"); err != nil {
+	if err := hub.AddToGroup(t.Context(), c.ID(), "g"); err != nil {
 		t.Fatal(err)
 	}
 	push.Send(hub.Group("g"), "x")
 	if text := <-got; text != `"x"` {
 		t.Errorf("heard %s", text)
 	}
-	hub.RemoveFromGroup(c.ID(), "g")
+	if err := hub.RemoveFromGroup(t.Context(), c.ID(), "g"); err != nil {
+		t.Fatal(err)
+	}
 	if n := len(hub.Members("g")); n != 0 {
 		t.Errorf("%d members left", n)
 	}
-	if err := hub.AddToGroup("nobody", "g"); !errors.Is(err, signalr.ErrClosed) {
+	if err := hub.AddToGroup(t.Context(), "nobody", "g"); !errors.Is(err, signalr.ErrClosed) {
 		t.Errorf("unknown connection: %v", err)
 	}
 }

@@ -302,7 +302,7 @@ func (h *Hub) makeHub() (err error) {
 		return err
 	}
 	h.signalr, err = signalr.New(signalr.Config{
-		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode,
+		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode, Elsewhere: h.elsewhere(),
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
@@ -310,6 +310,7 @@ func (h *Hub) makeHub() (err error) {
 	}, h.log)
 	if err == nil && h.nodes != nil {
 		h.nodes.hub.Serve(h.signalr)
+		h.joinDirectory()
 	}
 	return err
 }
@@ -376,7 +377,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
 		Server: h.signalr, Bus: h.bus, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
-		Streams: streams{h}, Past: h.past,
+		Streams: streams{h}, Past: h.past, Others: h.otherConns(),
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err
@@ -419,7 +420,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"forward", h.runForward}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
-		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
+		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
 		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
 		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/courier"
 	"github.com/tacet-hub/tacet/bridge/forward"
+	"github.com/tacet-hub/tacet/bridge/presence"
 	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -27,8 +28,9 @@ type nodes struct {
 	keeper *reign.Keeper
 	index  uint64
 
-	courier *courier.Courier // see nodes_clips.go
-	forward *forward.Forwarder
+	courier   *courier.Courier    // see nodes_clips.go
+	forward   *forward.Forwarder  // see nodes_clients.go
+	directory *presence.Directory // see nodes_clients.go
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -82,6 +84,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	h.makeForward(n)
+	h.makeDirectory(n)
 	return nil
 }
 
@@ -203,6 +206,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
+		to["presence_nodes"] = func() any { return n.directory.Stats() }
 		to["forward"] = func() any { return n.forward.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }
 	}

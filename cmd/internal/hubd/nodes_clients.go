@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/devicehub"
 	"github.com/tacet-hub/tacet/bridge/forward"
+	"github.com/tacet-hub/tacet/bridge/presence"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 )
 
@@ -50,6 +52,45 @@ func (h *Hub) runForward(ctx context.Context) error {
 		return nil
 	}
 	return h.nodes.forward.Run(ctx)
+}
+
+// kindPresence is the backplane's kind of what nodes tell of their connections.
+const kindPresence = backplane.KindUser + 49
+
+// makeDirectory makes what knows the connections of all nodes.
+func (h *Hub) makeDirectory(n *nodes) {
+	n.directory = presence.New(presence.Config{Kind: kindPresence, Log: h.log}, n.mux, func(id string) (presence.Conn, bool) { return h.devices.Describe(id) })
+}
+
+// runDirectory tells the other nodes of this one's connections.
+func (h *Hub) runDirectory(ctx context.Context) error {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.directory.Run(ctx)
+}
+
+// joinDirectory has the directory told of this node's connections.
+func (h *Hub) joinDirectory() {
+	if h.nodes != nil {
+		h.signalr.OnChange(h.nodes.directory.Changed)
+	}
+}
+
+// otherConns knows the connections of other nodes; nil: there are none.
+func (h *Hub) otherConns() devicehub.Others {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.directory
+}
+
+// elsewhere counts a user's connections at other nodes; nil: there are none.
+func (h *Hub) elsewhere() func(user string) int {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.directory.Elsewhere
 }
 
 // forwards is how the device hub serves what is for another node; nil: there is none.

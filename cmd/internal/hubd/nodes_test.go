@@ -112,7 +112,12 @@ func TestTwoNodesAreOneHub(t *testing.T) {
 	}
 
 	c1, heard1 := dialHub(t, r1)
-	_, heard2 := dialHub(t, r2)
+	c2, heard2 := dialHub(t, r2)
+	for _, r := range []Ready{r1, r2} {
+		until(t, r.HTTP+"/api/v1/presence?scope=group:g", func(b string) bool {
+			return strings.Contains(b, `"connection_id":"`+c1.ID()+`","node":"hub-1"`) && strings.Contains(b, `"connection_id":"`+c2.ID()+`","node":"hub-2"`)
+		})
+	}
 	tick := time.NewTicker(50 * time.Millisecond) // what is sent before hub-2 listens to the group is not for it
 	defer tick.Stop()
 	for end := time.Now().Add(time.Minute); len(heard1) == 0 || len(heard2) == 0; <-tick.C {

@@ -170,8 +170,12 @@ func (m members) Presence(who auth.Principal, scope string) ([]api.Member, error
 	return out, err
 }
 
-func (m members) Close(_ context.Context, who auth.Principal, connection string) error {
-	return m.h.devices.Close(who, connection)
+func (m members) Close(ctx context.Context, who auth.Principal, connection string) error {
+	return m.h.devices.Close(ctx, who, connection)
+}
+
+func (m members) SetMember(ctx context.Context, who auth.Principal, g area.Group, connection string, member bool) error {
+	return m.h.devices.SetMember(ctx, who, connection, string(g), member)
 }
 
 func (m members) Send(_ context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
