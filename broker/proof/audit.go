@@ -14,6 +14,9 @@ type Play struct {
 	Work   area.WorkID   `json:"work,omitempty"`
 	From   area.Time     `json:"from"`
 	To     area.Time     `json:"to"`
+
+	by    string // the node that it was reported to, as a [source] has it
+	wrong int64  // by how many ms its times may be
 }
 
 // Finding is something that is against the promise of one voice.
@@ -46,7 +49,8 @@ type start struct {
 
 type grant struct {
 	r     Record
-	freed bool // or the hub ended meanwhile, and nobody has adopted it since
+	by    string // the node that granted or adopted it
+	freed bool   // or the node ended meanwhile, and nobody has adopted it since
 }
 
 // Audit follows the records of one area, in their order. Those that a leader of
@@ -55,16 +59,26 @@ type grant struct {
 // ready.
 // It is not safe for concurrent use.
 type Audit struct {
-	from, to int64
-	counts   Counts
-	clocks   map[start]int64 // hub's clock less the device's, the least that was seen
-	grants   map[area.Token]grant
-	order    []area.Token // of grants
-	plays    []Play
-	findings []Finding
-	declared declared
-	told     map[area.WorkID]bool // plays of which nothing else is recorded yet
-	away     int64                // since when nobody writes; 0: somebody does
+	first, to int64
+	counts    Counts
+	clocks    map[start]int64 // hub's clock less the device's, the least that was seen
+	grants    map[area.Token]grant
+	order     []area.Token // of grants
+	plays     []Play
+	findings  []Finding
+	declared  declared
+	told      map[area.WorkID]bool // plays of which nothing else is recorded yet
+	away      int64                // since when nobody writes; 0: somebody does
+
+	by      string // the node whose records are taken, empty: this one
+	wrong   int64  // by how many ms the times of its records may be
+	covered bool   // another node was there at that time
+}
+
+// from says whose record is taken next: see [together].
+func (a *Audit) from(node string, wrong int64, covered bool) *Audit {
+	a.by, a.wrong, a.covered = node, wrong, covered
+	return a
 }
 
 // Counts is what an [Audit] has seen.
@@ -90,14 +104,16 @@ func (a *Audit) Take(r Record) (found []Finding) {
 	if r.Is == Segment {
 		return nil
 	}
-	if a.from == 0 || r.T < a.from {
-		a.from = r.T
+	if a.first == 0 || r.T < a.first {
+		a.first = r.T
 	}
 	switch r.Is {
 	case Started:
 		a.started(r)
 	case Ended:
-		a.away = r.T
+		if !a.covered {
+			a.away = r.T
+		}
 	case Granted:
 		delete(a.told, r.Work)
 		a.granted(r)
@@ -161,26 +177,29 @@ func (a *Audit) note(found []Finding) {
 }
 
 // started ends a time in which nobody wrote: it began at the last record, also
-// where that was not an orderly end.
+// where that was not an orderly end. What the same node had granted before is over,
+// unless somebody adopts it.
 func (a *Audit) started(r Record) {
 	since := a.away
 	if since == 0 {
 		since = a.to
 	}
-	if since != 0 {
+	if since != 0 && !a.covered {
 		a.counts.Gaps++
 		a.counts.GapMs += max(0, r.T-since)
 	}
 	a.away = 0
 	for t, g := range a.grants {
-		g.freed = true
-		a.grants[t] = g
+		if g.by == a.by {
+			g.freed = true
+			a.grants[t] = g
+		}
 	}
 }
 
 func (a *Audit) granted(r Record) {
 	if g, known := a.grants[r.Token]; known {
-		g.freed = false // adopted by the next arbiter
+		g.freed, g.by = false, a.by // adopted by the next arbiter
 		a.grants[r.Token] = g
 		return
 	}
@@ -191,7 +210,7 @@ func (a *Audit) granted(r Record) {
 	if a.grants == nil {
 		a.grants = map[area.Token]grant{}
 	}
-	a.grants[r.Token] = grant{r: r}
+	a.grants[r.Token] = grant{r: r, by: a.by}
 	if a.order = append(a.order, r.Token); len(a.order) > mostGrants {
 		a.drop(a.order[0])
 		a.order = slices.Delete(a.order, 0, 1)
@@ -222,7 +241,7 @@ func (a *Audit) sounded(r Record) (found []Finding) {
 		a.counts.Plays++ // granted by another arbiter, or before this record began
 	}
 	a.counts.Measured++
-	p := Play{Device: r.Device, Token: r.Token, Work: r.Work, From: at(from), To: at(max(from, to))}
+	p := Play{Device: r.Device, Token: r.Token, Work: r.Work, From: at(from), To: at(max(from, to)), by: a.by, wrong: a.wrong}
 	for _, o := range a.plays {
 		if ms := overlap(o, p); o.Device != p.Device && ms > 0 {
 			begun := at(max(from, o.From.UnixMilli()))
@@ -252,9 +271,14 @@ func (a *Audit) clock(r Record) int64 {
 	return ahead
 }
 
-// overlap is for how many milliseconds both sounded.
+// overlap is for how many milliseconds both sounded, at the least: two nodes that
+// were told of them know each other's clock as well as that.
 func overlap(x, y Play) int64 {
-	return min(x.To.UnixMilli(), y.To.UnixMilli()) - max(x.From.UnixMilli(), y.From.UnixMilli())
+	ms := min(x.To.UnixMilli(), y.To.UnixMilli()) - max(x.From.UnixMilli(), y.From.UnixMilli())
+	if x.by != y.by {
+		ms -= x.wrong + y.wrong
+	}
+	return ms
 }
 
 func at(ms int64) area.Time { return area.At(time.UnixMilli(ms)) }

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,10 @@ import (
 type Config struct {
 	Dir  string // one directory per area below it
 	Node string // of the hub, in its records
+	// Copies has what other nodes have recorded, of at most 64 of them, one directory
+	// per node and area, each within the same bounds as the record of an area here;
+	// empty: nothing is copied.
+	Copies string
 	// Queue bounds the records that wait to be written, over all areas. What finds
 	// it full is counted, and recorded as missing. 0: 4,096.
 	Queue int
@@ -42,12 +47,22 @@ type Book struct {
 	queue chan entry
 	count struct {
 		written, dropped, failed, overlaps, intruders, conflicts, barges, splits atomic.Uint64
+		copied, copyFailed, forks                                                atomic.Uint64
 	}
+	life   string // of this start, for who copies
+	pastes chan pasted
 
-	areas map[area.Name]*volume // Run's own
+	areas  map[area.Name]*volume // Run's own
+	audits map[area.Name]*Audit  // same; of areas too that only other nodes have recorded
+	copies map[place]*files      // same
 
 	mu     sync.Mutex
-	recent []int64 // when findings of the last 24 h were
+	recent []int64               // when findings of the last 24 h were
+	heads  map[area.Name]version // how far each record goes
+	newest uint64                // of them
+	begun  bool                  // all that were there are among them
+	peers  map[string]*peer      // the other nodes
+	got    map[place]head        // how far each copy goes
 }
 
 type entry struct {
@@ -58,7 +73,6 @@ type entry struct {
 // volume is the record of one area.
 type volume struct {
 	files   *files
-	audit   *Audit
 	missing uint64 // records that could not be written
 	sick    bool   // the last one could not, and that was logged
 }
@@ -81,12 +95,20 @@ func Open(cfg Config, now func() time.Time, log *slog.Logger) (*Book, error) {
 	if cfg.FileBytes < 64<<10 || cfg.Files < 2 {
 		return nil, fmt.Errorf("proof: %d files of %d bytes are less than 2 of 65536", cfg.Files, cfg.FileBytes)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("proof: %w", err)
+	for _, dir := range []string{cfg.Dir, cfg.Copies} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("proof: %w", err)
+		}
 	}
 	began := now()
 	clock := func() int64 { return began.UnixMilli() + now().Sub(began).Milliseconds() } // Sub is by the monotonic clock
-	return &Book{cfg: cfg, clock: clock, log: log, queue: make(chan entry, cfg.Queue), areas: map[area.Name]*volume{}}, nil
+	return &Book{
+		cfg: cfg, clock: clock, log: log, queue: make(chan entry, cfg.Queue), areas: map[area.Name]*volume{}, audits: map[area.Name]*Audit{}, life: rand.Text(), pastes: make(chan pasted),
+		copies: map[place]*files{}, heads: map[area.Name]version{}, peers: map[string]*peer{}, got: map[place]head{},
+	}, nil
 }
 
 // Note takes one record of an area, with the time of this moment. It does not
@@ -129,6 +151,8 @@ func (b *Book) Run(ctx context.Context) error {
 		select {
 		case e := <-b.queue:
 			b.write(e)
+		case in := <-b.pastes:
+			in.done <- b.arrive(in)
 		case <-tick.C:
 			b.sync()
 			b.forget()
@@ -146,6 +170,11 @@ func (b *Book) Run(ctx context.Context) error {
 // begin goes on with the records that there are, so that each says when the hub was
 // there again.
 func (b *Book) begin() {
+	if b.cfg.Copies != "" {
+		if err := b.loadCopies(); err != nil {
+			b.log.Error("records cannot be read", "err", err)
+		}
+	}
 	list, err := os.ReadDir(b.cfg.Dir)
 	if err != nil {
 		b.log.Error("records cannot be read", "err", err)
@@ -160,6 +189,9 @@ func (b *Book) begin() {
 			b.log.Error("record of an area cannot be kept", "area", a, "err", err)
 		}
 	}
+	b.mu.Lock()
+	b.begun = true
+	b.mu.Unlock()
 }
 
 // lost has every area's record say that some are missing: whose they were is not
@@ -198,14 +230,25 @@ func (b *Book) put(a area.Name, v *volume, r Record) bool {
 	}
 	v.sick = false
 	b.count.written.Add(1)
+	b.grown(a, v.files)
 	switch r.Is {
 	case Barge:
 		b.count.barges.Add(1)
 	case Split:
 		b.count.splits.Add(1)
 	}
-	b.judge(a, v.audit.Take(r))
+	if audit := b.audits[a]; audit != nil {
+		b.judge(a, audit.from("", 0, false).Take(r))
+	}
 	return true
+}
+
+// grown notes how far the record of an area goes.
+func (b *Book) grown(a area.Name, f *files) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.newest++
+	b.heads[a] = version{head{f.n, f.chain.String()}, b.newest}
 }
 
 // judge tells of what is against the promise.
@@ -235,6 +278,35 @@ func (b *Book) remember(f Finding) {
 	b.recent = append(b.recent, f.At.UnixMilli())
 }
 
+// follow begins to judge what is recorded of an area, here and elsewhere, with what
+// there is of the last 24 hours.
+func (b *Book) follow(a area.Name) error {
+	if b.audits[a] != nil {
+		return nil
+	}
+	others, err := b.others(a)
+	if err != nil {
+		return err
+	}
+	audit := &Audit{}
+	own := source{dir: filepath.Join(b.cfg.Dir, string(a))}
+	strands, err := together(append([]source{own}, others...), b.clock()-watched.Milliseconds(), audit, func(list []Finding) {
+		for _, f := range list {
+			b.remember(f)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range strands {
+		if s.Broken != "" {
+			b.log.Error("the record of an area was changed or damaged", "area", a, "node", s.node, "err", s.Broken)
+		}
+	}
+	b.audits[a] = audit
+	return nil
+}
+
 // volume is the record of an area, begun or gone on with; what it says of the last
 // 24 hours is read.
 func (b *Book) volume(a area.Name) (*volume, error) {
@@ -247,21 +319,10 @@ func (b *Book) volume(a area.Name) (*volume, error) {
 		return nil, err
 	}
 	files.most, files.keep = b.cfg.FileBytes, b.cfg.Files
-	v := &volume{files: files, audit: &Audit{}}
-	since := b.clock() - watched.Milliseconds()
-	_, broken, err := readAll(dir, func(r Record) {
-		if r.T >= since {
-			for _, f := range v.audit.Take(r) {
-				b.remember(f)
-			}
-		}
-	})
-	if err != nil {
+	if err := b.follow(a); err != nil {
 		return nil, err
 	}
-	if broken != "" {
-		b.log.Error("the record of an area was changed or damaged", "area", a, "err", broken)
-	}
+	v := &volume{files: files}
 	b.areas[a] = v
 	b.put(a, v, Record{T: b.clock(), Is: Started, Node: b.cfg.Node})
 	return v, nil
@@ -272,6 +333,12 @@ func (b *Book) sync() {
 		if err := v.files.sync(); err != nil {
 			b.count.failed.Add(1)
 			b.log.Error("record of an area cannot be written", "area", a, "err", err)
+		}
+	}
+	for p, f := range b.copies {
+		if err := f.sync(); err != nil {
+			b.count.copyFailed.Add(1)
+			b.log.Error("record of an area cannot be written", "area", p.area, "node", p.node, "err", err)
 		}
 	}
 }
@@ -294,6 +361,7 @@ func (b *Book) finish() {
 		}
 		break
 	}
+	b.closeCopies()
 	for a, v := range b.areas {
 		b.put(a, v, Record{T: b.clock(), Is: Ended, Node: b.cfg.Node})
 		if err := v.files.close(); err != nil {
@@ -315,25 +383,4 @@ func (b *Book) Overlaps() int {
 		}
 	}
 	return n
-}
-
-// Stats counts since the start, over all areas.
-type Stats struct {
-	Records   uint64 // written
-	Dropped   uint64 // that found the queue full
-	Failed    uint64 // writes that failed
-	Overlaps  uint64
-	Intruders uint64
-	Conflicts uint64
-	Barges    uint64 // declared, those that leaders had noted among them
-	Splits    uint64 // declared
-}
-
-// Stats is a snapshot of the counters.
-func (b *Book) Stats() Stats {
-	return Stats{
-		Records: b.count.written.Load(), Dropped: b.count.dropped.Load(), Failed: b.count.failed.Load(),
-		Overlaps: b.count.overlaps.Load(), Intruders: b.count.intruders.Load(), Conflicts: b.count.conflicts.Load(),
-		Barges: b.count.barges.Load(), Splits: b.count.splits.Load(),
-	}
 }

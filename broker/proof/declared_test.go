@@ -77,7 +77,7 @@ func TestARecordOfBeforeDeclarations(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "1.jsonl"), slices.Concat(head, before, next), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := CheckFiles(dir, "north", time.UnixMilli(0))
+	v, err := CheckFiles(dir, "", "north", time.UnixMilli(0))
 	if err != nil || v.Broken != "" || v.Records != 3 || v.Splits != 1 || !v.OneVoice || len(v.Declared) != 1 || v.Declared[0].Own != 128 {
 		t.Errorf("%+v %v", v, err)
 	}

@@ -43,11 +43,30 @@
 // ([Split], to [Whole]). Each is counted and dated. It is no overlap; where two did
 // sound at once, that is one, and says by what it was declared.
 //
+// # Several nodes
+//
+// An area moves between the nodes of a hub, and with it who writes: the record of an
+// area is in the books of several. Each node copies the others' ([Book.Follow]), twice
+// a second, line by line with their chains, onto its own disk; so a record outlives its
+// node, and what was written while a node could not be reached comes later. A verdict
+// is of all of them, ordered by time. It says of each node where its record was
+// changed, and whether and up to when it is known ([Strand]): what a node wrote in the
+// half second before it died for good is not known, and that is said.
+//
+// Nodes compare clocks whenever they ask: a comparison is off by no more than half of
+// the time that the answer took. Two plays that were told to different nodes overlap
+// when they do by more than that.
+//
+// A node that does not go on from what was copied of it, since somebody changed its
+// record or put back an older one, is found: the copy is kept aside, and the verdict
+// says so. Of a copy that is aside nothing is judged.
+//
 // # Limits
 //
 // A file ends at 4 MiB; of an area the newest 16 are kept ([Config] can say
 // otherwise), and the first line of
-// each says with which sum the one before it ended. Records wait in a queue of
+// each says with which sum the one before it ended. Copies are bounded in the same
+// way, for each area of at most 64 nodes. Records wait in a queue of
 // 4,096; what finds it full is counted, and the record says itself how many are
 // missing. Writing is not waited for by those who grant: a power cut can take the
 // newest seconds, which the next start shows as a gap; kill -9 takes nothing that

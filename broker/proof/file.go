@@ -125,8 +125,16 @@ func (f *files) write(r Record) error {
 	return nil
 }
 
-// next begins a new file, and drops the oldest of too many.
+// next begins a new file.
 func (f *files) next(now int64) error {
+	if err := f.begin(); err != nil {
+		return err
+	}
+	return f.write(Record{T: now, Is: Segment, Prev: f.chain.String()})
+}
+
+// begin makes the next file, which is empty, and drops the oldest of too many.
+func (f *files) begin() error {
 	if err := f.close(); err != nil {
 		return err
 	}
@@ -136,10 +144,6 @@ func (f *files) next(now int64) error {
 		return fmt.Errorf("proof: %w", err)
 	}
 	f.file, f.size = file, 0
-	prev := f.chain.String()
-	if err := f.write(Record{T: now, Is: Segment, Prev: prev}); err != nil {
-		return err
-	}
 	list, err := segments(f.dir)
 	if err != nil {
 		return err

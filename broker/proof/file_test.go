@@ -44,7 +44,7 @@ func add(t *testing.T, f *files, r Record) {
 
 func check(t *testing.T, dir string) Verdict {
 	t.Helper()
-	v, err := CheckFiles(dir, "north", time.UnixMilli(0))
+	v, err := CheckFiles(dir, "", "north", time.UnixMilli(0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -20,34 +21,73 @@ type Verdict struct {
 	Broken   string        `json:"broken,omitempty"` // where the chain is not whole
 	Findings []Finding     `json:"findings"`         // at most 1,000
 	Declared []Declaration `json:"declared"`         // at most 1,000
+	// Nodes are the records that the verdict is made of, where there are several nodes:
+	// this one's first.
+	Nodes []Strand `json:"nodes,omitempty"`
 }
 
-// Check reads the record of an area; where there is none yet, the verdict has no
-// records. It blocks while it reads, at most 64 MiB.
-func (b *Book) Check(a area.Name, since time.Time) (Verdict, error) {
-	return CheckFiles(filepath.Join(b.cfg.Dir, string(a)), a, since)
-}
-
-// CheckFiles is Check for a directory with the files of one area, which need no
-// hub.
-func CheckFiles(dir string, a area.Name, since time.Time) (Verdict, error) {
-	v := Verdict{Area: a, Since: area.At(since), Findings: []Finding{}, Declared: []Declaration{}}
-	var audit Audit
-	chain, broken, err := readAll(dir, func(r Record) {
-		if r.T >= since.UnixMilli() {
-			audit.Take(r)
+// Incomplete are the nodes that may have recorded more than is known here.
+func (v Verdict) Incomplete() (nodes []Strand) {
+	for _, s := range v.Nodes {
+		if s.Incomplete {
+			nodes = append(nodes, s)
 		}
-	})
+	}
+	return nodes
+}
+
+// Check reads the record of an area, with what is here of the records of other
+// nodes; where there is none yet, the verdict has no records. It blocks while it
+// reads, at most 64 MiB of each node.
+func (b *Book) Check(a area.Name, since time.Time) (Verdict, error) {
+	own := source{dir: filepath.Join(b.cfg.Dir, string(a))}
+	others, err := b.others(a)
 	if err != nil {
 		return Verdict{}, err
 	}
-	v.Chain, v.Broken, v.Counts = chain.String(), broken, audit.seen()
+	v, err := verdictOf(append([]source{own}, others...), a, since, b.clock())
+	if len(v.Nodes) > 0 {
+		v.Nodes[0].Node = b.cfg.Node
+	}
+	return v, err
+}
+
+// CheckFiles is Check for files that no hub has: dir has those of the area, copies,
+// empty or not there, those of the other nodes, by node and area.
+func CheckFiles(dir, copies string, a area.Name, since time.Time) (Verdict, error) {
+	others, err := copied(copies, a)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return verdictOf(append([]source{{dir: dir}}, others...), a, since, time.Now().UnixMilli())
+}
+
+func verdictOf(list []source, a area.Name, since time.Time, now int64) (Verdict, error) {
+	v := Verdict{Area: a, Since: area.At(since), Findings: []Finding{}, Declared: []Declaration{}}
+	var audit Audit
+	strands, err := together(list, since.UnixMilli(), &audit, func([]Finding) {})
+	if err != nil {
+		return Verdict{}, err
+	}
+	v.Chain, v.Counts = strands[0].chain.String(), audit.seen()
+	for _, s := range strands {
+		one := s.judge(now, since.UnixMilli())
+		if one.Broken != "" && v.Broken == "" {
+			v.Broken = one.Broken
+			if !one.Own {
+				v.Broken = fmt.Sprintf("node %s: %s", one.Node, one.Broken)
+			}
+		}
+		if len(list) > 1 {
+			v.Nodes = append(v.Nodes, one)
+		}
+	}
 	v.Findings = append(v.Findings, audit.findings...)
 	v.Declared = append(v.Declared, audit.declared...)
 	if v.Records > 0 {
-		from, to := at(audit.from), at(audit.to)
+		from, to := at(audit.first), at(audit.to)
 		v.From, v.To = &from, &to
 	}
-	v.OneVoice = broken == "" && v.Overlaps == 0 && v.Intruders == 0
+	v.OneVoice = v.Broken == "" && v.Overlaps == 0 && v.Intruders == 0
 	return v, nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ func areaProof(env Env) *cobra.Command {
 		Use:   "proof AREA",
 		Short: "Judge the record of an area: did ever two devices sound at once?",
 		Long: "Judge the record of an area: did ever two devices sound at once?\n\n" +
-			"The devices tell when they sounded, in their own clocks; the hub keeps that and its grants in a chained log.\n" +
+			"The devices tell when they sounded, in their own clocks; the hub keeps that and its grants in a chained log. Where there are several nodes each has copies of the others' logs,\n" +
+			"all are judged together, and what is not known of a node is said.\n" +
 			"With --offline the files below --data are read where they lie, and no hub is asked. Exit code 1: not one voice.",
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -65,7 +67,7 @@ func areaProof(env Env) *cobra.Command {
 func proofOf(c *cobra.Command, env Env, f *hubFlags, name area.Name, since time.Duration, offline bool) (v proof.Verdict, body []byte, err error) {
 	if offline {
 		data := f.directory(env)
-		if v, err = proof.CheckFiles(filepath.Join(data, "proof", string(name)), name, time.Now().Add(-since)); err != nil {
+		if v, err = proof.CheckFiles(filepath.Join(data, "proof", string(name)), filepath.Join(data, "proof-of"), name, time.Now().Add(-since)); err != nil {
 			return v, nil, err
 		}
 		if v.Records == 0 {
@@ -97,6 +99,49 @@ func declared(d proof.Declaration) string {
 	return fmt.Sprintf("%s by term %d, the hub by %d, %s", d.Device, d.Term, d.Own, until)
 }
 
+// incomplete says of which nodes the record may go on, and up to when it is known.
+func incomplete(v proof.Verdict) string {
+	var list []string
+	for _, s := range v.Incomplete() {
+		text := "node " + s.Node + " nothing is here"
+		if until := knownTo(s); until != "" {
+			text = "node " + s.Node + " nothing is here from " + until + " on"
+		}
+		list = append(list, text)
+	}
+	return printable(strings.Join(list, ", "))
+}
+
+// knownTo is up to when the record of a node is here.
+func knownTo(s proof.Strand) string {
+	switch {
+	case s.Known != nil:
+		return s.Known.String()
+	case s.To != nil:
+		return s.To.String()
+	}
+	return ""
+}
+
+// strand is what one node has recorded.
+func strand(s proof.Strand) string {
+	name := cmp.Or(s.Node, "(this one)")
+	text := fmt.Sprintf("%s: %d lines", name, s.Records)
+	if !s.Own {
+		text += fmt.Sprintf(", copied here; its clock is %d ms ahead, to %d ms", s.ClockMs, s.ClockErrorMs)
+	}
+	if s.Incomplete {
+		text += "; INCOMPLETE, known to " + cmp.Or(knownTo(s), "nothing")
+	}
+	if s.Behind > 0 {
+		text += fmt.Sprintf(", %d lines are not here yet", s.Behind)
+	}
+	if s.Broken != "" {
+		text += "; broken: " + s.Broken
+	}
+	return text
+}
+
 func printVerdict(out io.Writer, v proof.Verdict) error {
 	var b strings.Builder
 	head := "one voice"
@@ -109,6 +154,8 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 		head = "nothing was recorded"
 	case v.Measured == 0:
 		head = "no overlap is known, and no play was measured"
+	case len(v.Incomplete()) > 0:
+		head = "one voice, as far as it is known: of the record of " + incomplete(v)
 	case v.Unmeasured+v.Awaited > 0 || v.Owed > 0:
 		head = fmt.Sprintf("one voice in the %d plays that were measured", v.Measured)
 	}
@@ -143,6 +190,9 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 		fmt.Fprintf(&b, "broken    %s\n", printable(v.Broken))
 	}
 	fmt.Fprintf(&b, "chain     %s\n", printable(v.Chain))
+	for _, s := range v.Nodes {
+		fmt.Fprintf(&b, "node      %s\n", printable(strand(s)))
+	}
 	for _, f := range v.Findings {
 		fmt.Fprintf(&b, "%s  %s  %s", f.At, f.Is, f.Device)
 		if len(f.Plays) == 2 {

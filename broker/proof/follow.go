@@ -1,0 +1,224 @@
+package proof
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tacet-hub/tacet/broker/area"
+)
+
+const (
+	followEvery = 500 * time.Millisecond
+	askTime     = 5 * time.Second
+)
+
+// Others asks the other nodes of the hub. Its methods are called by several
+// goroutines.
+type Others interface {
+	// Nodes are the names of those that are alive.
+	Nodes() []string
+	// Ask hands a question to the [Book.Answer] of one of them.
+	Ask(ctx context.Context, node string, question []byte) ([]byte, error)
+}
+
+// follower copies the records of one node.
+type follower struct {
+	b     *Book
+	ask   func(ctx context.Context, question []byte) ([]byte, error)
+	node  string
+	life  string
+	since uint64
+}
+
+// Follow copies what other nodes record, twice a second, until ctx ends, and returns
+// nil. A node that cannot be reached is asked again: what it has written meanwhile
+// comes then. Run must run, and [Config.Copies] be set.
+func (b *Book) Follow(ctx context.Context, others Others) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	known := map[string]*follower{}
+	for {
+		var tasks sync.WaitGroup
+		for _, node := range others.Nodes() {
+			f := known[node]
+			if f == nil {
+				if node == b.cfg.Node || !area.IsID(node) || len(known) >= mostNodes {
+					continue
+				}
+				f = &follower{b: b, node: node, ask: func(ctx context.Context, q []byte) ([]byte, error) { return others.Ask(ctx, node, q) }}
+				known[node] = f
+			}
+			tasks.Go(func() { f.round(ctx) })
+		}
+		tasks.Wait()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// round asks the node once, and copies all that is new. What fails comes in the next.
+func (f *follower) round(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	begun := f.b.clock()
+	r, err := f.put(ctx, question{Since: f.since, Life: f.life})
+	if err != nil {
+		return // it is known from when on nothing is known
+	}
+	f.b.compare(f.node, begun, r.Now)
+	todo := f.b.heard(f.node, r)
+	for a := range todo {
+		if err = f.copy(ctx, a); err != nil {
+			if ctx.Err() == nil {
+				f.b.count.copyFailed.Add(1)
+				f.b.log.Warn("record of a node cannot be copied", "area", a, "node", f.node, "err", err)
+			}
+			return
+		}
+	}
+	f.life, f.since = r.Life, r.Version
+	if !r.More {
+		f.b.complete(f.node, begun)
+	}
+}
+
+// copy brings the copy of an area's record up to what the node has.
+func (f *follower) copy(ctx context.Context, a area.Name) error {
+	p := place{f.node, a}
+	for {
+		r, err := f.put(ctx, question{Area: a, After: f.b.have(p)})
+		if err != nil {
+			return err
+		}
+		if r.Lines == "" && !r.Fork {
+			return nil
+		}
+		if err := f.b.paste(ctx, pasted{place: p, lines: []byte(r.Lines), restart: r.Fork}); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) put(ctx context.Context, q question) (r reply, err error) {
+	ask, err := json.Marshal(q)
+	if err != nil {
+		return r, err
+	}
+	b, err := f.ask(ctx, ask)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("proof: the answer of %s: %w", f.node, err)
+	}
+	return r, nil
+}
+
+// pasted is lines of another node on their way to the goroutine of Run.
+type pasted struct {
+	place
+	lines   []byte
+	restart bool // the copy is not what the node goes on from
+	done    chan error
+}
+
+// paste hands lines to the goroutine of Run, and waits until they are written.
+func (b *Book) paste(ctx context.Context, in pasted) error {
+	in.done = make(chan error, 1)
+	select {
+	case b.pastes <- in:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-in.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// have is how far a copy goes.
+func (b *Book) have(p place) head {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.got[p]
+}
+
+// heard takes in how far a node's records go, and answers the areas of which
+// something is missing here.
+func (b *Book) heard(node string, r reply) map[area.Name]bool {
+	todo := map[area.Name]bool{}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peer(node)
+	for a, h := range r.Heads {
+		if area.IsID(string(a)) {
+			p.heads[a] = h
+			todo[a] = b.got[place{node, a}] != h
+		}
+	}
+	for a, h := range p.heads { // from before, if it did not come
+		if b.got[place{node, a}] != h {
+			todo[a] = true
+		}
+	}
+	for a, is := range todo {
+		if !is {
+			delete(todo, a)
+		}
+	}
+	return todo
+}
+
+// complete notes that all that a node had when it was asked is here.
+func (b *Book) complete(node string, when int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.peer(node).heard = when
+}
+
+// compare compares clocks: the other one's answer was written between two readings of
+// ours. The narrowest such pair counts; a node that has begun anew has another clock,
+// which shows when the two contradict each other.
+func (b *Book) compare(node string, begun, theirs int64) {
+	ended := b.clock()
+	is := compared{Ahead: theirs - (begun+ended)/2, Error: (ended-begun+1)/2 + 1}
+	b.mu.Lock()
+	p := b.peer(node)
+	was := p.clock
+	apart := max(is.Ahead-was.Ahead, was.Ahead-is.Ahead)
+	better := is.Error < was.Error || apart > is.Error+was.Error
+	if better {
+		p.clock = is
+	}
+	b.mu.Unlock()
+	if !better {
+		return
+	}
+	if err := b.keepClock(node, is); err != nil {
+		b.count.copyFailed.Add(1)
+	}
+}
+
+func (b *Book) keepClock(node string, c compared) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(b.cfg.Copies, node)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, clockFile+".new")
+	return errors.Join(os.WriteFile(tmp, text, 0o600), os.Rename(tmp, filepath.Join(dir, clockFile)))
+}
