@@ -18,6 +18,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
 )
 
@@ -202,4 +203,80 @@ func (h *history) plays() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.stats.plays
+}
+
+// proofAt waits until a node's verdict of north is as it should be.
+func (s *serve) proofAt(what string, fits func(proof.Verdict) bool) (v proof.Verdict) {
+	s.hub.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		s.get("/areas/north/proof", &v)
+		if fits(v) {
+			return v
+		}
+	}
+	s.hub.t.Fatalf("%s: %+v, %+v", what, v.Counts, v.Nodes)
+	return v
+}
+
+// TestProofOfTwoNodes: the node that has an area is killed for good. What it has
+// recorded is at the other one, whose verdict has all plays and says up to when the
+// dead node is known; and after the server was away for a while too.
+func TestProofOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	l := startLedger(t)
+	datas := []string{t.TempDir(), t.TempDir()}
+	one, two := l.node("hub-1", datas[0]), l.node("hub-2", datas[1])
+	owner, other := one, two
+	w := two.watch()
+	two.gate("gate-1", "north", "1")
+	play := func() {
+		t.Helper()
+		if o := w.ended(two.announce(`{"to":{"area":"north"},"message":"Go"}`)); o.State != area.OrderPlayed {
+			t.Fatal(story(o))
+		}
+	}
+	for range 3 {
+		play()
+	}
+	if two.owns() {
+		owner, other = two, one
+	}
+	all := func(n uint64) func(proof.Verdict) bool {
+		return func(v proof.Verdict) bool {
+			return v.OneVoice && v.Plays == n && v.Measured == n && len(v.Incomplete()) == 0
+		}
+	}
+	for _, s := range []*serve{one, two} {
+		if v := s.proofAt("both alive", all(3)); v.Gaps != 0 || s == other && len(v.Nodes) != 2 {
+			t.Errorf("%d gaps, %+v", v.Gaps, v.Nodes)
+		}
+	}
+
+	l.signal(syscall.SIGKILL) // what is recorded now is copied later
+	l.wait()
+	l.start()
+	play()
+	other.proofAt("after the server was away", all(4))
+
+	name := owner.ready.Node
+	killed := time.Now()
+	owner.signal(syscall.SIGKILL)
+	owner.wait()
+	if err := os.RemoveAll(filepath.Join(owner.data, "proof")); err != nil {
+		t.Fatal(err)
+	}
+	v := other.proofAt("a dead node", func(v proof.Verdict) bool { return len(v.Incomplete()) == 1 })
+	if dead := v.Incomplete()[0]; dead.Node != name || dead.Known == nil || dead.Known.Sub(killed).Abs() > patience {
+		t.Errorf("%s was killed at %v: %+v", name, killed, dead)
+	}
+	if !v.OneVoice || v.Plays != 4 || v.Measured != 4 {
+		t.Errorf("%+v", v.Counts)
+	}
+	out, _, code := other.tacet("area", "proof", "north", "--url", other.ready.HTTP)
+	if code != 0 || !strings.Contains(out, "as far as it is known: of the record of node "+name) || !strings.Contains(out, "INCOMPLETE") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	same(t, "findings of the day", other.metric("tacet_proof_overlaps"), 0)
 }

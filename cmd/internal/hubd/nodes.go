@@ -62,6 +62,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.hub, n.ledger = backplane.NewCluster(n.mux), redis.NewReigns(n.server)
 	h.nodes = n
 	h.joinRelay()
+	h.joinProof()
 	if err = h.nameIsFree(plane); err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(h.relayParts(), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}}...)
+	return append(h.relayParts(), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // closeNodes ends the connections to the server.
