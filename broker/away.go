@@ -46,13 +46,6 @@ func (b *Broker) tellFilters(client string, subs packets.Subscriptions, codes []
 	}
 }
 
-// here tells that a client has come, or gone.
-func (b *Broker) here(l *link, up bool) {
-	if b.cfg.Relay != nil && (up || b.sessions.get(l.id) == l) {
-		b.cfg.Relay.ClientConnected(l.id, up)
-	}
-}
-
 // Rerouted implements relay.Broker.
 func (b *Broker) Rerouted() { b.audience.changed() }
 

@@ -99,6 +99,15 @@ func (d *durable) end(s *stored) (pos uint64) {
 	return d.store.Touch(0, tableSessions, s.client) // with all that goes later
 }
 
+// endOf forgets the session of a client that is not connected.
+func (d *durable) endOf(client string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.sessions[client]; s != nil {
+		d.end(s)
+	}
+}
+
 // left is called when a connection has ended.
 func (d *durable) left(cl *mqtt.Client, l *link) {
 	s := l.stored

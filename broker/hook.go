@@ -135,6 +135,7 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	l.client.Store(cl)
 	h.b.hangUpStranger(l)
 	h.b.takeOver(l)
+	h.b.fetch(l, pk.Connect.Clean)
 	h.b.prune(l)
 	h.b.kept.established(cl, l, pk.Connect.Clean)
 	h.b.wills.back(l.id, !pk.Connect.Clean)
@@ -152,7 +153,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 		l.replay(cl)
 	}
 	l.up = true
-	h.b.here(l, true)
+	h.b.here(cl, l, true)
 	h.b.tell(ConnEvent{Client: l.id, Conn: l.num, Up: true, Addr: l.addr})
 	h.b.hangUpDeaf(cl, l)
 }
@@ -165,7 +166,7 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		h.b.count.timeouts.Add(1)
 	}
 	h.b.leaveWill(cl, l)
-	h.b.here(l, false)
+	h.b.here(cl, l, false)
 	if l.who.Load() != nil {
 		h.b.unshare(cl)
 	}

@@ -26,12 +26,13 @@ type link struct {
 	host string        // addr without the port; unknownHost until a balancer has said it
 	done chan struct{} // closed when the library has let go of the connection
 
-	heard   atomic.Bool                 // a byte has come
-	busy    atomic.Bool                 // a whole packet has come: CONNECT, which is being checked
-	evicted atomic.Bool                 // for the sake of other half-open ones
-	reason  atomic.Pointer[string]      // why we ended it; nil while we did not
-	client  atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
-	who     atomic.Pointer[identity]    // from CONNECT on; nil in open mode
+	heard     atomic.Bool                 // a byte has come
+	busy      atomic.Bool                 // a whole packet has come: CONNECT, which is being checked
+	evicted   atomic.Bool                 // for the sake of other half-open ones
+	reason    atomic.Pointer[string]      // why we ended it; nil while we did not
+	client    atomic.Pointer[mqtt.Client] // from the end of CONNECT's checks
+	elsewhere atomic.Bool                 // another node has a newer session of the client
+	who       atomic.Pointer[identity]    // from CONNECT on; nil in open mode
 
 	backlog backlog // what waits for the client
 	strays  strays  // what went to the client before it

@@ -74,6 +74,9 @@ func (d *durable) restoreSession(id string, record []byte) error {
 	cl.Stop(packets.ErrServerShuttingDown)
 	d.b.server.Clients.Add(cl)
 	d.sessions[id] = s
+	if r := d.b.cfg.Relay; r != nil {
+		r.Restored(id)
+	}
 	return nil
 }
 
@@ -274,9 +277,15 @@ func (d *durable) over(now time.Time) (ids []string) {
 // endAbsent ends the session of a client that is not connected.
 func (b *Broker) endAbsent(id string) {
 	cl, ok := b.server.Clients.Get(id)
-	if !ok || b.sessions.get(id) != nil {
+	switch {
+	case b.sessions.get(id) != nil:
+		return
+	case !ok:
+		b.nowhere(id)
 		return
 	}
 	b.endSession(cl)
 	b.server.Clients.Delete(id)
+	b.kept.endOf(id)
+	b.nowhere(id)
 }

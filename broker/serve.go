@@ -281,6 +281,7 @@ func (b *Broker) release(l *link) {
 	l.end()
 	b.kept.left(cl, l)
 	b.sessions.leave(l)
+	b.endElsewhere(l)
 	l.in.free()
 	close(l.done)
 	l.out.part()

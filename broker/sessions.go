@@ -118,6 +118,7 @@ func (b *Broker) endSession(cl *mqtt.Client) {
 	cl.ClearInflights()
 	b.server.UnsubscribeClient(cl)
 	b.backlogs.by.Delete(cl.ID)
+	b.nowhere(cl.ID)
 }
 
 // adopt tells l what of its session's queue the client may have seen, before

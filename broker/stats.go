@@ -39,6 +39,8 @@ type Stats struct {
 	DroppedMessages   int64 // messages that did not fit the queue of a client
 	DroppedQueued     int64 // QoS 1 and 2 messages over MaxQueue, or without a packet id left
 	Wills             int64 // wills published
+	Moved             int64 // sessions taken over from other nodes with what they had
+	Unmoved           int64 // sessions that another node has and did not give: they began anew
 	Unshared          int64 // messages of shared subscriptions that came from another node when nobody had them any more
 
 	Received, Sent           int64 // messages, our own included
@@ -52,7 +54,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, acceptErrors, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
-	refused, gated, badTopics, refusedFilters, wills, unshared                                                         atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills, unshared, moved, unmoved                                         atomic.Int64
 
 	reasons reasons
 	braked  atomic.Int64
@@ -79,7 +81,7 @@ func (b *Broker) Stats() Stats {
 		RefusedMessages: c.refused.Load(), GatedMessages: c.gated.Load(), InvalidTopics: c.badTopics.Load(),
 		RefusedFilters:  c.refusedFilters.Load(),
 		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),
-		Wills: c.wills.Load(), Unshared: c.unshared.Load(),
+		Wills: c.wills.Load(), Unshared: c.unshared.Load(), Moved: c.moved.Load(), Unmoved: c.unmoved.Load(),
 		Received: atomic.LoadInt64(&info.MessagesReceived), Sent: atomic.LoadInt64(&info.MessagesSent),
 		BytesReceived: atomic.LoadInt64(&info.BytesReceived), BytesSent: atomic.LoadInt64(&info.BytesSent),
 		Retained: atomic.LoadInt64(&info.Retained), Subscriptions: atomic.LoadInt64(&info.Subscriptions),

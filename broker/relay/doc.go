@@ -34,6 +34,13 @@
 // have the same again shortly after the wire is back, and who subscribes gets what he
 // has missed.
 //
+// # Sessions
+//
+// Each node tells which client ids have their session there, and since when
+// (clients.go). A connection whose client has it elsewhere has it handed over by that
+// node's broker, which answers questions ([Broker.Answer]); where two nodes have one
+// of the same client, the newer stays.
+//
 // # Queues
 //
 // What is heard waits in one queue of [Config].Queue bytes. Over it the newest is

@@ -33,7 +33,7 @@ func newPeer(name string, life uint64) *peer {
 }
 
 // take takes a telling in; false: one before it is missing.
-func (p *peer) take(t telling, changed func(client, was, is string)) bool {
+func (p *peer) take(t telling, changed func(client, is string)) bool {
 	if t.from == 0 {
 		p.whole(t, changed)
 		return true
@@ -54,7 +54,7 @@ func (p *peer) take(t telling, changed func(client, was, is string)) bool {
 }
 
 // whole takes part of a telling of all facts.
-func (p *peer) whole(t telling, changed func(client, was, is string)) {
+func (p *peer) whole(t telling, changed func(client, is string)) {
 	if t.first {
 		p.coming = map[string]string{}
 	}
@@ -94,7 +94,7 @@ func (p *peer) keys() (all []string) {
 	return all
 }
 
-func (p *peer) set(x fact, changed func(client, was, is string)) {
+func (p *peer) set(x fact, changed func(client, is string)) {
 	name := x.key[1:]
 	switch x.key[0] {
 	case aboutFilter:
@@ -114,13 +114,12 @@ func (p *peer) set(x fact, changed func(client, was, is string)) {
 			p.shares[name] = n
 		}
 	case aboutClient:
-		was := p.clients[name]
 		if x.gone {
 			delete(p.clients, name)
-		} else {
-			p.clients[name] = x.value
+			return
 		}
-		changed(name, was, x.value)
+		p.clients[name] = x.value
+		changed(name, x.value)
 	case aboutSide:
 		if x.gone {
 			delete(p.sides, name)

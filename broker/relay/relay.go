@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,9 @@ type Wire interface {
 	// Send queues a word for one node. It does not block; the word must not be
 	// changed afterwards.
 	Send(node string, word []byte) error
+	// Ask puts a question to one node, whose relay answers by [Relay.Answer]. It
+	// blocks until that has, is gone, or ctx ends.
+	Ask(ctx context.Context, node string, question []byte) ([]byte, error)
 }
 
 // Broker is this node's, as the relay uses it.
@@ -34,6 +38,12 @@ type Broker interface {
 	// Keep takes what another node retains, where it is newer, and tells whether it
 	// was. It is called like Receive.
 	Keep(node string, record []byte) bool
+	// Answer answers a question that the broker of another node has put by
+	// [Relay.Ask].
+	Answer(ctx context.Context, from string, question []byte) ([]byte, error)
+	// Elsewhere says that another node has a newer session of a client: the one here
+	// is to end. It is called like Receive.
+	Elsewhere(client string)
 	// Rerouted says that what [Relay.Route] has answered counts no longer. It must
 	// not call the relay.
 	Rerouted()

@@ -231,10 +231,15 @@ func (r *Relay) live(all []Node) {
 
 // facts takes in what a node tells of itself.
 func (r *Relay) facts(node string, t telling) {
+	told := map[string]string{} // of clients
 	r.mu.Lock()
-	ok := r.peer(node).take(t, func(string, string, string) {})
+	ok := r.peer(node).take(t, func(client, is string) { told[client] = is })
+	elsewhere := r.settle(node, told)
 	r.mu.Unlock()
 	r.broker.Rerouted()
+	for _, client := range elsewhere {
+		r.broker.Elsewhere(client)
+	}
 	if !ok {
 		r.again(node)
 	}

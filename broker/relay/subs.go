@@ -147,11 +147,3 @@ func (r *Relay) nudge() {
 	default:
 	}
 }
-
-// ClientConnected notes that a client has come, or gone; what it subscribes to stays.
-func (r *Relay) ClientConnected(client string, up bool) {
-	r.mu.Lock()
-	r.subs.connected(client, up)
-	r.mu.Unlock()
-	r.nudge()
-}
