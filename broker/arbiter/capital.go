@@ -63,6 +63,10 @@ func (c *capital) tell(node string, r area.Report, ago time.Duration) Action {
 	return toNode{node, word{Say: &area.Trunk{Op: area.TrunkReport, Area: c.area, N: c.n, Report: r.Reported(ago)}}}
 }
 
+// ours notes that a work is this node's: it was handed in here, perhaps since the node
+// that had accepted it is gone.
+func (c *capital) ours(id area.WorkID) { c.stored(id) }
+
 // stored forgets a work whose end its node has.
 func (c *capital) stored(id area.WorkID) {
 	delete(c.origin, id)

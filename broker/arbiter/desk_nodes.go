@@ -97,6 +97,7 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 		n.post.lease = ev.Config.filled().Lease
 	case Submit:
 		n.post.works.add(ev)
+		n.city.ours(ev.Work.ID)
 	case Stored:
 		n.city.stored(ev.Work)
 		if n.own {

@@ -399,6 +399,33 @@ func TestAWorkOfAnotherNode(t *testing.T) {
 	})
 }
 
+// A work that the owner of the area goes on with for a node that is gone is reported to
+// itself from then on.
+func TestAWorkThatTheOwnerTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, b := pair(t)
+		defer s.close()
+		w := area.Work{ID: "w-1", Area: "north", Prio: area.Normal, Dur: time.Second, Redo: area.RedoRetry, IfBusy: area.BusyQueue, Body: area.Body{Kind: "announce"}}
+		if err := b.service.Submit(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		s.pass(2 * time.Second)
+		b.kill()
+		for _, do := range []func() error{
+			func() error { return a.service.Submit(t.Context(), w) },
+			func() error { return a.service.Cancel(t.Context(), "w-1", area.EndUser) },
+		} {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.until("hub-1 has the end", func() bool {
+			st := a.reports.states("w-1")
+			return len(st) > 0 && st[len(st)-1] == "cancelled user"
+		})
+	})
+}
+
 // Nobody plays beside another, and everything goes on again, whatever happens to
 // nodes, ledger and wire.
 func TestNodesAndTheirFaults(t *testing.T) {

@@ -599,3 +599,34 @@ func sumOf(t *testing.T, r area.OrderRequest) [sha256.Size]byte {
 	}
 	return sha256.Sum256(b)
 }
+
+// An order that was answered outlives its node at once, and its id is taken at every
+// node; while the others are away the node's own disk has to do.
+func TestANewOrderIsEveryNodes(t *testing.T) {
+	nodes(t, func(t *testing.T, a, b *member) {
+		id := "mine"
+		r := say("north", "one")
+		r.ID = &id
+		o := a.accept(t, r)
+		a.f.mu.Lock()
+		_, common := a.f.common["orders/"+id]
+		a.f.mu.Unlock()
+		if !common {
+			t.Error("what was answered is its node's alone")
+		}
+		if _, err := b.Accept(t.Context(), r, By{Who: "ann"}); area.CodeOf(err) != area.CodeExists {
+			t.Errorf("the same id at b: %v", err)
+		}
+		b.cut(true)
+		alone := b.accept(t, say("north", "alone"))
+		synctest.Wait()
+		b.cut(false)
+		for _, m := range []*member{a, b} {
+			for _, id := range []area.WorkID{o.ID, alone.ID} {
+				if st := m.state(t, id); st != area.OrderAccepted {
+					t.Errorf("%s shows %s as %s", m.name, id, st)
+				}
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -58,6 +59,53 @@ func placesOf(number uint64, now func() time.Time) func(last uint64) uint64 {
 	return func(last uint64) uint64 {
 		return max(last>>8+1, uint64(now().UnixMicro()))<<8 | number&0xff
 	}
+}
+
+// addTime is how long a new order waits until the other nodes can have it.
+const addTime = 500 * time.Millisecond
+
+// Put keeps records as [Durable.Put] does. A new one is known to what the nodes have
+// in common too, so that it outlives this node; where another node has one of that
+// id, the error is an [area.Error] of code exists. While that is away, or takes longer
+// than 500 ms, this node's disk has to do.
+func (s *Shared) Put(ctx context.Context, records ...Record) error {
+	if len(records) == 1 { // a new one comes alone
+		if done, err := s.add(ctx, records[0]); done || err != nil {
+			return err
+		}
+	}
+	return s.Durable.Put(ctx, records...)
+}
+
+// add keeps a new record at all nodes, and tells whether it did.
+func (s *Shared) add(ctx context.Context, r Record) (bool, error) {
+	id := r.Order.ID
+	if _, known := s.Get(id); known || r.Order.State.Ended() {
+		return false, nil
+	}
+	seq, _ := s.number(id)
+	value, err := encode(seq, r)
+	if err != nil {
+		return false, fmt.Errorf("order %s: %w", id, err)
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), addTime)
+	defer stop()
+	switch found, done, err := s.table.PutIf(ctx, string(id), nil, value); {
+	case area.CodeOf(err) == area.CodeDegraded || ctx.Err() != nil:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("orders: %w", err)
+	case !done && found != nil:
+		return false, exists(id)
+	case !done:
+		return false, nil
+	}
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if _, known := s.Get(id); !known {
+		s.place(seq, r)
+	}
+	return true, nil
 }
 
 // Follow implements [Sharing].
