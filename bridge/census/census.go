@@ -15,7 +15,7 @@ import (
 )
 
 // Kind is the census' kind of questions on a mux.
-const Kind = backplane.KindUser + 8
+const Kind = backplane.KindUser + 50
 
 // silentAfter is how many rounds without an answer make a node silent.
 const silentAfter = 3

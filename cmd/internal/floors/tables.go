@@ -16,7 +16,7 @@ var rank = map[string]int{
 
 	"scheduler/rule": 0, "scheduler": 10,
 
-	"bridge/mapping": 10, "bridge/history": 10, "bridge/presence": 11, "bridge/forward": 10, "bridge/replay": 10, "bridge/inbox": 10, "bridge/backplane": 10, "bridge/backplane/backplanetest": 11, "bridge/census": 11,
+	"bridge/mapping": 10, "bridge/history": 10, "bridge/presence": 11, "bridge/forward": 11, "bridge/replay": 10, "bridge/inbox": 10, "bridge/backplane": 10, "bridge/backplane/backplanetest": 11, "bridge/census": 11, "bridge/window": 12,
 	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12, "bridge/courier": 12,
 	"bridge": 13, "bridge/devicehub": 13, "bridge/api": 13, "bridge/dashboard": 13,
 
@@ -24,7 +24,7 @@ var rank = map[string]int{
 
 	"configs/systemd": 0,
 
-	"cmd/internal/release": 0, "cmd/internal/settings": 19, "cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/backup": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/counted": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/deviced": 21, "cmd/internal/leaderd": 21,
+	"cmd/internal/release": 0, "cmd/internal/settings": 19, "cmd/internal/conf": 20, "cmd/internal/voice": 20, "cmd/internal/backup": 20, "cmd/internal/floors": 20, "cmd/internal/heard": 20, "cmd/internal/counted": 20, "cmd/internal/garbage": 20, "cmd/internal/cli": 21, "cmd/internal/hubd": 21, "cmd/internal/viewd": 21, "cmd/internal/deviced": 21, "cmd/internal/leaderd": 21,
 	"cmd/internal/rungs": 23, "cmd/internal/rungs/climb": 24, "cmd/internal/rungs/probe": 22, "cmd/internal/rungs/proof": 0, "cmd/internal/rungs/scope": 0,
 	"cmd/internal/demo": 22, "cmd/internal/e2e": 23, "cmd/internal/e2e/programs": 20, "cmd": 30,
 

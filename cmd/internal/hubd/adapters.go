@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/window"
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/order"
@@ -60,24 +61,33 @@ func (g groups) SendLatest(group, event, key string, args ...any) {
 }
 
 // hereGroups sends events of what every node knows by itself: to this node's own
-// connections.
-type hereGroups struct{ s *signalr.Server }
+// connections, and to nodes that have no broker.
+type hereGroups struct {
+	s    *signalr.Server
+	also *window.Source // nil: there are no other nodes
+}
 
 func (g hereGroups) Send(group, event string, args ...any) {
 	g.s.Group(group).Here().Send(event, args...)
+	g.also.Send(group, event, args...)
 }
 
 func (g hereGroups) SendLatest(group, event, key string, args ...any) {
 	g.s.Group(group).Here().SendLatest(event, key, args...)
+	g.also.SendLatest(group, event, key, args...)
 }
 
 // burst is groups for the pump, which sends what comes together together.
-type burst struct{ b *signalr.Burst }
+type burst struct {
+	b    *signalr.Burst
+	also *window.Source
+}
 
 func (x burst) Send(group, event string, args ...any) { x.b.Group(group).Send(event, args...) }
 
 func (x burst) SendLatest(group, event, key string, args ...any) {
 	x.b.Group(group).Here().SendLatest(event, key, args...) // what a node's own broker has
+	x.also.SendLatest(group, event, key, args...)
 }
 
 func (x burst) Flush() { x.b.End() }

@@ -327,12 +327,12 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.everywhere(), Hub: burst{h.signalr.Burst()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
+		Bus: h.everywhere(), Hub: burst{h.signalr.Burst(), h.shows()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
-		Bus: h.bus, Hub: hereGroups{h.signalr}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
+		Bus: h.bus, Hub: hereGroups{h.signalr, h.shows()}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {
 		return err
 	}
@@ -344,7 +344,7 @@ func (h *Hub) makeBridge() error {
 		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
 		Messages: func() uint64 { return h.pump.Stats().Messages },
 		Dropped:  h.dropped,
-	}, hereGroups{h.signalr}, time.Now)
+	}, hereGroups{h.signalr, h.shows()}, time.Now)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/presence"
 	"github.com/tacet-hub/tacet/bridge/redis"
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/bridge/window"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/reign"
@@ -31,6 +32,7 @@ type nodes struct {
 	courier   *courier.Courier    // see nodes_clips.go
 	forward   *forward.Forwarder  // see nodes_clients.go
 	directory *presence.Directory // see nodes_clients.go
+	shows     *window.Source      // see nodes_census.go
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -81,6 +83,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 		}
 		h.arbiter.NodesLive(names)
 	})
+	n.shows = window.NewSource(n.mux, time.Now)
 	n.mux.Want(wordTopic, true)
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
@@ -204,6 +207,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 	if n := h.nodes; n != nil {
 		to["backplane"] = func() any { return n.mux.Plane().Stats() }
 		to["backplane_questions"] = func() any { return n.mux.Stats() }
+		to["shows"] = func() any { return n.shows.Stats() }
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }

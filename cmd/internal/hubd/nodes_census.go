@@ -7,6 +7,7 @@ import (
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/census"
+	"github.com/tacet-hub/tacet/bridge/window"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -72,6 +73,15 @@ func memory() uint64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64() - s[1].Value.Uint64()
+}
+
+// shows is who tells nodes without a broker what this one tells its own connections;
+// nil: there are no others.
+func (h *Hub) shows() *window.Source {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.shows
 }
 
 func textOrNil(s string) *string {

@@ -2,9 +2,6 @@ package hubd
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,26 +14,10 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr"
 )
 
-// kindAddress is the backplane's kind of the question where a node's web listener is.
-const kindAddress = backplane.KindUser + 48
-
 // makeForward makes what hands requests to the node that they are for.
 func (h *Hub) makeForward(n *nodes) {
-	n.mux.OnAsk(kindAddress, func(context.Context, string, []byte) ([]byte, error) { return json.Marshal(h.webAddress()) })
-	find := func(ctx context.Context, node string) (at forward.Address, err error) {
-		err = forward.ErrNoNode
-		n.mux.Ask(ctx, kindAddress, []string{node}, nil, func(_ string, answer []byte, failed error) bool {
-			if err = failed; err == nil {
-				err = json.Unmarshal(answer, &at)
-			}
-			return false
-		})
-		if errors.Is(err, backplane.ErrNoNode) || errors.Is(err, backplane.ErrGone) {
-			err = fmt.Errorf("%w: %s", forward.ErrNoNode, node)
-		}
-		return at, err
-	}
-	n.forward = forward.New(forward.Config{Self: h.cfg.Node}, find, h.log)
+	forward.Tell(n.mux, h.webAddress)
+	n.forward = forward.New(forward.Config{Self: h.cfg.Node}, forward.By(n.mux), h.log)
 	n.mux.OnNodes(func(list []backplane.Node) {
 		alive := make(map[string]bool, len(list))
 		for _, node := range list {

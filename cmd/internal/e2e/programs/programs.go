@@ -15,6 +15,9 @@ const module = "github.com/tacet-hub/tacet"
 // shipped are the programs that stand side by side where they are installed.
 var shipped = []string{"tacet", "tacet-device", "tacet-leader"}
 
+// viewed is the program of the dashboard alone.
+var viewed = sync.OnceValues(func() (string, error) { return build("", "tacet-view") })
+
 // dir is the directory of everything that is built.
 var dir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tacet-programs-") })
 
@@ -35,6 +38,12 @@ func Tacet(t testing.TB) string {
 func Device(t testing.TB) string {
 	t.Helper()
 	return at(t, all, "tacet-device")
+}
+
+// View is the path of the program that serves the dashboard alone.
+func View(t testing.TB) string {
+	t.Helper()
+	return at(t, viewed, "tacet-view")
 }
 
 // Version makes a function like [Device], of the device's program as one of a
