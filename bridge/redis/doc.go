@@ -12,7 +12,7 @@
 // its node wrote it waits out its reign.
 //
 // Every channel of the plane (a partition, a node's inbox) is a pub/sub channel and,
-// beside it, a bounded stream with the same batches: who missed some reads them
+// beside it, a bounded list of the same batches: who missed some reads them
 // there. In a cluster the channels are sharded ones, each with a hash tag of its own.
 //
 // [Reigns] on it is the ledger of the areas: which node has which, and what its
@@ -29,7 +29,7 @@
 // of a cluster is away, what goes to the others goes on.
 //
 // What is received waits in a queue of the same bound; over it batches are dropped,
-// which the numbers in them show: they are then read from the stream, like all that
+// which the numbers in them show: they are then read from the list, like all that
 // a lost connection has swallowed, or told as missed.
 //
 // # What it does not do

@@ -3,8 +3,6 @@ package redis
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"github.com/redis/rueidis"
@@ -17,12 +15,11 @@ type ear struct {
 	p      *Plane
 	ctx    context.Context
 	tracks map[channel]*backplane.Tracker
-	owed   map[channel]bool   // the history could not be read when it had to be
-	seen   map[channel]string // up to which entry it was read
+	owed   map[channel]bool // the history could not be read when it had to be
 }
 
 func newEar(ctx context.Context, p *Plane) *ear {
-	return &ear{p: p, ctx: ctx, tracks: map[channel]*backplane.Tracker{}, owed: map[channel]bool{}, seen: map[channel]string{}}
+	return &ear{p: p, ctx: ctx, tracks: map[channel]*backplane.Tracker{}, owed: map[channel]bool{}}
 }
 
 func (e *ear) take(a *arrival) {
@@ -36,7 +33,6 @@ func (e *ear) take(a *arrival) {
 	case a.ended:
 		delete(e.tracks, a.from)
 		delete(e.owed, a.from)
-		delete(e.seen, a.from)
 	case a.begin != nil:
 		a.begin <- e.begin(a.from)
 	case a.stood:
@@ -60,7 +56,7 @@ func (e *ear) begin(ch channel) bool {
 		t = &backplane.Tracker{}
 		e.tracks[ch] = t
 	}
-	list, ok := e.history(ch)
+	list, ok := e.history(ch, nil)
 	for _, b := range list {
 		t.Begin(b, b.First+uint64(len(b.List)))
 	}
@@ -95,21 +91,28 @@ func (e *ear) live(ch channel, raw string) {
 	e.hand(ch, t.Take(b), b, false)
 }
 
-// catchUp hands on what the history has and was not heard: what is new there since
-// it was read, or all of it where that leaves a hole, as when the server has lost the
-// newest entries, and others came. last is a batch that waits to follow them.
+// catchUp hands on what the history has and was not heard. It is read from its end,
+// back to where all is known, or to its beginning where that leaves a hole. last is a
+// batch that waits to follow.
 func (e *ear) catchUp(ch channel, last *backplane.Batch) bool {
-	read := e.seen[ch]
-	list, ok := e.history(ch)
-	if ok && read != "" && e.holed(ch, list, last) {
-		delete(e.seen, ch)
-		list, ok = e.history(ch)
+	list, ok := e.history(ch, func(page []backplane.Batch) bool { return e.known(ch, page) })
+	if ok && e.holed(ch, list, last) {
+		list, ok = e.history(ch, nil)
 	}
-	e.owed[ch] = !ok
+	if e.owed[ch] = !ok; !ok {
+		return false
+	}
 	for _, b := range list {
 		e.hand(ch, e.tracks[ch].Take(b), b, true)
 	}
-	return ok
+	return true
+}
+
+// known tells whether nothing in a page is new.
+func (e *ear) known(ch channel, page []backplane.Batch) bool {
+	return !slices.ContainsFunc(page, func(b backplane.Batch) bool {
+		return e.tracks[ch].Next(b.Origin, b.Life) < b.First+uint64(len(b.List))
+	})
 }
 
 // holed tells whether numbers are missing in what comes next.
@@ -151,54 +154,50 @@ func (e *ear) hand(ch channel, v backplane.Verdict, b backplane.Batch, again boo
 // that many come in time.
 const page = 32
 
-// history reads what the stream of a channel has since it was read last, oldest
-// first, without our own; not ok is that there may be more. What is no longer there is
-// told as missed by the numbers.
-func (e *ear) history(ch channel) (list []backplane.Batch, ok bool) {
-	for {
-		entries, err := e.read(ch, after(e.seen[ch]))
+// history reads that of a channel from its end, page by page, until enough says that
+// no more is needed; nil: all of it. It is answered oldest first, without our own. What
+// is added meanwhile moves what is older, so that some of it may come twice, and none
+// is passed over. What is no longer there is told as missed by the numbers.
+func (e *ear) history(ch channel, enough func(page []backplane.Batch) bool) (list []backplane.Batch, ok bool) {
+	var pages [][]backplane.Batch
+	for end := int64(-1); ; end -= page {
+		texts, err := e.read(ch, end)
 		if err != nil {
-			return list, false
+			return nil, false
 		}
-		for _, x := range entries {
-			e.seen[ch] = x.ID
-			b, err := backplane.ParseBatch([]byte(x.FieldValues["b"]))
-			if err != nil {
-				e.p.count.malformed.Add(1)
-				continue
-			}
-			if b.Origin != e.p.cfg.Node {
-				list = append(list, b)
-			}
-		}
-		if len(entries) < page {
-			return list, true
+		got := e.parse(texts)
+		pages = append(pages, got)
+		if len(texts) < page || enough != nil && enough(got) {
+			break
 		}
 	}
+	slices.Reverse(pages)
+	return slices.Concat(pages...), true
 }
 
-func (e *ear) read(ch channel, from string) ([]rueidis.XRangeEntry, error) {
+func (e *ear) parse(texts []string) (list []backplane.Batch) {
+	for _, text := range texts {
+		b, err := backplane.ParseBatch(bytesOf(text))
+		if err != nil {
+			e.p.count.malformed.Add(1)
+			continue
+		}
+		if b.Origin != e.p.cfg.Node {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// read is the page of a history that ends there, counted from the end.
+func (e *ear) read(ch channel, end int64) ([]string, error) {
 	out, err := e.p.s.do(e.ctx, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{b.Xrange().Key(e.p.cfg.stream(ch)).Start(from).End("+").Count(page).Build()}
+		return rueidis.Commands{b.Lrange().Key(e.p.cfg.history(ch)).Start(end - page + 1).Stop(end).Build()}
 	})
 	if err != nil {
 		return nil, err
 	}
-	entries, err := out[0].AsXRange()
-	if rueidis.IsRedisNil(err) {
-		err = nil
-	}
-	return entries, err
-}
-
-// after is the least identifier above one of a stream's entries.
-func after(id string) string {
-	ms, seq, _ := strings.Cut(id, "-")
-	n, err := strconv.ParseUint(seq, 10, 64)
-	if err != nil {
-		return "-"
-	}
-	return ms + "-" + strconv.FormatUint(n+1, 10)
+	return out[0].AsStrSlice()
 }
 
 // bytesOf is the bytes of a string that nobody changes.

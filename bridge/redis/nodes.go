@@ -221,7 +221,7 @@ func (p *Plane) farewell() {
 	_, err := p.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
 		return rueidis.Commands{
 			b.Del().Key(p.cfg.nodeKey(p.cfg.Node)).Build(), b.Srem().Key(p.cfg.nodesKey()).Member(p.cfg.Node).Build(),
-			b.Del().Key(p.cfg.stream(channel{backplane.Inbox, p.cfg.Node})).Build(),
+			b.Del().Key(p.cfg.history(channel{backplane.Inbox, p.cfg.Node})).Build(),
 		}
 	})
 	if err == nil {

@@ -131,11 +131,11 @@ type channel struct {
 }
 
 // name is the pub/sub channel. Each has a hash tag of its own, so that a cluster
-// spreads them; its stream has the same.
+// spreads them; its history has the same.
 func (c Config) name(ch channel) string { return c.Prefix + ":c:" + ch.tag(c) }
 
-// stream is the key of the channel's history.
-func (c Config) stream(ch channel) string { return c.Prefix + ":s:" + ch.tag(c) }
+// history is the key of what went over the channel.
+func (c Config) history(ch channel) string { return c.Prefix + ":h:" + ch.tag(c) }
 
 func (ch channel) tag(c Config) string {
 	if ch.partition == backplane.Inbox {

@@ -91,8 +91,8 @@ func TestSharded(t *testing.T) {
 func TestMasterOfClusterDies(t *testing.T) {
 	c, e := startRing(t, 1)
 	a, b, eb := two(t, e)
-	one, other := c.Owner(a.cfg.stream(channel{1, ""})), 2
-	for c.Owner(a.cfg.stream(channel{other, ""})) == one {
+	one, other := c.Owner(a.cfg.history(channel{1, ""})), 2
+	for c.Owner(a.cfg.history(channel{other, ""})) == one {
 		other++
 	}
 	b.Listen(other, true)
@@ -118,7 +118,7 @@ func TestSlotMoves(t *testing.T) {
 	a, b, eb := two(t, e)
 	publish(t, a, 0, 100)
 	eb.Bodies(t, 100)
-	key := a.cfg.stream(channel{1, ""})
+	key := a.cfg.history(channel{1, ""})
 	sent := 100
 	for range 3 {
 		from := c.Owner(key)

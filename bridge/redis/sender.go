@@ -16,6 +16,8 @@ type letter struct {
 	b    string
 	cost int  // of its parcels, in the outbox
 	keep bool // in the history; a beat is not
+
+	commands int // that it was, when it was last sent
 }
 
 // sender numbers what goes over each channel and packs it.
@@ -33,12 +35,13 @@ type sender struct {
 
 	late []letter         // what the server has not taken, in order
 	held map[channel]bool // channels that have late ones
+	kept map[channel]tidy // of their histories
 	away bool             // it takes nothing: all is late
 	wait backoff
 }
 
 func newSender(p *Plane) *sender {
-	return &sender{p: p, next: map[channel]uint64{}, open: map[channel]*backplane.Batch{}, size: map[channel]int{}, held: map[channel]bool{}}
+	return &sender{p: p, next: map[channel]uint64{}, open: map[channel]*backplane.Batch{}, size: map[channel]int{}, held: map[channel]bool{}, kept: map[channel]tidy{}}
 }
 
 // send is the goroutine that sends, until ctx ends; then it sends once more what
@@ -186,6 +189,7 @@ func (s *sender) try(ctx context.Context, list []letter) {
 	for i, ok := range s.post(ctx, s.now) {
 		l := s.now[i]
 		if !ok || s.held[l.to] {
+			delete(s.kept, l.to) // whatever became of it
 			s.held[l.to] = true
 			s.late = append(s.late, l)
 			continue
@@ -208,29 +212,51 @@ func (s *sender) post(ctx context.Context, list []letter) (taken []bool) {
 	}
 	s.cmds = s.cmds[:0]
 	for i := range list {
-		s.cmds = append(s.cmds, list[i].commands(c.B(), s.p.cfg, cluster(c))...)
+		s.cmds = append(s.cmds, s.commands(&list[i], c.B(), cluster(c))...)
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer stop()
 	answers := c.DoMulti(ctx, s.cmds...)
 	for i := range list {
-		n := 1
-		if list[i].keep {
-			n = 2
-		}
+		n := list[i].commands
 		taken[i] = !slices.ContainsFunc(answers[:n], func(r rueidis.RedisResult) bool { return r.Error() != nil })
 		answers = answers[n:]
 	}
 	return taken
 }
 
-// commands are what a letter is to the server.
-func (l *letter) commands(b rueidis.Builder, cfg Config, sharded bool) (list rueidis.Commands) {
+// tidy is how a channel's history was last tidied up by this node.
+type tidy struct {
+	since int       // batches that were added since
+	at    time.Time // when its expiry was set
+}
+
+// How long a history lives to which nothing is added, and how often that is said.
+const (
+	historyLife  = time.Hour
+	historyRenew = 10 * time.Minute
+)
+
+// commands are what a letter is to the server. A history is cut each time that a node
+// has added an eighth of it, so that it is at most so much longer for each node.
+func (s *sender) commands(l *letter, b rueidis.Builder, sharded bool) (list rueidis.Commands) {
+	cfg := s.p.cfg
 	if l.keep {
-		list = append(list, b.Xadd().Key(cfg.stream(l.to)).Maxlen().Almost().Threshold(itoa(cfg.History)).Id("*").FieldValue().FieldValue("b", l.b).Build())
+		key, t := cfg.history(l.to), s.kept[l.to]
+		list = append(list, b.Rpush().Key(key).Element(l.b).Build())
+		if t.since++; t.since > cfg.History/8 || t.at.IsZero() {
+			list, t.since = append(list, b.Ltrim().Key(key).Start(-int64(cfg.History)).Stop(-1).Build()), 0
+		}
+		if time.Since(t.at) > historyRenew {
+			list, t.at = append(list, b.Pexpire().Key(key).Milliseconds(historyLife.Milliseconds()).Build()), time.Now()
+		}
+		s.kept[l.to] = t
 	}
 	if sharded {
-		return append(list, b.Spublish().Channel(cfg.name(l.to)).Message(l.b).Build())
+		list = append(list, b.Spublish().Channel(cfg.name(l.to)).Message(l.b).Build())
+	} else {
+		list = append(list, b.Publish().Channel(cfg.name(l.to)).Message(l.b).Build())
 	}
-	return append(list, b.Publish().Channel(cfg.name(l.to)).Message(l.b).Build())
+	l.commands = len(list)
+	return list
 }

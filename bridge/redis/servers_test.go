@@ -1,0 +1,112 @@
+package redis
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tacet-hub/tacet/bridge/backplane"
+	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
+	"github.com/tacet-hub/tacet/bridge/redis/redistest"
+	"github.com/tacet-hub/tacet/broker/reign/reigntest"
+)
+
+func startValkey(t *testing.T) *engine {
+	t.Helper()
+	s, err := redistest.Start("valkey-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return &engine{t: t, one: s, url: s.URL()}
+}
+
+func TestContractOnValkey(t *testing.T) {
+	site := startValkey(t).sites()
+	backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
+		e := site(t)
+		return func(name string) backplane.Plane { return e.join(name) }
+	})
+}
+
+func TestReignsOnValkey(t *testing.T) {
+	site := startValkey(t).sites()
+	reigntest.Test(t, func(t *testing.T) reigntest.Ledger { return reignLedger(site(t)) })
+}
+
+// everywhere are the commands that Redis, Valkey and Garnet all have. Garnet's are those
+// of its "API compatibility" page (website/docs/commands/api-compatibility.md): of
+// streams it has some, as an experiment, and can bound none while something is added.
+var everywhere = strings.Fields(`Get Set Del Exists Pexpire Pttl
+	Hget Hgetall Hmget Hset Hsetnx Hdel
+	Sadd Srem Smembers
+	Rpush Ltrim Lrange
+	Watch Unwatch Multi Exec
+	Publish Subscribe Unsubscribe
+	ConfigGet`)
+
+// clustered are those that are sent to a cluster alone.
+var clustered = strings.Fields(`Spublish Ssubscribe Sunsubscribe`)
+
+// partly are those of single files, which a server without them does without.
+var partly = map[string][]string{
+	"tables.go": strings.Fields("Xadd Xread Xrange"), // Garnet has not the second, and bounds nothing by the first
+}
+
+// TestCommands: nothing is sent that one of the three servers does not have.
+func TestCommands(t *testing.T) {
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range files {
+		name := f.Name()
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range commandsOf(tree) {
+			found++
+			if !slices.Contains(everywhere, c) && !slices.Contains(clustered, c) && !slices.Contains(partly[name], c) {
+				t.Errorf("%s sends %s, which not all of Redis, Valkey and Garnet have", name, strings.ToUpper(c))
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d commands are found: what is searched for is no longer what is written", found)
+	}
+}
+
+// commandsOf are the commands that a file builds: the first call on a builder, which
+// is called b, or is what B() answers.
+func commandsOf(tree *ast.File) (list []string) {
+	ast.Inspect(tree, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok || !s.Sel.IsExported() {
+			return true
+		}
+		switch x := s.X.(type) {
+		case *ast.Ident:
+			if x.Name == "b" && !fieldNames[s.Sel.Name] {
+				list = append(list, s.Sel.Name)
+			}
+		case *ast.CallExpr:
+			if f, ok := x.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "B" {
+				list = append(list, s.Sel.Name)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// fieldNames are those of batches and nodes, which are called b as well.
+var fieldNames = map[string]bool{"Origin": true, "Life": true, "First": true, "List": true, "Name": true}
