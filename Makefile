@@ -20,6 +20,10 @@ test-hardware: ## climb the hardware ladder without hardware, or RUNG=3 alone
 test-networks: ## one voice on real networks, with faults as long as in the field (10 minutes, root)
 	go test ./cmd/internal/e2e/nets -count=5 -timeout 60m -v -nets.long
 
+.PHONY: test-outage
+test-outage: ## two nodes while the server between them is away for 30 s, three times (3 minutes)
+	go test ./cmd/internal/e2e -run TestServerAway -count=1 -timeout 10m -v -outage 30s
+
 .PHONY: quick
 quick: ## format, vet and the tests of Go, with what is installed
 	@test -z "$$(go list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"
