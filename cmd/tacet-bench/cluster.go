@@ -72,12 +72,12 @@ func (t aim) String() string {
 	return map[bool]string{true: "at least ", false: "at most "}[t.least] + fmt.Sprint(t.bound) + " " + t.figure
 }
 
-// clusterScenario is one thing that is measured; the targets are those of the last
+// clusterScenario is one thing that is measured; the aims are those of the last
 // result.
 type clusterScenario struct {
-	name    string
-	run     func(ctx context.Context, b *clusterBench, s *redistest.Server, add func(result)) error
-	targets []aim
+	name string
+	run  func(ctx context.Context, b *clusterBench, s *redistest.Server, add func(result)) error
+	aims []aim
 }
 
 var clusterScenarios = []clusterScenario{
@@ -99,7 +99,7 @@ func (b *clusterBench) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", sc.name, err)
 		}
-		for _, t := range sc.targets {
+		for _, t := range sc.aims {
 			if t.missed(last) {
 				missed = append(missed, fmt.Errorf("%s: the target is %s", sc.name, t))
 			}

@@ -9,7 +9,7 @@ import (
 
 // TestMain is the program itself where a server is started as a process.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == servers.ServeCommand {
+	if len(os.Args) > 1 && (os.Args[1] == servers.ServeCommand || os.Args[1] == "hub-serve") {
 		main()
 		return
 	}
