@@ -28,6 +28,9 @@
 // one again, as changed then; what it had before it ever had one is older than
 // anything.
 //
+// A store that was made of a backup has the stamps of then, and is brought up to date
+// like that of a node that was away; or it says that what it has is to win ([Restored]).
+//
 // Without a Common a table is the store's, and costs no more.
 //
 // # Queues

@@ -24,6 +24,9 @@ type synced struct {
 // leave notes that what comes now is changed without a Common, where there ever was
 // one.
 func (t *Tables) leave() error {
+	if err := t.forgetRestored(); err != nil {
+		return err
+	}
 	shared := t.store.Table(stampTable)
 	some := errors.New("there are stamps")
 	err := shared.Load(func(string, []byte) error { return some })
@@ -35,11 +38,14 @@ func (t *Tables) leave() error {
 
 // open reads the stamps, and gives one to each record that has changed without.
 func (t *Tables) open() error {
-	alone := false
+	alone, restored := false, false
 	err := t.store.Table(stampTable).Load(func(key string, value []byte) error {
 		switch key {
 		case aloneKey:
 			alone = true
+			return nil
+		case restoredKey:
+			restored = true
 			return nil
 		case syncedKey:
 			if err := json.Unmarshal(value, &t.synced); err != nil {
@@ -66,6 +72,15 @@ func (t *Tables) open() error {
 			return err
 		}
 		list = append(list, more...)
+		if restored {
+			if more, err = t.renew(table); err != nil {
+				return err
+			}
+			list = append(list, more...)
+		}
+	}
+	if restored {
+		list = append(list, store.Record{Table: stampTable, Key: restoredKey, Gone: true})
 	}
 	if alone {
 		list = append(list, store.Record{Table: stampTable, Key: aloneKey, Gone: true})

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/store"
 )
 
@@ -220,7 +221,7 @@ func TestWhatIsThereIsNotOverwritten(t *testing.T) {
 	if want := `{"v":1,"term":268544,"alive_ms":60250,"token":6400000007,"holds":[{"kind":"classic","device":"d1","left_ms":120000}]}`; got["\x00north"] != want {
 		t.Errorf("the record is %s, want %s", got["\x00north"], want)
 	}
-	if got["areas\x00made-later"] != "" || got[MarkTable+"\x00"+MarkKey] == "" {
+	if _, marked := got[shared.Restored().Table+"\x00"+shared.Restored().Key]; got["areas\x00made-later"] != "" || !marked {
 		t.Errorf("%q", slices.Sorted(maps.Keys(got)))
 	}
 	if r, err = Restore(t.Context(), bytes.NewReader(b), force); err != nil || r.Aside != to+".before-20261128T120000Z-2" {

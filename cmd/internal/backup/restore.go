@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/arbiter"
+	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/store"
 )
 
@@ -178,7 +178,7 @@ func (s *stager) ledger(area string, backup, later []byte) error {
 }
 
 // rest puts what is in no backup: the terms of areas that only the old directory
-// knows, and from when on the restored records count.
+// knows, and that the restored records are to win.
 func (s *stager) rest() error {
 	for a, later := range s.later {
 		if err := s.ledger(a, nil, later); err != nil {
@@ -188,17 +188,8 @@ func (s *stager) rest() error {
 	if !s.to.Force {
 		return nil
 	}
-	at := binary.LittleEndian.AppendUint64(nil, uint64(s.to.Now.UnixMilli()))
-	return s.made.Put(store.Record{Table: MarkTable, Key: MarkKey, Value: at})
+	return s.made.Put(shared.Restored())
 }
-
-// MarkTable and MarkKey are where a restored store says that its records are to win
-// over those of other nodes: the time of the restore, ms since 1970, 8 bytes, little
-// endian.
-const (
-	MarkTable = "node"
-	MarkKey   = "restored"
-)
 
 func (s *stager) file(name string, changed time.Time, r io.Reader) error {
 	at := filepath.FromSlash(name)
