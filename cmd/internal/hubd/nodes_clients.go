@@ -30,6 +30,7 @@ func (h *Hub) makeForward(n *nodes) {
 // runForward ends what is handed on when the web listener ends.
 func (h *Hub) runForward(ctx context.Context) error {
 	if h.nodes == nil {
+		<-ctx.Done()
 		return nil
 	}
 	return h.nodes.forward.Run(ctx)
@@ -46,6 +47,7 @@ func (h *Hub) makeDirectory(n *nodes) {
 // runDirectory tells the other nodes of this one's connections.
 func (h *Hub) runDirectory(ctx context.Context) error {
 	if h.nodes == nil {
+		<-ctx.Done()
 		return nil
 	}
 	return h.nodes.directory.Run(ctx)

@@ -8,7 +8,7 @@ import (
 )
 
 // kindProof is the backplane's kind of what the books of the nodes ask each other.
-const kindProof = backplane.KindUser + 48
+const kindProof = backplane.KindUser + 52
 
 // copiesDir has what other nodes have recorded; none where there are none.
 func (h *Hub) copiesDir() string {
