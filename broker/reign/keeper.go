@@ -3,7 +3,6 @@ package reign
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -173,18 +172,38 @@ func (k *Keeper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		k.takeUp()
-		k.turn(ctx)
-		timer.Reset(k.wait())
+		for ctx.Err() == nil && k.call(ctx) {
+		}
+		timer.Reset(k.Wait())
 		select {
 		case <-ctx.Done():
-			k.takeUp()
-			k.turn(context.WithoutCancel(ctx))
+			for range 2 { // a look, and what is to be written
+				k.call(context.WithoutCancel(ctx))
+			}
 			return nil
 		case <-k.wake:
 		case <-timer.C:
 		}
 	}
+}
+
+// call does the call to the store that is due, if any is.
+func (k *Keeper) call(ctx context.Context) (done bool) {
+	c := k.Step()
+	if c == nil {
+		return false
+	}
+	var heads []string
+	var out []Result
+	var link uint64
+	var err error
+	if c.Changes != nil {
+		out, link, err = k.store.Swap(ctx, c.Changes)
+	} else {
+		heads, link, err = k.store.Heads(ctx, c.Areas)
+	}
+	k.Answer(c, heads, out, link, err)
+	return true
 }
 
 // takeUp takes up what was asked for.
@@ -229,8 +248,8 @@ func (k *Keeper) take(a area.Name, q *asked) {
 	}
 }
 
-// turn does all that is due.
-func (k *Keeper) turn(ctx context.Context) {
+// settle takes note of reigns that are over, and answers who cannot be served.
+func (k *Keeper) settle() {
 	now := k.clock()
 	for _, c := range k.sorted() {
 		if c.over(now) {
@@ -245,10 +264,6 @@ func (k *Keeper) turn(ctx context.Context) {
 				delete(k.seats, c.name)
 			}
 		}
-	}
-	k.write(ctx, now)
-	if k.clock() >= k.looks {
-		k.look(ctx)
 	}
 }
 
@@ -286,8 +301,8 @@ func (c *chair) due(beat time.Duration) area.Instant {
 	return at
 }
 
-// wait is how long there is nothing to do.
-func (k *Keeper) wait() time.Duration {
+// Wait is how long there is nothing to do, unless something is asked for.
+func (k *Keeper) Wait() time.Duration {
 	next := k.looks
 	for _, c := range k.seats {
 		next = min(next, c.due(k.cfg.Beat))
@@ -296,147 +311,6 @@ func (k *Keeper) wait() time.Duration {
 		}
 	}
 	return max(0, next.Sub(k.clock()))
-}
-
-// pending is a write under way.
-type pending struct {
-	c    *chair
-	head Head
-	give bool
-	mark bool // it takes nothing yet
-}
-
-// write does the writes that are due, in one call.
-func (k *Keeper) write(ctx context.Context, now area.Instant) {
-	var list []pending
-	var changes []Change
-	for _, c := range k.sorted() {
-		if c.due(k.cfg.Beat) > now {
-			continue
-		}
-		p := pending{c: c}
-		ch := Change{Area: c.name, Was: c.text}
-		todo := c.todo
-		if todo == nil {
-			todo = &Commit{}
-		}
-		if p.mark = c.absent(); p.mark {
-			p.head = c.mark()
-		} else {
-			p.head, p.give = c.next(todo.Term), c.mine && c.give
-		}
-		if p.give {
-			p.head.Owner = ""
-		}
-		if c.mine {
-			ch.Core, ch.Led = todo.Core, todo.Led
-		} else {
-			ch.Link, ch.Read = c.link, true
-		}
-		ch.Head = p.head.encode()
-		list, changes = append(list, p), append(changes, ch)
-	}
-	if len(list) == 0 {
-		return
-	}
-	sent := k.clock()
-	out, link, err := k.store.Swap(ctx, changes)
-	if err == nil && len(out) != len(list) {
-		err = fmt.Errorf("reign: %d changes are answered by %d results", len(list), len(out))
-	}
-	for i, p := range list {
-		if err != nil {
-			k.unanswered(p, changes[i].Head, err)
-			continue
-		}
-		k.answered(p, changes[i], out[i], link, sent)
-	}
-}
-
-// unanswered notes that nobody knows whether a write was done.
-func (k *Keeper) unanswered(p pending, head string, err error) {
-	k.count.failed.Add(1)
-	p.c.retry = k.clock().Add(k.cfg.Beat / 4)
-	p.c.tried(head)
-	if p.c.mine {
-		p.c.answer(err)
-	}
-}
-
-func (k *Keeper) answered(p pending, ch Change, r Result, link uint64, sent area.Instant) {
-	c := p.c
-	k.count.writes.Add(1)
-	c.retry = 0
-	switch {
-	case !r.Done && c.mine:
-		if c.found(r.Found, link, k.clock()) {
-			return // a write of ours whose answer was lost: once more, on top of it
-		}
-		k.count.lost.Add(1)
-		k.cfg.Log.Warn("area lost to another record", "area", c.name, "node", k.cfg.Node)
-		c.answer(ErrNotOurs)
-		k.tell(c)
-	case !r.Done: // somebody else was quicker, or the entry was written meanwhile
-		c.tries = nil
-		c.saw(r.Found, link, k.clock())
-		c.since = k.clock()
-		k.tell(c)
-	case p.mark:
-		c.tries = nil
-		c.saw(ch.Head, link, k.clock())
-		k.tell(c)
-	case p.give:
-		c.lose()
-		c.saw(ch.Head, link, k.clock())
-		c.give, c.out = false, true
-		k.count.gave.Add(1)
-		c.answer(nil)
-		k.tell(c)
-	default:
-		k.reigns(c, p.head, ch.Head, r, link, sent)
-	}
-}
-
-// reigns notes a write of a reign of ours.
-func (k *Keeper) reigns(c *chair, h Head, text string, r Result, link uint64, sent area.Instant) {
-	begun := c.wrote(h, text, link, sent)
-	s := State{Mine: true, Owner: k.cfg.Node, Life: k.cfg.Life, Term: c.last.Term, Until: c.until}
-	if begun {
-		k.count.taken.Add(1)
-		k.cfg.Log.Info("area taken", "area", c.name, "node", k.cfg.Node, "lease", h.Term)
-		s.Begun, s.Term, s.Core, s.Led = true, h.Term, r.Core, r.Led
-	}
-	c.last = s
-	c.last.Begun, c.last.Core, c.last.Led = false, nil, nil
-	c.told(s)
-	if !begun {
-		c.answer(nil)
-	}
-}
-
-// look sees who has the areas that are not ours.
-func (k *Keeper) look(ctx context.Context) {
-	k.looks = k.clock().Add(k.cfg.Beat)
-	var list []*chair
-	var names []area.Name
-	for _, c := range k.sorted() {
-		if !c.mine {
-			list, names = append(list, c), append(names, c.name)
-		}
-	}
-	if len(list) == 0 {
-		return
-	}
-	heads, link, err := k.store.Heads(ctx, names)
-	now := k.clock()
-	for i, c := range list {
-		if err != nil || len(heads) != len(list) {
-			c.blind()
-			continue
-		}
-		c.saw(heads[i], link, now)
-		k.tell(c)
-	}
 }
 
 // tell says who has an area, where that has changed.
