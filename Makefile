@@ -40,7 +40,8 @@ build: ## build the programs into bin/: make build, or make build VERSION=1.2.3
 SEED ?= 1
 .PHONY: simulate
 simulate: ## simulate 10^7 hand-overs (an hour), for a night; SEED=1000000 begins at other seeds
-	go test ./broker/arbiter -run TestSimulation -v -timeout 6h -sim.handovers 6000000 -sim.first $(SEED)
+	go test ./broker/arbiter -run '^TestSimulation$$' -v -timeout 6h -sim.handovers 6000000 -sim.first $(SEED)
+	go test ./broker/arbiter -run TestSimulationOfNodes -v -timeout 2h -nodes.handovers 200000 -nodes.first $(SEED)
 	go test ./cmd/internal/simulation -run TestSimulation -v -timeout 6h -sim.handovers 4000000 -sim.first $(SEED)
 
 ARGS ?=

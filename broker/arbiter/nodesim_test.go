@@ -1,0 +1,96 @@
+package arbiter
+
+import (
+	"flag"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	nodesSeed  = flag.Uint64("nodes.seed", 0, "run this seed of the nodes alone, and trace it")
+	nodesTotal = flag.Int("nodes.handovers", nodesHandOvers, "hand-overs of nodes to simulate")
+	nodesFirst = flag.Uint64("nodes.first", 1, "first seed")
+	nodesBreak = flag.String("nodes.mutant", "", "break this rule, with -nodes.seed")
+)
+
+// nodesPerSeed is how many hand-overs a seed runs before its calm.
+const nodesPerSeed = 500
+
+// nodesHandOvers is how many hand-overs of nodes the simulation runs to by itself;
+// make test has it run ten times as many, make simulate a hundred.
+const nodesHandOvers = simHandOvers / 50
+
+// TestSimulationOfNodes hands an area over whose hub is several nodes, among kills,
+// stops, standstills and cuts of nodes and of the server that joins them, which also
+// forgets, or knows less: at no moment two devices may sound, no token is granted
+// twice, and the area never stays stuck.
+func TestSimulationOfNodes(t *testing.T) {
+	if *nodesSeed != 0 {
+		w := newNodeWorld(*nodesSeed, nodeMutants[*nodesBreak], nodesPerSeed)
+		w.trace = testing.Verbose()
+		if r := w.run(); r.bad() > 0 {
+			t.Errorf("seed %d: %+v", *nodesSeed, r)
+		}
+		return
+	}
+	began := time.Now()
+	seeds := (*nodesTotal + nodesPerSeed - 1) / nodesPerSeed
+	var sum nodeResult
+	var next atomic.Uint64
+	next.Store(*nodesFirst - 1)
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range 2 {
+		workers.Go(func() {
+			for {
+				seed := next.Add(1)
+				if seed >= *nodesFirst+uint64(seeds) {
+					return
+				}
+				r := newNodeWorld(seed, nodeBug{}, nodesPerSeed).run()
+				mu.Lock()
+				sum.add(r)
+				if r.bad() > 0 {
+					t.Errorf("seed %d: %s\nreplay: go test ./broker/arbiter -run TestSimulationOfNodes -nodes.seed %d -v", seed, r.first, seed)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	took := time.Since(began)
+	fmt.Printf("nodes: %d hand-overs, %d overlaps, %d seeds, %d double tokens, %d stuck, %d starved in %.1f s (%.0f hand-overs/s, %.1f simulated days)\n",
+		sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
+	fmt.Printf("nodes: %d reigns, %d kills, %d stops, %d standstills, %d cuts; server: %d times emptied, %d times older, %d standstills; %d writes refused; devices: %d crashes, %d moves\n",
+		sum.reigns, sum.kills, sum.stops, sum.pauses, sum.cuts, sum.flushes, sum.olds, sum.stalls, sum.refused, sum.crashes, sum.moves)
+}
+
+// nodeMutants are rules that are broken, each of which the simulation must notice
+// within 40 seeds.
+var nodeMutants = map[string]nodeBug{
+	"an area is taken at once (§8.1)":                 {noWait: true},
+	"a write is done whatever is there (§0, 10)":      {noCompare: true},
+	"a reign outlives its time (§8.1)":                {slow: true},
+	"a lease counts from its grant's receipt (§0, 2)": {fromReceipt: true},
+	"no disk remembers the terms (§8.18)":             {forgets: true},
+}
+
+func TestMutantsOfNodesAreCaught(t *testing.T) {
+	for name, bug := range nodeMutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); seed <= 40; seed++ {
+				w := newNodeWorld(seed, bug, nodesPerSeed)
+				w.once = true
+				if r := w.run(); r.bad() > 0 {
+					t.Logf("%s: seed %d: %s", name, seed, r.first)
+					return
+				}
+			}
+			t.Errorf("%s: 40 seeds did not notice", name)
+		})
+	}
+}
