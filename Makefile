@@ -24,6 +24,10 @@ test-networks: ## one voice on real networks, with faults as long as in the fiel
 test-outage: ## two nodes while the server between them is away for 30 s, three times (3 minutes)
 	go test ./cmd/internal/e2e -run TestServerAway -count=1 -timeout 10m -v -outage 30s
 
+.PHONY: test-kills
+test-kills: ## kill the node that has an area 100 times, with devices that play (30 minutes)
+	go test ./cmd/internal/e2e -run TestTheOwnerIsKilled -count=1 -timeout 90m -v -kills 100
+
 .PHONY: quick
 quick: ## format, vet and the tests of Go, with what is installed
 	@test -z "$$(go list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"

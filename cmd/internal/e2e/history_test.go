@@ -295,30 +295,8 @@ func TestHistory(t *testing.T) {
 
 // worst is two operations that cannot both have been: sounds that overlap.
 func worst(ops []porcupine.Operation) string {
-	type span struct {
-		token    area.Token
-		from, to int64
-	}
-	spans := map[area.Token]*span{}
-	for _, o := range ops {
-		m := o.Input.(move)
-		s := spans[m.token]
-		if s == nil {
-			s = &span{token: m.token, to: math.MaxInt64}
-			spans[m.token] = s
-		}
-		if m.take {
-			s.from = o.Return
-		} else {
-			s.to = o.Call
-		}
-	}
-	for _, a := range spans {
-		for _, b := range spans {
-			if a.token < b.token && a.from < b.to && b.from < a.to {
-				return fmt.Sprintf("token %d sounds %v to %v, token %d %v to %v", a.token, time.Duration(a.from), time.Duration(a.to), b.token, time.Duration(b.from), time.Duration(b.to))
-			}
-		}
+	if found := overlaps(ops); len(found) > 0 {
+		return found[0]
 	}
 	return "tokens or ends do not fit"
 }
