@@ -108,9 +108,9 @@ func (e *ear) catchUp(ch channel, last *backplane.Batch) bool {
 	return true
 }
 
-// known tells whether nothing in a page is new.
+// known tells whether nothing in a page is new; one of our own alone does not tell.
 func (e *ear) known(ch channel, page []backplane.Batch) bool {
-	return !slices.ContainsFunc(page, func(b backplane.Batch) bool {
+	return len(page) > 0 && !slices.ContainsFunc(page, func(b backplane.Batch) bool {
 		return e.tracks[ch].Next(b.Origin, b.Life) < b.First+uint64(len(b.List))
 	})
 }

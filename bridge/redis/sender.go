@@ -126,9 +126,9 @@ func (s *sender) seal(ch channel) {
 }
 
 // tell sends a batch without envelopes: the number that comes next. A channel that
-// is held up hears it when it goes on.
+// is held up sees it when it goes on.
 func (s *sender) tell(ch channel) {
-	if s.held[ch] {
+	if s.held[ch] || s.away {
 		return
 	}
 	b := backplane.Batch{Origin: s.p.cfg.Node, Life: s.p.self.Life, First: s.number(ch)}
