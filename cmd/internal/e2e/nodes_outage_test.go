@@ -38,7 +38,7 @@ func newCrowd(t *testing.T, nodes ...*serve) *crowd {
 		w := n.hub.connect()
 		w.call("JoinGroup", "crowd")
 		c.members = append(c.members, w)
-		c.senders = append(c.senders, n.hub.sender())
+		c.senders = append(c.senders, n.hub.senderAs(fmt.Sprint("sender-", i+1)))
 		c.topics = append(c.topics, n.hub.subscribe("-v", "-t", "crowd/#"))
 		c.gates = append(c.gates, n.hub.gate(fmt.Sprint("gate-", i+1), "north", ""))
 		n.met(1)
@@ -116,7 +116,7 @@ func (c *crowd) whole(what string, at int, of int, list func(i int, node string)
 	}
 }
 
-// present is who is there, as a node tells: nodes, devices, and connections of its own.
+// present is who is there, as a node tells: nodes, devices, and connections to any node.
 func (c *crowd) present(n *serve) (list []string) {
 	var nodes struct {
 		Items []struct {
@@ -140,21 +140,18 @@ func (c *crowd) present(n *serve) (list []string) {
 	var conns struct {
 		Items []struct {
 			ConnectionID string `json:"connection_id"`
-			Node         string
 		}
 	}
 	n.get("/presence", &conns)
 	for _, x := range conns.Items {
-		if x.Node == n.ready.Node {
-			list = append(list, "connection "+x.ConnectionID)
-		}
+		list = append(list, "connection "+x.ConnectionID)
 	}
 	slices.Sort(list)
 	return list
 }
 
 // truth is who is.
-func (c *crowd) truth(n *serve) (list []string) {
+func (c *crowd) truth() (list []string) {
 	for _, x := range c.nodes {
 		list = append(list, "node "+x.ready.Node)
 	}
@@ -162,9 +159,7 @@ func (c *crowd) truth(n *serve) (list []string) {
 		list = append(list, "device "+g.id)
 	}
 	for _, w := range c.members {
-		if strings.HasSuffix(w.ID(), "."+n.ready.Node) {
-			list = append(list, "connection "+w.ID())
-		}
+		list = append(list, "connection "+w.ID())
 	}
 	slices.Sort(list)
 	return list
@@ -177,9 +172,9 @@ func (c *crowd) agree() time.Duration {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for _, n := range c.nodes {
-		for !slices.Equal(c.present(n), c.truth(n)) {
+		for !slices.Equal(c.present(n), c.truth()) {
 			if <-tick.C; time.Since(begin) > patience {
-				c.t.Fatalf("%s tells of %q, present are %q", n.ready.Node, c.present(n), c.truth(n))
+				c.t.Fatalf("%s tells of %q, present are %q", n.ready.Node, c.present(n), c.truth())
 			}
 		}
 	}

@@ -17,7 +17,13 @@ type sender struct {
 // sender connects.
 func (h *hub) sender() *sender {
 	h.t.Helper()
-	o := mqtt.NewClientOptions().AddBroker("tcp://127.0.0.1:" + port(h.t, h.ready.MQTT)).SetClientID("sender").SetAutoReconnect(false)
+	return h.senderAs("sender")
+}
+
+// senderAs is sender with a client identifier.
+func (h *hub) senderAs(id string) *sender {
+	h.t.Helper()
+	o := mqtt.NewClientOptions().AddBroker("tcp://127.0.0.1:" + port(h.t, h.ready.MQTT)).SetClientID(id).SetAutoReconnect(false)
 	s := &sender{t: h.t, c: mqtt.NewClient(o)}
 	s.await("connect", s.c.Connect())
 	h.t.Cleanup(func() { s.c.Disconnect(0) })
