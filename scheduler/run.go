@@ -26,6 +26,8 @@ type firing struct {
 	at   time.Time
 	work area.OrderRequest
 	each map[area.LocationID]area.WorkID
+
+	others bool // another node makes its orders
 }
 
 // Run makes the orders of rules that come due, until ctx ends; then it answers
@@ -169,6 +171,9 @@ func (s *Service) fire(ctx context.Context, f *firing) {
 	} else {
 		last.Order = s.accept(ctx, f, f.work, "")
 	}
+	if f.others { // that node notes it
+		return
+	}
 	s.mu.Lock()
 	if e, ok := s.table[f.id]; ok {
 		e.Schedule.Last, e.Each = &last, f.each
@@ -218,6 +223,7 @@ func (s *Service) accept(ctx context.Context, f *firing, work area.OrderRequest,
 	by := By{Schedule: f.id, Key: area.At(f.at).String() + "/" + string(l)}
 	o, err := s.orders.Accept(ctx, work, by)
 	if area.CodeOf(err) == area.CodeExists {
+		f.others = true
 		s.log.Debug("firing is another node's", "rule", f.id, "location", string(l))
 		return nil
 	}

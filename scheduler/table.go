@@ -34,8 +34,8 @@ type Durable struct {
 func NewDurable(t Table, log *slog.Logger) (*Durable, error) {
 	d := &Durable{table: t, records: map[string]Record{}}
 	err := t.Load(func(id string, value []byte) error {
-		var r Record
-		if err := json.Unmarshal(value, &r); err != nil || r.Schedule.ID != id {
+		r, err := readRecord(id, value)
+		if err != nil {
 			log.Error("stored schedule cannot be read", "rule", id, "err", err)
 			return nil
 		}
@@ -103,4 +103,31 @@ func (d *Durable) Delete(ctx context.Context, id string) error {
 	}
 	delete(d.records, id)
 	return nil
+}
+
+// Changed takes in what the table has of a schedule now that somebody else has
+// changed it; nil: nothing. It answers that. What cannot be read is an error, and
+// changes nothing.
+func (d *Durable) Changed(id string, value []byte) (r Record, there bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if value == nil {
+		delete(d.records, id)
+		return r, false, nil
+	}
+	if r, err = readRecord(id, value); err != nil {
+		return r, false, err
+	}
+	d.records[id] = r
+	return r, true, nil
+}
+
+func readRecord(id string, value []byte) (r Record, err error) {
+	if err = json.Unmarshal(value, &r); err != nil {
+		return r, err
+	}
+	if r.Schedule.ID != id {
+		return r, fmt.Errorf("the record is that of %s", r.Schedule.ID)
+	}
+	return r, nil
 }

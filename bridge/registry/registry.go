@@ -107,6 +107,8 @@ type Registry struct {
 	log     *slog.Logger
 	count   counters
 
+	assigning sync.Mutex // held, before mu, from an assignment's way to the disk until it is in force, so that both agree
+
 	queueing sync.Mutex // held, before mu, from a look at an entry until its record is queued: an older one never follows a newer
 
 	mu       sync.Mutex // guards what follows
@@ -290,6 +292,8 @@ func (r *Registry) Assign(d area.DeviceID, a Assignment) (area.Device, error) {
 	if !known && full {
 		return area.Device{}, area.Errorf(area.CodeDiskFull, "there are %d sensors already", r.cfg.Sensors)
 	}
+	r.assigning.Lock()
+	defer r.assigning.Unlock()
 	if err := r.assign.Put(d, a); err != nil {
 		return area.Device{}, fmt.Errorf("keep the assignment of device %s: %w", d, err)
 	}
@@ -302,6 +306,34 @@ func (r *Registry) Assign(d area.DeviceID, a Assignment) (area.Device, error) {
 	r.mu.Unlock()
 	r.tell(d, true)
 	return shown, nil
+}
+
+// AssignmentChanged takes in what an operator said of a sensor elsewhere, or that he
+// says nothing any more (value nil), which is kept already. What cannot be read
+// changes nothing, and the log has it as an error.
+func (r *Registry) AssignmentChanged(key string, value []byte) {
+	d, err := area.ParseSensorID(key)
+	a, unread := readAssignment(value)
+	if err = errors.Join(err, unread); err != nil {
+		r.log.Error("assignment cannot be read", "device", key, "err", err)
+		return
+	}
+	r.assigning.Lock()
+	defer r.assigning.Unlock()
+	r.mu.Lock()
+	e := r.devices[d]
+	switch {
+	case e != nil:
+		e.assigned = a
+	case a == (Assignment{}):
+	default:
+		if e, _ = r.entryOf(d); e != nil { // else there is no room
+			e.assigned = a
+			r.devices[d] = e
+		}
+	}
+	r.mu.Unlock()
+	r.tell(d, true)
 }
 
 func (r *Registry) check(d area.DeviceID, a Assignment) error {

@@ -24,6 +24,7 @@ const mostMappings = 10_000
 type Rulebook struct {
 	table   Table
 	changed func(*mapping.Table)
+	log     *slog.Logger
 
 	mu     sync.Mutex // held for the whole of a change, so that disk, rules and readers agree
 	config []mapping.Rule
@@ -37,13 +38,9 @@ type Rulebook struct {
 // is, and the log has it as an error. Its errors are those of
 // [mapping.Compile] and of the table.
 func NewRulebook(t Table, config []mapping.Rule, changed func(*mapping.Table), log *slog.Logger) (*Rulebook, error) {
-	b := &Rulebook{table: t, changed: changed, made: map[string]mapping.Rule{}}
+	b := &Rulebook{table: t, changed: changed, log: log, made: map[string]mapping.Rule{}}
 	err := t.Load(func(id string, value []byte) error {
-		var r mapping.Rule
-		err := json.Unmarshal(value, &r)
-		if err == nil {
-			err = mapping.Check(r)
-		}
+		r, err := readRule(value)
 		if err != nil {
 			log.Error("stored mapping cannot be read", "rule", id, "err", err)
 			return nil
@@ -211,4 +208,36 @@ func (b *Rulebook) DeleteMapping(ctx context.Context, id string) error {
 	b.made = made
 	b.use(rules)
 	return nil
+}
+
+// Changed takes in a mapping that was made or changed elsewhere, or taken away (value
+// nil), and is in the table already. One that cannot be read, or does not go with the
+// others, is left out as at a start, and the log has it as an error.
+func (b *Rulebook) Changed(id string, value []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	made := maps.Clone(b.made)
+	delete(made, id)
+	if value != nil {
+		r, err := readRule(value)
+		if err != nil {
+			b.log.Error("stored mapping cannot be read", "rule", id, "err", err)
+		} else {
+			made[id] = r
+		}
+	}
+	rules, err := b.compile(b.config, made)
+	if err != nil {
+		b.log.Error("mapping does not go with the others", "rule", id, "err", err)
+		return
+	}
+	b.made = made
+	b.use(rules)
+}
+
+func readRule(value []byte) (r mapping.Rule, err error) {
+	if err = json.Unmarshal(value, &r); err != nil {
+		return r, err
+	}
+	return r, mapping.Check(r)
 }

@@ -31,8 +31,8 @@ func NewDurable(t Table) Durable { return Durable{t} }
 func (d Durable) All() (map[area.DeviceID]Assignment, error) {
 	all := map[area.DeviceID]Assignment{}
 	err := d.table.Load(func(key string, value []byte) error {
-		var a Assignment
-		if err := json.Unmarshal(value, &a); err != nil {
+		a, err := readAssignment(value)
+		if err != nil {
 			return fmt.Errorf("assignment of %s: %w", key, err)
 		}
 		if a != (Assignment{}) { // as earlier versions kept of a device that was removed
@@ -61,4 +61,13 @@ func (d Durable) Put(id area.DeviceID, a Assignment) error {
 		return fmt.Errorf("assignment of %s: %w", id, err)
 	}
 	return nil
+}
+
+// readAssignment reads one of the table; nil says nothing.
+func readAssignment(value []byte) (a Assignment, err error) {
+	if value == nil {
+		return a, nil
+	}
+	err = json.Unmarshal(value, &a)
+	return a, err
 }

@@ -34,6 +34,7 @@ type health struct {
 	broker  func() partState
 	bridges func() map[string]partState // to other brokers
 
+	shared    func() partState // the tables of all nodes; nil: this one is alone
 	backplane func() partState // to other nodes; nil: there are none
 	areas     func() partState // same: whether each area is some node's
 }
@@ -61,6 +62,9 @@ func (h *health) judge() (status, map[string]partState) {
 		"broker":    h.broker(),
 		"store":     storeState(h.store),
 		"backplane": {OK: true, Mode: "memory"},
+	}
+	if h.shared != nil {
+		parts["shared"] = h.shared()
 	}
 	if h.backplane != nil {
 		parts["backplane"] = h.backplane()

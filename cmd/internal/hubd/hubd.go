@@ -38,6 +38,7 @@ import (
 	"github.com/tacet-hub/tacet/broker/peers"
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/broker/relay"
+	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/store"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 	"github.com/tacet-hub/tacet/cmd/internal/settings"
@@ -68,6 +69,7 @@ type Hub struct {
 	start time.Time
 
 	store    *store.Store
+	shared   *shared.Tables
 	clips    *clip.Store
 	sent     clipsSent
 	voice    *voice.Voice
@@ -135,6 +137,13 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.store.Close()
+	if err := h.joinServer(); err != nil {
+		return err
+	}
+	if err := h.openShared(ctx); err != nil {
+		return err
+	}
+	defer h.closeNodes()
 	if err := h.openClips(); err != nil {
 		return err
 	}
@@ -152,7 +161,6 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	defer h.web.Close()
 	defer h.admin.Close()
-	defer h.closeNodes()
 	if err := h.assemble(); err != nil {
 		return err
 	}
@@ -317,13 +325,13 @@ func (h *Hub) makeHub() (err error) {
 
 func (h *Hub) makeBridge() error {
 	var err error
-	if h.rulebook, err = registry.NewRulebook(h.store.Table("mappings"), rules(h.cfg.Mappings), func(t *mapping.Table) { h.pump.Remap(t) }, h.log); err != nil {
+	if h.rulebook, err = registry.NewRulebook(h.shared.Table("mappings"), rules(h.cfg.Mappings), func(t *mapping.Table) { h.pump.Remap(t) }, h.log); err != nil {
 		return err
 	}
 	if h.history, err = history.New(history.Config{Dir: filepath.Join(h.cfg.Data, "history")}, time.Now, h.log); err != nil {
 		return err
 	}
-	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.store.Table("assignments")), h.store.Table("sensors"), time.Now, h.log); err != nil {
+	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.shared.Table("assignments")), h.store.Table("sensors"), time.Now, h.log); err != nil {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
@@ -331,6 +339,8 @@ func (h *Hub) makeBridge() error {
 	}, h.log); err != nil {
 		return err
 	}
+	h.shared.Table("mappings").Watch(h.rulebook.Changed)
+	h.shared.Table("assignments").Watch(h.registry.AssignmentChanged)
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
 		Bus: h.bus, Hub: hereGroups{h.signalr, h.shows()}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {
@@ -384,11 +394,14 @@ func (h *Hub) makeDeviceHub() (err error) {
 }
 
 func (h *Hub) makeSchedule() (err error) {
-	kept, err := scheduler.NewDurable(h.store.Table("schedules"), h.log)
+	kept, err := scheduler.NewDurable(h.shared.Table("schedules"), h.log)
 	if err != nil {
 		return err
 	}
 	h.schedule, err = scheduler.New(scheduler.Config{Schedules: schedules(h.cfg.Schedules), NotBefore: settings.Built()}, kept, h.firings(), h.roster, time.Now, h.log)
+	if err == nil {
+		h.shared.Table("schedules").Watch(h.scheduleChanged(kept))
+	}
 	return err
 }
 

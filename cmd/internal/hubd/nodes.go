@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/backplane"
@@ -29,10 +31,12 @@ type nodes struct {
 	keeper *reign.Keeper
 	index  uint64
 
-	courier   *courier.Courier    // see nodes_clips.go
-	forward   *forward.Forwarder  // see nodes_clients.go
-	directory *presence.Directory // see nodes_clients.go
-	shows     *window.Source      // see nodes_census.go
+	courier   *courier.Courier       // see nodes_clips.go
+	forward   *forward.Forwarder     // see nodes_clients.go
+	directory *presence.Directory    // see nodes_clients.go
+	tables    *redis.Tables          // see nodes_store.go
+	lacks     atomic.Pointer[string] // see nodes_store.go
+	shows     *window.Source         // see nodes_census.go
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -45,9 +49,8 @@ const (
 // hubName is how the arbiters of all nodes together call themselves.
 const hubName = "hub"
 
-// makeNodes makes what joins this process with others, where a server is configured
-// for that. life is this start's name.
-func (h *Hub) makeNodes(life string) (err error) {
+// joinServer makes the connection to the server of the nodes, where one is configured.
+func (h *Hub) joinServer() (err error) {
 	if h.cfg.Redis.URL == "" {
 		return nil
 	}
@@ -59,10 +62,20 @@ func (h *Hub) makeNodes(life string) (err error) {
 	if n.server, err = redis.NewServer(cfg); err != nil {
 		return err
 	}
+	n.ledger = redis.NewReigns(n.server)
+	h.nodes = n
+	return nil
+}
+
+// makeNodes makes what joins this process with others. life is this start's name.
+func (h *Hub) makeNodes(life string) (err error) {
+	n := h.nodes
+	if n == nil {
+		return nil
+	}
 	plane := redis.NewPlane(n.server)
 	n.mux = backplane.NewMux(plane)
-	n.hub, n.ledger = backplane.NewCluster(n.mux), redis.NewReigns(n.server)
-	h.nodes = n
+	n.hub = backplane.NewCluster(n.mux)
 	h.joinRelay()
 	h.joinProof()
 	if err = h.nameIsFree(plane); err != nil {
@@ -149,7 +162,7 @@ func (h *Hub) firings() scheduler.Orders {
 	return firstFirings{firings{h.orders}, h.nodes.server}
 }
 
-// firstFirings lets the node make the order of a firing that is the first to say so
+// firstFirings lets the node make all orders of a firing that is the first to say so
 // at the server. While that is away no node does: nothing could be granted.
 type firstFirings struct {
 	firings
@@ -160,7 +173,8 @@ type firstFirings struct {
 const firingKept = 48 * time.Hour
 
 func (x firstFirings) Accept(ctx context.Context, r area.OrderRequest, by scheduler.By) (area.Order, error) {
-	switch first, err := x.server.First(ctx, "firing:"+by.Schedule+":"+by.Key, firingKept); {
+	at, _, _ := strings.Cut(by.Key, "/") // the instant, without the location
+	switch first, err := x.server.First(ctx, "firing:"+by.Schedule+":"+at, firingKept); {
 	case err != nil:
 		return area.Order{}, area.Errorf(area.CodeDegraded, "whether another node has made it is not known: %s", err)
 	case !first:
@@ -185,13 +199,14 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(h.relayParts(), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // closeNodes ends the connections to the server.
 func (h *Hub) closeNodes() {
 	if h.nodes != nil {
 		h.nodes.ledger.Close()
+		h.nodes.tables.Close()
 		h.nodes.server.Close()
 	}
 }
@@ -208,6 +223,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["backplane"] = func() any { return n.mux.Plane().Stats() }
 		to["backplane_questions"] = func() any { return n.mux.Stats() }
 		to["shows"] = func() any { return n.shows.Stats() }
+		to["shared"] = func() any { return h.shared.Stats() }
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
