@@ -297,11 +297,11 @@ func areaConfigs(list []conf.Area) (out []arbiter.AreaConfig) {
 }
 
 func (h *Hub) makeOrders() (err error) {
-	kept, err := order.NewDurable(h.store.Table("orders"), 0, h.log)
+	kept, nodes, err := h.openOrders()
 	if err != nil {
 		return err
 	}
-	h.orders, err = order.New(order.Config{}, kept, h.roster, spokenFirst{h.arbiter, h}, renderer{h}, time.Now, h.log)
+	h.orders, err = order.New(order.Config{Nodes: nodes}, kept, h.roster, spokenFirst{h.arbiter, h}, renderer{h}, time.Now, h.log)
 	return err
 }
 
@@ -350,7 +350,7 @@ func (h *Hub) makeBridge() error {
 	h.figures = bridge.NewFigures(bridge.Sources{
 		Overlaps: h.proof.Overlaps,
 		Speaking: h.view.Speaking, Online: h.view.Online,
-		Waiting:  func() int { return h.orders.Stats().Waiting },
+		Waiting:  h.orders.Waiting,
 		SoundP95: func() time.Duration { return h.orders.Stats().ToSoundP95 },
 		Messages: func() uint64 { return h.pump.Stats().Messages },
 		Dropped:  h.dropped,
@@ -434,7 +434,7 @@ func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"forward", h.runForward}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
 		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
-		{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}},
+		append(h.orderParts(), []part{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}}...),
 		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),
 	}
 }
