@@ -13,7 +13,7 @@ import (
 func TestBrokersOfNodes(t *testing.T) {
 	relaytest.Run(t, func(*testing.T) relaytest.Join {
 		x := new(backplane.Exchange)
-		return func(_ *testing.T, name string, r *relay.Relay) func(context.Context) error {
+		return func(_ testing.TB, name string, r *relay.Relay) func(context.Context) error {
 			m := backplane.NewMux(x.Join(name, ""))
 			backplane.JoinRelay(m, r)
 			return m.Run

@@ -16,7 +16,7 @@ import (
 )
 
 // joinRelay joins brokers over the engine.
-func (e *engine) joinRelay(_ *testing.T, name string, r *relay.Relay) func(context.Context) error {
+func (e *engine) joinRelay(_ testing.TB, name string, r *relay.Relay) func(context.Context) error {
 	m := backplane.NewMux(e.join(name))
 	backplane.JoinRelay(m, r)
 	return m.Run

@@ -21,20 +21,20 @@ const Patience = 30 * time.Second
 
 // Join joins a relay with those of the other nodes of one hub, under a name of its
 // own, and answers what runs until its context ends.
-type Join func(t *testing.T, name string, r *relay.Relay) (run func(context.Context) error)
+type Join func(t testing.TB, name string, r *relay.Relay) (run func(context.Context) error)
 
 // Node is one broker of a hub.
 type Node struct {
 	*brokertest.Broker
 	Relay *relay.Relay
 	Name  string
-	t     *testing.T
+	t     testing.TB
 	stop  context.CancelFunc
 	tasks *sync.WaitGroup
 }
 
 // Start starts one more node; it runs until the test ends, or [Node.Stop].
-func Start(t *testing.T, join Join, name string, change ...func(*broker.Config)) *Node {
+func Start(t testing.TB, join Join, name string, change ...func(*broker.Config)) *Node {
 	t.Helper()
 	r, err := relay.New(relay.Config{Node: name})
 	if err != nil {
@@ -43,7 +43,7 @@ func Start(t *testing.T, join Join, name string, change ...func(*broker.Config))
 	return start(t, join, name, r, change...)
 }
 
-func start(t *testing.T, join Join, name string, r *relay.Relay, change ...func(*broker.Config)) *Node {
+func start(t testing.TB, join Join, name string, r *relay.Relay, change ...func(*broker.Config)) *Node {
 	t.Helper()
 	n := &Node{Name: name, Relay: r, t: t, tasks: &sync.WaitGroup{}}
 	n.Broker = brokertest.New(t, append(change, func(c *broker.Config) { c.Relay = r })...)
@@ -68,7 +68,7 @@ func (n *Node) Stop() {
 }
 
 // Hub starts nodes that know each other.
-func Hub(t *testing.T, join Join, names ...string) (nodes []*Node) {
+func Hub(t testing.TB, join Join, names ...string) (nodes []*Node) {
 	t.Helper()
 	for _, name := range names {
 		nodes = append(nodes, Start(t, join, name))
@@ -78,7 +78,7 @@ func Hub(t *testing.T, join Join, names ...string) (nodes []*Node) {
 }
 
 // Met waits until nodes know what all others of them want.
-func Met(t *testing.T, nodes ...*Node) {
+func Met(t testing.TB, nodes ...*Node) {
 	t.Helper()
 	for _, n := range nodes {
 		n.Until("the others have told what they want", func() bool {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -42,4 +43,57 @@ func TestMQTTOfTwoNodes(t *testing.T) {
 func (s *serve) met(others float64) {
 	s.hub.t.Helper()
 	s.hub.until("the nodes know each other", func() bool { return s.metric("tacet_relay_nodes") == others && s.metric("tacet_relay_untold") == 0 })
+}
+
+// TestSessionsOfTwoNodes: the session of a client goes with it from one hub process to
+// the other, with what waits for it; of a shared subscription one member of all gets
+// each message; and a client whose node is killed begins anew at the other.
+func TestSessionsOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	l := startLedger(t)
+	a, b := l.node("hub-1", t.TempDir()), l.node("hub-2", t.TempDir())
+	a.met(1)
+	b.met(1)
+	keeps := []string{"-v", "-c", "-i", "keeper", "-t", "q/#"}
+	first := a.hub.subscribe(keeps...)
+	first.signal(syscall.SIGTERM)
+	first.wait()
+	for i := range 5 {
+		a.hub.publish("q/x", fmt.Sprint("a-", i))
+		b.hub.publish("q/y", fmt.Sprint("b-", i))
+	}
+	a.hub.until("all wait for it", func() bool { return a.metric("tacet_broker_queued") == 10 })
+	second := b.hub.subscribe(keeps...)
+	mark := 0
+	for i := range 5 {
+		_, _ = second.message(0, "q/y", exactly(fmt.Sprint("b-", i)))
+		_, mark = second.message(mark, "q/x", exactly(fmt.Sprint("a-", i)))
+	}
+	same(t, "sessions that moved", b.metric("tacet_broker_moved"), 1)
+	same(t, "sessions where it was", a.metric("tacet_broker_sessions"), 0)
+
+	members := []*program{a.hub.subscribe("-v", "-t", "$share/g/s"), b.hub.subscribe("-v", "-t", "$share/g/s")}
+	const shared = 40
+	for i := range shared {
+		[]*serve{a, b}[i%2].hub.publish("s", fmt.Sprint("m-", i))
+	}
+	got := func() (n int) {
+		for _, m := range members {
+			for _, line := range m.out.since(0) {
+				if strings.HasPrefix(line, "s m-") {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	a.hub.until("each message has come", func() bool { return got() >= shared })
+	same(t, "messages of the shared subscription", got(), shared)
+
+	b.signal(syscall.SIGKILL)
+	b.wait()
+	a.hub.until("the other node is gone", func() bool { return a.metric("tacet_relay_nodes") == 0 })
+	third := a.hub.subscribe(keeps...)
+	a.hub.publish("q/x", "anew")
+	third.message(0, "q/x", exactly("anew"))
 }
