@@ -154,8 +154,9 @@
 //   - A client id is taken over from another node as from another connection: that one
 //     is closed with 0x8E, its will is published, and its session comes here with its
 //     queue, before CONNACK (move.go). What is published in that moment may come twice,
-//     of QoS 2 too. Where the other node does not answer within five seconds, or is
-//     gone, the session begins anew, and the client is told so.
+//     of QoS 2 too. Where the other node is gone, does not say within two seconds that it
+//     is there, or takes more than five for all of it, the session begins anew, and the
+//     client is told so.
 //   - An acknowledgement says what this node has done and has on disk. The others get
 //     the message at most once; what is lost on the way is counted there.
 //   - The topics by which areas are arbitrated are each node's own ([relay.Carries]).

@@ -2,9 +2,11 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Which client ids are where. Each node tells of the sessions that it has, connected or
@@ -92,17 +94,49 @@ func (r *Relay) Holder(client string) (node string, newer bool) {
 	return node, !ok || best.newer(node, own, r.cfg.Node)
 }
 
+// probeWait is how long a node may take to say that it is there. A node that was killed
+// is among those that live for the node timeout, and all of its clients come here
+// meanwhile: none of them shall wait for longer.
+const probeWait = 2 * time.Second
+
+// ErrMute is that a node does not answer.
+var ErrMute = errors.New("relay: the node does not answer")
+
 // Ask puts a question to the broker of a node. It blocks until that answers, or ctx
-// ends; while the wire is down it fails at once.
+// ends. It fails with [ErrMute] where the node does not say within two seconds that it
+// is there; and, while the wire is down, or nothing is heard of the node since it did
+// not answer, at once.
 func (r *Relay) Ask(ctx context.Context, node string, question []byte) ([]byte, error) {
-	if !r.up.Load() {
-		return nil, fmt.Errorf("relay: node %s cannot be reached", node)
+	if !r.up.Load() || r.muted(node, false) {
+		return nil, fmt.Errorf("%w: %s", ErrMute, node)
+	}
+	probe, stop := context.WithTimeout(ctx, probeWait)
+	defer stop()
+	if _, err := r.wire.Ask(probe, node, nil); err != nil {
+		r.muted(node, probe.Err() != nil)
+		return nil, fmt.Errorf("%w: %s: %w", ErrMute, node, err)
 	}
 	return r.wire.Ask(ctx, node, question)
 }
 
-// Answer has this node's broker answer a question of another. It may block.
+// muted tells whether a node did not answer; now: it has not just now.
+func (r *Relay) muted(node string, now bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[node]
+	if p == nil {
+		return true
+	}
+	p.mute = p.mute || now
+	return p.mute
+}
+
+// Answer has this node's broker answer a question of another; an empty one, which asks
+// whether this node is there, it answers itself. It may block.
 func (r *Relay) Answer(ctx context.Context, from string, question []byte) ([]byte, error) {
+	if len(question) == 0 {
+		return nil, nil
+	}
 	return r.broker.Answer(ctx, from, question)
 }
 

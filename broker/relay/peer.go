@@ -13,6 +13,7 @@ type peer struct {
 	told    bool   // its facts are known
 	version uint64 // of them
 	asked   bool   // for all of them
+	mute    bool   // it did not answer a question, and nothing was heard of it since
 	sent    uint64 // version of ours that it has; 0: none
 	refused bool   // the wire did not take what it was to be told: the next beat tries again
 

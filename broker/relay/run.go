@@ -144,7 +144,21 @@ func (r *Relay) take(h *heard) {
 		r.compareAll()
 	case len(h.word) == 0:
 	default:
+		r.audible(h.node)
 		r.word(h.node, h.word[0], h.word[1:])
+	}
+}
+
+// audible notes that a node is heard.
+func (r *Relay) audible(node string) {
+	r.mu.RLock()
+	p := r.peers[node]
+	mute := p != nil && p.mute
+	r.mu.RUnlock()
+	if mute {
+		r.mu.Lock()
+		p.mute = false
+		r.mu.Unlock()
 	}
 }
 
