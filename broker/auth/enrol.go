@@ -191,8 +191,9 @@ func (a *Authority) forgetCode(ctx context.Context, hash string) error {
 // the same time. The secret has 160 bits, and only its hash is kept. A
 // credential that the device had before is void, and its connections end. The
 // error is of code not_found where the code is unknown, used or expired, rate
-// where the source was wrong too often, or the table's; a code is used up once
-// the credential is durable. Case, spaces and hyphens of the code do not matter.
+// where the source was wrong too often, or the table's, degraded where the other nodes
+// of the hub cannot be asked; a code is used up just before the credential is durable,
+// so after a crash between the two another one is needed. Case, spaces and hyphens of the code do not matter.
 func (a *Authority) Redeem(ctx context.Context, source, code string) (Credential, error) {
 	source = sourceOf(source)
 	if err := a.slowed(source, ""); err != nil {
@@ -249,18 +250,43 @@ func (a *Authority) redeem(ctx context.Context, hash string) (Credential, []Revo
 	if err != nil {
 		return Credential{}, nil, err
 	}
+	code, err := a.useCode(ctx, hash, e)
+	if err != nil {
+		return Credential{}, nil, err
+	}
 	if err := a.store.Put(ctx, deviceKey(e.Device), value); err != nil {
+		_ = a.store.Put(context.WithoutCancel(ctx), enrolmentKey(hash), code) // it is good again, if the table takes that
 		return Credential{}, nil, err
 	}
 	a.mu.Lock()
 	delete(a.pending, hash)
 	a.keepDevice(kept)
 	a.mu.Unlock()
-	_ = a.store.Delete(ctx, enrolmentKey(hash)) // the device's record says that the code is used: see load
 	if old == nil {
 		return made, nil, nil
 	}
 	return made, []Revoked{{Name: string(e.Device), Tenant: e.Tenant, Reason: "the device was enrolled again"}}, nil
+}
+
+// useCode takes a code away, so that nobody else has it: not another node of the hub
+// either. It answers the record that it was. The error is of code not_found where
+// somebody else was first, or the table's.
+func (a *Authority) useCode(ctx context.Context, hash string, e enrolment) (record []byte, err error) {
+	if record, err = json.Marshal(e); err != nil {
+		return nil, err
+	}
+	for range 2 {
+		found, done, err := a.store.PutIf(ctx, enrolmentKey(hash), record, nil)
+		if done || err != nil {
+			return record, err
+		}
+		var is enrolment
+		if found == nil || json.Unmarshal(found, &is) != nil || is.Device != e.Device || !is.Expires.Equal(e.Expires) {
+			break
+		}
+		record = found // the same, as another version writes it
+	}
+	return nil, area.Errorf(area.CodeNotFound, "the code is unknown, used or expired")
 }
 
 // keepDevice is called with mu held.

@@ -56,6 +56,23 @@ func (m *table) Delete(_ context.Context, key string) error {
 	return nil
 }
 
+func (m *table) PutIf(_ context.Context, key string, old, value []byte) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	is := m.by[key]
+	switch {
+	case m.fail != nil:
+		return nil, false, m.fail
+	case (is == nil) != (old == nil) || string(is) != string(old):
+		return is, false, nil
+	case value == nil:
+		delete(m.by, key)
+	default:
+		m.by[key] = value
+	}
+	return nil, true, nil
+}
+
 func (m *table) text() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -335,6 +352,9 @@ type failing struct{ err error }
 func (f failing) Load(func(string, []byte) error) error     { return f.err }
 func (f failing) Put(context.Context, string, []byte) error { return f.err }
 func (f failing) Delete(context.Context, string) error      { return f.err }
+func (f failing) PutIf(context.Context, string, []byte, []byte) ([]byte, bool, error) {
+	return nil, false, f.err
+}
 
 // TestRulesAreKept: an enrolled device has its rules after a restart, and a
 // record with a rule that cannot be read grants nothing.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -17,6 +18,10 @@ type Table interface {
 	Put(ctx context.Context, key string, value []byte) error
 	// Delete forgets a record, durably; it is no error if there is none.
 	Delete(ctx context.Context, key string) error
+	// PutIf changes a record, durably and for everybody who has the table, if it is
+	// as old says (nil: there is none); value nil deletes it. It answers whether that
+	// was done, and else what it has found.
+	PutIf(ctx context.Context, key string, old, value []byte) (found []byte, done bool, err error)
 }
 
 // memory is a Table that forgets with the process.
@@ -52,4 +57,21 @@ func (m *memory) Delete(_ context.Context, key string) error {
 	defer m.mu.Unlock()
 	delete(m.by, key)
 	return nil
+}
+
+func (m *memory) PutIf(_ context.Context, key string, old, value []byte) (found []byte, done bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	is := m.by[key]
+	switch {
+	case (is == nil) != (old == nil) || !bytes.Equal(is, old):
+		return is, false, nil
+	case value == nil:
+		delete(m.by, key)
+		return nil, true, nil
+	case m.by == nil:
+		m.by = map[string][]byte{}
+	}
+	m.by[key] = slices.Clone(value)
+	return nil, true, nil
 }

@@ -214,7 +214,7 @@ func (h *Hub) makeAuth() error {
 	if err != nil {
 		return err
 	}
-	if h.auth, err = auth.New(cfg, h.store.Table("auth"), time.Now, h.log); err != nil {
+	if h.auth, err = auth.New(cfg, h.shared.Table("auth"), time.Now, h.log); err != nil {
 		return err
 	}
 	h.audit = &audit{log: h.log, now: time.Now}
@@ -222,7 +222,9 @@ func (h *Hub) makeAuth() error {
 	if h.cfg.Redis.URL != "" {
 		h.who.sessions.home = sessionMark + h.cfg.Node
 	}
-	return nil
+	h.shared.Table("auth").Watch(h.auth.ChangedElsewhere)
+	h.shared.Table("sessions").Watch(h.sessionChanged)
+	return h.who.sessions.keepIn(h.shared.Table("sessions"), h.auth, h.log)
 }
 
 // listen binds the listeners, so that a port in use is an error at once.

@@ -85,7 +85,7 @@ func (h *Hub) forwards() func(http.ResponseWriter, *http.Request, string) bool {
 }
 
 // atHome serves a request with a session of the dashboard at the node where that was
-// opened, which alone knows it. Where that node is gone, the session has ended.
+// opened, which knows it first. Where that node is gone, this one knows it by now.
 func (h *Hub) atHome(next http.Handler) http.Handler {
 	if h.nodes == nil {
 		return next

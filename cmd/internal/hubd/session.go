@@ -19,14 +19,16 @@ const (
 
 // sessions knows who has signed in, at the dashboard or at the command line. A
 // browser holds the key of its session in a cookie, a program shows it as its
-// bearer token; here is only the key's hash. Sessions end when they are too old,
-// when somebody signs out, and with the process; whether the user still has his
-// rights is looked at with each request ([identity.held]).
+// bearer token; here is only the key's hash. Sessions end when they are too old, and
+// when somebody signs out; whether the user still has his rights is looked at with
+// each request ([identity.held]). All nodes of a hub know them, and a start brings
+// them back (see nodes_sessions.go).
 // Over the bounds above the oldest is forgotten, and counted as dropped. It is
 // safe for concurrent use.
 type sessions struct {
 	now  func() time.Time
-	home string // ends every key: of several nodes, the one that knows it
+	home string // ends every key: of several nodes, the one that made it
+	kept kept   // where they are kept
 
 	mu      sync.Mutex
 	known   map[sessionID]session
@@ -42,6 +44,7 @@ type sessionID [sha256.Size]byte
 type session struct {
 	who     auth.Principal
 	expires time.Time
+	imprint string // of one that was made elsewhere or before the start; who is his name alone until it is asked for
 }
 
 type sessionUser struct {
@@ -72,10 +75,16 @@ func (s *sessions) open(who auth.Principal) (key string, expires time.Time) {
 	defer s.mu.Unlock()
 	s.makeRoom(userKey(who))
 	id := idOf(key)
-	s.known[id] = session{who: who, expires: expires}
-	s.order = append(s.order, id)
-	s.mine[userKey(who)] = append(s.mine[userKey(who)], id)
+	s.add(id, session{who: who, expires: expires})
+	s.kept.put(id, who, expires)
 	return key, expires
+}
+
+// add knows a session; the caller holds the lock.
+func (s *sessions) add(id sessionID, x session) {
+	s.known[id] = x
+	s.order = append(s.order, id)
+	s.mine[userKey(x.who)] = append(s.mine[userKey(x.who)], id)
 }
 
 // makeRoom forgets what is too old, and the oldest where there are too many.
@@ -91,19 +100,28 @@ func (s *sessions) makeRoom(user sessionUser) {
 		if ok && now.Before(x.expires) {
 			s.dropped++
 		}
-		s.forget(s.order[0])
+		s.end(s.order[0])
 		s.order = s.order[1:]
 	}
 	if mine := s.mine[user]; len(mine) >= sessionsPerUser {
 		s.dropped++
-		s.forget(mine[0])
+		s.end(mine[0])
 	}
 	if len(s.order) > 2*mostSessions { // most of them are gone
 		s.order = slices.DeleteFunc(s.order, func(id sessionID) bool { _, ok := s.known[id]; return !ok })
 	}
 }
 
-// forget ends a session, if there is one; the caller holds the lock.
+// end forgets a session for all nodes; the caller holds the lock.
+func (s *sessions) end(id sessionID) (auth.Principal, bool) {
+	who, ok := s.forget(id)
+	if ok {
+		s.kept.delete(id)
+	}
+	return who, ok
+}
+
+// forget forgets a session, if there is one; the caller holds the lock.
 func (s *sessions) forget(id sessionID) (auth.Principal, bool) {
 	x, ok := s.known[id]
 	if !ok {
@@ -124,6 +142,11 @@ func (s *sessions) of(key string) (auth.Principal, sessionID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x, ok := s.known[id]
+	if ok && x.imprint != "" {
+		if x, ok = s.kept.revive(x); ok {
+			s.known[id] = x
+		}
+	}
 	return x.who, id, ok && s.now().Before(x.expires)
 }
 
@@ -131,7 +154,7 @@ func (s *sessions) of(key string) (auth.Principal, sessionID, bool) {
 func (s *sessions) close(id sessionID) (auth.Principal, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.forget(id)
+	return s.end(id)
 }
 
 // count is how many sessions there are, and how many were forgotten early.
