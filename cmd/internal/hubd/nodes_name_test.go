@@ -47,11 +47,12 @@ func TestNameOfALiveNode(t *testing.T) {
 	// As after a kill: the name is still there when the same data directory starts.
 	plane := h1.nodes.mux.Plane()
 	before := plane.Nodes()[0].Life
-	s.do("COPY tacet:node:hub-1 kept")
+	const key = "tacet:{tacet-nodes}:hub-1"
+	s.do("COPY " + key + " {tacet-nodes}:kept")
 	if err := stop1(); err != nil {
 		t.Fatal(err)
 	}
-	s.do("RENAME kept tacet:node:hub-1")
+	s.do("RENAME {tacet-nodes}:kept " + key)
 	h1, r1, _ = started(t, func(c *conf.Config) { s.node("hub-1", data)(c); long(c) })
 	idleAt(t, r1)
 	if after := h1.nodes.mux.Plane().Nodes()[0].Life; after == before {
@@ -71,7 +72,7 @@ func (s *redisServer) do(command string) {
 	if _, err := c.Write([]byte(command + "\r\n")); err != nil {
 		s.t.Fatal(err)
 	}
-	if n, err := c.Read(answer); err != nil || answer[0] == '-' {
+	if n, err := c.Read(answer); err != nil || answer[0] == '-' || string(answer[:2]) == ":0" {
 		s.t.Fatalf("%s is answered %q %v", command, answer[:n], err)
 	}
 }
