@@ -22,6 +22,7 @@ import (
 type link struct {
 	name string
 	send func(body []byte) error // blocks while it must
+	sent func() int64            // messages that were handed to the server
 	more func() map[string]float64
 }
 
@@ -57,13 +58,15 @@ func withBare(ctx context.Context, s *redistest.Server, heard func([]byte), f fu
 	defer tasks.Wait()
 	defer stop()
 	stands := make(chan struct{})
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { close(stands) })
+	stand := sync.OnceFunc(func() { close(stands) }) // the server cuts a subscriber off who is too slow
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { stand() })
 	tasks.Go(func() { // an error means that it is over
 		_ = clients[1].Receive(hooked, clients[1].B().Subscribe().Channel("bench").Build(), func(m rueidis.PubSubMessage) { heard([]byte(m.Message)) })
 	})
 	<-stands
 	const senders, together = 64, 16
 	var failed atomic.Pointer[error]
+	var published atomic.Int64
 	queue := make(chan []byte, senders*together)
 	for range senders {
 		tasks.Go(func() {
@@ -84,11 +87,12 @@ func withBare(ctx context.Context, s *redistest.Server, heard func([]byte), f fu
 						failed.Store(&err)
 					}
 				}
+				published.Add(int64(len(list)))
 			}
 		})
 	}
 	defer close(queue)
-	return f(link{name: "rueidis", more: func() map[string]float64 { return nil }, send: func(body []byte) error {
+	return f(link{name: "rueidis", sent: published.Load, more: func() map[string]float64 { return nil }, send: func(body []byte) error {
 		queue <- body
 		if err := failed.Load(); err != nil {
 			return *err
@@ -153,7 +157,7 @@ func withPlanes(ctx context.Context, s *redistest.Server, heard func([]byte), f 
 			}
 		}
 	}
-	return f(link{name: "tacet", send: send, more: func() map[string]float64 {
+	return f(link{name: "tacet", send: send, sent: func() int64 { return int64(planes[0].Stats().Published) }, more: func() map[string]float64 {
 		a, b := planes[0].Stats(), planes[1].Stats()
 		return map[string]float64{"batch": float64(a.Published) / float64(max(1, a.Batches)), "missed": float64(b.Missed)}
 	}})
@@ -205,8 +209,8 @@ func hops(ctx context.Context, b *clusterBench, s *redistest.Server, add func(re
 	})
 }
 
-// publishing is how many messages a second arrive, when they are sent as fast as they
-// are taken.
+// publishing is how many messages a second the server is given, and how many of them
+// are heard: who is slower than that misses some, and is told.
 func publishing(ctx context.Context, b *clusterBench, s *redistest.Server, add func(result)) error {
 	var n atomic.Int64
 	return withLinks(ctx, s, func([]byte) { n.Add(1) }, func(l link) error {
@@ -221,13 +225,13 @@ func publishing(ctx context.Context, b *clusterBench, s *redistest.Server, add f
 			}
 		})
 		err := pause(ctx, warmUp)
-		before, begin := n.Load(), time.Now()
+		heard, sent, begin := n.Load(), l.sent(), time.Now()
 		if err == nil {
 			err = pause(ctx, b.length-100*time.Millisecond)
 		}
-		rate := float64(n.Load()-before) / time.Since(begin).Seconds()
+		took := time.Since(begin).Seconds()
+		figures := map[string]float64{"published/s": float64(l.sent()-sent) / took, "heard/s": float64(n.Load()-heard) / took}
 		tasks.Wait()
-		figures := map[string]float64{"envelopes/s": rate}
 		for name, v := range l.more() {
 			figures[name] = v
 		}
