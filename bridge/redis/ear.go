@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"unsafe"
@@ -172,7 +173,31 @@ func (e *ear) history(ch channel, enough func(page []backplane.Batch) bool) (lis
 		}
 	}
 	slices.Reverse(pages)
-	return slices.Concat(pages...), true
+	return ordered(slices.Concat(pages...)), true
+}
+
+// ordered has the batches of each life in the order of their numbers. What its sender
+// was not sure of it has sent again, so that some are there twice, and of the first of
+// these the beginning may be cut off.
+func ordered(list []backplane.Batch) (out []backplane.Batch) {
+	type life struct {
+		origin string
+		life   uint64
+	}
+	var lives []life
+	of := map[life][]backplane.Batch{}
+	for _, b := range list {
+		l := life{b.Origin, b.Life}
+		if of[l] == nil {
+			lives = append(lives, l)
+		}
+		of[l] = append(of[l], b)
+	}
+	for _, l := range lives {
+		slices.SortStableFunc(of[l], func(a, b backplane.Batch) int { return cmp.Compare(a.First, b.First) })
+		out = append(out, of[l]...)
+	}
+	return out
 }
 
 func (e *ear) parse(texts []string) (list []backplane.Batch) {

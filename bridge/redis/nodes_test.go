@@ -241,3 +241,36 @@ func TestHistoryIsReadBack(t *testing.T) {
 		t.Errorf("of 320 batches 160 are kept, and an eighth more at times; stats %+v", st)
 	}
 }
+
+// TestHistorySentAgain: what was sent again and again while nothing was answered, and
+// is cut off in the middle of one of these times, is whole all the same.
+func TestHistorySentAgain(t *testing.T) {
+	e := startEngine(t)
+	a, b := e.join("a"), e.join("b")
+	heard := backplanetest.NewEar()
+	b.h = heard
+	ch := channel{1, ""}
+	x := newEar(t.Context(), b)
+	if !x.begin(ch) {
+		t.Fatal("the history cannot be read")
+	}
+	batch := func(n int) string {
+		v := &backplane.Batch{Origin: "a", Life: a.self.Life, First: uint64(n) + 1, List: []backplane.Envelope{{Body: []byte(itoa(n))}}}
+		return string(backplane.AppendBatch(nil, v))
+	}
+	x.live(ch, batch(0))
+	for _, from := range []int{30, 1, 1} {
+		for n := from; n < 2*page; n++ {
+			e.do("RPUSH", a.cfg.history(ch), batch(n))
+		}
+	}
+	if !x.stood(ch) {
+		t.Fatal("the history cannot be read")
+	}
+	if got, want := heard.Bodies(t, 0), numbers(0, 2*page); !slices.Equal(got, want) {
+		t.Errorf("heard %v, want %v", got, want)
+	}
+	if st := b.Stats(); st.Missed != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}

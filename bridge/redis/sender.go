@@ -37,6 +37,7 @@ type sender struct {
 	held map[channel]bool // channels that have late ones
 	kept map[channel]tidy // of their histories
 	away bool             // it takes nothing: all is late
+	many bool             // it is a cluster, of which each server may be away by itself
 	wait backoff
 }
 
@@ -153,9 +154,14 @@ func (s *sender) deliver(ctx context.Context) (late bool) {
 // retry sends what is late, again and again until the server has taken it: who gets
 // one twice notices.
 func (s *sender) retry(ctx context.Context) {
-	list := s.late
+	list, probe := s.late, 0
+	if s.away { // one is enough to ask with: what is not answered may be done all the same
+		probe = 1
+	}
 	s.late, s.away = nil, false
 	clear(s.held)
+	s.try(ctx, list[:probe])
+	list = list[probe:]
 	for part := range slices.Chunk(list, pipeline) {
 		s.try(ctx, part)
 	}
@@ -197,7 +203,7 @@ func (s *sender) try(ctx context.Context, list []letter) {
 		taken++
 		s.p.out.sent(l.cost)
 	}
-	s.away = taken == 0
+	s.away = taken == 0 && !s.many
 	s.p.count.batches.Add(uint64(taken))
 	clear(s.now)
 }
@@ -210,9 +216,9 @@ func (s *sender) post(ctx context.Context, list []letter) (taken []bool) {
 	if err != nil {
 		return taken
 	}
-	s.cmds = s.cmds[:0]
+	s.cmds, s.many = s.cmds[:0], cluster(c)
 	for i := range list {
-		s.cmds = append(s.cmds, s.commands(&list[i], c.B(), cluster(c))...)
+		s.cmds = append(s.cmds, s.commands(&list[i], c.B(), s.many)...)
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer stop()
