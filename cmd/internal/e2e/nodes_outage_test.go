@@ -116,6 +116,18 @@ func (c *crowd) whole(what string, at int, of int, list func(i int, node string)
 	}
 }
 
+// lacking are the numbers that a list does not have, first and last of each row.
+func (c *crowd) lacking(list []int) (rows []string) {
+	next := 0
+	for _, n := range append(slices.Clone(list), c.sent) {
+		if n > next {
+			rows = append(rows, fmt.Sprintf("%d-%d", next, n-1))
+		}
+		next = n + 1
+	}
+	return rows
+}
+
 // present is who is there, as a node tells: nodes, devices, and connections to any node.
 func (c *crowd) present(n *serve) (list []string) {
 	var nodes struct {
@@ -247,7 +259,7 @@ func TestServerAway(t *testing.T) {
 		}
 		o.back()
 		took := c.agree()
-		t.Logf("%s: %d and %d of %d local events had come before it was back; presence was the truth %v after", o.name, local[0], local[1], c.sent-begin, took.Round(time.Millisecond))
+		t.Logf("%s (from %d on): %d and %d of %d local events had come before it was back; presence was the truth %v after", o.name, begin, local[0], local[1], c.sent-begin, took.Round(time.Millisecond))
 		c.steps(time.Second)
 		c.caughtUp() // else the next outage takes what this one has left to be fetched
 	}
@@ -260,6 +272,8 @@ func TestServerAway(t *testing.T) {
 			c.whole("events", i, 1-i, c.heard)
 		} else if n := len(c.heard(i, c.nodes[1-i].ready.Node)); n+int(missed) < c.sent {
 			t.Errorf("%d of %d events of the other came, and %v are said to be lost", n, c.sent, missed)
+		} else {
+			t.Logf("of the events of the other it lacks %v", c.lacking(c.heard(i, c.nodes[1-i].ready.Node)))
 		}
 		t.Logf("%s: %d of %d events and %d messages of the other came; %v said to be lost, %v caught up", c.nodes[i].ready.Node, len(c.heard(i, c.nodes[1-i].ready.Node)), c.sent,
 			len(c.seen(i, c.nodes[1-i].ready.Node)), missed, c.nodes[i].metric("tacet_backplane_caught_up"))
