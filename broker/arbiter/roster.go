@@ -273,23 +273,10 @@ func (r *Roster) Remove(name area.Name) error {
 	case e.Source == area.SourceConfig:
 		return area.Errorf(area.CodeConfigured, "area %s is defined by the configuration file", name)
 	}
-	for id, p := range r.players {
-		if p.area == name && p.link() != "" {
-			return area.Errorf(area.CodeConflict, "device %s is connected in area %s", id, name)
-		}
+	if id, live := r.liveIn(name); live {
+		return area.Errorf(area.CodeConflict, "device %s is connected in area %s", id, name)
 	}
-	for _, l := range e.locations {
-		delete(r.places, l.id)
-	}
-	for id, p := range r.players {
-		if p.area == name {
-			delete(r.players, id)
-		}
-	}
-	delete(r.areas, name)
-	if e.Source == area.SourceSeen {
-		r.seen--
-	}
+	r.remove(e)
 	return nil
 }
 

@@ -260,9 +260,10 @@ func (h *Hub) makeAreas() (err error) {
 	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: h.cfg.Node, Areas: areaConfigs(h.cfg.Areas)}, time.Now); err != nil {
 		return err
 	}
-	if err = h.roster.KeepIn(h.store.Table("areas"), h.log); err != nil {
+	if err = h.roster.KeepIn(h.shared.Table("areas"), h.log); err != nil {
 		return err
 	}
+	h.shared.Table("areas").Watch(h.roster.ChangedElsewhere)
 	if err = h.makePeers(); err != nil {
 		return err
 	}

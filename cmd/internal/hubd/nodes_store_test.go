@@ -29,6 +29,7 @@ func TestSharedByREST(t *testing.T) {
 	_, r2, _ := started(t, s.node("hub-2", t.TempDir()))
 	for name, m := range map[string]made{
 		"mapping":  {"/api/v1/mappings", "m", `{"id":"%","topic":"%/{device}/t","format":"raw","metric":"temperature"}`, `{"topic":"plant/{device}/x","format":"raw","metric":"temperature"}`, "plant/{device}/x"},
+		"area":     {"/api/v1/areas", "a", `{"id":"%","name":"Area %","locations":[{"id":"%-1"},{"id":"%-2"}]}`, `{"name":"Other","volume":11,"locations":[{"id":"x-1","name":"Gate"}]}`, `"volume":11`},
 		"schedule": {"/api/v1/schedules", "s", `{"id":"%","cron":"0 12 * * *","time_zone":"UTC","work":{"to":{"area":"north"},"message":"hello"}}`, `{"cron":"0 13 * * *","time_zone":"UTC","work":{"to":{"area":"north"},"message":"hello"}}`, "0 13 * * *"},
 	} {
 		t.Run(name, func(t *testing.T) {
