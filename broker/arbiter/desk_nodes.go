@@ -271,8 +271,12 @@ func (d *desk) asks(ev told, reporter Reporter) {
 	}
 }
 
-// joined answers an outpost, with the state where it shows another.
+// joined answers an outpost, with the state where it shows another. One that has heard
+// of a later reign would not hear of ours: it has to become the later one.
 func (d *desk) joined(from string, j *join, reporter Reporter) {
+	if b, _ := d.shown(); j.Term > max(d.reignTerm(), b.Term) {
+		d.stepOwn(HeardTerm{Term: j.Term}, reporter)
+	}
 	if len(j.Holds) > 0 {
 		d.stepOwn(Inherit{Holds: j.Holds}, reporter)
 	}

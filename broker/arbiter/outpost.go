@@ -34,6 +34,7 @@ type outpost struct {
 	heard area.Instant
 	joins area.Instant // the next join is due
 	lost  bool         // the owner is silent, and that was shown
+	below string       // node that may have the area by a term below one that was heard of
 
 	holds postHolds
 	shown area.Busy // newest state that was shown
@@ -77,6 +78,7 @@ func (o *outpost) step(ev Event, now area.Instant) []Action {
 	o.out, o.now = o.out[:0], now
 	switch ev := ev.(type) {
 	case reigned:
+		o.below = ""
 		o.follow(ev.State)
 	case told:
 		o.told(ev)
@@ -106,7 +108,8 @@ func (o *outpost) live() bool {
 // follow takes in who has the area.
 func (o *outpost) follow(s reign.State) {
 	if s.Owner != "" && s.Term < o.term {
-		return // a later reign was heard of
+		o.below = s.Owner // a later reign was heard of
+		return
 	}
 	o.term = max(o.term, s.Term)
 	if s.Owner == o.owner && s.Life == o.life {
@@ -152,19 +155,21 @@ func (o *outpost) shows(b area.Busy) bool {
 
 // watch joins the owner, and notes that he has fallen silent.
 func (o *outpost) watch() {
-	if o.owner == "" {
-		return
-	}
-	if !o.live() && o.heard != 0 && !o.lost {
+	if o.owner != "" && !o.live() && o.heard != 0 && !o.lost {
 		o.lost = true
 		o.works.anew()
 		o.settles()
 	}
-	if o.now < o.joins {
+	if o.owner == "" && o.below == "" || o.now < o.joins {
 		return
 	}
 	o.joins = o.now.Add(joinEvery)
-	o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: o.holds.leaves(o.now)}})
+	if o.owner != "" {
+		o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: o.holds.leaves(o.now)}})
+	}
+	if o.below != "" && !o.live() {
+		o.do(toNode{o.below, word{Join: &join{Term: o.term}}})
+	}
 }
 
 // theirs is the number of the owner's state that is shown; 0 where we show our own.
@@ -277,13 +282,22 @@ func (o *outpost) handOn() {
 	}
 }
 
-// told takes in a word of another node. What is said of an earlier reign is over.
+// told takes in a word of another node. What is said of an earlier reign is over, or
+// of one that began where the ledger had forgotten the later one: then who has the
+// area has to hear of that.
 func (o *outpost) told(ev told) {
 	w := ev.word
-	if w.Owner && (w.Term < o.term || ev.from != o.owner && w.Term == o.term) || !w.Owner {
+	if !w.Owner || ev.from != o.owner && w.Term == o.term {
 		return
 	}
-	if ev.from != o.owner || w.Life != o.life { // the ledger says so a little later
+	if w.Term < o.term {
+		if !o.live() {
+			o.below = ev.from
+		}
+		return
+	}
+	if ev.from != o.owner || w.Life != o.life { // the ledger says so a little later, or never
+		o.below = o.owner
 		o.follow(reign.State{Owner: ev.from, Life: w.Life, Term: w.Term})
 	}
 	if o.lost {

@@ -46,6 +46,8 @@ func sayPost(a Action) string {
 		}
 	case mirrored:
 		return fmt.Sprintf("busy(%s,%d,%d)", a.busy.State, a.busy.Term, a.busy.Rev)
+	case toNode:
+		return fmt.Sprintf("%s<join(%d,%d)", a.node, a.word.Join.Term, a.word.Join.Rev)
 	case spoken:
 		s := "publish("
 		for _, m := range a.list {
@@ -95,6 +97,34 @@ func TestOutpostFollowsTheOwner(t *testing.T) {
 	p.want(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, "")                                                       // which is late
 	p.want(reigned{reign.State{Term: 130}}, "busy(settling,130,3)")
 	p.want(p.from("hub-3", "l3", 130, word{Out: []posted{held(130, 5)}}), "") // it gave the area up
+}
+
+// A ledger that has forgotten a reign lets the next one begin below it. Whoever heard of
+// the later one tells who has the area, until that is the later one again.
+func TestOutpostHeardOfALaterReign(t *testing.T) {
+	for name, late := range map[string]bool{"before the ledger": true, "after it": false} {
+		t.Run(name, func(t *testing.T) { heardOfALaterReign(t, late) })
+	}
+}
+
+func heardOfALaterReign(t *testing.T, ledgerIsLate bool) {
+	p := newPost(t)
+	ledger := func(want string) { p.want(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, want) }
+	if !ledgerIsLate {
+		ledger("busy(settling,64,1) join(64,0,0)")
+	}
+	p.want(p.from("hub-3", "l3", 130, word{Out: []posted{held(130, 2)}}), "busy(settling,130,1) busy(held,130,2) join(130,2,0)")
+	if ledgerIsLate {
+		ledger("")
+	}
+	p.now += 3 * sec
+	p.want(Tick{}, "busy(settling,130,3) join(130,0,0) hub-1<join(130,0)")
+	p.want(p.from("hub-1", "l1", 64, word{Out: []posted{held(64, 9)}}), "")
+	p.now += sec
+	p.want(Tick{}, "join(130,0,0) hub-1<join(130,0)")
+	p.want(p.from("hub-1", "l1", 192, word{Out: []posted{held(192, 1)}}), "busy(settling,192,1) busy(held,192,2) join(192,2,0)")
+	p.now += sec
+	p.want(Tick{}, "join(192,2,0)")
 }
 
 // What a reign of our own has shown is over with it.

@@ -426,6 +426,28 @@ func TestAWorkThatTheOwnerTakesOver(t *testing.T) {
 	})
 }
 
+// A node that has heard of a reign which the ledger has forgotten gets the one of now to
+// be the later of the two, and its devices go on.
+func TestAReignThatTheLedgerHasForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, b := pair(t)
+		defer s.close()
+		d := b.quick(t, "gate-2", "2", 1)
+		s.pass(time.Second, d)
+		later := a.busy(t, "north").Term + 642
+		b.service.Hear("hub-9", fmt.Appendf(nil, `{"v":1,"area":"north","life":"l9","owner":true,"term":%d}`, later))
+		s.pass(time.Second, d)
+		if busy := b.busy(t, "north"); busy.State != area.Settling || busy.Term != later {
+			t.Fatalf("hub-2 shows %s", busy.Encode())
+		}
+		d.step(turn.Wish{Prio: area.Normal, Dur: time.Second})
+		s.until("gate-2 plays", func() bool { return d.turn.Phase() == turn.Playing }, d)
+		if one := a.busy(t, "north"); !owner(a) || one.Term <= later || one.Term%64 != 0 {
+			t.Errorf("hub-1 shows %s", one.Encode())
+		}
+	})
+}
+
 // Nobody plays beside another, and everything goes on again, whatever happens to
 // nodes, ledger and wire.
 func TestNodesAndTheirFaults(t *testing.T) {
