@@ -78,11 +78,19 @@ func (m *Mux) Plane() Plane { return m.plane }
 
 // OnHear has envelopes of a kind, KindUser or above, handed to f, which only
 // enqueues.
-func (m *Mux) OnHear(kind byte, f func(Envelope)) { m.hear[kind] = f }
+func (m *Mux) OnHear(kind byte, f func(Envelope)) {
+	if m.hear[kind] != nil {
+		panic(fmt.Sprintf("backplane: kind %d is heard twice", kind))
+	}
+	m.hear[kind] = f
+}
 
 // OnAsk has questions of a kind answered by f. Each is a goroutine of its own; ctx
 // ends when the asker waits no longer.
 func (m *Mux) OnAsk(kind byte, f func(ctx context.Context, from string, body []byte) ([]byte, error)) {
+	if m.answer[kind] != nil {
+		panic(fmt.Sprintf("backplane: kind %d is answered twice", kind))
+	}
 	m.answer[kind] = f
 }
 
