@@ -54,6 +54,13 @@ func (o *outbox) beat() {
 	o.nudge()
 }
 
+// beating tells whether a beat has been asked for since.
+func (o *outbox) beating() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.beats
+}
+
 func (o *outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:

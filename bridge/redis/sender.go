@@ -62,12 +62,15 @@ func (p *Plane) send(ctx context.Context) {
 		case <-again.C:
 			retry = true
 		}
-		list, holes, beat := p.out.take(spare)
-		spare = list
-		if len(s.late) > 0 && (retry || beat) { // at a beat the server is there
+		if len(s.late) > 0 && (retry || p.out.beating()) { // at a beat the server is there
 			s.retry(ctx)
 			again.Reset(s.wait.next())
 		}
+		if s.away && !done {
+			continue // what waits goes in few batches then, and the history keeps so many of these
+		}
+		list, holes, beat := p.out.take(spare)
+		spare = list
 		s.pack(list, holes, beat)
 		clear(list)
 		if calm := len(s.late) == 0; s.deliver(ctx) && calm {
