@@ -51,7 +51,7 @@ func TestARestoredNodeAmongOthers(t *testing.T) {
 	name := func(a, want string, nodes ...*serve) {
 		t.Helper()
 		for _, s := range nodes {
-			s.shows("/areas/"+a, `"name":"`+want+`"`)
+			s.answersWith("/areas/"+a, `"name":"`+want+`"`)
 		}
 	}
 	one.call("POST", "/areas", `{"id":"late","name":"Yesterday"}`).want(t, http.StatusCreated, nil)
@@ -81,8 +81,8 @@ func TestARestoredNodeAmongOthers(t *testing.T) {
 	name("new", "New", one, two)
 }
 
-// shows waits until an answer of REST has a text in it.
-func (s *serve) shows(path, has string) {
+// answersWith waits until an answer of REST has a text in it.
+func (s *serve) answersWith(path, has string) {
 	s.hub.t.Helper()
 	s.hub.until(path+" shows "+has, func() bool {
 		got := s.call("GET", path, nil)

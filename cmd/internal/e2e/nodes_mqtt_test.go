@@ -28,13 +28,13 @@ func TestMQTTOfTwoNodes(t *testing.T) {
 	}
 	a.hub.publish("state/x", "on", "-r")
 	a.hub.until("the other node retains it", func() bool {
-		return strings.Contains(fmt.Sprintf("%s", b.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
+		return strings.Contains(string(b.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
 	})
 	later := b.hub.subscribe("-v", "-t", "state/#")
 	later.message(0, "state/x", exactly("on"))
 	b.hub.publish("state/x", "", "-r")
 	a.hub.until("it is deleted at both", func() bool {
-		return !strings.Contains(fmt.Sprintf("%s", a.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
+		return !strings.Contains(string(a.call("GET", "/topics?filter=state/x", nil).body), `"on"`)
 	})
 	same(t, "messages lost", a.metric("tacet_relay_lost")+b.metric("tacet_relay_missed"), 0)
 }
