@@ -75,7 +75,7 @@ type Orders interface {
 	// Where is the area that a target is in: unknown_area, unknown_location,
 	// unknown_device.
 	Where(to area.To) (area.Name, error)
-	Get(id area.WorkID) (area.Order, error)
+	Find(ctx context.Context, id area.WorkID) (area.Order, error)
 	List(f order.Filter) (items []area.Order, next string, err error)
 	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
 	StopArea(ctx context.Context, a area.Name, waiting bool) (order.Stopped, error)

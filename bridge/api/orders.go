@@ -103,7 +103,7 @@ func (a *API) getOrder(c *call) (answer, error) {
 // its area.
 func (a *API) order(c *call, do auth.Action) (area.Order, error) {
 	id := area.WorkID(c.PathValue("order"))
-	o, err := a.Orders.Get(id)
+	o, err := a.Orders.Find(c.Context(), id)
 	if err == nil && c.foreign() {
 		err = area.Errorf(area.CodeNotFound, "no order %s", id)
 	}

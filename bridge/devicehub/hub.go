@@ -45,7 +45,7 @@ type Roster interface {
 type Orders interface {
 	// Announce takes an order; may is asked about the area that it goes to.
 	Announce(ctx context.Context, req area.OrderRequest, who string, may func(area.Name) error) (area.Accepted, error)
-	Get(id area.WorkID) (area.Order, error)
+	Find(ctx context.Context, id area.WorkID) (area.Order, error)
 	Cancel(ctx context.Context, id area.WorkID) (area.Order, error)
 	StopArea(ctx context.Context, a area.Name) (any, error)
 	StopAll(ctx context.Context) (any, error)

@@ -247,7 +247,7 @@ func (h *Hub) getWork(ctx context.Context, c *signalr.Call) (any, error) {
 		if id == "" {
 			return signalr.Null{}, nil
 		}
-		return h.Orders.Get(id)
+		return h.Orders.Find(ctx, id)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -282,7 +282,7 @@ func (h *Hub) cancelOrder(ctx context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := h.Orders.Get(w)
+	o, err := h.Orders.Find(ctx, w)
 	if err != nil {
 		return nil, err
 	}

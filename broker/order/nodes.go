@@ -25,6 +25,9 @@ type Sharing interface {
 	// Follow has changed called with each order that another node has written, and
 	// with each that another node has taken over. It must only enqueue.
 	Follow(changed func(Record))
+	// Bring has changed called with an order that this node has not heard of yet, if
+	// there is one. It blocks for 500 ms at most.
+	Bring(ctx context.Context, id area.WorkID)
 	// Take makes this node the owner of an order that another is said to have: one
 	// node alone succeeds. False: it was not that node's any more, or has ended. Its
 	// error is an [area.Error], of code degraded where nobody can tell.

@@ -39,6 +39,7 @@ type member struct {
 	rows *shelf
 	down bool
 	gone bool // it answers nothing
+	late bool // it hears of changes later
 	stop func()
 }
 
@@ -123,7 +124,7 @@ func (f *fleet) spread(table, key string, c cell) {
 	}
 	f.common[table+"/"+key] = c
 	for _, m := range f.crew {
-		if m.down || m.gone {
+		if m.down || m.gone || m.late {
 			continue
 		}
 		for _, x := range []*shelf{m.rows, m.keys} {
@@ -194,6 +195,17 @@ func (x *shelf) Get(key string) ([]byte, bool, error) {
 	x.m.f.mu.Lock()
 	defer x.m.f.mu.Unlock()
 	c := x.rows[key]
+	return c.value, c.value != nil, nil
+}
+
+func (x *shelf) Latest(_ context.Context, key string) ([]byte, bool, error) {
+	x.m.f.mu.Lock()
+	defer x.m.f.mu.Unlock()
+	if x.m.down {
+		return nil, false, area.Errorf(area.CodeDegraded, "away")
+	}
+	c := x.m.f.common[x.table+"/"+key]
+	x.take(key, c)
 	return c.value, c.value != nil, nil
 }
 
@@ -318,6 +330,32 @@ func TestOrdersOfAllNodesAreOneList(t *testing.T) {
 		}
 		if p := a.Stats().Played + b.Stats().Played; p != 1 {
 			t.Errorf("one sound is counted %d times", p)
+		}
+	})
+}
+
+// An order that another node has just accepted is found before this one has heard of it.
+func TestFindAnOrderOfAnotherNode(t *testing.T) {
+	nodes(t, func(t *testing.T, a, b *member) {
+		b.late = true
+		o := a.accept(t, say("north", "one"))
+		synctest.Wait()
+		if _, err := b.Get(o.ID); area.CodeOf(err) != area.CodeNotFound {
+			t.Fatalf("b knows of it: %v", err)
+		}
+		for range 2 {
+			if got, err := b.Find(t.Context(), o.ID); err != nil || got.ID != o.ID || got.State != area.OrderAccepted {
+				t.Errorf("b finds %+v, %v", got, err)
+			}
+		}
+		if w := b.desk.submitted(); len(w) != 0 {
+			t.Errorf("b has handed over %d works", len(w))
+		}
+		for _, down := range []bool{false, true} {
+			b.cut(down)
+			if _, err := b.Find(t.Context(), "o-none"); area.CodeOf(err) != area.CodeNotFound {
+				t.Errorf("an order that nobody has: %v", err)
+			}
 		}
 	})
 }

@@ -225,6 +225,18 @@ func (s *Service) Get(id area.WorkID) (area.Order, error) {
 	return area.Order{}, area.Errorf(area.CodeNotFound, "no order %s", id)
 }
 
+// Find is Get of an order that another node may have accepted a moment ago: one that is
+// not known is looked for where the nodes have theirs in common, which blocks for 500 ms
+// at most.
+func (s *Service) Find(ctx context.Context, id area.WorkID) (area.Order, error) {
+	o, err := s.Get(id)
+	if s.cfg.Nodes == nil || area.CodeOf(err) != area.CodeNotFound {
+		return o, err
+	}
+	s.cfg.Nodes.Orders.Bring(ctx, id)
+	return s.Get(id)
+}
+
 // List answers the newest orders first, and what to give as After to go on;
 // next is empty at the end. Its error is an [area.Error] of code invalid for an
 // After that no list gave out.

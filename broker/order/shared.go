@@ -14,6 +14,7 @@ import (
 type SharedTable interface {
 	Table
 	Get(key string) (value []byte, ok bool, err error)
+	Latest(ctx context.Context, key string) (value []byte, ok bool, err error)
 	PutIf(ctx context.Context, key string, old, value []byte) (found []byte, done bool, err error)
 	Watch(changed func(key string, value []byte))
 }
@@ -113,6 +114,15 @@ func (s *Shared) Follow(changed func(Record)) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.changed = changed
+}
+
+// Bring implements [Sharing].
+func (s *Shared) Bring(ctx context.Context, id area.WorkID) {
+	ctx, stop := context.WithTimeout(ctx, addTime)
+	defer stop()
+	if value, ok, err := s.table.Latest(ctx, string(id)); ok && err == nil {
+		s.heard(string(id), value)
+	}
 }
 
 // heard takes in a record of another node.

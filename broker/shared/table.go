@@ -30,6 +30,17 @@ func (x *Table) Get(key string) (value []byte, ok bool, err error) {
 	return e.Value, e.Value != nil, err
 }
 
+// Latest is Get after a look at the common copy, so that it knows of whatever was
+// there before. It blocks for that; the error is one of code degraded where it cannot
+// be reached.
+func (x *Table) Latest(ctx context.Context, key string) (value []byte, ok bool, err error) {
+	e, err := x.t.newest(Name{x.name, key})
+	if err == nil && x.t.common != nil {
+		e, err = x.t.latest(ctx, e)
+	}
+	return e.Value, e.Value != nil, err
+}
+
 // Put keeps a value as [store.Table.Put] does, with its errors: it is durable at this
 // node when Put returns, and goes to the others when it can. A key has 1 to 900
 // bytes.

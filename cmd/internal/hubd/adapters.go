@@ -129,7 +129,9 @@ func (a announcer) Announce(ctx context.Context, req area.OrderRequest, who stri
 	return o.Accepted(), nil
 }
 
-func (a announcer) Get(id area.WorkID) (area.Order, error) { return a.h.orders.Get(id) }
+func (a announcer) Find(ctx context.Context, id area.WorkID) (area.Order, error) {
+	return a.h.orders.Find(ctx, id)
+}
 
 func (a announcer) Cancel(ctx context.Context, id area.WorkID) (area.Order, error) {
 	return a.h.orders.Cancel(ctx, id)

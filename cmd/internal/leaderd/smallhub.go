@@ -215,7 +215,9 @@ func (a announcements) Announce(ctx context.Context, req area.OrderRequest, who 
 	return o.Accepted(), nil
 }
 
-func (a announcements) Get(id area.WorkID) (area.Order, error) { return a.in.Orders.Get(id) }
+func (a announcements) Find(ctx context.Context, id area.WorkID) (area.Order, error) {
+	return a.in.Orders.Find(ctx, id)
+}
 
 func (a announcements) Cancel(ctx context.Context, id area.WorkID) (area.Order, error) {
 	return a.in.Orders.Cancel(ctx, id)
