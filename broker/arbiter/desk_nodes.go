@@ -190,6 +190,7 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 		return
 	}
 	d.bound()
+	d.begun()
 	d.stepOwn(Begin{}, reporter)
 	if holds := n.post.holds.all(d.s.clock()); len(holds) > 0 {
 		d.stepOwn(Inherit{Holds: holds}, reporter)
@@ -236,6 +237,8 @@ func (d *desk) bound() {
 func (d *desk) lose() {
 	n := d.nodes
 	now := d.s.clock()
+	n.post.lead = d.lead()
+	n.post.lead.Live = false
 	n.own, n.city, n.post.holds = false, newCapital(d.name), postHolds{}
 	d.setOwn(false)
 	if d.core != nil {
@@ -280,7 +283,8 @@ func (d *desk) joined(from string, j *join, reporter Reporter) {
 	if len(j.Holds) > 0 {
 		d.stepOwn(Inherit{Holds: j.Holds}, reporter)
 	}
-	answer := word{Joined: true}
+	lead := d.lead()
+	answer := word{Joined: true, Lead: &lead}
 	if b, has := d.shown(); has && (b.Term != j.Term || b.Rev != j.Rev) {
 		if d.core != nil {
 			answer.Out = append(answer.Out, posted{Topic: area.LeaderTopic(d.name), Payload: d.ourself(b).Encode(), QoS: 1, Retain: true})

@@ -37,6 +37,7 @@ type outpost struct {
 	below string       // node that may have the area by a term below one that was heard of
 
 	holds postHolds
+	lead  area.Lead // who arbitrates, by the owner's newest word; Term 0: none has said
 	shown area.Busy // newest state that was shown
 	rev   uint64
 }
@@ -105,6 +106,13 @@ func (o *outpost) live() bool {
 	return o.owner != "" && o.heard != 0 && o.now < o.heard.Add(ownerSilent)
 }
 
+// leads is who arbitrates the area. A silent owner's word tells who did last.
+func (o *outpost) leads() area.Lead {
+	l := o.lead
+	l.Live = l.Live && o.live()
+	return l
+}
+
 // follow takes in who has the area.
 func (o *outpost) follow(s reign.State) {
 	if s.Owner != "" && s.Term < o.term {
@@ -119,6 +127,7 @@ func (o *outpost) follow(s reign.State) {
 		return
 	}
 	o.owner, o.life, o.heard, o.joins, o.lost = s.Owner, s.Life, 0, 0, false
+	o.lead.Live = false
 	o.holds.another()
 	o.works.anew()
 	o.settles()
@@ -306,6 +315,9 @@ func (o *outpost) told(ev told) {
 	}
 	o.heard = o.now
 	o.holds.heard(w.Holds, w.Joined, o.now)
+	if w.Lead != nil && w.Lead.Term != 0 {
+		o.lead = *w.Lead
+	}
 	if t := w.Say; t != nil {
 		o.answered(t)
 	}

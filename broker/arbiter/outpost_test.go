@@ -166,6 +166,37 @@ func TestOutpostHandsItsWorksOn(t *testing.T) {
 	}
 }
 
+// Who arbitrates is the owner's to say; nobody is heard while the owner is silent.
+func TestOutpostShowsWhoArbitrates(t *testing.T) {
+	p := newPost(t)
+	leads := func(ev Event, want string) {
+		t.Helper()
+		p.o.step(ev, p.now)
+		l := p.o.leads()
+		if got := fmt.Sprint(l.Host, " ", l.Term, " ", l.Live); got != want {
+			t.Errorf("%T%+v: led by %s, want %s", ev, ev, got, want)
+		}
+	}
+	by := func(host string, term uint64, live bool) word {
+		return word{Joined: true, Lead: &area.Lead{Mode: area.LeaderHub, Host: host, Term: term, Live: live}}
+	}
+	leads(Begin{}, " 0 false")
+	leads(reigned{reign.State{Owner: "hub-1", Life: "l1", Term: 64}}, " 0 false")
+	leads(p.from("hub-1", "l1", 64, word{Lead: &area.Lead{}}), " 0 false") // it does not know yet
+	leads(p.from("hub-1", "l1", 64, by("hub-1", 64, true)), "hub-1 64 true")
+	leads(p.from("hub-3", "l3", 64, by("hub-3", 64, true)), "hub-1 64 true") // not the owner
+	leads(p.from("hub-1", "l1", 64, by("gate-1", 80, false)), "gate-1 80 false")
+	leads(p.from("hub-1", "l1", 64, by("gate-1", 80, true)), "gate-1 80 true")
+	p.now += 3 * sec
+	leads(Tick{}, "gate-1 80 false")
+	leads(p.from("hub-1", "l1", 64, by("hub-1", 128, true)), "hub-1 128 true")
+	leads(nodesLive{[]string{"hub-2", "hub-3"}}, "hub-1 128 false")
+	leads(reigned{reign.State{Owner: "hub-3", Life: "l3", Term: 130}}, "hub-1 128 false")
+	leads(p.from("hub-3", "l3", 130, word{}), "hub-1 128 false") // heard, but not of this
+	leads(p.from("hub-1", "l1", 128, by("hub-1", 128, true)), "hub-1 128 false")
+	leads(p.from("hub-3", "l3", 130, by("hub-3", 130, true)), "hub-3 130 true")
+}
+
 func TestOutpostTellsOfItsHolds(t *testing.T) {
 	p := newPost(t)
 	p.o.holds.ofOurs([]area.Hold{{Kind: "classic", Device: "old-1", LeftMs: 4000}, {Kind: "dumb", Device: "old-2", LeftMs: 9000}}, p.now)
@@ -208,7 +239,7 @@ func TestWordsOnTheWire(t *testing.T) {
 	volume := 40
 	list := []herePlayer{{Device: "gate-1", Via: area.ViaMQTT, Boot: 3, Volume: &volume, Attributes: map[string]string{"a": "b"}}}
 	for _, w := range []word{
-		{}, {Owner: true, Joined: true, Holds: []area.Hold{{Kind: "classic", Device: "d", LeftMs: 3}}}, {Join: &join{Term: 64, Rev: 2, Holds: []area.Hold{{Kind: "dumb", Device: "d", LeftMs: 3}}}},
+		{}, {Owner: true, Joined: true, Lead: &area.Lead{Mode: area.LeaderHub, Host: "hub-1", Addr: "10.0.0.1:1883", Web: "http://:8080", Term: 64, Live: true}, Holds: []area.Hold{{Kind: "classic", Device: "d", LeftMs: 3}}}, {Join: &join{Term: 64, Rev: 2, Holds: []area.Hold{{Kind: "dumb", Device: "d", LeftMs: 3}}}},
 		{Say: &area.Trunk{Op: area.TrunkStored, Area: "north", Work: "w-1", Life: "l1"}}, {Raw: &rawMessage{Topic: "a/b", Payload: []byte{0, 1}, Device: "d", Member: true}},
 		{Owner: true, Out: []posted{{Topic: "a", Payload: []byte("x"), QoS: 1, Retain: true, From: "tacet-bridge:gate-1"}}}, {Cut: "gate-1"}, {Led: &ledDevices{Leader: "gate-2", Serves: []area.DeviceID{"gate-3"}}}, {Here: &list},
 	} {

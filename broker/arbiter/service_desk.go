@@ -25,6 +25,7 @@ type desk struct {
 	out     []area.Message
 	then    []func()   // to be called once these are published
 	since   *area.Time // the core arbitrates
+	told    area.Lead  // who arbitrates, as it was told to other nodes
 	asked   uint64     // newest commit
 	written uint64     // newest commit that was answered
 	term    uint64     // shown on the leader topic

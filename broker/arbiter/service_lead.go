@@ -7,14 +7,23 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// tellLead has the area show who arbitrates it.
+// tellLead has the area show who arbitrates it, at every node.
 func (d *desk) tellLead() {
-	if l := d.lead(); l.Term != 0 {
-		d.s.roster.ShowLead(d.name, l)
+	l := d.lead()
+	if l.Term == 0 {
+		return
+	}
+	d.s.roster.ShowLead(d.name, l)
+	if d.nodes != nil && d.nodes.own && !d.told.Same(l) {
+		d.told = l
+		d.wire("", word{Lead: &l})
 	}
 }
 
 func (d *desk) lead() area.Lead {
+	if d.nodes != nil && !d.nodes.own {
+		return d.nodes.post.leads()
+	}
 	l := area.Lead{Mode: d.s.cfg.Mode, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Live: true, Since: d.since}
 	if d.core != nil {
 		l.Term = d.core.Term()

@@ -308,6 +308,47 @@ func TestDevicesAtTwoNodesTakeTurns(t *testing.T) {
 	})
 }
 
+// lead is who arbitrates north, as a node shows it.
+func (n *siteNode) lead() area.Lead {
+	if a, _ := n.roster.Area("north"); a.Leader != nil {
+		return *a.Leader
+	}
+	return area.Lead{}
+}
+
+// Every node shows who has the area, and from when; of a silent owner, that it is.
+func TestEveryNodeShowsWhoArbitrates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, b := pair(t)
+		defer s.close()
+		led := func(by string, nodes ...*siteNode) {
+			t.Helper()
+			for _, n := range nodes {
+				s.until(n.name+" shows "+by, func() bool { l := n.lead(); return l.Host == by && l.Live && l.Since != nil })
+				if l := n.lead(); l.Mode != area.LeaderHub || l.Term != n.busy(t, "north").Term || !l.Same(nodes[0].lead()) {
+					t.Errorf("%s shows %+v, %s %+v", n.name, l, nodes[0].name, nodes[0].lead())
+				}
+			}
+		}
+		led("hub-1", a, b)
+		first := a.lead()
+		disk := a.disk
+		a.kill()
+		s.until("hub-1 is silent", func() bool { return !b.lead().Live })
+		if l := b.lead(); l.Host != "hub-1" || owner(b) {
+			t.Errorf("before it has north hub-2 shows %+v", l)
+		}
+		led("hub-2", b)
+		if l := b.lead(); l.Term <= first.Term || !l.Since.After(first.Since.Time) {
+			t.Errorf("the next reign is %+v, after %+v", l, first)
+		}
+		a = s.join("hub-1", 0, disk)
+		led("hub-2", b, a)
+		b.stop()
+		led("hub-1", a)
+	})
+}
+
 // An orderly stop hands the area on at once; a killed owner is waited for.
 func TestTheOwnerGoes(t *testing.T) {
 	for name, c := range map[string]struct {

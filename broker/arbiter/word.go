@@ -28,6 +28,7 @@ type word struct {
 	Here *[]herePlayer // every device that is live at the sender, in the order of their ids
 
 	Joined bool        // an answer to a join
+	Lead   *area.Lead  // of the owner, beside it and at each change: who arbitrates the area
 	Holds  []area.Hold // of the owner: what no lease ends
 }
 
@@ -107,11 +108,12 @@ type wireWord struct {
 	Led    *ledDevices     `json:"led,omitempty"`
 	Here   *[]herePlayer   `json:"here,omitempty"`
 	Joined bool            `json:"joined,omitempty"`
+	Lead   *area.Lead      `json:"lead,omitempty"`
 	Holds  []area.Hold     `json:"holds,omitempty"`
 }
 
 func (w word) encode() []byte {
-	x := wireWord{V: wordVersion, Area: w.Area, Life: w.Life, Owner: w.Owner, Term: w.Term, Join: w.Join, Raw: w.Raw, Out: w.Out, Cut: w.Cut, Led: w.Led, Here: w.Here, Joined: w.Joined, Holds: w.Holds}
+	x := wireWord{V: wordVersion, Area: w.Area, Life: w.Life, Owner: w.Owner, Term: w.Term, Join: w.Join, Raw: w.Raw, Out: w.Out, Cut: w.Cut, Led: w.Led, Here: w.Here, Joined: w.Joined, Lead: w.Lead, Holds: w.Holds}
 	if w.Say != nil {
 		t := *w.Say
 		t.Life = w.Life
@@ -134,7 +136,7 @@ func parseWord(b []byte) (word, error) {
 	if x.V != wordVersion || !area.IsID(string(x.Area)) || x.Life == "" || x.Term > area.MaxCounter {
 		return word{}, fmt.Errorf("arbiter: the word of a node has version %d, area %q, term %d", x.V, x.Area, x.Term)
 	}
-	w := word{Area: x.Area, Life: x.Life, Owner: x.Owner, Term: x.Term, Join: x.Join, Raw: x.Raw, Out: x.Out, Cut: x.Cut, Led: x.Led, Here: x.Here, Joined: x.Joined, Holds: x.Holds}
+	w := word{Area: x.Area, Life: x.Life, Owner: x.Owner, Term: x.Term, Join: x.Join, Raw: x.Raw, Out: x.Out, Cut: x.Cut, Led: x.Led, Here: x.Here, Joined: x.Joined, Lead: x.Lead, Holds: x.Holds}
 	if x.Say != nil {
 		t, err := area.ParseTrunk(x.Say)
 		if err != nil {

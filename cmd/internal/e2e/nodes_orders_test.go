@@ -34,6 +34,25 @@ func (h *hub) shows(id area.WorkID, what string, so func(area.Order) bool) (o ar
 	return o
 }
 
+// arbiter waits until every node shows the same live node as who has north, and that
+// one has it, and answers it.
+func arbiter(nodes ...*serve) (by area.Lead) {
+	t := nodes[0].hub.t
+	t.Helper()
+	eventually(t, "every node shows who has north", func() bool {
+		for i, n := range nodes {
+			var a area.Area
+			n.get("/areas/north", &a)
+			if l := a.Leader; l == nil || !l.Live || l.Since == nil || n.owns() != (l.Host == n.ready.Node) || i > 0 && !l.Same(by) {
+				return false
+			}
+			by = *a.Leader
+		}
+		return true
+	})
+	return by
+}
+
 func ended(s area.OrderState) func(area.Order) bool {
 	return func(o area.Order) bool { return o.State == s }
 }
@@ -41,7 +60,7 @@ func ended(s area.OrderState) func(area.Order) bool {
 // TestOrdersOfTwoNodes: an order that one node has accepted is listed, watched, in the
 // queue and cancelled at the other; an idempotency key counts at both. When its node is
 // killed after it has answered, an order that waits is played all the same, once, and
-// that node shows so when it is back.
+// that node shows so when it is back. Every node shows which one has the area.
 func TestOrdersOfTwoNodes(t *testing.T) {
 	t.Parallel()
 	l := startLedger(t)
@@ -51,6 +70,7 @@ func TestOrdersOfTwoNodes(t *testing.T) {
 	one.live("gate-2")
 	two.live("gate-2")
 	w := two.watch()
+	before := arbiter(one, two)
 
 	later := area.At(time.Now().Add(time.Hour)).String()
 	id := one.announce(`{"to":{"area":"north"},"message":"later","not_before":"` + later + `"}`)
@@ -102,7 +122,11 @@ func TestOrdersOfTwoNodes(t *testing.T) {
 	if n := two.metric("tacet_orders_inherited"); n < 2 || n > 3 {
 		t.Errorf("the other node has taken over %v orders", n)
 	}
+	if after := arbiter(two); after.Host != "hub-2" || after.Term < before.Term {
+		t.Errorf("%+v has north after the kill, %+v before it", after, before)
+	}
 	back := l.node("hub-1", datas[0], "speech: {engine: tone}")
+	arbiter(two, back)
 	for _, id := range []area.WorkID{long, waits, timed} {
 		back.shows(id, "played", ended(area.OrderPlayed))
 	}

@@ -78,6 +78,21 @@ func busyOf(b string) (busy area.Busy) {
 	return a.Busy
 }
 
+func leadOf(b string) (l area.Lead) {
+	var a struct{ Leader *area.Lead }
+	if _ = json.Unmarshal([]byte(b), &a); a.Leader != nil {
+		l = *a.Leader
+	}
+	return l
+}
+
+func ledBy(t *testing.T, node string, nodes ...Ready) {
+	t.Helper()
+	for _, r := range nodes {
+		until(t, r.HTTP+"/api/v1/areas/north", func(b string) bool { l := leadOf(b); return l.Host == node && l.Live && l.Term != 0 && l.Since != nil })
+	}
+}
+
 func idleAt(t *testing.T, r Ready) {
 	t.Helper()
 	until(t, r.HTTP+"/api/v1/areas/north", func(b string) bool { return busyOf(b).State == area.Idle })
@@ -98,6 +113,7 @@ func TestTwoNodesAreOneHub(t *testing.T) {
 	for _, r := range []Ready{r1, r2} {
 		until(t, r.HTTP+"/readyz", func(b string) bool { return strings.Contains(b, `"backplane":{"ok":true,"mode":"redis"}`) })
 	}
+	ledBy(t, "hub-1", r1, r2)
 	player(t, r2.MQTT, "gate-2")
 	until(t, r1.HTTP+"/api/v1/devices/gate-2", func(b string) bool {
 		return strings.Contains(b, `"presence":"online"`) && strings.Contains(b, `"node":"hub-2"`)
@@ -129,6 +145,7 @@ func TestTwoNodesAreOneHub(t *testing.T) {
 	if err := stop1(); err != nil {
 		t.Fatal(err)
 	}
+	ledBy(t, "hub-2", r2)
 	write(t, "POST", r2.HTTP+"/api/v1/orders", `{"id":"o-3","to":{"area":"north"},"message":"hello","expires":"60s"}`)
 	until(t, r2.HTTP+"/api/v1/orders/o-3", func(b string) bool { return strings.Contains(b, `"state":"played","reason"`) })
 	if own := h2.arbiter.Stats().Own; own != 1 {
