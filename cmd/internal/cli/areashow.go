@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +61,7 @@ func shownArea(a area.Area) table {
 	t := table{{"KEY", "VALUE"}}
 	for _, line := range [][2]string{
 		{"id", string(a.ID)}, {"name", a.Name}, {"source", string(a.Source)}, {"state", string(b.State)}, {"holder", text(b.Holder)}, {"waiting", strconv.Itoa(waiting(a))},
-		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", l.Web},
+		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", webOf(l)},
 		{"owes", strconv.Itoa(l.Owes)}, {"split", split(l.Split)}, {"mode", a.Mode}, {"policy", a.Policy},
 		{"lease", (time.Duration(a.LeaseMs) * time.Millisecond).String()}, {"volume", strconv.Itoa(a.Volume)}, {"members", texts(a.Members)},
 	} {
@@ -72,12 +74,23 @@ func shownArea(a area.Area) table {
 func leads(l area.Lead) string {
 	who := cmp.Or(l.Host, "-")
 	if l.Mode == area.LeaderHub {
-		return "the hub " + who
+		who = "the hub " + who
 	}
 	if !l.Live && l.Host != "" {
 		return who + ", silent"
 	}
 	return who
+}
+
+// webOf is the address of a leader's web listener. Its host, which is not told, is the
+// broker's; where that listens to all addresses, nobody's name for it is known here.
+func webOf(l area.Lead) string {
+	scheme, port, ok := strings.Cut(l.Web, "://:")
+	host, _, err := net.SplitHostPort(l.Addr)
+	if ip := net.ParseIP(host); !ok || err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		return l.Web
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 func instant(t *area.Time) string {

@@ -25,7 +25,7 @@ import (
 const (
 	north = `{"id":"north","name":"North \u001b[31mWing","source":"config","locations":[{"id":"1","name":"Gate 1","device":null},{"id":"2","name":"Gate 2","device":null}],"members":["gate-1","gate-2"],
 "busy":{"v":1,"area":"north","state":"held","holder":"gate-1"},"queue":[{"order":"o-1","device":"gate-1","state":"playing","estimated_start":null},{"order":"o-2","device":null,"state":"waiting","estimated_start":"2026-11-21T10:00:34.000Z"}],
-"leader":{"mode":"local","host":"gate-1","addr":"10.0.0.5:1883","web":"","term":80,"since":"2026-11-21T10:00:00.000Z","live":false,"owes":2,"split":{"at":"2026-11-21T10:00:00.000Z","over":null,"leader":"gate-1","term":80,"own":128}},
+"leader":{"mode":"local","host":"gate-1","addr":"10.0.0.5:1883","web":"http://:8080","term":80,"since":"2026-11-21T10:00:00.000Z","live":false,"owes":2,"split":{"at":"2026-11-21T10:00:00.000Z","over":null,"leader":"gate-1","term":80,"own":128}},
 "peers":{"rev":12,"members":[{"device":"gate-1","addr":"10.0.0.5:7946","told":true,"rev":12,"leads":true,"follows":"leader","who":"gate-1","hub":true},{"device":"gate-2","told":true,"rev":11,"follows":"via","who":"gate-1"},{"device":"gate-3","told":false}]},"seq":1}`
 	south = `{"id":"south","name":"South","source":"seen","locations":[],"members":[],"busy":null,"queue":[],"seq":1}`
 )
@@ -190,7 +190,7 @@ func TestCommands(t *testing.T) {
 			seen: "GET /api/v1/areas?after=p2&limit=1000"},
 		"area key": {args: []string{"area", "key", "north"}, stdout: "AQEB\n", seen: "GET /api/v1/areas/north/key"},
 		"area show": {args: []string{"area", "show", "north"}, stdout: "" +
-			"KEY VALUE\nid north\nname North ?[31mWing\nsource config\nstate held\nholder gate-1\nwaiting 1\ntopology -\nleader gate-1, silent\nterm 80\nsince 2026-11-21T10:00:00.000Z\nbroker 10.0.0.5:1883\nweb -\nowes 2\n" +
+			"KEY VALUE\nid north\nname North ?[31mWing\nsource config\nstate held\nholder gate-1\nwaiting 1\ntopology -\nleader gate-1, silent\nterm 80\nsince 2026-11-21T10:00:00.000Z\nbroker 10.0.0.5:1883\nweb http://10.0.0.5:8080\nowes 2\n" +
 			"split 2026-11-21T10:00:00.000Z not over yet: gate-1 by term 80, the hub by 128\nmode -\npolicy -\nlease 0s\nvolume 0\nmembers gate-1,gate-2\n\n" +
 			"DEVICE ROLE UPLINK ROSTER ADDRESS\ngate-1 leads leader gate-1 12, newest 10.0.0.5:7946\ngate-2 member via gate-1, no hub 11 -\ngate-3 not known - - -\n"},
 		"another key":       {args: []string{"area", "key", "north", "--rotate"}, stdout: "AgIC\n", seen: "POST /api/v1/areas/north/key"},
