@@ -281,10 +281,11 @@ func inbox(t *testing.T, join func(string) backplane.Plane) {
 
 func envelope(t *testing.T, join func(string) backplane.Plane) {
 	a, b := join("a"), join("b")
-	Start(t, a)
+	ea, _ := Start(t, a)
 	eb, _ := Start(t, b)
 	b.Listen(2, true)
 	Hears(t, a, eb, 2)
+	ea.Sees(t, "a", "b") // that b hears a does not say so
 	want := backplane.Envelope{Kind: 9, Flags: 4, Target: "Süd", Except: []string{"x", ""}, Body: make([]byte, 100_000)}
 	if err := a.Publish(2, want); err != nil {
 		t.Fatal(err)
