@@ -83,12 +83,13 @@ func (t *Tables) fitting(list []Entry) (out []Entry) {
 	return out
 }
 
-// lost counts what a newer change of another node has replaced.
+// lost counts what a newer change of another node has replaced. What this node has
+// changed since it was read may be newer than that, and is still owed.
 func (t *Tables) lost(newer []Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range newer {
-		if _, owed := t.owed[e.Name]; owed {
+		if _, owed := t.owed[e.Name]; owed && e.Compare(t.tables[e.Table][e.Key].Stamp) > 0 {
 			delete(t.owed, e.Name)
 			t.count.conflicts.Add(1)
 		}
