@@ -64,7 +64,8 @@ func (t *Tables) outdated() (list []Change) {
 }
 
 // keepSynced notes how far the common copy is known: to the newest stamp here, or to
-// before the oldest that is owed to it.
+// before the oldest that is owed to it, or will be. What is on its way to the disk
+// from another node is there already.
 func (t *Tables) keepSynced(ctx context.Context) error {
 	t.mu.Lock()
 	if !t.count.connected.Load() || t.synced.Epoch == "" {
@@ -74,7 +75,7 @@ func (t *Tables) keepSynced(ctx context.Context) error {
 	t.synced.Time = t.clock.next()
 	for table, rows := range t.tables {
 		for key, r := range rows {
-			if _, owed := t.owed[Name{table, key}]; owed || r.flying {
+			if _, owed := t.owed[Name{table, key}]; owed || r.flying && r.Node == t.cfg.Node {
 				t.synced.Time = min(t.synced.Time, r.Time-1)
 			}
 		}

@@ -157,16 +157,21 @@ func Until(t testing.TB, what string, ok func() bool) {
 // Become waits until every node has the same on its disk, and owes nothing.
 func Become(t testing.TB, want map[string]string, nodes ...*Node) {
 	t.Helper()
-	defer func() {
-		if t.Failed() {
-			for _, n := range nodes {
-				t.Logf("node %s has %v, %+v", n.name, n.Has(), n.Stats())
-			}
-		}
-	}()
+	defer tellFailed(t, nodes...)
 	for _, n := range nodes {
 		Until(t, n.name+" becomes as it should", func() bool {
 			return maps.Equal(n.Has(), want) && n.Stats().Owed == 0
 		})
+	}
+}
+
+// tellFailed says of a test that has failed what its nodes have.
+func tellFailed(t testing.TB, nodes ...*Node) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	for _, n := range nodes {
+		t.Logf("node %s has %v, %+v", n.name, n.Has(), n.Stats())
 	}
 }

@@ -39,10 +39,14 @@ func TestNodes(t *testing.T, open func(t *testing.T) Site) {
 func two(t *testing.T, s Site) (a, b *Node) {
 	t.Helper()
 	a, b = Start(t, "a", s.Join("a"), nil), Start(t, "b", s.Join("b"), nil)
-	for _, n := range []*Node{a, b} {
-		Until(t, "connected", func() bool { return n.Stats().Connected })
-	}
+	connected(t, a)
+	connected(t, b)
 	return a, b
+}
+
+func connected(t *testing.T, n *Node) {
+	t.Helper()
+	Until(t, n.name+" is connected", func() bool { return n.Stats().Connected })
 }
 
 func toldIs(t *testing.T, n *Node, want map[string]string) {
@@ -159,6 +163,7 @@ func conflict(t *testing.T, s Site) {
 // same waits until both have the same and owe nothing.
 func same(t *testing.T, a, b *Node) {
 	t.Helper()
+	defer tellFailed(t, a, b)
 	Until(t, "both have the same", func() bool {
 		return a.Stats().Owed == 0 && b.Stats().Owed == 0 && maps.Equal(a.Has(), b.Has())
 	})
@@ -329,6 +334,7 @@ func awayForTooLong(t *testing.T, s Site) {
 	a.Put("deleted", "1")
 	a.Put("kept", "1")
 	Become(t, map[string]string{"deleted": "1", "kept": "1"}, a, b)
+	connected(t, b) // it may have both from a comparison that is not done: then it does not know what the copy has
 	b.Stop()
 	s.Away(true)
 	b.Again(s.Join("b"))
