@@ -306,7 +306,8 @@ func nameOf(stampKey string) (n Name, ok bool) {
 	return n, ok && n.Table != ""
 }
 
-// resolve looks at what the disk holds of the records that it has refused.
+// resolve looks at what the disk holds of the records that it has refused, and has
+// that be brought to the common copy.
 func (t *Tables) resolve() error {
 	t.mu.Lock()
 	defer t.mu.Unlock() // reading is short, and nothing may land meanwhile
@@ -323,6 +324,7 @@ func (t *Tables) resolve() error {
 		default:
 			t.note(e.Name, record{Stamp: e.Stamp})
 			t.owed[e.Name] = struct{}{}
+			signal(t.pushes)
 		}
 	}
 	return nil
