@@ -49,6 +49,9 @@ func envelopeOf(l signalr.Letter) Envelope {
 // Want implements signalr.Cluster.
 func (c *Cluster) Want(topic string, on bool) { c.mux.Want(topic, on) }
 
+// Await implements signalr.Cluster.
+func (c *Cluster) Await(ctx context.Context, topic string) { c.mux.Await(ctx, topic) }
+
 // Ask implements signalr.Cluster.
 func (c *Cluster) Ask(ctx context.Context, nodes []string, question []byte, reply func(node string, answer []byte, err error) bool) {
 	c.mux.Ask(ctx, kindInvoke, nodes, question, reply)

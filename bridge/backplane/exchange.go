@@ -200,6 +200,11 @@ func (m *member) Listen(partition int, on bool) {
 	m.listens[partition] = on
 }
 
+// Listening is closed from the first: listening begins at once.
+func (m *member) Listening(int) <-chan struct{} { return begun }
+
+var begun = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 func (m *member) Nodes() []Node {
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()

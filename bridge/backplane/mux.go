@@ -53,6 +53,7 @@ type Mux struct {
 	last   uint64
 	asking map[uint64]*asked
 	news   chan struct{} // closed at the next change of the nodes
+	cut    chan struct{} // closed when others can no longer be reached; nil while they cannot
 }
 
 // asked is one question to one node.
@@ -122,6 +123,23 @@ func (m *Mux) Want(target string, on bool) {
 		m.plane.Listen(p, true)
 	case !on && m.wants[p].Add(-1) == 0:
 		m.relisten(p)
+	}
+}
+
+// Await blocks until what other nodes publish for a target, which somebody wants to hear
+// of, is heard here: until the listening has begun, the others cannot be reached, or ctx
+// ends.
+func (m *Mux) Await(ctx context.Context, target string) {
+	m.mu.Lock()
+	cut := m.cut
+	m.mu.Unlock()
+	if cut == nil {
+		return
+	}
+	select {
+	case <-m.plane.Listening(Partition(target)):
+	case <-cut:
+	case <-ctx.Done():
 	}
 }
 
@@ -268,8 +286,22 @@ func (h muxHandler) Missed(origin string, partition int, n uint64) {
 }
 
 func (h muxHandler) Connected(up bool) {
+	h.m.reached(up)
 	for _, f := range h.m.linked {
 		f(up)
+	}
+}
+
+// reached takes whether others can be reached.
+func (m *Mux) reached(up bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case up && m.cut == nil:
+		m.cut = make(chan struct{})
+	case !up && m.cut != nil:
+		close(m.cut)
+		m.cut = nil
 	}
 }
 

@@ -39,6 +39,10 @@ type Plane interface {
 	// Listen begins or ends listening to a partition. It is not counted: the last
 	// call counts. What is published after the subscription stands is heard.
 	Listen(partition int, on bool)
+	// Listening is closed when a partition that was said to be listened to is: what
+	// is published after that is heard, or told as missed. It is closed too when the
+	// listening ends.
+	Listening(partition int) <-chan struct{}
 	// Nodes lists the nodes that are alive, this one included, by name.
 	Nodes() []Node
 	// Stats is a snapshot of the counters.

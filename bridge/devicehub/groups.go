@@ -97,13 +97,14 @@ const everyArea = "*"
 // joinArea answers a snapshot; the deltas that follow begin right after it. The
 // call is completed inside the view's join, so that no delta is queued on the
 // connection before the snapshot is.
-func (h *Hub) joinArea(_ context.Context, c *signalr.Call) (any, error) {
+func (h *Hub) joinArea(ctx context.Context, c *signalr.Call) (any, error) {
 	var in string
 	if err := c.Bind(&in); err != nil {
 		return nil, err
 	}
 	p := h.caller(c)
 	if in == everyArea {
+		defer h.Server.Listen(ctx, h.groupsOfAll(p)...)()
 		reply := c.Detach()
 		h.View.JoinAll(func(group string) { reply.Complete(h.joinAll(c.Conn(), p, group), nil) })
 		reply.Complete(nil, outward(errNoView)) // only where the view has ended
@@ -113,6 +114,7 @@ func (h *Hub) joinArea(_ context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer h.Server.Listen(ctx, h.View.GroupOf(name))()
 	reply := c.Detach()
 	if _, ok := h.View.Join(name, func(group string) {
 		_, _ = c.Conn().Join(group)
@@ -122,6 +124,17 @@ func (h *Hub) joinArea(_ context.Context, c *signalr.Call) (any, error) {
 		reply.Complete(nil, outward(area.Errorf(area.CodeUnknownArea, "no area %s", name)))
 	}
 	return nil, nil
+}
+
+// groupsOfAll are the groups that joinAll joins.
+func (h *Hub) groupsOfAll(p auth.Principal) (groups []string) {
+	if sees(p, anyArea) {
+		return []string{h.View.GroupAll()}
+	}
+	for _, a := range seen(p, h.View.Areas()) {
+		groups = append(groups, h.View.GroupOf(a.ID))
+	}
+	return groups
 }
 
 // joinAll joins the group of all areas; who may not see all of them joins those

@@ -32,7 +32,7 @@ type joined struct {
 // joinGroup answers the position of the group, with since after what the client
 // has missed: since is a position, or "resume", which is where this user or
 // device left.
-func (h *Hub) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
+func (h *Hub) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 	var name string
 	var since json.RawMessage
 	if err := c.BindOptional(1, &name, &since); err != nil {
@@ -43,6 +43,7 @@ func (h *Hub) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer h.Server.Listen(ctx, room(p, g))()
 	from, back, err := h.since(c.Conn(), room(p, g), since)
 	if err != nil {
 		return nil, err

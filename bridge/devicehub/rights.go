@@ -154,9 +154,14 @@ func (h *Hub) enter(c *signalr.Conn) {
 	for _, r := range p.Roles {
 		groups = append(groups, "role:"+r)
 	}
+	rooms := make([]string, 0, len(groups))
 	for _, name := range groups {
 		if g, err := area.ParseGroup(name); err == nil { // a name that no group can have has none
-			_, _ = c.Join(room(p, g)) // an error means that the connection is ending, or is in as many as it may
+			rooms = append(rooms, room(p, g))
 		}
+	}
+	defer h.Server.Listen(c.Context(), rooms...)()
+	for _, name := range rooms {
+		_, _ = c.Join(name) // an error means that the connection is ending, or is in as many as it may
 	}
 }

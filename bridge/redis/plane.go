@@ -37,7 +37,8 @@ type Plane struct {
 	emptied time.Time // when the server was last found without what this node had told it
 	expiry  time.Time // when the next of the others is gone, if it says no more
 	listens [backplane.Partitions]bool
-	changed chan struct{} // listens have changed
+	begins  [backplane.Partitions]chan struct{} // closed when the listening has begun, or has ended; nil: nobody has asked
+	changed chan struct{}                       // listens have changed
 	h       backplane.Handler
 }
 
@@ -98,6 +99,21 @@ func (p *Plane) Listen(partition int, on bool) {
 	if !same {
 		p.nudge()
 	}
+}
+
+// Listening implements backplane.Plane.
+func (p *Plane) Listening(partition int) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begin(partition)
+}
+
+// begin is closed when the listening begins. mu is held.
+func (p *Plane) begin(partition int) chan struct{} {
+	if p.begins[partition] == nil {
+		p.begins[partition] = make(chan struct{})
+	}
+	return p.begins[partition]
 }
 
 func (p *Plane) nudge() {

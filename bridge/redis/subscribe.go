@@ -15,15 +15,12 @@ import (
 func (p *Plane) subscribe(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	tasks.Go(func() { p.follow(ctx, channel{backplane.Inbox, p.cfg.Node}) })
+	tasks.Go(func() { p.follow(ctx, channel{backplane.Inbox, p.cfg.Node}, p.ready) })
 	tasks.Go(func() { p.followCalls(ctx) })
 	var followers [backplane.Partitions]follower
 	for {
-		p.mu.Lock()
-		listens := p.listens
-		p.mu.Unlock()
-		for i, on := range listens {
-			followers[i].set(ctx, &tasks, on, func(ctx context.Context) { p.follow(ctx, channel{i, ""}) })
+		for i, begin := range p.listened() {
+			followers[i].set(ctx, &tasks, begin != nil, func(ctx context.Context) { p.follow(ctx, channel{i, ""}, begin) })
 		}
 		select {
 		case <-ctx.Done():
@@ -31,6 +28,21 @@ func (p *Plane) subscribe(ctx context.Context) {
 		case <-p.changed:
 		}
 	}
+}
+
+// listened has, for each partition that is listened to, what is closed when that has
+// begun. Of one that is not any more it is forgotten: the next listening has another.
+func (p *Plane) listened() (begins [backplane.Partitions]chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, on := range p.listens {
+		if on {
+			begins[i] = p.begin(i)
+		} else {
+			p.begins[i] = nil
+		}
+	}
+	return begins
 }
 
 // follower is the goroutine that follows one partition, if there is one.
@@ -63,9 +75,12 @@ func (f *follower) set(ctx context.Context, tasks *sync.WaitGroup, on bool, foll
 }
 
 // follow hears a channel until ctx ends, over as many connections as it takes. The
-// first subscription is made when it is known where the counting is; whenever one
-// stands, what came before it is read from the history.
-func (p *Plane) follow(ctx context.Context, ch channel) {
+// first subscription is made when it is known where the counting is, of which begun is
+// told: whenever one stands, what came before it is read from the history. begun is
+// closed when it ends, too.
+func (p *Plane) follow(ctx context.Context, ch channel, begun chan struct{}) {
+	begin := sync.OnceFunc(func() { close(begun) })
+	defer begin()
 	defer p.in.put(arrival{from: ch, ended: true})
 	var b backoff
 	for !p.begun(ctx, ch) {
@@ -73,9 +88,7 @@ func (p *Plane) follow(ctx context.Context, ch channel) {
 			return
 		}
 	}
-	if ch.partition == backplane.Inbox {
-		close(p.ready)
-	}
+	begin()
 	p.receive(ctx, p.cfg.name(ch), true, func() { p.in.put(arrival{from: ch, stood: true}) },
 		func(m rueidis.PubSubMessage) { p.in.put(arrival{from: ch, b: m.Message}) })
 }

@@ -17,7 +17,7 @@ import (
 // Cluster joins a server with those of other nodes that serve the same hub: what is
 // sent to a target then reaches its connections wherever they are. The server's own
 // connections are served first and without it; so what the cluster loses is lost for
-// other nodes alone. Its methods must not block, but for Ask.
+// other nodes alone. Its methods must not block, but for Await and Ask.
 type Cluster interface {
 	// Self is the name of this node: letters, digits, - and _. The ids and the tokens
 	// of connections end with it.
@@ -29,6 +29,9 @@ type Cluster interface {
 	// Want says that one more, or one less, here wants to hear of the topic. It is
 	// called with locks held: it must not call back.
 	Want(topic string, on bool)
+	// Await blocks until what other nodes publish for a topic that is wanted here is
+	// heard, they cannot be reached, or ctx ends.
+	Await(ctx context.Context, topic string)
 	// Ask has the servers of the nodes, of all others where none is named, answer by
 	// [Server.Answer], and calls reply for each, one at a time, until it answers
 	// false. It blocks until all have answered, are gone, or ctx ends.

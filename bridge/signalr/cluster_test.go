@@ -47,6 +47,8 @@ func (n in) Want(topic string, on bool) {
 	}
 }
 
+func (n in) Await(context.Context, string) {} // it is heard at once
+
 func (n in) Publish(topic string, l signalr.Letter) error {
 	return n.deliver(l, func(node string) bool { return n.wants[node][topic] > 0 })
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
 )
@@ -28,6 +29,44 @@ func (s *Server) join(ctx context.Context) (leave func()) {
 		stop()
 		tasks.Wait()
 	}
+}
+
+// longestListen bounds how long [Server.Listen] blocks.
+const longestListen = 5 * time.Second
+
+// Listen has this node hear what other nodes send to groups, and blocks until it does:
+// who joins them before done is called sees every event that is sent anywhere after his
+// call was answered. It does not wait for others that cannot be reached, nor longer than
+// five seconds or ctx. Where there are no other nodes it does nothing.
+func (s *Server) Listen(ctx context.Context, groups ...string) (done func()) {
+	c := s.cfg.Cluster
+	if c == nil {
+		return func() {}
+	}
+	ctx, stop := context.WithTimeout(ctx, longestListen)
+	defer stop()
+	for _, g := range groups {
+		c.Want(groupTopic(g), true)
+	}
+	for _, g := range groups {
+		c.Await(ctx, groupTopic(g))
+	}
+	return func() {
+		for _, g := range groups {
+			c.Want(groupTopic(g), false)
+		}
+	}
+}
+
+// listenForUser blocks until what other nodes send to the user of a connection is heard
+// here, as [Server.Listen] does.
+func (c *Conn) listenForUser() {
+	if c.s.cfg.Cluster == nil || c.User() == "" {
+		return
+	}
+	ctx, stop := context.WithTimeout(c.ctx, longestListen)
+	defer stop()
+	c.s.cfg.Cluster.Await(ctx, userTopic(c.User()))
 }
 
 // elsewhere has another node serve a request for a connection that is that node's, as
@@ -136,7 +175,7 @@ func (s *Server) Answer(ctx context.Context, question []byte) ([]byte, error) {
 		return nil, errWire
 	}
 	if q.Kind >= askJoin && q.Kind <= askClose {
-		return refusal(s.attend(q)), nil
+		return refusal(s.attend(ctx, q)), nil
 	}
 	m, _, err := parseRecord(record)
 	if err != nil {

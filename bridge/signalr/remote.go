@@ -38,7 +38,7 @@ func (s *Server) CloseConn(ctx context.Context, id, reason string) error {
 func (s *Server) about(ctx context.Context, q inquiry) error {
 	node := nodeOf(q.Target)
 	if s.cfg.Cluster == nil || node == "" || node == s.cfg.Cluster.Self() {
-		return s.attend(q)
+		return s.attend(ctx, q)
 	}
 	head, err := json.Marshal(q)
 	if err != nil {
@@ -57,13 +57,14 @@ func (s *Server) about(ctx context.Context, q inquiry) error {
 }
 
 // attend does something to an own connection.
-func (s *Server) attend(q inquiry) (err error) {
+func (s *Server) attend(ctx context.Context, q inquiry) (err error) {
 	c := s.find(q.Target)
 	if c == nil {
 		return fmt.Errorf("%w: %s", ErrClosed, q.Target)
 	}
 	switch q.Kind {
 	case askJoin:
+		defer s.Listen(ctx, q.Text)()
 		_, err = c.Join(q.Text)
 	case askLeave:
 		c.Leave(q.Text)

@@ -175,6 +175,7 @@ func Hears(t testing.TB, a backplane.Plane, b *Ear, partition int) {
 func Test(t *testing.T, site func(t *testing.T) (join func(name string) backplane.Plane)) {
 	t.Run("nodes", func(t *testing.T) { nodes(t, site(t)) })
 	t.Run("partitions", func(t *testing.T) { partitions(t, site(t)) })
+	t.Run("listening", func(t *testing.T) { listening(t, site(t)) })
 	t.Run("order", func(t *testing.T) { order(t, site(t)) })
 	t.Run("inbox", func(t *testing.T) { inbox(t, site(t)) })
 	t.Run("envelope", func(t *testing.T) { envelope(t, site(t)) })
@@ -229,6 +230,32 @@ func partitions(t *testing.T, join func(string) backplane.Plane) {
 	defer ea.mu.Unlock()
 	if len(ea.heard) > 0 {
 		t.Errorf("a heard itself: %v", ea.heard)
+	}
+}
+
+// listening: what is published when the listening has begun is heard, the first time.
+func listening(t *testing.T, join func(string) backplane.Plane) {
+	a, b := join("a"), join("b")
+	Start(t, a)
+	eb, _ := Start(t, b)
+	n := 0
+	for range 2 { // anew
+		for p := range backplane.Partitions {
+			b.Listen(p, true)
+			select {
+			case <-b.Listening(p):
+			case <-time.After(Patience):
+				t.Fatalf("partition %d is not listened to within %v", p, Patience)
+			}
+			if err := a.Publish(p, backplane.Envelope{Body: fmt.Append(nil, n)}); err != nil {
+				t.Fatal(err)
+			}
+			n++
+			if list := eb.Bodies(t, n); list[n-1] != fmt.Sprint(n-1) {
+				t.Fatalf("envelope %d is %s", n-1, list[n-1])
+			}
+			b.Listen(p, false)
+		}
 	}
 }
 

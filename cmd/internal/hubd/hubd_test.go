@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,10 +47,10 @@ func startedLogging(t *testing.T, log *slog.Logger, change func(*conf.Config)) (
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
-	stop := func() error { cancel(); return <-ended }
+	stop := sync.OnceValue(func() error { cancel(); return <-ended })
 	select {
 	case r := <-h.Ready():
-		t.Cleanup(func() { cancel() })
+		t.Cleanup(func() { _ = stop() }) // it writes to its directory until it has ended
 		return h, r, stop
 	case err := <-ended:
 		t.Fatalf("the hub ended: %v", err)
