@@ -204,17 +204,44 @@ func (c *crowd) caughtUp() {
 	}
 }
 
-// once fails where an order was played to its end twice.
+// sounds goes on until an order that is accepted now has been played, and answers how
+// long that took.
+func (c *crowd) sounds() time.Duration {
+	c.t.Helper()
+	begin := time.Now()
+	n := c.nodes[c.sent%2]
+	var made area.Accepted
+	n.call("POST", "/orders", `{"to":{"area":"north"},"message":"Boarding","expires":"300s"}`).want(c.t, http.StatusAccepted, &made)
+	c.orders = append(c.orders, made.ID)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ; ; <-tick.C {
+		c.step()
+		var o area.Order
+		if n.get("/orders/"+string(made.ID), &o); o.State == area.OrderPlayed {
+			return time.Since(begin)
+		}
+		if time.Since(begin) > patience {
+			c.t.Fatalf("north does not sound again: %s is %s, and north %s", made.ID, o.State, n.call("GET", "/areas/north", "").body)
+		}
+	}
+}
+
+// once fails where an order was played to its end twice. Most are: so the middle one of
+// all lengths is that of a whole play. The longest is not, where a busy machine has let
+// a loudspeaker wait.
 func (c *crowd) once() (played int) {
 	c.t.Helper()
 	long, plays := map[string]int{}, []interval(nil)
 	for _, g := range c.gates {
 		plays = append(plays, g.plays()...)
 	}
-	full := int64(0)
+	lengths := make([]int64, 0, len(plays))
 	for _, p := range plays {
-		full = max(full, p.end-p.start)
+		lengths = append(lengths, p.end-p.start)
 	}
+	slices.Sort(lengths)
+	full := lengths[len(lengths)/2]
 	for _, p := range plays {
 		if p.end-p.start > full-100 {
 			long[p.work]++
@@ -231,7 +258,7 @@ func (c *crowd) once() (played int) {
 // TestServerAway: while the server between two nodes is killed, stands still and
 // forgets, nothing is lost at the node that it was sent to, and nothing is lost unsaid
 // at the other; no order is played twice; and when it is back every node knows who is
-// there.
+// there, and the area sounds.
 func TestServerAway(t *testing.T) {
 	t.Parallel()
 	l := startLedger(t)
@@ -260,10 +287,9 @@ func TestServerAway(t *testing.T) {
 		o.back()
 		took := c.agree()
 		t.Logf("%s (from %d on): %d and %d of %d local events had come before it was back; presence was the truth %v after", o.name, begin, local[0], local[1], c.sent-begin, took.Round(time.Millisecond))
-		c.steps(time.Second)
-		c.caughtUp() // else the next outage takes what this one has left to be fetched
+		t.Logf("north sounds again %v after that", c.sounds().Round(time.Millisecond)) // the area is taken again
+		c.caughtUp()                                                                   // else the next outage takes what this one has left to be fetched
 	}
-	c.steps(8 * time.Second) // the area is taken again, and sounds
 	for i := range c.nodes {
 		c.whole("events", i, i, c.heard)
 		c.whole("messages", i, i, c.seen)
