@@ -68,8 +68,12 @@ func TestSimulationOfNodes(t *testing.T) {
 		sum.reigns, sum.kills, sum.stops, sum.pauses, sum.cuts, sum.flushes, sum.olds, sum.stalls, sum.refused, sum.crashes, sum.moves)
 }
 
-// nodeMutants are rules that are broken, each of which the simulation must notice
-// within 40 seeds.
+// mutantSeeds is within how many seeds the simulation has to notice a broken rule. The
+// rarest is noticed in some 3 of 100, as other rules hide it: which ones changes with
+// the code.
+const mutantSeeds = 200
+
+// nodeMutants are rules that are broken.
 var nodeMutants = map[string]nodeBug{
 	"an area is taken at once (§8.1)":                 {noWait: true},
 	"a write is done whatever is there (§0, 10)":      {noCompare: true},
@@ -82,7 +86,7 @@ func TestMutantsOfNodesAreCaught(t *testing.T) {
 	for name, bug := range nodeMutants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := uint64(1); seed <= 40; seed++ {
+			for seed := uint64(1); seed <= mutantSeeds; seed++ {
 				w := newNodeWorld(seed, bug, nodesPerSeed)
 				w.once = true
 				if r := w.run(); r.bad() > 0 {
@@ -90,7 +94,7 @@ func TestMutantsOfNodesAreCaught(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("%s: 40 seeds did not notice", name)
+			t.Errorf("%s: %d seeds did not notice", name, mutantSeeds)
 		})
 	}
 }
