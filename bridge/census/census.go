@@ -73,7 +73,9 @@ func New(cfg Config, mux *backplane.Mux, about func() Report, now func() time.Ti
 	return c, nil
 }
 
-// Run asks the others until ctx ends; it then returns nil.
+// Run asks the others until ctx ends; it then tells them a last time what this node
+// does, for as long as a round takes at most, and returns nil. So the mux has to run
+// longer.
 func (c *Census) Run(ctx context.Context) error {
 	if c.mux == nil {
 		<-ctx.Done()
@@ -85,6 +87,7 @@ func (c *Census) Run(ctx context.Context) error {
 		c.round(ctx)
 		select {
 		case <-ctx.Done():
+			c.round(context.WithoutCancel(ctx))
 			return nil
 		case <-tick.C:
 		case <-c.wake:
@@ -136,8 +139,12 @@ func (c *Census) heard(node string, body []byte, lag time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.known[node]
-	if e == nil || !e.gone.IsZero() {
-		return // the backplane tells of it first, and an old word brings nobody back
+	switch {
+	case e == nil:
+		return // the backplane tells of it first
+	case !e.gone.IsZero(): // an old word brings nobody back, but may be the node's last
+		e.left = e.left || r.State == Draining && r.StartedAt.Equal(e.report.StartedAt.Time)
+		return
 	}
 	e.report, e.heard = r, c.now()
 	if lag >= 0 {

@@ -26,29 +26,35 @@ func open(t *testing.T, x *backplane.Exchange, name string, areas ...area.Name) 
 	m := backplane.NewMux(x.Join(name, ""))
 	p := &post{}
 	p.state.Store(Ready)
+	start := area.At(time.Now())
 	about := func() Report {
-		return Report{Kind: KindHub, State: p.state.Load().(string), Version: "1.0", StartedAt: area.At(time.Now()), Areas: areas, Connections: Connections{Web: 2}, Backplane: Backplane{Mode: "redis", Connected: m.Plane().Stats().Connected}}
+		return Report{Kind: KindHub, State: p.state.Load().(string), Version: "1.0", StartedAt: start, Areas: areas, Connections: Connections{Web: 2}, Backplane: Backplane{Mode: "redis", Connected: m.Plane().Stats().Connected}}
 	}
 	var err error
 	if p.Census, err = New(Config{Self: name}, m, about, time.Now); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 2)
-	go func() { ended <- m.Run(ctx) }()
-	go func() { ended <- p.Run(ctx) }()
+	mux, census := running(t, m.Run), running(t, p.Run)
 	p.stop = func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		census()
+		mux()
 		synctest.Wait()
 	}
 	synctest.Wait()
 	return p
+}
+
+// running runs a part; what it answers ends it.
+func running(t *testing.T, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // shows is the list in short: name, state, areas, and a star at the node itself.
@@ -105,12 +111,48 @@ func TestNodesSeeEachOther(t *testing.T) {
 		b.Tell()
 		time.Sleep(time.Millisecond)
 		a.want(t, "b drains", "a ready north*, b draining")
+		b.state.Store(Ready)
+		b.Tell()
+		time.Sleep(time.Millisecond)
+		a.want(t, "b has not ended", "a ready north*, b ready")
+		b.state.Store(Draining) // which is its last word
 		b.stop()
 		a.want(t, "b ended in order", "a ready north*, b left")
 		time.Sleep(time.Hour - time.Minute)
 		a.want(t, "for a while", "a ready north*, b left")
 		time.Sleep(time.Minute)
 		a.want(t, "at last", "a ready north*")
+	})
+}
+
+// The last word of a node that ends in order may come after it is gone.
+func TestLateLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := new(backplane.Exchange)
+		a, b := open(t, x, "a"), open(t, x, "b")
+		defer func() { a.stop() }()
+		time.Sleep(2 * time.Second)
+		said := b.about()
+		b.stop()
+		a.want(t, "b died", "a ready*, b gone")
+		for _, c := range []struct {
+			state string
+			start area.Time
+			want  string
+		}{
+			{Ready, said.StartedAt, "a ready*, b gone"},
+			{Draining, area.At(said.StartedAt.Add(-time.Second)), "a ready*, b gone"}, // of the start before
+			{Draining, said.StartedAt, "a ready*, b left"},
+		} {
+			word := said
+			word.State, word.StartedAt = c.state, c.start
+			body, err := word.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.heard("b", body, -1)
+			a.want(t, c.state, c.want)
+		}
 	})
 }
 

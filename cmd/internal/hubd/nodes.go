@@ -199,7 +199,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"census", h.census.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // closeNodes ends the connections to the server.

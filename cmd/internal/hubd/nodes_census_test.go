@@ -61,6 +61,9 @@ func TestNodesOfSeveral(t *testing.T) {
 	nodesAt(t, r1, func(all map[string]census.Node) bool {
 		return all["hub-1"].State == census.Ready && all["hub-2"].State == census.Ready && all["hub-1"].Backplane.Losses > 0
 	})
+	nodesAt(t, r2, func(all map[string]census.Node) bool { // said after the outage: so words pass again
+		return all["hub-1"].State == census.Ready && all["hub-1"].Backplane.Losses > 0
+	})
 	if err := stop1(); err != nil {
 		t.Fatal(err)
 	}
