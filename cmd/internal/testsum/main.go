@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -51,10 +52,13 @@ type sum struct {
 	idle   []string // tests that were skipped, with why
 
 	passes, fails, skips int
-	broken               int // packages that failed without a failed test
+	broken               int             // packages that failed without a failed test
+	crashed              map[string]bool // packages in which the race detector itself crashed, until they run again
 }
 
-func newSum(out io.Writer) *sum { return &sum{out: out, said: map[name][]string{}} }
+func newSum(out io.Writer) *sum {
+	return &sum{out: out, said: map[name][]string{}, crashed: map[string]bool{}}
+}
 
 // read takes events until the input ends. A line that is no event is shown as it
 // is.
@@ -120,8 +124,13 @@ func (s *sum) endPackage(e event) {
 		return // no test files
 	}
 	fmt.Fprintf(s.out, "%-5s %s %.1fs\n", e.Action, e.Package, e.Elapsed)
+	delete(s.crashed, e.Package)
 	if e.Action == "fail" && !s.hasFailed(e.Package) {
-		s.broken++
+		if s.detectorCrashed(e.Package) {
+			s.crashed[e.Package] = true
+		} else {
+			s.broken++
+		}
 		for n := range s.said {
 			if n.pkg == e.Package {
 				s.print(n)
@@ -138,6 +147,17 @@ func (s *sum) endPackage(e event) {
 func (s *sum) hasFailed(pkg string) bool {
 	for _, n := range s.failed {
 		if n.pkg == pkg {
+			return true
+		}
+	}
+	return false
+}
+
+// detectorCrashed tells whether a package ended since a check of the race detector's
+// own failed, which says nothing about what was tested.
+func (s *sum) detectorCrashed(pkg string) bool {
+	for n, lines := range s.said {
+		if n.pkg == pkg && slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "ThreadSanitizer: CHECK failed") }) {
 			return true
 		}
 	}
@@ -166,6 +186,10 @@ func (s *sum) close(strict bool) bool {
 	}
 	for _, n := range s.failed {
 		fmt.Fprintln(s.out, "failed:", n.pkg, n.test)
+	}
+	for pkg := range s.crashed {
+		s.broken++
+		fmt.Fprintln(s.out, "failed:", pkg, "the race detector crashed, and the package was not run again")
 	}
 	fmt.Fprintf(s.out, "tests: %d passed, %d failed, %d skipped\n", s.passes, s.fails+s.broken, s.skips)
 	return s.fails+s.broken == 0 && s.passes > 0 && (s.skips == 0 || !strict)

@@ -29,6 +29,9 @@ func TestSum(t *testing.T) {
 		panics = `{"Action":"output","Package":"r","Test":"TestR","Output":"panic: oh\n"}
 {"Action":"fail","Package":"r","Elapsed":0.5}
 `
+		crash = `{"Action":"output","Package":"p","Test":"TestA","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n"}
+{"Action":"fail","Package":"p","Elapsed":0.5}
+`
 		none = `{"Action":"skip","Package":"empty","Elapsed":0}
 `
 	)
@@ -38,14 +41,17 @@ func TestSum(t *testing.T) {
 		ok     bool
 		want   string
 	}{
-		"passed":          {pass + ended, true, true, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 0 failed, 0 skipped\n"},
-		"skipped":         {pass + skip + ended, false, true, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ndid not run: p TestS: s_test.go:1: chromium is not installed\ntests: 1 passed, 0 failed, 1 skipped\n"},
-		"skipped, strict": {pass + skip + ended, true, false, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ndid not run: p TestS: s_test.go:1: chromium is not installed\ntests: 1 passed, 0 failed, 1 skipped\n"},
-		"failed":          {fail, false, false, "    f_test.go:1: got 1\nfail  p 0.5s\nfailed: p TestF\ntests: 0 passed, 1 failed, 0 skipped\n"},
-		"not built":       {pass + ended + build, false, false, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\nq/q.go:1: syntax error\nfail  q 0.0s\ntests: 1 passed, 1 failed, 0 skipped\n"},
-		"panic":           {panics, false, false, "fail  r 0.5s\npanic: oh\ntests: 0 passed, 1 failed, 0 skipped\n"},
-		"nothing ran":     {none, false, false, "tests: 0 passed, 0 failed, 0 skipped\n"},
-		"no event":        {"go: cannot find module\n" + pass, false, true, "go: cannot find module\n    a_test.go:1: 1000 hand-overs\ntests: 1 passed, 0 failed, 0 skipped\n"},
+		"passed":                {pass + ended, true, true, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 0 failed, 0 skipped\n"},
+		"skipped":               {pass + skip + ended, false, true, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ndid not run: p TestS: s_test.go:1: chromium is not installed\ntests: 1 passed, 0 failed, 1 skipped\n"},
+		"skipped, strict":       {pass + skip + ended, true, false, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ndid not run: p TestS: s_test.go:1: chromium is not installed\ntests: 1 passed, 0 failed, 1 skipped\n"},
+		"failed":                {fail, false, false, "    f_test.go:1: got 1\nfail  p 0.5s\nfailed: p TestF\ntests: 0 passed, 1 failed, 0 skipped\n"},
+		"not built":             {pass + ended + build, false, false, "    a_test.go:1: 1000 hand-overs\npass  p 1.2s\nq/q.go:1: syntax error\nfail  q 0.0s\ntests: 1 passed, 1 failed, 0 skipped\n"},
+		"panic":                 {panics, false, false, "fail  r 0.5s\npanic: oh\ntests: 0 passed, 1 failed, 0 skipped\n"},
+		"the detector crashed":  {crash, false, false, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\nfailed: p the race detector crashed, and the package was not run again\ntests: 0 passed, 1 failed, 0 skipped\n"},
+		"it did, and not again": {crash + pass + ended, false, true, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 0 failed, 0 skipped\n"},
+		"it did, then a test":   {crash + fail, false, false, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n    f_test.go:1: got 1\nfail  p 0.5s\nfailed: p TestF\ntests: 0 passed, 1 failed, 0 skipped\n"},
+		"nothing ran":           {none, false, false, "tests: 0 passed, 0 failed, 0 skipped\n"},
+		"no event":              {"go: cannot find module\n" + pass, false, true, "go: cannot find module\n    a_test.go:1: 1000 hand-overs\ntests: 1 passed, 0 failed, 0 skipped\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
