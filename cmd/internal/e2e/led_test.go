@@ -142,7 +142,7 @@ func TestTheHubOfALedAreaIsKilled(t *testing.T) {
 		w = l.watch()
 		id := l.alone(other, longText)
 		w.order(id, func(o area.Order) bool { return o.State == area.OrderPlaying })
-		next := l.alone(first, "Go") // not before: the leader's own device may be the quicker one
+		next := l.alone(first, "Go")                                                    // not before: the leader's own device may be the quicker one
 		w.order(next, func(o area.Order) bool { return o.State == area.OrderAssigned }) // by the leader, so he has it
 		l.serve.signal(syscall.SIGKILL)
 		l.serve.wait()
