@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -39,28 +38,16 @@ func TestSimulationOfNodes(t *testing.T) {
 	began := time.Now()
 	seeds := (*nodesTotal + nodesPerSeed - 1) / nodesPerSeed
 	var sum nodeResult
-	var next atomic.Uint64
-	next.Store(*nodesFirst - 1)
 	var mu sync.Mutex
-	var workers sync.WaitGroup
-	for range 2 {
-		workers.Go(func() {
-			for {
-				seed := next.Add(1)
-				if seed >= *nodesFirst+uint64(seeds) {
-					return
-				}
-				r := newNodeWorld(seed, nodeBug{}, nodesPerSeed).run()
-				mu.Lock()
-				sum.add(r)
-				if r.bad() > 0 {
-					t.Errorf("seed %d: %s\nreplay: go test ./broker/arbiter -run TestSimulationOfNodes -nodes.seed %d -v", seed, r.first, seed)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	workers.Wait()
+	eachSeed(*nodesFirst, seeds, func(seed uint64) {
+		r := newNodeWorld(seed, nodeBug{}, nodesPerSeed).run()
+		mu.Lock()
+		defer mu.Unlock()
+		sum.add(r)
+		if r.bad() > 0 {
+			t.Errorf("seed %d: %s\nreplay: go test ./broker/arbiter -run TestSimulationOfNodes -nodes.seed %d -v", seed, r.first, seed)
+		}
+	})
 	took := time.Since(began)
 	fmt.Printf("nodes: %d hand-overs, %d overlaps, %d seeds, %d double tokens, %d stuck, %d starved in %.1f s (%.0f hand-overs/s, %.1f simulated days)\n",
 		sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)

@@ -40,33 +40,35 @@ func TestSimulation(t *testing.T) {
 		sum.crashes, sum.restarts, sum.partitions, sum.deaf, sum.wills, sum.lost, sum.messages, sum.emergencies, sum.works, sum.twice, sum.counts)
 }
 
-// simulate runs seeds on two goroutines until there are enough hand-overs; each
-// seed is a world of its own.
+// simulate runs seeds until there are enough hand-overs; each is a world of its own.
 func simulate(t *testing.T, total int) (sum simResult, seeds int) {
 	seeds = (total + simPerSeed - 1) / simPerSeed
-	var next atomic.Uint64
-	next.Store(*simFirst - 1)
 	var mu sync.Mutex
+	eachSeed(*simFirst, seeds, func(seed uint64) {
+		r := newSim(seed, simPerSeed, mutant{}, simBug{}).run()
+		mu.Lock()
+		defer mu.Unlock()
+		sum.add(r)
+		if r.bad() > 0 {
+			t.Errorf("seed %d: %s\nreplay: go test ./broker/arbiter -run TestSimulation -sim.seed %d -v", seed, r.firstBad, seed)
+		}
+	})
+	return sum, seeds
+}
+
+// eachSeed calls do with so many seeds, on two goroutines.
+func eachSeed(first uint64, seeds int, do func(seed uint64)) {
+	var next atomic.Uint64
+	next.Store(first - 1)
 	var workers sync.WaitGroup
 	for range 2 {
 		workers.Go(func() {
-			for {
-				seed := next.Add(1)
-				if seed >= *simFirst+uint64(seeds) {
-					return
-				}
-				r := newSim(seed, simPerSeed, mutant{}, simBug{}).run()
-				mu.Lock()
-				sum.add(r)
-				if r.bad() > 0 {
-					t.Errorf("seed %d: %s\nreplay: go test ./broker/arbiter -run TestSimulation -sim.seed %d -v", seed, r.firstBad, seed)
-				}
-				mu.Unlock()
+			for seed := next.Add(1); seed < first+uint64(seeds); seed = next.Add(1) {
+				do(seed)
 			}
 		})
 	}
 	workers.Wait()
-	return sum, seeds
 }
 
 func (r *simResult) add(o simResult) {

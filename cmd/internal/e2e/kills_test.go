@@ -2,14 +2,11 @@ package e2e
 
 import (
 	"cmp"
-	"context"
 	"flag"
 	"fmt"
 	"math"
 	mrand "math/rand/v2"
 	"slices"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,50 +24,17 @@ var kills = flag.Int("kills", 3, "kills of the node that has the area")
 // silent: promised are two times to live, of 5.25 s with a lease of 1 s, and 2 s.
 func TestTheOwnerIsKilled(t *testing.T) {
 	t.Parallel()
-	l := startLedger(t)
-	names, datas, ways := []string{"hub-1", "hub-2"}, []string{t.TempDir(), t.TempDir()}, []*door{newDoor(t), newDoor(t)}
-	nodes := make([]*serve, 2)
-	up := func(i int) {
-		nodes[i] = l.node(names[i], datas[i])
-		ways[i].lead(t, nodes[i].ready.MQTT)
-	}
-	up(0)
-	up(1)
-	h := &history{begin: time.Now(), more: make(chan struct{}, 1)}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var tasks sync.WaitGroup
-	seed := uint64(time.Now().UnixNano())
-	dice := mrand.New(mrand.NewPCG(seed, 99))
-	t.Logf("seed %d", seed)
-	for i := range 6 {
-		p := &player{h: h, n: i, id: area.DeviceID(fmt.Sprint("d-", i)), mid: fmt.Sprint("mid-", i), hub: "mqtt://" + ways[i%2].addr(), rng: mrand.New(mrand.NewPCG(seed, uint64(i)))}
-		tasks.Go(func() {
-			for ctx.Err() == nil {
-				if err := p.life(ctx); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
+	two := startPlayers(t)
+	h, dice := two.h, mrand.New(mrand.NewPCG(two.seed, 99))
 	h.until(t, 5)
 	var silent []time.Duration
 	for range *kills {
-		i := 0
-		if nodes[1].owns() {
-			i = 1
-		}
 		term, at := h.newest(), time.Duration(h.now())
-		nodes[i].signal(syscall.SIGKILL)
-		nodes[i].wait()
-		ways[i].lead(t, "")
-		up(i)
+		two.up(two.killOwner())
 		silent = append(silent, h.above(t, term)-at)
 		h.until(t, h.plays()+dice.IntN(20))
 	}
-	stop()
-	tasks.Wait()
+	two.stop()
 	slices.Sort(silent)
 	fmt.Printf("kills of the owner: %d, %d hand-overs, %d overlaps, granting again after p50 %.1f s, max %.1f s\n",
 		len(silent), h.stats.plays, len(overlaps(h.ops)), silent[len(silent)/2].Seconds(), silent[len(silent)-1].Seconds())

@@ -117,29 +117,35 @@ func (s *serve) lost() {
 
 func (s *serve) owns() bool { return s.metric("tacet_arbiter_own") == 1 }
 
-// TestHistoryOfTwoNodes: what devices at two nodes see of one area is what one lock
-// could have shown them, while devices die in a sound, the node that has the area is
-// killed, and the server that joins the nodes is killed, stands still and forgets.
-func TestHistoryOfTwoNodes(t *testing.T) {
-	t.Parallel()
-	const plays = 25
-	l := startLedger(t)
-	names, datas, ways := []string{"hub-1", "hub-2"}, []string{t.TempDir(), t.TempDir()}, []*door{newDoor(t), newDoor(t)}
-	nodes := make([]*serve, 2)
-	up := func(i int) {
-		nodes[i] = l.node(names[i], datas[i])
-		ways[i].lead(t, nodes[i].ready.MQTT)
+// players are devices of one area that play at two nodes, through doors that can be
+// closed.
+type players struct {
+	t      *testing.T
+	ledger *ledger
+	datas  []string
+	ways   []*door
+	nodes  []*serve
+	h      *history
+	seed   uint64
+	stop   func() // and wait until they have ended
+}
+
+// startPlayers starts two nodes, and six devices that play as often as they can.
+func startPlayers(t *testing.T) *players {
+	t.Helper()
+	s := &players{
+		t: t, ledger: startLedger(t), datas: []string{t.TempDir(), t.TempDir()}, ways: []*door{newDoor(t), newDoor(t)}, nodes: make([]*serve, 2),
+		h: &history{begin: time.Now(), more: make(chan struct{}, 1)}, seed: uint64(time.Now().UnixNano()),
 	}
-	up(0)
-	up(1)
-	h := &history{begin: time.Now(), more: make(chan struct{}, 1)}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
+	t.Logf("seed %d", s.seed)
+	s.up(0)
+	s.up(1)
+	ctx, cancel := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	s.stop = func() { cancel(); tasks.Wait() }
+	t.Cleanup(cancel)
 	for i := range 6 {
-		p := &player{h: h, n: i, id: area.DeviceID(fmt.Sprint("d-", i)), mid: fmt.Sprint("mid-", i), hub: "mqtt://" + ways[i%2].addr(), rng: mrand.New(mrand.NewPCG(seed, uint64(i)))}
+		p := &player{h: s.h, n: i, id: area.DeviceID(fmt.Sprint("d-", i)), mid: fmt.Sprint("mid-", i), hub: "mqtt://" + s.ways[i%2].addr(), rng: mrand.New(mrand.NewPCG(s.seed, uint64(i)))}
 		tasks.Go(func() {
 			for ctx.Err() == nil {
 				if err := p.life(ctx); err != nil {
@@ -149,6 +155,37 @@ func TestHistoryOfTwoNodes(t *testing.T) {
 			}
 		})
 	}
+	return s
+}
+
+// up starts a node, with the data of its start before.
+func (s *players) up(i int) {
+	s.t.Helper()
+	s.nodes[i] = s.ledger.node(fmt.Sprint("hub-", i+1), s.datas[i])
+	s.ways[i].lead(s.t, s.nodes[i].ready.MQTT)
+}
+
+// killOwner kills the node that has the area with -9, closes its door, and answers
+// which one it was.
+func (s *players) killOwner() (i int) {
+	s.t.Helper()
+	if s.nodes[1].owns() {
+		i = 1
+	}
+	s.nodes[i].signal(syscall.SIGKILL)
+	s.nodes[i].wait()
+	s.ways[i].lead(s.t, "")
+	return i
+}
+
+// TestHistoryOfTwoNodes: what devices at two nodes see of one area is what one lock
+// could have shown them, while devices die in a sound, the node that has the area is
+// killed, and the server that joins the nodes is killed, stands still and forgets.
+func TestHistoryOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	const plays = 25
+	two := startPlayers(t)
+	l, h := two.ledger, two.h
 	goes := func(after string) {
 		t.Helper()
 		begin, before := time.Now(), h.plays()
@@ -159,21 +196,15 @@ func TestHistoryOfTwoNodes(t *testing.T) {
 	}
 	lost := func() { // nobody has north any more, and both nodes show it
 		t.Helper()
-		for _, n := range nodes {
+		for _, n := range two.nodes {
 			n.lost()
 		}
 	}
 	goes("the start")
 	for range 2 {
-		i := 0
-		if nodes[1].owns() {
-			i = 1
-		}
-		nodes[i].signal(syscall.SIGKILL)
-		nodes[i].wait()
-		ways[i].lead(t, "")
+		i := two.killOwner()
 		goes("a killed owner")
-		up(i)
+		two.up(i)
 	}
 
 	l.signal(syscall.SIGKILL)
@@ -191,8 +222,7 @@ func TestHistoryOfTwoNodes(t *testing.T) {
 	lost()
 	goes("a server that forgot")
 
-	stop()
-	tasks.Wait()
+	two.stop()
 	t.Logf("%d plays, %d deaths in a sound, %d sounds cut", h.stats.plays, h.stats.crashes, h.stats.cuts)
 	if r := porcupine.CheckOperationsTimeout(mutexWithTokens, h.ops, patience); r != porcupine.Ok {
 		t.Errorf("no lock shows such a history (%s): %s", r, worst(h.ops))
