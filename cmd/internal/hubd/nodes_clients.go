@@ -84,21 +84,22 @@ func (h *Hub) forwards() func(http.ResponseWriter, *http.Request, string) bool {
 	return h.nodes.forward.Serve
 }
 
-// atHome serves a request with a session of the dashboard at the node where that was
-// opened, which knows it first. Where that node is gone, this one knows it by now.
+// atHome serves a request with a session of the dashboard that is not known here yet at
+// the node where that was opened. Where that node is gone, this one knows it by now.
 func (h *Hub) atHome(next http.Handler) http.Handler {
 	if h.nodes == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if node := sessionNode(r); node == "" || node == h.cfg.Node || !h.nodes.forward.Serve(w, r, node) {
+		if node := h.sessionNode(r); node == "" || node == h.cfg.Node || !h.nodes.forward.Serve(w, r, node) {
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// sessionNode is the node in the key of a request's session; empty: there is none.
-func sessionNode(r *http.Request) string {
+// sessionNode is the node in the key of a request's session; empty: there is none, or it
+// is known here.
+func (h *Hub) sessionNode(r *http.Request) string {
 	key := bearerOf(r.Header.Get("Authorization"))
 	if key == "" {
 		if c, err := r.Cookie(cookieName); err == nil {
@@ -106,6 +107,9 @@ func sessionNode(r *http.Request) string {
 		}
 	}
 	if !strings.HasPrefix(key, sessionPrefix) {
+		return ""
+	}
+	if _, _, here := h.who.held(key); here {
 		return ""
 	}
 	_, node, _ := strings.Cut(key, sessionMark)

@@ -174,9 +174,21 @@ func TestSharedSignIn(t *testing.T) {
 		p, _, ok := h.who.held(key)
 		return ok && p.Name == "ann" && h.auth.Stands(p) == nil
 	}
+	asks := func(when, key string) {
+		t.Helper()
+		if w := ask(h2, "GET", "/auth/login", "", "Authorization: Bearer "+key); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"ann"`) {
+			t.Errorf("%s: %d %s", when, w.Code, w.Body)
+		}
+	}
 	stays, ends := signIn(h1), signIn(h1)
+	asks("before hub-2 may know the session", stays)
 	for _, key := range []string{stays, ends} {
 		eventually(t, "hub-2 knows the session", func() bool { return knows(h2, key) })
+	}
+	before := h2.nodes.forward.Stats().Forwarded
+	asks("once hub-2 knows the session", stays)
+	if n := h2.nodes.forward.Stats().Forwarded; n != before {
+		t.Errorf("%d requests were handed on, though hub-2 knows their session", n-before)
 	}
 	_, id, _ := h2.who.held(ends)
 	h2.who.sessions.close(id)
@@ -184,9 +196,7 @@ func TestSharedSignIn(t *testing.T) {
 	if err := stop1(); err != nil {
 		t.Fatal(err)
 	}
-	if w := ask(h2, "GET", "/auth/login", "", "Authorization: Bearer "+stays); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"ann"`) {
-		t.Errorf("after the end of hub-1: %d %s", w.Code, w.Body)
-	}
+	asks("after the end of hub-1", stays)
 	if w := ask(h2, "GET", "/auth/login", "", "Authorization: Bearer "+ends); w.Code != http.StatusUnauthorized {
 		t.Errorf("the session that was ended: %d %s", w.Code, w.Body)
 	}

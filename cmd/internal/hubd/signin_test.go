@@ -74,7 +74,7 @@ func ask(h *Hub, method, path, body string, headers ...string) *httptest.Respons
 		r.RemoteAddr = from + ":1234"
 	}
 	w := httptest.NewRecorder()
-	h.guarded(h.routes()).ServeHTTP(w, r)
+	h.guarded(h.atHome(h.routes())).ServeHTTP(w, r)
 	return w
 }
 
