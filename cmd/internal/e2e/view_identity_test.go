@@ -60,7 +60,7 @@ func TestViewSignIn(t *testing.T) {
     - {name: adm, password_hash: "`+hash("adm")+`", roles: [admin]}
     - {name: vic, password_hash: "`+hash("vic")+`", roles: [viewer], areas: [north]}`)
 	one.owned()
-	v := l.view("view-1")
+	v, _ := l.view("view-1")
 	v.answers("/readyz", func(_ int, b string) bool { return strings.Contains(b, `"status":"ready"`) })
 	for _, path := range []string{"/api/v1/areas", "/api/v1/nodes", "/auth/login"} {
 		same(t, path+" of nobody", v.answered("GET", path, "", ""), http.StatusUnauthorized)

@@ -162,7 +162,7 @@ func (v *View) joinArea(ctx context.Context, c *signalr.Call) (any, error) {
 
 // joinGroup makes a member of a group. Where people sign in only the figures are for
 // all: whose group another is only the nodes of the hub know.
-func (v *View) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
+func (v *View) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 	var name string
 	var since json.RawMessage
 	if err := c.Bind(&name, &since); err != nil {
@@ -177,6 +177,7 @@ func (v *View) joinGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if !open(c.Conn()) && name != bridge.GroupMetrics || strings.HasPrefix(name, "area:") {
 		return nil, area.Errorf(area.CodeForbidden, "group %s is not shown here", g)
 	}
+	defer v.hub.Listen(ctx, name)()
 	_, err = c.Conn().Join(name)
 	return nil, err
 }

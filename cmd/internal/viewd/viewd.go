@@ -61,6 +61,8 @@ type View struct {
 	web     net.Listener
 	ready   chan string
 
+	ending <-chan struct{} // closed when it drains; set once, by Run
+
 	mu    sync.Mutex
 	conns map[*signalr.Conn]struct{}
 }
@@ -114,16 +116,16 @@ func (v *View) Ready() <-chan string { return v.ready }
 // Run serves until ctx ends. It may run once.
 func (v *View) Run(ctx context.Context) error {
 	defer v.server.Close()
+	upper, ctx := errgroup.WithContext(ctx)
+	v.ending = ctx.Done()
 	// The hub ends first, with a word to its clients; then what carries it.
 	under, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	lower, under := errgroup.WithContext(under)
 	lower.Go(func() error { return v.mux.Run(under) })
-	lower.Go(func() error { return v.census.Run(under) })
 	lower.Go(func() error { return v.window.Run(under) })
 	lower.Go(func() error { return v.forward.Run(under) })
-	upper, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, v.census.Tell)()
+	upper.Go(func() error { return v.census.Run(ctx) })
 	upper.Go(func() error { return v.hub.Run(ctx) })
 	upper.Go(func() error { return v.serve(ctx) })
 	upper.Go(func() error { // a part below that fails ends the rest
@@ -162,6 +164,11 @@ func (v *View) about() census.Report {
 	}
 	if !plane || !source {
 		r.State = census.Degraded
+	}
+	select {
+	case <-v.ending:
+		r.State = census.Draining
+	default:
 	}
 	return r
 }
