@@ -46,6 +46,7 @@ type Directory struct {
 	describe func(id string) (Conn, bool)
 	heard    chan event
 	wake     chan struct{}
+	listed   chan []backplane.Node // the newest list of nodes, not taken yet
 	count    struct{ dropped, synced, malformed, unsent atomic.Uint64 }
 
 	mu    sync.Mutex // guards what follows
@@ -99,12 +100,12 @@ func New(cfg Config, m *backplane.Mux, describe func(id string) (Conn, bool)) *D
 	}
 	d := &Directory{
 		cfg: cfg, mux: m, self: m.Plane().Self(), life: rand.Uint64(), describe: describe,
-		heard: make(chan event, cfg.Inbox), wake: make(chan struct{}, 1),
+		heard: make(chan event, cfg.Inbox), wake: make(chan struct{}, 1), listed: make(chan []backplane.Node, 1),
 		dirty: map[string]struct{}{}, own: newMembers(), nodes: map[string]*node{},
 	}
 	m.OnHear(cfg.Kind, func(e backplane.Envelope) { d.put(event{from: e.Origin, body: e.Body}) })
 	m.OnAsk(cfg.Kind, func(_ context.Context, _ string, body []byte) ([]byte, error) { return d.piece(string(body)) })
-	m.OnNodes(func(list []backplane.Node) { d.put(event{nodes: list}) })
+	m.OnNodes(d.list)
 	m.OnMissed(func(origin string, _ int, _ uint64) { d.put(event{from: origin}) })
 	m.Want(topic, true)
 	return d

@@ -180,11 +180,25 @@ func TestLostWords(t *testing.T) {
 	}
 	b.until(t, strings.Join(want, ", "))
 	a.count.unsent.Store(0)
-	a.mu.Lock()
+	a.Directory.mu.Lock()
 	a.own.rev += 7 // words that nobody has heard
 	a.own.set(Conn{ID: "x", Node: "a"})
-	a.mu.Unlock()
+	a.Directory.mu.Unlock()
 	b.until(t, strings.Join(want, ", ")+", x@a  ")
+}
+
+// TestListedWhileFull: a full queue drops words, not the newest list of nodes: nobody
+// tells that again.
+func TestListedWhileFull(t *testing.T) {
+	d := New(Config{Kind: kind, Inbox: 1}, backplane.NewMux(backplane.Alone("b")), nil)
+	for range 2 {
+		d.put(event{from: "a", body: []byte("{}")})
+	}
+	d.list([]backplane.Node{{Name: "b"}})
+	d.list([]backplane.Node{{Name: "a"}, {Name: "b"}})
+	if list := <-d.listed; len(list) != 2 || d.Stats().Dropped != 1 {
+		t.Errorf("the list is %v, %d words are dropped", list, d.Stats().Dropped)
+	}
 }
 
 // TestSilentNode: connections of a node that says nothing are listed, and do not count

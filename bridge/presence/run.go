@@ -65,6 +65,16 @@ func (d *Directory) put(e event) {
 	}
 }
 
+// list hands the nodes to Run. A newer list replaces one that waits; none is lost, for
+// nobody tells it again. The mux calls it, one call at a time.
+func (d *Directory) list(nodes []backplane.Node) {
+	select {
+	case <-d.listed:
+	default:
+	}
+	d.listed <- nodes
+}
+
 // Run takes what the others tell and tells of own changes, until ctx ends. It returns
 // nil.
 func (d *Directory) Run(ctx context.Context) error {
@@ -89,6 +99,8 @@ func (d *Directory) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case nodes := <-d.listed:
+			d.take(event{nodes: nodes}, ask)
 		case e := <-d.heard:
 			d.take(e, ask)
 		case e := <-answers:
