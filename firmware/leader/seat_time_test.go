@@ -3,6 +3,8 @@ package leader
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -146,6 +148,47 @@ func TestDirectInTime(t *testing.T) {
 			back := s.within(4*time.Second, "all are back", s.follow("hub", "", all...))
 			t.Logf("on its own after %v, back after %v", took, back)
 			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// A member whose disk does not take the term does not lead by it: it leaves that to
+// the next; it leads, above what it has heard, when the disk takes terms again.
+func TestTermThatCannotBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := names(3)
+		s := newBubble(t, area.TopologyLocal, all...)
+		defer s.stop()
+		s.start(all...)
+		s.until("all follow the first", s.follow("leader", all[0], all...))
+		d := s.seats[all[1]]
+		file := filepath.Join(d.cfg.Dir, termFile)
+		for _, err := range []error{os.Remove(file), os.MkdirAll(filepath.Join(file, "in the way"), 0o700)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.seats[all[0]].kill()
+		s.until("the third leads", func() bool {
+			if st := d.State(); st.Term != 0 {
+				t.Fatalf("the second leads by term %d, which it has not kept", st.Term)
+			}
+			return s.follow("leader", all[2], all[1:]...)()
+		})
+		if n := d.Stats().Unfit; n == 0 {
+			t.Error("the second was not tried")
+		}
+		if err := os.RemoveAll(file); err != nil {
+			t.Fatal(err)
+		}
+		above := s.seats[all[2]].State().Term
+		s.seats[all[2]].kill()
+		s.until("the second keeps what it has heard", func() bool { _, kept, _, _ := Kept(d.cfg.Dir, ""); return kept >= above })
+		d.kill()
+		d.start() // else it would wait for 30 s before it tries again
+		s.until("the second leads", s.follow("leader", all[1], all[1]))
+		if _, kept, _, err := Kept(d.cfg.Dir, ""); err != nil || kept <= above || kept != d.State().Term {
+			t.Errorf("it leads by term %d, keeps %d, %v; above %d", d.State().Term, kept, err, above)
 		}
 	})
 }
