@@ -168,8 +168,9 @@ func (s *Service) change(ctx context.Context, a area.Name, was book, how func(*b
 	return s.keep(ctx, a, of, was, k) == nil
 }
 
-// keep makes a book durable that has changed, or whose area has, and sends the
-// new document to all members. It is the one way to change a book.
+// keep makes a book durable that has changed, or whose area has, tells what it comes
+// to, and then sends the new document to all members: who has read it finds the area
+// to be as it says. It is the one way to change a book.
 func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) error {
 	if len(k.Key) == 0 {
 		k.Key = newKey()
@@ -178,11 +179,13 @@ func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) e
 	if n := len(of.Peers.People); revised && n > area.MostPeople {
 		s.log.Warn("not all who may announce in the area can sign in at its leader", "area", a, "n", n-area.MostPeople)
 	}
-	defer func() { s.told(a, k.topology(of.Topology), s.peering(k)) }() // once the members are those
+	told := func() { s.told(a, k.topology(of.Topology), s.peering(k)) }
 	if !revised && reflect.DeepEqual(was, k) {
+		told()
 		return nil
 	}
 	if err := s.table.Put(ctx, string(a), k.encode()); err != nil {
+		told()
 		s.count.failed.Add(1)
 		s.log.Warn("roster of an area is not kept", "area", a, "err", err)
 		return fmt.Errorf("roster of area %s: %w", a, err)
@@ -190,6 +193,7 @@ func (s *Service) keep(ctx context.Context, a area.Name, of Area, was, k book) e
 	s.mu.Lock()
 	s.books[a] = k
 	s.mu.Unlock()
+	told()
 	if revised {
 		p := k.document(of)
 		for _, m := range p.Members {

@@ -111,7 +111,7 @@ func newBench(t *testing.T, d *disk) *bench {
 		b.topology[a], b.peering[a] = is, p
 	}
 	var err error
-	if b.s, err = New(b.Broker, b.site, d, resolved, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+	if b.s, err = New(told{b.Broker, b}, b.site, d, resolved, time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -125,6 +125,22 @@ func newBench(t *testing.T, d *disk) *bench {
 	t.Cleanup(b.stop)
 	synctest.Wait()
 	return b
+}
+
+// told is the broker of a bench. Before a document goes out the area has to be as it
+// says: who has read it may ask.
+type told struct {
+	*brokertest.Broker
+	b *bench
+}
+
+func (t told) Publish(ctx context.Context, list ...area.Message) error {
+	for _, m := range list {
+		if p, err := area.ParsePeers(m.Payload); err == nil && t.b.resolved(p.Area) != p.Topology {
+			t.b.t.Errorf("a document says that %s is %s while it is %s", p.Area, p.Topology, t.b.resolved(p.Area))
+		}
+	}
+	return t.Broker.Publish(ctx, list...)
 }
 
 func newDisk() *disk { return &disk{by: map[string][]byte{}} }
