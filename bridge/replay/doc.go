@@ -6,8 +6,11 @@
 // The events of a group are numbered by the hub library: an epoch, which is the
 // life of the group's counting, and an offset. [Memory] keeps those events that
 // are wanted, for a time and within bounds; where a bound drops one, who asks for
-// it is told of a gap. It is a [signalr.History]; an implementation that several
-// nodes share has the same methods.
+// it is told of a gap. It is a [signalr.History].
+//
+// [Common] numbers and keeps the events of groups for several servers: a
+// [signalr.Log]. Package bridge/redis has the one for several processes, and
+// replaytest the contract of both.
 //
 // [Marks] knows where each user or device left each group, for those that do not
 // count themselves.

@@ -285,6 +285,10 @@ func (b *postbox) sort(ctx context.Context, s *Server) {
 
 // arrived sends an event of another node to our own connections.
 func (s *Server) arrived(l Letter) {
+	if l.Kind == toNumbered || l.Kind == toLoose {
+		s.arrivedRecord(l)
+		return
+	}
 	t := Target{s: s, except: l.Except}
 	body, ok := l.Body, true
 	switch l.Kind {
@@ -315,5 +319,5 @@ func (s *Server) arrived(l Letter) {
 	t.deliver(e)
 }
 
-// clusterCounts is what came of letters.
-type clusterCounts struct{ unspread, heard, unheard atomic.Uint64 }
+// clusterCounts is what came of letters, and of what a log numbers.
+type clusterCounts struct{ unspread, heard, unheard, loose, filled, passed atomic.Uint64 }

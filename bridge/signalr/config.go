@@ -111,6 +111,11 @@ type Config struct {
 	// History keeps events of groups for [Conn.JoinSince]. Default: none is kept.
 	History History
 
+	// Log numbers the events of groups for all nodes of the cluster. Default: each
+	// node counts by itself, and knows the positions of no other. Without Cluster it is
+	// not used.
+	Log Log
+
 	// AllowedOrigins: origins ("https://example.org") whose pages may connect
 	// beside the server's own host; "*" is any. Ignored if CheckOrigin is set.
 	AllowedOrigins []string

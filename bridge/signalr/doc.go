@@ -60,13 +60,18 @@
 // [Server.Answer]). The server's own are served first and without it. Package
 // bridge/backplane has one.
 //
+// A [Log] numbers the events of groups for all nodes: a position of one is a position at
+// every other ([Conn.JoinSince], [Conn.JoinAt]). Such events reach the server's own
+// members, too, when they have their number, in one order everywhere.
+//
 // A request for a connection that reaches another node than the connection's (its
 // token ends with that node's name) is handed to [Config].Forward, so that a balancer
 // need not keep a client at one node.
 //
 // # Queues
 //
-// Events of other nodes: 8,192 for each of as many workers as there are processors;
+// Events of a numbered group that wait for one before them: 1,024; more are read again
+// from the log. Events of other nodes: 8,192 for each of as many workers as there are processors;
 // more are dropped ([Stats.Unheard]). Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
 // peer takes nothing for TransportSendTimeout, is cut ([Stats.SlowDisconnects]).
 // Incoming calls: a connection of which MaximumQueuedCalls wait is not read until
@@ -105,7 +110,9 @@
 //
 // # What it does not do
 //
-// Positions of groups are a node's own: a client that comes back to another node
-// finds another epoch. No word to a client whose answer is no longer wanted: the
+// Without a [Log] positions of groups are a node's own: a client that comes back to
+// another node finds another epoch. A client that goes from a node which has lost the log
+// to one which has not, before the first has it back, counts with it what the second does
+// not know of: it may then miss as many events. No word to a client whose answer is no longer wanted: the
 // protocol has none.
 package signalr

@@ -70,10 +70,15 @@ func (e *event) arguments() []byte {
 // twice and none left out. gap says that some are missing: from is of another
 // epoch, or what followed it is kept no more, or is more than half of what may
 // wait for a connection; of that the newest are sent. Without [Config.History]
-// nothing is kept. It returns the position up to which everything was sent.
+// nothing is kept. It returns the position up to which everything was sent. In a group
+// that a [Log] numbers from may be a position of any node; it then blocks until the log
+// has answered.
 func (c *Conn) JoinSince(name string, from Position) (at Position, gap bool, err error) {
 	if err := c.permitGroup(name); err != nil {
 		return Position{}, false, err
+	}
+	if c.s.numbers(name) {
+		return c.joinSinceNumbered(name, from)
 	}
 	r := c.s.rooms
 	g := r.find(name)
@@ -95,13 +100,16 @@ func (c *Conn) JoinSince(name string, from Position) (at Position, gap bool, err
 
 // catchUp sends what a group had between two positions. The group's order is
 // held; the arguments are JSON already, so that no method of the program is
-// called.
-func (c *Conn) catchUp(name string, from, to Position) (gap bool) {
-	h := c.s.cfg.History
-	if h == nil {
-		return from != to
+// called. before is what lies in front of from, where that is known already.
+func (c *Conn) catchUp(name string, from, to Position, before ...Past) (gap bool) {
+	list := before
+	if h := c.s.cfg.History; h != nil {
+		var rest []Past
+		rest, gap = h.Since(name, from, to)
+		list = append(list, rest...)
+	} else {
+		gap = from != to
 	}
-	list, gap := h.Since(name, from, to)
 	room := c.s.cfg.OutboxBytes/2 - c.line.Load().out.load()
 	frames := make([]*frame, len(list))
 	first := len(list)

@@ -23,6 +23,9 @@ func (s *Server) join(ctx context.Context) (leave func()) {
 	for i := range s.post.boxes {
 		tasks.Go(func() { s.post.boxes[i].sort(ctx, s) })
 	}
+	if s.scribe != nil {
+		tasks.Go(func() { s.scribe.write(ctx, s) })
+	}
 	s.cfg.Cluster.Want(everybody, true)
 	return func() {
 		s.cfg.Cluster.Want(everybody, false)

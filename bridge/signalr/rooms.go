@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Position is a place in the events of a group.
@@ -21,6 +22,7 @@ type rooms struct {
 	keep    int // groups without members that are remembered
 	most    int // groups of one connection
 	history History
+	scribe  *scribe // nil: there is no log
 	count   *counters
 	writers *writers
 	want    func(topic string, on bool) // told of groups that get their first and lose their last member; nil: nobody wants to know
@@ -47,6 +49,7 @@ type group struct {
 	snapshot []*Conn                           // of members; nil after a change
 	choosy   map[*Conn]func(event string) bool // members that hear some events alone; replaced, never changed
 	empty    *list.Element
+	num      *numbering // nil: the group's events are not numbered by a log
 }
 
 // membership is one connection's place in a group.
@@ -120,6 +123,10 @@ func (r *rooms) wake(name string) *group {
 	switch {
 	case g == nil:
 		g = &group{name: name, pos: Position{Epoch: newID()}}
+		if r.scribe != nil && r.scribe.log.Numbers(name) {
+			g.num, g.pos = newNumbering(), Position{}
+			r.scribe.need(name)
+		}
 		r.groups[name] = g
 	case g.empty != nil:
 		r.idle.Remove(g.empty)
@@ -200,7 +207,14 @@ func (r *rooms) drop(m *membership) {
 	g := m.group
 	m.left = g.pos
 	g.remove(m)
-	if len(g.members) > 0 || g == r.all {
+	if g != r.all {
+		r.rest(g)
+	}
+}
+
+// rest sets a group aside that has nobody any more.
+func (r *rooms) rest(g *group) {
+	if len(g.members) > 0 || g.num != nil && g.num.holds > 0 {
 		return
 	}
 	r.count.groups.Add(-1)
@@ -208,6 +222,10 @@ func (r *rooms) drop(m *membership) {
 		r.want(groupTopic(g.name), false)
 	}
 	g.members = nil
+	if g.num != nil && !r.scribe.away.Load() {
+		delete(r.groups, g.name) // the log knows where it stands
+		return
+	}
 	g.empty = r.idle.PushBack(g)
 	for r.idle.Len() > r.keep {
 		oldest := r.idle.Remove(r.idle.Front()).(*group)
@@ -285,13 +303,22 @@ func (r *rooms) send(g *group, e *event, except []string, keep bool) (n int, ok 
 func (r *rooms) spread(g *group, e *event, except []string, keep bool) (fan *fanout, n int, ok bool) {
 	g.order.Lock()
 	defer g.order.Unlock()
+	return r.spreadIn(g, e, except, keep, Position{})
+}
+
+// spreadIn is spread with the group's order held, for an event whose place is known, or
+// is the next (zero).
+func (r *rooms) spreadIn(g *group, e *event, except []string, keep bool, at Position) (fan *fanout, n int, ok bool) {
 	r.mu.Lock()
 	if g.spoken()&^e.prepared() != 0 {
 		r.mu.Unlock()
 		return nil, 0, false
 	}
-	g.pos.Offset++
-	at, members, choosy := g.pos, g.list(), g.choosy
+	if g.pos.Offset++; at.Epoch != "" {
+		g.pos = at
+	}
+	at = g.pos
+	members, choosy := g.list(), g.choosy
 	r.mu.Unlock()
 	if keep {
 		r.history.Keep(g.name, Past{At: at, Event: e.m.Target, Args: e.kept})
@@ -325,4 +352,55 @@ func (r *rooms) position(name string) (Position, bool) {
 		return g.pos, true
 	}
 	return Position{}, false
+}
+
+// place sets where a numbered group stands. Its order is held.
+func (r *rooms) place(g *group, at Position) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g.pos = at
+}
+
+// hold keeps a numbered group awake for somebody who is going to join it.
+func (r *rooms) hold(name string) *group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.groups[name]
+	if g == nil || g.empty != nil {
+		g = r.wake(name)
+	}
+	g.num.holds++
+	return g
+}
+
+func (r *rooms) letGo(g *group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g.num.holds--
+	r.rest(g)
+}
+
+// numbered lists the numbered groups that are awake; unless all are wanted, those that
+// have just been woken, or whose position is not the log's.
+func (r *rooms) numbered(all bool) (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, g := range r.groups {
+		if g.num != nil && g.empty == nil && (all || !g.num.ready.Load() || time.Since(g.num.since) < logFresh) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// forgetNumbered forgets the numbered groups in which nobody is.
+func (r *rooms) forgetNumbered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, g := range r.groups {
+		if g.num != nil && g.empty != nil {
+			r.idle.Remove(g.empty)
+			delete(r.groups, name)
+		}
+	}
 }

@@ -35,7 +35,8 @@ type Server struct {
 	watch   *watch
 	tags    tags
 	count   counters
-	post    *post // nil where there is no cluster
+	post    *post   // nil where there is no cluster
+	scribe  *scribe // nil where no log numbers the events of groups
 
 	mu       sync.Mutex
 	conns    map[string]*Conn // by id, handshake done or not
@@ -59,6 +60,10 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.writers, s.crew = newWriters(), newCrew()
 	s.watch, s.tags.changed = newWatch(), s.changed
 	s.rooms = newRooms(s.cfg, &s.count, s.writers)
+	if s.cfg.Log != nil && s.cfg.Cluster != nil {
+		s.scribe = newScribe(s.cfg.Log)
+		s.rooms.scribe = s.scribe
+	}
 	if s.cfg.Cluster != nil {
 		s.post = newPost()
 		s.rooms.want, s.tags.want = s.cfg.Cluster.Want, s.cfg.Cluster.Want

@@ -30,6 +30,9 @@ type Stats struct {
 	Unspread        uint64 // events that other nodes could not be handed
 	Heard           uint64 // events of other nodes
 	Unheard         uint64 // of these, dropped: malformed, or the queue was full
+	Unnumbered      uint64 // events of numbered groups that went out while the log was away
+	ReadAgain       uint64 // events of numbered groups that were read from the log, since they had not come
+	Passed          uint64 // of these, gone from the log too
 }
 
 type counters struct {
@@ -67,6 +70,7 @@ func (s *Server) Stats() Stats {
 		Conflated: n.conflated.Load(), Replayed: n.replayed.Load(),
 		Resumed: n.resumed.Load(), SilentClients: n.silent.Load(), ProtocolErrors: n.faults.Load(),
 		Unspread: n.unspread.Load(), Heard: n.heard.Load(), Unheard: n.unheard.Load(),
+		Unnumbered: n.loose.Load(), ReadAgain: n.filled.Load(), Passed: n.passed.Load(),
 	}
 	for i := range n.tallies {
 		t := &n.tallies[i]

@@ -54,16 +54,23 @@ func (t Target) Send(event string, args ...any) (n int) {
 }
 
 // send sends an event to the target, wherever it is.
-func (t Target) send(e *event) (n int) {
+func (t Target) send(e *event) (all int) {
+	if t.s.scribe != nil && !t.here {
+		n, rest := t.sendNumbered(e)
+		if all = n; rest == nil {
+			return all
+		}
+		t = *rest
+	}
 	e.burst = t.burst
-	n = t.deliver(e)
+	all += t.deliver(e)
 	if t.burst != nil {
 		t.burst.sent(e)
 	}
 	if t.s.cfg.Cluster != nil && !t.here {
 		t.s.spread(t, e)
 	}
-	return n
+	return all
 }
 
 // deliver queues an event for the target's connections of this server.
@@ -110,7 +117,17 @@ func (t Target) sendOne(event string, args []any) int {
 // broadcast encodes the event in the protocols that the group's members speak,
 // and sends it. When members of another protocol join meanwhile it begins anew,
 // because encoding calls the program's own methods and no lock may be held.
-func (s *Server) broadcast(g *group, e *event, except []string) int {
+func (s *Server) broadcast(g *group, e *event, except []string) (n int) {
+	if g.num != nil { // only this server's own are meant: the log does not count it
+		fan := s.writers.fan(1)
+		defer fan.end()
+		for _, c := range s.rooms.members(g) {
+			if !slices.Contains(except, c.id) {
+				n += s.sendTo(c, e, fan)
+			}
+		}
+		return n
+	}
 	keep := s.remember(g, e)
 	for {
 		if err := e.prepare(s.rooms.spoken(g)); err != nil {
