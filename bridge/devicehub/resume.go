@@ -49,7 +49,7 @@ func (h *Hub) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 		return nil, err
 	}
 	if !back {
-		at, err := c.Conn().Join(room(p, g))
+		at, err := c.Conn().JoinAt(room(p, g))
 		return joined{Epoch: at.Epoch, Offset: at.Offset}, err
 	}
 	at, gap, err := c.Conn().JoinSince(room(p, g), from)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -192,6 +193,54 @@ func TestBalancer(t *testing.T) {
 	}
 	if forwarded < 10 {
 		t.Errorf("%v requests were handed on: nothing was tried", forwarded)
+	}
+}
+
+// TestKilledNodeOfMembers: who was on a node that is killed goes on at the other by the
+// position that he has counted himself, and hears everything once, also what was sent
+// while he was nowhere.
+func TestKilledNodeOfMembers(t *testing.T) {
+	t.Parallel()
+	l := startLedger(t)
+	nodes := map[string]*serve{"hub-1": l.node("hub-1", t.TempDir()), "hub-2": l.node("hub-2", t.TempDir())}
+	a, b := nodes["hub-1"], nodes["hub-2"]
+	door := startBalancer(t, "", a, b)
+	var members, lost []*program
+	for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
+		for at := ""; at != "hub-1"; {
+			var p *program
+			p, at = roam(t, door.url+"/hubs/devices", transport)
+			members = append(members, p)
+			if at == "hub-1" {
+				lost = append(lost, p)
+			} else {
+				door.answers() // the next is the other's turn
+			}
+		}
+	}
+	b.warm(members...)
+	const events = 60
+	for n := range events {
+		if n == 20 {
+			a.signal(syscall.SIGKILL)
+			a.wait()
+		}
+		b.push(n)
+	}
+	for _, p := range lost {
+		r, _ := heard(p, 0, "joining again", func(r roamer) bool { return r.State == "back" })
+		if r.Gap == nil || *r.Gap {
+			t.Errorf("back with %+v", r)
+		}
+	}
+	for _, p := range members {
+		hearsPush(p, events-1)
+	}
+	b.push("end")
+	for _, p := range members {
+		if code := p.wait(); code != 0 {
+			t.Errorf("ended with code %d", code)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func (h *Hub) makeHub() (err error) {
 		return err
 	}
 	h.signalr, err = signalr.New(signalr.Config{
-		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode, Elsewhere: h.elsewhere(),
+		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode, Elsewhere: h.elsewhere(), Log: h.groupLog(),
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,

@@ -37,6 +37,7 @@ type nodes struct {
 	tables    *redis.Tables          // see nodes_store.go
 	lacks     atomic.Pointer[string] // see nodes_store.go
 	shows     *window.Source         // see nodes_census.go
+	log       *redis.Log             // of what groups had; see nodes_clients.go
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -102,6 +103,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	h.makeForward(n)
 	h.makeDirectory(n)
+	n.log = redis.NewLog(n.server, numbered)
 	return nil
 }
 
@@ -199,7 +201,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // closeNodes ends the connections to the server.
@@ -227,6 +229,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
+		to["replay_nodes"] = func() any { return n.log.Stats() }
 		to["presence_nodes"] = func() any { return n.directory.Stats() }
 		to["forward"] = func() any { return n.forward.Stats() }
 		to["reigns"] = func() any { return n.keeper.Stats() }

@@ -76,6 +76,23 @@ func (h *Hub) elsewhere() func(user string) int {
 	return h.nodes.directory.Elsewhere
 }
 
+// groupLog numbers what groups have, for all nodes; nil: each group is this node's.
+func (h *Hub) groupLog() signalr.Log {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.log
+}
+
+// numbered tells whether the events of a group are numbered for all nodes: those that are
+// kept, but for an area's, of which each node tells its own clients what it knows itself.
+func numbered(group string) bool {
+	if group[0] == '@' { // of another tenant
+		_, group, _ = strings.Cut(group, "/")
+	}
+	return !strings.HasPrefix(group, "area:") && replayed(group, "")
+}
+
 // forwards is how the device hub serves what is for another node; nil: there is none.
 func (h *Hub) forwards() func(http.ResponseWriter, *http.Request, string) bool {
 	if h.nodes == nil {
