@@ -88,6 +88,8 @@ type Parts struct {
 	Streams Streams
 	Past    Past                               // nil: nothing of it is kept
 	Others  Others                             // nil: there are no other nodes
+	Marks   Marks                              // where who left which group; nil: this process remembers it
+	Log     LogPast                            // when the events were that are numbered for all nodes; nil: none are
 	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
 	Clock   func() area.Instant
 	Now     func() time.Time
@@ -101,7 +103,7 @@ type Hub struct {
 	calls chan func(*loop)
 	heard chan func(*loop)
 	count counters
-	marks *replay.Marks
+	marks Marks
 }
 
 type counters struct {
@@ -125,7 +127,10 @@ func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
-	h := &Hub{Parts: p, node: cfg.Node, log: log, marks: replay.NewMarks(0), calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	h := &Hub{Parts: p, node: cfg.Node, log: log, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	if h.marks == nil {
+		h.marks = replay.NewMarks(0)
+	}
 	h.methods()
 	return h, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/presence"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -17,6 +18,25 @@ type Past interface {
 	// kept came later.
 	Before(group, epoch string, t time.Time) (signalr.Position, bool)
 }
+
+// Marks remembers where users and devices left groups.
+type Marks interface {
+	// Set must not block.
+	Set(who, group string, at signalr.Position)
+	// Get may block for a moment; false where it is not known.
+	Get(who, group string) (signalr.Position, bool)
+}
+
+// LogPast knows when the events of numbered groups were.
+type LogPast interface {
+	// Before answers where a group stood at an instant, or the oldest position that is
+	// kept; false where that is not known. It may block for a moment.
+	Before(ctx context.Context, group string, t time.Time) (signalr.Position, bool)
+}
+
+// longSilent is how long a node may take to notice that a client of its own is gone: who
+// is there and comes back to another node has had what was sent before.
+const longSilent = 30*time.Second + onItsWay
 
 // onItsWay is how long an event may have been on its way to a client that was
 // lost: who asks to go on where he was is sent such events again.
@@ -66,7 +86,7 @@ func (h *Hub) since(c *signalr.Conn, group string, raw json.RawMessage) (from si
 		return from, false, nil
 	case `"resume"`:
 		for _, who := range h.selves(c) {
-			if at, ok := h.marks.Get(who, group); ok {
+			if at, ok := h.leftAt(c, who, group); ok {
 				return at, true, nil
 			}
 		}
@@ -82,6 +102,36 @@ func (h *Hub) since(c *signalr.Conn, group string, raw json.RawMessage) (from si
 		return from, false, area.Errorf(area.CodeBadRequest, "since is neither {\"epoch\",\"offset\"} nor \"resume\"")
 	}
 	return signalr.Position{Epoch: *at.Epoch, Offset: *at.Offset}, true, nil
+}
+
+// leftAt is where somebody left a group, as far as that is known. Whose node was killed,
+// or has not noticed that he is gone, has left no mark there: what may have been sent to
+// him in vain is sent again.
+func (h *Hub) leftAt(c *signalr.Conn, who, group string) (signalr.Position, bool) {
+	at, ok := h.marks.Get(who, group)
+	if h.Log == nil || !h.elsewhere(c, who, group) {
+		return at, ok
+	}
+	before, known := h.Log.Before(c.Context(), group, h.Now().Add(-longSilent))
+	if known && (!ok || at.Epoch != before.Epoch || at.Offset < before.Offset) {
+		return before, true
+	}
+	return at, ok
+}
+
+// elsewhere tells whether somebody is a member of a group at another node.
+func (h *Hub) elsewhere(c *signalr.Conn, who, group string) bool {
+	if h.Others == nil {
+		return false
+	}
+	kind, name, _ := strings.Cut(who, "/")
+	in := member(group)
+	for _, s := range h.others(func(x presence.Conn) bool { return x.ID != c.ID() && in(x) && (kind != "user" || x.User == name) }) {
+		if kind == "user" || s.Device != nil && string(*s.Device) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // selves are the names under which it is remembered where a connection left:

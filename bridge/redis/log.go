@@ -364,3 +364,28 @@ func (l *Log) Since(ctx context.Context, group string, from signalr.Position) (l
 	}
 	return list, gap || tail.Epoch == from.Epoch && next <= tail.Offset && len(list) == 0, nil
 }
+
+// Before answers where a group stood at an instant: the position behind which everything
+// lies that came later. Of what is gone it lies in front of the oldest that is kept.
+// false is that the group has no epoch, or the server is away.
+func (l *Log) Before(ctx context.Context, group string, t time.Time) (at signalr.Position, ok bool) {
+	out, err := l.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
+		return rueidis.Commands{b.Xrange().Key(l.key(group)).Start("-").End("+").Build()}
+	})
+	if err != nil {
+		return at, false
+	}
+	entries, err := out[0].AsXRange()
+	if err != nil || len(entries) == 0 {
+		return at, false
+	}
+	tail := placeOf(entries[len(entries)-1].ID)
+	for _, x := range entries {
+		p := placeOf(x.ID)
+		ms, err := strconv.ParseInt(x.FieldValues["t"], 10, 64)
+		if p.Epoch == tail.Epoch && p.Offset > 0 && err == nil && ms > t.UnixMilli() {
+			return signalr.Position{Epoch: p.Epoch, Offset: p.Offset - 1}, true
+		}
+	}
+	return tail, true
+}

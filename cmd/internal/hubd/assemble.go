@@ -168,7 +168,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
 		Server: h.signalr, Bus: h.bus, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
-		Streams: streams{h}, Past: h.past, Others: h.otherConns(),
+		Streams: streams{h}, Past: h.past, Others: h.otherConns(), Marks: h.groupMarks(), Log: h.groupPast(),
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err

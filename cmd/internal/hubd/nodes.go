@@ -38,6 +38,7 @@ type nodes struct {
 	lacks     atomic.Pointer[string] // see nodes_store.go
 	shows     *window.Source         // see nodes_census.go
 	log       *redis.Log             // of what groups had; see nodes_clients.go
+	marks     *redis.Marks           // where who left them
 }
 
 // kindWord is the backplane's kind of what arbiters say to each other; all nodes
@@ -103,7 +104,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	h.makeForward(n)
 	h.makeDirectory(n)
-	n.log = redis.NewLog(n.server, numbered)
+	n.log, n.marks = redis.NewLog(n.server, numbered), redis.NewMarks(n.server)
 	return nil
 }
 
@@ -201,7 +202,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // closeNodes ends the connections to the server.
@@ -229,6 +230,7 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
+		to["replay_marks"] = func() any { return n.marks.Stats() }
 		to["replay_nodes"] = func() any { return n.log.Stats() }
 		to["presence_nodes"] = func() any { return n.directory.Stats() }
 		to["forward"] = func() any { return n.forward.Stats() }

@@ -84,6 +84,22 @@ func (h *Hub) groupLog() signalr.Log {
 	return h.nodes.log
 }
 
+// groupMarks remembers for all nodes where who left which group; nil: this process alone.
+func (h *Hub) groupMarks() devicehub.Marks {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.marks
+}
+
+// groupPast knows when the events of numbered groups were; nil: none are.
+func (h *Hub) groupPast() devicehub.LogPast {
+	if h.nodes == nil {
+		return nil
+	}
+	return h.nodes.log
+}
+
 // numbered tells whether the events of a group are numbered for all nodes: those that are
 // kept, but for an area's, of which each node tells its own clients what it knows itself.
 func numbered(group string) bool {

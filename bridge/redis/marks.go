@@ -1,0 +1,115 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+
+	"github.com/tacet-hub/tacet/bridge/replay"
+	"github.com/tacet-hub/tacet/bridge/signalr"
+)
+
+// Marks remembers for all nodes where users and devices left groups, for a day. While the
+// server is away each node knows its own. It is safe for concurrent use.
+//
+// What is on its way to the server waits in a queue of [marksQueue]; more is not shared,
+// and counted.
+type Marks struct {
+	s     *Server
+	own   *replay.Marks
+	queue chan marked
+	count struct{ shared, dropped, failed atomic.Uint64 }
+}
+
+// marksQueue is how many marks wait to be shared.
+const marksQueue = 8192
+
+type marked struct {
+	key string
+	at  signalr.Position
+}
+
+// NewMarks makes the marks of a server.
+func NewMarks(s *Server) *Marks {
+	return &Marks{s: s, own: replay.NewMarks(0), queue: make(chan marked, marksQueue)}
+}
+
+// MarkStats counts since the start.
+type MarkStats struct {
+	Shared  uint64 // marks that all nodes know
+	Dropped uint64 // that found the queue full
+	Failed  uint64 // that the server did not take
+}
+
+// Stats is a snapshot of the counters.
+func (m *Marks) Stats() MarkStats {
+	return MarkStats{Shared: m.count.shared.Load(), Dropped: m.count.dropped.Load(), Failed: m.count.failed.Load()}
+}
+
+func (m *Marks) key(who, group string) string {
+	return m.s.cfg.Prefix + ":mark:" + strconv.Itoa(len(who)) + ":" + who + ":" + group
+}
+
+// Set remembers where somebody left a group. It does not block.
+func (m *Marks) Set(who, group string, at signalr.Position) {
+	m.own.Set(who, group, at)
+	select {
+	case m.queue <- marked{m.key(who, group), at}:
+	default:
+		m.count.dropped.Add(1)
+	}
+}
+
+// Get answers where somebody left a group last, at whichever node; false where that is
+// not known. It blocks for as long as the server may take.
+func (m *Marks) Get(who, group string) (signalr.Position, bool) {
+	out, err := m.s.do(context.Background(), func(b rueidis.Builder) rueidis.Commands {
+		return rueidis.Commands{b.Get().Key(m.key(who, group)).Build()}
+	})
+	if err == nil {
+		if text, err := out[0].ToString(); err == nil {
+			epoch, offset, _ := strings.Cut(text, " ")
+			if n, err := strconv.ParseUint(offset, 10, 64); err == nil {
+				return signalr.Position{Epoch: epoch, Offset: n}, true
+			}
+		}
+	}
+	return m.own.Get(who, group)
+}
+
+// Run shares marks until ctx ends, and then those that wait; it returns nil.
+func (m *Marks) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			m.share(context.WithoutCancel(ctx), nil)
+			return nil
+		case one := <-m.queue:
+			m.share(ctx, []marked{one})
+		}
+	}
+}
+
+// share brings marks to the server, those that wait, too.
+func (m *Marks) share(ctx context.Context, list []marked) {
+	for len(m.queue) > 0 && len(list) < 1000 {
+		list = append(list, <-m.queue)
+	}
+	if len(list) == 0 {
+		return
+	}
+	_, err := m.s.do(ctx, func(b rueidis.Builder) (cmds rueidis.Commands) {
+		for _, x := range list {
+			cmds = append(cmds, b.Set().Key(x.key).Value(x.at.Epoch+" "+strconv.FormatUint(x.at.Offset, 10)).PxMilliseconds(logAge.Milliseconds()).Build())
+		}
+		return cmds
+	})
+	if err != nil {
+		m.count.failed.Add(uint64(len(list)))
+		return
+	}
+	m.count.shared.Add(uint64(len(list)))
+}
