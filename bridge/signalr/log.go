@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -57,7 +58,7 @@ func Later(epoch, than string) bool {
 const (
 	logPatience = 5 * time.Second // for the log's answer, by who joins
 	mostAhead   = 1024            // events of a group that wait for one before them; more are read again
-	recentIDs   = 64              // events sent without a number, of a group, that are known when they come again
+	recentIDs   = 256             // newest events of a group that are known when they come again, with a number or without
 )
 
 // Kinds of letters for what is numbered; the others are in cluster.go.
@@ -75,7 +76,7 @@ type numbering struct {
 	was    string              // the newest one in which it was ready
 	base   uint64              // the server's own history has what came behind this offset
 	ahead  map[uint64]*arrival // by offset; of the log's epoch
-	recent [recentIDs]uint64   // ids of what was sent without number
+	recent [recentIDs]uint64   // ids of the newest events
 	next   int
 	news   chan struct{} // closed when it becomes ready, or loose
 	since  time.Time     // when it was made
@@ -86,15 +87,13 @@ func newNumbering() *numbering {
 	return &numbering{ahead: map[uint64]*arrival{}, news: make(chan struct{}), since: time.Now()}
 }
 
-// knows tells whether an event has come without its number, and remembers it with note.
-func (n *numbering) knows(id uint64, note bool) bool {
+// knows tells whether an event has come before, and remembers it.
+func (n *numbering) knows(id uint64) bool {
 	if slices.Contains(n.recent[:], id) {
 		return true
 	}
-	if note {
-		n.recent[n.next] = id
-		n.next = (n.next + 1) % recentIDs
-	}
+	n.recent[n.next] = id
+	n.next = (n.next + 1) % recentIDs
 	return false
 }
 
@@ -150,10 +149,77 @@ type scribe struct {
 
 	mu    sync.Mutex
 	needs map[string]struct{} // groups whose position, or some event, is to be read
+	lines map[string]*sending // groups to which something is being sent
+}
+
+// sending is what is on its way to a group: the log is asked for places, and, once it is
+// away, what follows waits behind that.
+type sending struct {
+	asked int
+	loose []func()
+}
+
+// wait takes an event that goes out without number, behind what was sent before; false:
+// the log is to be asked, and done called then.
+func (w *scribe) wait(group string, send func()) bool {
+	w.mu.Lock()
+	l := w.lines[group]
+	if l == nil {
+		l = &sending{}
+		w.lines[group] = l
+	}
+	l.asked++
+	if !w.away.Load() && len(l.loose) == 0 {
+		w.mu.Unlock()
+		return false
+	}
+	l.loose = append(l.loose, send)
+	alone := l.asked == 1
+	w.mu.Unlock()
+	if alone {
+		w.flush(group, l)
+	}
+	return true
+}
+
+// done says that the log has answered.
+func (w *scribe) done(group string) {
+	w.mu.Lock()
+	l := w.lines[group]
+	l.asked--
+	rest := l.asked > 0 && l.asked == len(l.loose)
+	if l.asked == 0 {
+		delete(w.lines, group)
+	}
+	w.mu.Unlock()
+	if rest {
+		w.flush(group, l)
+	}
+}
+
+// flush sends what has waited, until nothing does. Who comes meanwhile waits behind it.
+func (w *scribe) flush(group string, l *sending) {
+	for {
+		w.mu.Lock()
+		if len(l.loose) == 0 {
+			if l.asked == 0 {
+				delete(w.lines, group)
+			}
+			w.mu.Unlock()
+			return
+		}
+		send := l.loose[0]
+		w.mu.Unlock()
+		send()
+		w.mu.Lock()
+		l.loose = l.loose[1:]
+		l.asked--
+		w.mu.Unlock()
+	}
 }
 
 func newScribe(l Log) *scribe {
-	w := &scribe{log: l, wake: make(chan struct{}, 1), needs: map[string]struct{}{}}
+	w := &scribe{log: l, wake: make(chan struct{}, 1), needs: map[string]struct{}{}, lines: map[string]*sending{}}
 	w.last.Store(uint64(time.Now().UnixNano()) << 8) // no id of another node, or life, is near
 	return w
 }
@@ -233,11 +299,11 @@ func (s *Server) sendNumbered(group string, e *event, except, not []string) int 
 			n++
 		}
 	}
-	if s.scribe.away.Load() {
-		s.sendLoose(group, a, b)
+	if s.scribe.wait(group, func() { s.sendLoose(group, a, b) }) {
 		return n
 	}
 	s.scribe.log.Append(group, b, func(at Position, err error) {
+		defer s.scribe.done(group)
 		if err != nil {
 			s.scribe.lost(s, err)
 			s.sendLoose(group, a, b)
@@ -299,7 +365,7 @@ func (s *Server) arrivedLoose(group string, a *arrival) {
 	}
 	g.order.Lock()
 	defer g.order.Unlock()
-	if g.num.knows(a.head.ID, true) {
+	if g.num.knows(a.head.ID) {
 		return
 	}
 	s.goLoose(g)
@@ -315,7 +381,7 @@ func (s *Server) goLoose(g *group) {
 	}
 	g.num.ready.Store(false)
 	g.num.base = 0
-	clear(g.num.ahead)
+	s.handRest(g)
 	s.rooms.place(g, Position{Epoch: newID()})
 	g.num.tell()
 }
@@ -332,11 +398,11 @@ func (s *Server) placed(group string, at Position, a *arrival) {
 	if Later(at.Epoch, n.epoch) {
 		n.epoch = at.Epoch
 		n.ready.Store(false)
-		clear(n.ahead)
+		s.handRest(g)
 	}
 	switch ready := n.ready.Load(); {
 	case n.loose.Load() && !Later(at.Epoch, n.was): // of an epoch that is over for us
-		if !n.knows(a.head.ID, true) {
+		if !n.knows(a.head.ID) {
 			s.handOver(g, Position{}, a)
 		}
 	case at.Epoch != n.epoch, ready && at.Offset <= g.pos.Offset: // it has come before
@@ -364,12 +430,24 @@ func (s *Server) handAhead(g *group) {
 	}
 }
 
+// handRest hands over what waits for an event that will not come: the epoch is over. The
+// order is held.
+func (s *Server) handRest(g *group) {
+	for _, offset := range slices.Sorted(maps.Keys(g.num.ahead)) {
+		a := g.num.ahead[offset]
+		if !g.num.knows(a.head.ID) {
+			s.handOver(g, Position{}, a)
+		}
+	}
+	clear(g.num.ahead)
+}
+
 // handOver gives an event to our own members, in its place; the zero position is the next
 // of the group's own. The order is held: what is encoded are values, no methods of the
 // program.
 func (s *Server) handOver(g *group, at Position, a *arrival) {
-	if at.Epoch != "" && g.num.knows(a.head.ID, false) {
-		s.rooms.place(g, at) // it came without its number
+	if at.Epoch != "" && g.num.knows(a.head.ID) {
+		s.rooms.place(g, at) // it came before, without its number
 		return
 	}
 	except := a.head.Except
