@@ -70,8 +70,9 @@
 //
 // # Queues
 //
-// Events of a numbered group that wait for one before them: 1,024; more are read again
-// from the log. Events of other nodes: 8,192 for each of as many workers as there are processors;
+// Events of a numbered group that wait for one before them: 1,024 with a number, more are
+// read again from the log, and 8,192 without, of which the oldest goes out for one more
+// ([Stats.Passed]). Events of other nodes: 8,192 for each of as many workers as there are processors;
 // more are dropped ([Stats.Unheard]). Outgoing: OutboxBytes per connection; a connection that overflows it, or whose
 // peer takes nothing for TransportSendTimeout, is cut ([Stats.SlowDisconnects]).
 // Incoming calls: a connection of which MaximumQueuedCalls wait is not read until

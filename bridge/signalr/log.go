@@ -12,9 +12,11 @@ import (
 // members see them in one order, and what a killed node has shown anybody is kept.
 //
 // While the log is away a node sends without numbers: to its own members at once, to
-// others as the cluster can. The group then has an epoch of that node's own, and when the
-// log is back another one for all, so that who comes back with a position of before is
-// told of a gap.
+// others as the cluster can. The first events of that time wait for the log for a second,
+// those that follow not at all. The group then has an epoch of that node's own, and when
+// the log is back another one for all, so that who comes back with a position of before is
+// told of a gap. What one node sends to a group never overtakes what it sent before; for
+// what does not come others wait three seconds.
 type Log interface {
 	// Numbers tells whether the log numbers the events of a group. It must be quick.
 	Numbers(group string) bool
@@ -50,8 +52,12 @@ func Later(epoch, than string) bool {
 // Bounds of what is numbered.
 const (
 	logPatience = 5 * time.Second // for the log's answer, by who joins
+	logHold     = time.Second     // for the log's answer, by an event: then it goes out without number, as all that follow do until the log is back
+	holeWait    = 3 * time.Second // for an event's predecessor of the same node
 	mostAhead   = 1024            // events of a group that wait for one before them; more are read again
-	recentIDs   = 256             // newest events of a group that are known when they come again, with a number or without
+	mostParked  = 8192            // events of a group without number that wait; the oldest goes out for one more
+	mostTails   = 100_000         // groups of which our newest event is known; all are forgotten for one more
+	mostOrigins = 256             // servers of which a group knows the newest event; all are forgotten for one more
 )
 
 // Kinds of letters for what is numbered; the others are in cluster.go.

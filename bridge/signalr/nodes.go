@@ -25,6 +25,7 @@ func (s *Server) join(ctx context.Context) (leave func()) {
 	}
 	if s.scribe != nil {
 		tasks.Go(func() { s.scribe.write(ctx, s) })
+		tasks.Go(func() { s.scribe.push(ctx, s) })
 	}
 	s.cfg.Cluster.Want(everybody, true)
 	return func() {

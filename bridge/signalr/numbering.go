@@ -11,32 +11,74 @@ import (
 
 // numbering is what a group has whose events the log numbers. It is guarded by the
 // group's order.
+//
+// Events of one node come by two ways, the log and the cluster's letters, and when the log
+// was away they come by one and by the other. So that none overtakes another each names
+// the one before it of the same node in the same group, and waits for that; what comes
+// later than one that followed it is not given to anybody.
 type numbering struct {
+	own    string              // id of this server: what it sends is in order
 	ready  atomic.Bool         // pos is the log's
 	loose  atomic.Bool         // pos is our own: since the log's something was sent without number
+	torn   bool                // it was loose at some time
 	epoch  string              // the newest one of the log that was seen here
+	born   string              // the first one of the log in which it was ready
 	was    string              // the newest one in which it was ready
 	base   uint64              // the server's own history has what came behind this offset
 	ahead  map[uint64]*arrival // by offset; of the log's epoch
-	recent [recentIDs]uint64   // ids of the newest events
-	next   int
-	news   chan struct{} // closed when it becomes ready, or loose
-	since  time.Time     // when it was made
-	holds  int           // who waits for it; guarded by rooms
+	parked []*arrival          // without a place, which wait for one before them
+	heard  map[string]uint64   // by server, its newest event
+	news   chan struct{}       // closed when it becomes ready, or loose
+	since  time.Time           // when it was made
+	holds  int                 // who waits for it; guarded by rooms
 }
 
-func newNumbering() *numbering {
-	return &numbering{ahead: map[uint64]*arrival{}, news: make(chan struct{}), since: time.Now()}
+func newNumbering(own string) *numbering {
+	return &numbering{own: own, ahead: map[uint64]*arrival{}, heard: map[string]uint64{}, news: make(chan struct{}), since: time.Now()}
 }
 
-// knows tells whether an event has come before, and remembers it.
-func (n *numbering) knows(id uint64) bool {
-	if slices.Contains(n.recent[:], id) {
-		return true
+// knows tells whether an event, or one that followed it, has come before.
+func (n *numbering) knows(a *arrival) bool {
+	return a.head.ID <= n.heard[a.head.From]
+}
+
+// note remembers an event that is handed over.
+func (n *numbering) note(a *arrival) {
+	if len(n.heard) >= mostOrigins {
+		clear(n.heard)
 	}
-	n.recent[n.next] = id
-	n.next = (n.next + 1) % recentIDs
-	return false
+	n.heard[a.head.From] = a.head.ID
+}
+
+// follows tells whether the event before it is there. A server that is not known yet may
+// have sent something while the log was away, if that ever was.
+func (n *numbering) follows(a *arrival) bool {
+	newest, ok := n.heard[a.head.From]
+	return a.head.Prev <= newest || !ok && !n.torn || a.head.From == n.own
+}
+
+// overdue tells whether an event has waited long enough.
+func (a *arrival) overdue(now time.Time) bool {
+	if a.since.IsZero() {
+		a.since = now
+	}
+	return now.Sub(a.since) >= holeWait
+}
+
+// park has an event wait that has no place.
+func (n *numbering) park(a *arrival) {
+	if len(n.parked) >= mostParked {
+		n.parked[0].since = time.Unix(0, 0)
+	}
+	n.parked = append(n.parked, a)
+}
+
+// outdate parks what waits for a place in an epoch that is over.
+func (n *numbering) outdate() {
+	for _, offset := range slices.Sorted(maps.Keys(n.ahead)) {
+		n.park(n.ahead[offset])
+	}
+	clear(n.ahead)
 }
 
 // tell wakes who waits for the group's position.
@@ -50,13 +92,16 @@ func (n *numbering) tell() {
 
 // arrival is an event of a numbered group.
 type arrival struct {
-	head recordHead
-	e    *event
+	head  recordHead
+	e     *event
+	since time.Time // when it began to wait for the one before it
 }
 
 // recordHead is the first line of a record; the event follows in its wire form.
 type recordHead struct {
-	ID     uint64   `json:"id"`
+	From   string   `json:"from"`           // the server
+	ID     uint64   `json:"id"`             // among those of the server; they grow
+	Prev   uint64   `json:"prev,omitempty"` // the server's newest one of the group before it; 0: none that it remembers
 	Except []string `json:"except,omitempty"`
 	Not    []string `json:"not,omitempty"` // members of these groups have it already
 }
@@ -73,13 +118,10 @@ func parseArrival(b []byte) (*arrival, error) {
 	return a, err
 }
 
-func (a *arrival) record() ([]byte, error) {
-	head, err := json.Marshal(a.head)
-	if err != nil {
-		return nil, err
-	}
-	wire, err := a.e.wire()
-	return append(append(head, '\n'), wire...), err
+// record is the event as the log keeps it, with its wire form.
+func (a *arrival) record(wire []byte) []byte {
+	head, _ := json.Marshal(a.head) // plain fields
+	return append(append(head, '\n'), wire...)
 }
 
 // arrivedRecord takes an event of a numbered group from another node.
@@ -105,8 +147,7 @@ func (s *Server) arrivedRecord(l Letter) {
 	s.arrivedLoose(l.Target, a)
 }
 
-// arrivedLoose gives an event without number to our own members. The group's epoch is
-// our own from then on.
+// arrivedLoose takes an event without number. The group's epoch is our own from then on.
 func (s *Server) arrivedLoose(group string, a *arrival) {
 	g := s.rooms.find(group)
 	if g == nil || g.num == nil {
@@ -114,13 +155,13 @@ func (s *Server) arrivedLoose(group string, a *arrival) {
 	}
 	g.order.Lock()
 	defer g.order.Unlock()
-	if g.num.knows(a.head.ID) {
+	if g.num.knows(a) {
 		return
 	}
-	s.goLoose(g)
 	s.count.loose.Add(1)
-	s.handOver(g, Position{}, a)
-	s.scribe.need(group) // so that it has an epoch for all again
+	g.num.park(a)
+	s.settle(g)
+	s.scribe.need(group) // so that it has an epoch for all again, and what is missing is read
 }
 
 // goLoose gives a group an epoch of this server's own. Its order is held.
@@ -129,8 +170,8 @@ func (s *Server) goLoose(g *group) {
 		return
 	}
 	g.num.ready.Store(false)
-	g.num.base = 0
-	s.handRest(g)
+	g.num.base, g.num.torn = 0, true
+	g.num.outdate()
 	s.rooms.place(g, Position{Epoch: newID()})
 	g.num.tell()
 }
@@ -147,58 +188,91 @@ func (s *Server) placed(group string, at Position, a *arrival) {
 	if Later(at.Epoch, n.epoch) {
 		n.epoch = at.Epoch
 		n.ready.Store(false)
-		s.handRest(g)
+		n.outdate()
 	}
-	switch ready := n.ready.Load(); {
-	case n.loose.Load() && !Later(at.Epoch, n.was): // of an epoch that is over for us
-		if !n.knows(a.head.ID) {
-			s.handOver(g, Position{}, a)
+	switch {
+	case Later(n.born, at.Epoch): // nobody was there
+	case at.Epoch != n.epoch, n.loose.Load() && !Later(at.Epoch, n.was): // of an epoch that is over for us
+		if !n.knows(a) {
+			n.park(a)
 		}
-	case at.Epoch != n.epoch, ready && at.Offset <= g.pos.Offset: // it has come before
-	case ready && at.Offset == g.pos.Offset+1:
-		s.handOver(g, at, a)
-		s.handAhead(g)
+	case n.ready.Load() && at.Offset <= g.pos.Offset, n.ahead[at.Offset] != nil: // it has come before
+	case len(n.ahead) < mostAhead || at.Offset == g.pos.Offset+1:
+		n.ahead[at.Offset] = a
+		if !n.ready.Load() || at.Offset != g.pos.Offset+1 {
+			s.scribe.need(group)
+		}
 	default:
-		if len(n.ahead) < mostAhead {
-			n.ahead[at.Offset] = a
-		}
 		s.scribe.need(group)
 	}
+	s.settle(g)
 }
 
-// handAhead hands over what has waited for the event before it. The order is held.
-func (s *Server) handAhead(g *group) {
-	for {
-		at := Position{g.pos.Epoch, g.pos.Offset + 1}
-		a := g.num.ahead[at.Offset]
-		if a == nil {
-			return
-		}
-		delete(g.num.ahead, at.Offset)
-		s.handOver(g, at, a)
+// settle hands over what need not wait any more. The order is held.
+func (s *Server) settle(g *group) {
+	now := time.Now()
+	for s.settleParked(g, now) || s.settleAhead(g, now) {
+	}
+	if len(g.num.parked) > 0 || g.num.ready.Load() && g.num.ahead[g.pos.Offset+1] != nil {
+		s.scribe.mu.Lock()
+		s.scribe.stuck[g.name] = struct{}{}
+		s.scribe.mu.Unlock()
 	}
 }
 
-// handRest hands over what waits for an event that will not come: the epoch is over. The
-// order is held.
-func (s *Server) handRest(g *group) {
-	for _, offset := range slices.Sorted(maps.Keys(g.num.ahead)) {
-		a := g.num.ahead[offset]
-		if !g.num.knows(a.head.ID) {
+// settleParked hands over one event without a place.
+func (s *Server) settleParked(g *group, now time.Time) bool {
+	n := g.num
+	for i, a := range n.parked {
+		known := n.knows(a)
+		if !known && !n.follows(a) {
+			if !a.overdue(now) {
+				continue
+			}
+			s.count.passed.Add(1)
+		}
+		n.parked = slices.Delete(n.parked, i, i+1)
+		if !known {
+			s.goLoose(g)
 			s.handOver(g, Position{}, a)
+			s.scribe.need(g.name)
 		}
+		return true
 	}
-	clear(g.num.ahead)
+	return false
+}
+
+// settleAhead hands over the event that has the next place.
+func (s *Server) settleAhead(g *group, now time.Time) bool {
+	n := g.num
+	if !n.ready.Load() {
+		return false
+	}
+	at := Position{g.pos.Epoch, g.pos.Offset + 1}
+	a := n.ahead[at.Offset]
+	if a == nil {
+		return false
+	}
+	if !n.knows(a) && !n.follows(a) {
+		if !a.overdue(now) {
+			return false
+		}
+		s.count.passed.Add(1)
+	}
+	delete(n.ahead, at.Offset)
+	s.handOver(g, at, a)
+	return true
 }
 
 // handOver gives an event to our own members, in its place; the zero position is the next
 // of the group's own. The order is held: what is encoded are values, no methods of the
 // program.
 func (s *Server) handOver(g *group, at Position, a *arrival) {
-	if at.Epoch != "" && g.num.knows(a.head.ID) {
+	if g.num.knows(a) {
 		s.rooms.place(g, at) // it came before, without its number
 		return
 	}
+	g.num.note(a)
 	except := a.head.Except
 	for _, other := range a.head.Not {
 		for _, c := range s.Members(other) {

@@ -2,8 +2,84 @@ package signalr
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// scribe is what a server has of its log.
+type scribe struct {
+	log  Log
+	id   string        // of this server, new with each life
+	last atomic.Uint64 // id of the newest event of ours
+	away atomic.Bool
+	wake chan struct{}
+
+	mu    sync.Mutex
+	needs map[string]struct{} // groups whose position, or some event, is to be read
+	stuck map[string]struct{} // groups in which an event waits for one before it
+	lanes map[string]*lane    // groups to which something is being sent
+	tails map[string]uint64   // by group, our newest event
+}
+
+func newScribe(l Log) *scribe {
+	return &scribe{log: l, id: newID(), wake: make(chan struct{}, 1), needs: map[string]struct{}{},
+		stuck: map[string]struct{}{}, lanes: map[string]*lane{}, tails: map[string]uint64{}}
+}
+
+// need has a group looked after.
+func (w *scribe) need(group string) {
+	w.mu.Lock()
+	w.needs[group] = struct{}{}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *scribe) take() (groups []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for g := range w.needs {
+		groups = append(groups, g)
+	}
+	clear(w.needs)
+	return groups
+}
+
+// lost notes that the log is away.
+func (w *scribe) lost(s *Server, err error) {
+	if !w.away.Swap(true) {
+		s.log.Warn("log of groups is away", "err", err)
+	}
+}
+
+// push sees to it that nobody waits for the log, or for an event that does not come, for
+// longer than it may, until ctx ends.
+func (w *scribe) push(ctx context.Context, s *Server) {
+	tick := time.NewTicker(logHold / 10)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.hurry(now)
+		}
+		w.mu.Lock()
+		stuck := w.stuck
+		w.stuck = map[string]struct{}{}
+		w.mu.Unlock()
+		for name := range stuck {
+			if g := s.rooms.find(name); g != nil && g.num != nil {
+				g.order.Lock()
+				s.settle(g)
+				g.order.Unlock()
+			}
+		}
+	}
+}
 
 // Times of looking after numbered groups.
 const (
@@ -89,6 +165,7 @@ func (w *scribe) giveUp(s *Server, name string) {
 	if !g.num.ready.Load() {
 		s.goLoose(g)
 	}
+	s.settle(g)
 }
 
 // stands notes where a group stands in the log, and reads what is missing here. One that
@@ -105,13 +182,19 @@ func (w *scribe) stands(ctx context.Context, s *Server, name string, at Position
 	case Later(n.epoch, at.Epoch):
 		g.order.Unlock()
 		return // we know better, and look again
+	case n.loose.Load() && !Later(at.Epoch, n.was):
+		g.order.Unlock()
+		return // it was not loose yet when the log was asked: that is asked again
 	default:
 		from := at
 		if n.was != "" && n.was != at.Epoch {
 			from.Offset = 0 // all of the new epoch
 		}
 		if n.epoch != at.Epoch {
-			clear(n.ahead)
+			n.outdate()
+		}
+		if n.born == "" {
+			n.born = at.Epoch
 		}
 		n.epoch, n.was, n.base = at.Epoch, at.Epoch, from.Offset
 		n.ready.Store(true)
@@ -124,7 +207,7 @@ func (w *scribe) stands(ctx context.Context, s *Server, name string, at Position
 		}
 		n.tell()
 	}
-	s.handAhead(g)
+	s.settle(g)
 	from := g.pos
 	g.order.Unlock()
 	if from.Epoch == at.Epoch && from.Offset < at.Offset {

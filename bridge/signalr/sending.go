@@ -4,113 +4,140 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// scribe is what a server has of its log.
-type scribe struct {
-	log  Log
-	last atomic.Uint64 // id of the newest event of ours
-	away atomic.Bool
-	wake chan struct{}
+// lane is what is on its way to a group: the log is asked for places, and everything goes
+// out in the order in which it was sent, numbered or not.
+type lane struct {
+	ask sync.Mutex // held from an event's id until the log is asked
 
-	mu    sync.Mutex
-	needs map[string]struct{} // groups whose position, or some event, is to be read
-	lines map[string]*sending // groups to which something is being sent
+	// What follows is guarded by the scribe.
+	queue    []*posting
+	senders  int
+	draining bool
 }
 
-// sending is what is on its way to a group: the log is asked for places, and, once it is
-// away, what follows waits behind that.
-type sending struct {
-	asked int
-	loose []func()
+// posting is an event that goes to a group.
+type posting struct {
+	a      *arrival
+	record []byte
+	since  time.Time
+	ready  bool // the log has answered, or nobody waits for it any more
+	at     Position
+	err    error
 }
 
-// wait takes an event that goes out without number, behind what was sent before; false:
-// the log is to be asked, and done called then.
-func (w *scribe) wait(group string, send func()) bool {
-	w.mu.Lock()
-	l := w.lines[group]
-	if l == nil {
-		l = &sending{}
-		w.lines[group] = l
-	}
-	l.asked++
-	if !w.away.Load() && len(l.loose) == 0 {
-		w.mu.Unlock()
-		return false
-	}
-	l.loose = append(l.loose, send)
-	alone := l.asked == 1
-	w.mu.Unlock()
-	if alone {
-		w.flush(group, l)
-	}
-	return true
-}
-
-// done says that the log has answered.
-func (w *scribe) done(group string) {
-	w.mu.Lock()
-	l := w.lines[group]
-	l.asked--
-	rest := l.asked > 0 && l.asked == len(l.loose)
-	if l.asked == 0 {
-		delete(w.lines, group)
-	}
-	w.mu.Unlock()
-	if rest {
-		w.flush(group, l)
-	}
-}
-
-// flush sends what has waited, until nothing does. Who comes meanwhile waits behind it.
-func (w *scribe) flush(group string, l *sending) {
-	for {
-		w.mu.Lock()
-		if len(l.loose) == 0 {
-			if l.asked == 0 {
-				delete(w.lines, group)
-			}
-			w.mu.Unlock()
-			return
-		}
-		send := l.loose[0]
-		w.mu.Unlock()
-		send()
-		w.mu.Lock()
-		l.loose = l.loose[1:]
-		l.asked--
-		w.mu.Unlock()
-	}
-}
-
-func newScribe(l Log) *scribe {
-	w := &scribe{log: l, wake: make(chan struct{}, 1), needs: map[string]struct{}{}, lines: map[string]*sending{}}
-	w.last.Store(uint64(time.Now().UnixNano()) << 8) // no id of another node, or life, is near
-	return w
-}
-
-// need has a group looked after.
-func (w *scribe) need(group string) {
-	w.mu.Lock()
-	w.needs[group] = struct{}{}
-	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (w *scribe) take() (groups []string) {
+// lane finds the lane of a group for a sender; [scribe.rest] lets it go.
+func (w *scribe) lane(group string) *lane {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for g := range w.needs {
-		groups = append(groups, g)
+	l := w.lanes[group]
+	if l == nil {
+		l = &lane{}
+		w.lanes[group] = l
 	}
-	clear(w.needs)
-	return groups
+	l.senders++
+	return l
+}
+
+// rest forgets a lane that has nothing more. The scribe is locked.
+func (w *scribe) rest(group string, l *lane) {
+	if l.senders == 0 && len(l.queue) == 0 && !l.draining {
+		delete(w.lanes, group)
+	}
+}
+
+// name gives an event its id, and that of the one before it. The lane is being asked for.
+func (w *scribe) name(group string, h *recordHead) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.tails) >= mostTails {
+		clear(w.tails)
+	}
+	h.From, h.ID, h.Prev = w.id, w.last.Add(1), w.tails[group]
+	w.tails[group] = h.ID
+}
+
+// put puts an event into its lane; false: the log is away and need not be asked.
+func (w *scribe) put(l *lane, p *posting) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.queue = append(l.queue, p)
+	if w.away.Load() {
+		p.ready, p.err = true, errLog
+	}
+	return !p.ready
+}
+
+// answered notes what the log answered; what was sent without it meanwhile stays so.
+func (w *scribe) answered(p *posting, at Position, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !p.ready {
+		p.ready, p.at, p.err = true, at, err
+	}
+}
+
+// letOut sends what is ready at the head of a lane. One does it at a time; who comes
+// meanwhile leaves it to that.
+func (s *Server) letOut(group string, l *lane) {
+	w := s.scribe
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.draining {
+		return
+	}
+	l.draining = true
+	for len(l.queue) > 0 && l.queue[0].ready {
+		p := l.queue[0]
+		l.queue = l.queue[1:]
+		w.mu.Unlock()
+		s.goesOut(group, p)
+		w.mu.Lock()
+	}
+	l.draining = false
+	w.rest(group, l)
+}
+
+// goesOut sends an event to our own members and to the other nodes.
+func (s *Server) goesOut(group string, p *posting) {
+	if p.err != nil {
+		s.scribe.lost(s, p.err)
+		s.publish(group, Letter{Kind: toLoose, Target: group, Body: p.record})
+		s.arrivedLoose(group, p.a)
+		return
+	}
+	head, _ := json.Marshal(p.at) // plain fields
+	s.publish(group, Letter{Kind: toNumbered, Target: group, Body: append(append(head, '\n'), p.record...)})
+	s.placed(group, p.at, p.a)
+}
+
+func (s *Server) publish(group string, l Letter) {
+	if s.cfg.Cluster.Publish(groupTopic(group), l) != nil {
+		s.count.unspread.Add(1) // of a numbered one the next shows it
+	}
+}
+
+// hurry goes on without the log where it has not answered for logHold.
+func (s *Server) hurry(now time.Time) {
+	w := s.scribe
+	late := map[string]*lane{}
+	w.mu.Lock()
+	for group, l := range w.lanes {
+		if len(l.queue) > 0 && !l.queue[0].ready && now.Sub(l.queue[0].since) >= logHold {
+			late[group] = l
+			for _, p := range l.queue {
+				if !p.ready {
+					p.ready, p.err = true, errLog
+				}
+			}
+		}
+	}
+	w.mu.Unlock()
+	for group, l := range late {
+		s.letOut(group, l)
+	}
 }
 
 // numbers tells whether the events of a group are numbered by the log.
@@ -152,51 +179,42 @@ func (t Target) sendNumbered(e *event) (n int, rest *Target) {
 
 // sendNumbered sends an event to a numbered group, and answers for how many members of
 // this server. not are groups whose members have it already.
-func (s *Server) sendNumbered(group string, e *event, except, not []string) int {
+func (s *Server) sendNumbered(group string, e *event, except, not []string) (n int) {
 	if err := e.prepare(1<<dialects - 1); err != nil {
 		s.log.Error("event cannot be encoded", "group", group, "err", err)
 	}
-	a := &arrival{head: recordHead{ID: s.scribe.last.Add(1), Except: except, Not: not}, e: e}
-	b, err := a.record()
+	wire, err := e.wire()
 	if err != nil {
 		return 0 // it was logged
 	}
-	n := 0
 	for _, c := range s.Members(group) {
 		if !slices.Contains(except, c.id) {
 			n++
 		}
 	}
-	if s.scribe.wait(group, func() { s.sendLoose(group, a, b) }) {
-		return n
-	}
-	s.scribe.log.Append(group, b, func(at Position, err error) {
-		defer s.scribe.done(group)
-		if err != nil {
-			s.scribe.lost(s, err)
-			s.sendLoose(group, a, b)
-			return
-		}
-		head, _ := json.Marshal(at) // plain fields
-		if s.cfg.Cluster != nil && s.cfg.Cluster.Publish(groupTopic(group), Letter{Kind: toNumbered, Target: group, Body: append(append(head, '\n'), b...)}) != nil {
-			s.count.unspread.Add(1) // the next one shows it
-		}
-		s.placed(group, at, a)
-	})
+	w := s.scribe
+	l := w.lane(group)
+	s.enqueue(group, l, &arrival{head: recordHead{Except: except, Not: not}, e: e}, wire)
+	w.mu.Lock()
+	l.senders--
+	w.rest(group, l)
+	w.mu.Unlock()
 	return n
 }
 
-// lost notes that the log is away.
-func (w *scribe) lost(s *Server, err error) {
-	if !w.away.Swap(true) {
-		s.log.Warn("log of groups is away", "err", err)
+// enqueue has an event go out behind those before it.
+func (s *Server) enqueue(group string, l *lane, a *arrival, wire []byte) {
+	w := s.scribe
+	l.ask.Lock()
+	defer l.ask.Unlock()
+	w.name(group, &a.head)
+	p := &posting{a: a, record: a.record(wire), since: time.Now()}
+	if !w.put(l, p) {
+		s.letOut(group, l)
+		return
 	}
-}
-
-// sendLoose sends an event without number, to our own members and by the cluster.
-func (s *Server) sendLoose(group string, a *arrival, record []byte) {
-	if s.cfg.Cluster != nil && s.cfg.Cluster.Publish(groupTopic(group), Letter{Kind: toLoose, Target: group, Body: record}) != nil {
-		s.count.unspread.Add(1)
-	}
-	s.arrivedLoose(group, a)
+	w.log.Append(group, p.record, func(at Position, err error) {
+		w.answered(p, at, err)
+		s.letOut(group, l)
+	})
 }

@@ -32,7 +32,7 @@ type Stats struct {
 	Unheard         uint64 // of these, dropped: malformed, or the queue was full
 	Unnumbered      uint64 // events of numbered groups that went out while the log was away
 	ReadAgain       uint64 // events of numbered groups that were read from the log, since they had not come
-	Passed          uint64 // of these, gone from the log too
+	Passed          uint64 // events of numbered groups that were waited for in vain, or gone from the log
 }
 
 type counters struct {
