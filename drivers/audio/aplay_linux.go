@@ -21,7 +21,8 @@ const (
 	pipeSize   = 4096                  // the least that Linux grants
 	cardBuffer = 50 * time.Millisecond // asked of ALSA
 	cardPeriod = 12500 * time.Microsecond
-	aplayStart = 2 * time.Second // for the program to begin, on a slow disk
+	aplayTry   = 8 * time.Second // for the program to be read from a slow disk, and to end
+	aplayStart = 2 * time.Second // for it to begin once it was tried
 )
 
 // Aplay plays through the program aplay. Its methods are those of
@@ -46,7 +47,7 @@ func NewAplay(card string) *Aplay { return &Aplay{card: card} }
 
 // Open says what will be written, 16 bit little-endian samples, and tries the
 // card with no sound at all: it fails where aplay is not installed, there is no
-// card, it is taken, or it takes more than 2 s.
+// card, it is taken, or it takes more than 8 s.
 func (a *Aplay) Open(rate, channels int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +67,7 @@ func (a *Aplay) Open(rate, channels int) error {
 
 // try opens the card and plays nothing.
 func (a *Aplay) try() error {
-	ctx, cancel := context.WithTimeout(context.Background(), aplayStart)
+	ctx, cancel := context.WithTimeout(context.Background(), aplayTry)
 	defer cancel()
 	if err := a.command(ctx).Run(); err != nil {
 		return a.complaint(err)
