@@ -9,8 +9,8 @@
 // wire is given to the broker ([Broker.Receive]) and goes no further.
 //
 // Each node tells the others facts of itself ([facts]): the filters that its clients
-// and its hub's parts have, how many members a shared subscription has, and which
-// client ids are there. They are numbered; who finds a number missing asks for all of
+// and its hub's parts have, how many members a shared subscription has, which notes
+// they want, and which client ids are there. They are numbered; who finds a number missing asks for all of
 // them. A node that has told nothing yet is taken to want everything.
 //
 // The topics by which areas are arbitrated are not carried ([Carries]): a node that
@@ -40,6 +40,12 @@
 // (clients.go). A connection whose client has it elsewhere has it handed over by that
 // node's broker, which answers questions ([Broker.Answer]); where two nodes have one
 // of the same client, the newer stays.
+//
+// # Notes
+//
+// What parts of the hub have to say to those of other nodes beside MQTT goes with the
+// messages to the nodes alone that want it (notes.go), which is one more fact. Who has
+// said what he wants can wait until the others know that ([Relay.Await]).
 //
 // # Queues
 //

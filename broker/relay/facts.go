@@ -20,6 +20,7 @@ const (
 	aboutShare  = 's' // shared subscription, as it was asked for: how many members are connected
 	aboutClient = 'c' // client id: who has its session, see session.encode
 	aboutSide   = 'x' // publisher of the hub that this node has too: see Config.Sides
+	aboutNote   = 'n' // topic of notes that this node wants; no value
 )
 
 func key(about byte, name string) string { return string(about) + name }
@@ -58,6 +59,14 @@ func (f *facts) changes() []fact {
 	clear(f.dirty)
 	f.version++
 	return list
+}
+
+// next is the version in which all that is set now is told.
+func (f *facts) next() uint64 {
+	if len(f.dirty) > 0 {
+		return f.version + 1
+	}
+	return f.version
 }
 
 // list is all of them, as of the version: what is dirty is not another change to

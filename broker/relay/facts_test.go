@@ -35,7 +35,7 @@ func TestFactsArrive(t *testing.T) {
 	clients := map[string]string{}
 	noted := func(client, is string) { clients[client] = is }
 	for range 3000 {
-		k := key("fscx"[rng.IntN(4)], fmt.Sprint("k", rng.IntN(30)))
+		k := key("fscxn"[rng.IntN(5)], fmt.Sprint("k", rng.IntN(30)))
 		if rng.IntN(3) == 0 {
 			f.unset(k)
 		} else if v := fmt.Sprint(1 + rng.IntN(3)); k[0] == aboutShare || k[0] == aboutClient {

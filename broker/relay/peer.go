@@ -16,6 +16,8 @@ type peer struct {
 	mute    bool   // it did not answer a question, and nothing was heard of it since
 	sent    uint64 // version of ours that it has; 0: none
 	refused bool   // the wire did not take what it was to be told: the next beat tries again
+	knows   uint64 // version of ours that it has said it has
+	checked uint64 // version of ours that it was asked for; 0: none, or the question may be lost
 
 	owed   bool   // it lacks what is retained here: the wire did not take it
 	digest uint64 // of its sums, at its last beat
@@ -26,11 +28,12 @@ type peer struct {
 	shares  map[string]int
 	clients map[string]string // value of the fact, by client id
 	sides   map[string]struct{}
-	coming  map[string]string // of a telling of all that has not ended
+	notes   map[string]struct{} // topics
+	coming  map[string]string   // of a telling of all that has not ended
 }
 
 func newPeer(name string, life uint64) *peer {
-	return &peer{name: name, life: life, filters: map[string]struct{}{}, shares: map[string]int{}, clients: map[string]string{}, sides: map[string]struct{}{}}
+	return &peer{name: name, life: life, filters: map[string]struct{}{}, shares: map[string]int{}, clients: map[string]string{}, sides: map[string]struct{}{}, notes: map[string]struct{}{}}
 }
 
 // take takes a telling in; false: one before it is missing.
@@ -92,6 +95,9 @@ func (p *peer) keys() (all []string) {
 	for s := range p.sides {
 		all = append(all, key(aboutSide, s))
 	}
+	for n := range p.notes {
+		all = append(all, key(aboutNote, n))
+	}
 	return all
 }
 
@@ -122,11 +128,15 @@ func (p *peer) set(x fact, changed func(client, is string)) {
 		p.clients[name] = x.value
 		changed(name, x.value)
 	case aboutSide:
-		if x.gone {
-			delete(p.sides, name)
-		} else {
-			p.sides[name] = struct{}{}
-		}
+		mark(p.sides, name, !x.gone)
+	case aboutNote:
+		mark(p.notes, name, !x.gone)
+	}
+}
+
+func mark(set map[string]struct{}, name string, in bool) {
+	if delete(set, name); in {
+		set[name] = struct{}{}
 	}
 }
 

@@ -103,6 +103,9 @@ type Stats struct {
 	Compared   uint64 // times that what is retained here was compared with what another node has
 	Mended     uint64 // retained messages that were sent to others since they lacked them, or might
 	TooLarge   uint64 // messages that the wire takes none of: they stay at their node
+	Notes      uint64 // handed to the wire, one for each node
+	NotesLost  uint64 // that the wire did not take, or while it was down
+	NotesHeard uint64 // of other nodes
 	FiltersOff uint64 // times that there were too many filters to tell
 	Filters    int    // that others are told, now
 	Nodes      int    // others, now
@@ -110,7 +113,7 @@ type Stats struct {
 }
 
 type counters struct {
-	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff, deferred, compared, mended, tooLarge atomic.Uint64
+	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff, deferred, compared, mended, tooLarge, notes, notesLost, notesHeard atomic.Uint64
 }
 
 // Relay joins a broker with those of other nodes. Its methods are safe for
@@ -120,6 +123,7 @@ type Relay struct {
 	log    *slog.Logger
 	wire   Wire
 	broker Broker
+	onNote func(node, topic string, note []byte)
 	in     queue
 	wake   chan struct{}
 	count  counters
@@ -131,6 +135,9 @@ type Relay struct {
 	peers map[string]*peer
 	own   facts
 	subs  subs
+	notes map[string]int // how many here want those of a topic
+	asked uint64         // version of our facts that somebody waits for the others to know
+	news  chan struct{}  // closed when what somebody may wait for has changed
 }
 
 // New makes a relay that knows neither its broker nor a wire yet.
@@ -139,7 +146,8 @@ func New(cfg Config) (*Relay, error) {
 		return nil, err
 	}
 	cfg = cfg.filled()
-	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, own: newFacts()}
+	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, own: newFacts(), notes: map[string]int{}, news: make(chan struct{})}
+	r.onNote = func(string, string, []byte) {}
 	r.in = queue{most: cfg.Queue, wake: r.wake}
 	r.subs = newSubs(cfg.Filters, &r.own)
 	for _, s := range cfg.Sides {
@@ -163,6 +171,7 @@ func (r *Relay) Stats() Stats {
 	s := Stats{
 		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(), Received: c.received.Load(), Lost: c.lost.Load(), Discarded: c.discarded.Load(),
 		Dropped: r.in.lost(), Missed: c.missed.Load(), Malformed: c.malformed.Load(), Tellings: c.tellings.Load(), Retold: c.retold.Load(),
+		Notes: c.notes.Load(), NotesLost: c.notesLost.Load(), NotesHeard: c.notesHeard.Load(),
 		FiltersOff: c.filtersOff.Load(), Deferred: c.deferred.Load(), Compared: c.compared.Load(), Mended: c.mended.Load(), TooLarge: c.tooLarge.Load(),
 	}
 	r.mu.RLock()

@@ -21,6 +21,9 @@ const (
 	wordSums         // of what is retained: send me what I lack
 	wordKept         // what is retained
 	wordOwed         // you lack what is retained here: tell me your sums
+	wordNote         // a note
+	wordCheck        // which version of my facts do you have
+	wordKnown        // that one
 )
 
 // Node is another process of the hub.
@@ -100,6 +103,9 @@ func (r *Relay) Connected(up bool) {
 	if up {
 		r.in.put(heard{up: true})
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed()
 }
 
 // Run hands what comes to the broker, and tells the others of this node, until ctx
@@ -127,6 +133,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		clear(list)
 		spare = list
 		r.tell()
+		r.check()
 	}
 }
 
@@ -192,6 +199,12 @@ func (r *Relay) word(node string, what byte, b []byte) {
 		r.heardKept(node, b)
 	case wordOwed:
 		r.compare(node)
+	case wordNote:
+		r.heardNote(node, b)
+	case wordCheck:
+		r.heardCheck(node)
+	case wordKnown:
+		r.heardKnown(node, b)
 	default:
 		r.malformed(node) // of a newer version of this program
 	}
@@ -236,6 +249,7 @@ func (r *Relay) live(all []Node) {
 		p.life = n.Life
 		met = append(met, n.Name)
 	}
+	r.changed()
 	r.mu.Unlock()
 	r.broker.Rerouted()
 	for _, name := range met {
@@ -294,7 +308,7 @@ func (r *Relay) beat() {
 	word = binary.LittleEndian.AppendUint64(word, digest)
 	var to, owed []string
 	for name, p := range r.peers {
-		if p.refused = false; p.sent == r.own.version {
+		if p.refused, p.checked = false, 0; p.sent == r.own.version {
 			to = append(to, name)
 		}
 		if p.owed && r.up.Load() {
