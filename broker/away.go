@@ -160,7 +160,7 @@ func (b *Broker) Receive(node string, record []byte) {
 	}
 	who := b.audienceOf(pk.TopicName)
 	if x.all {
-		b.handAway(who, pk, node, false)
+		b.handAway(who, pk, node, x.mark.at != 0, false)
 	}
 	shared := map[string]map[string]packets.Subscription{}
 	var missing []string
@@ -194,15 +194,15 @@ func (b *Broker) read(node string, record []byte) (away, bool) {
 }
 
 // handAway gives a message of another node to the hub's subscribers that want it. One
-// that was missed when it was published is old news.
-func (b *Broker) handAway(who *audience, pk *packets.Packet, node string, missed bool) {
+// that was missed when it was published, which is retained, is old news.
+func (b *Broker) handAway(who *audience, pk *packets.Packet, node string, retained, missed bool) {
 	if len(who.inline) == 0 {
 		return
 	}
 	m := messageOf(*pk)
 	m.Node, m.Replay = node, missed
 	for _, s := range who.inline {
-		if s.everywhere {
+		if s.reach == atAny || s.reach == atHereOrKept && retained {
 			s.hand(m)
 		}
 	}

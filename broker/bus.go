@@ -97,11 +97,20 @@ func messageOf(pk packets.Packet) area.Message {
 	return m
 }
 
+// reach is whose messages a subscription gets.
+type reach uint8
+
+const (
+	atHere       reach = iota // what comes in at this node
+	atHereOrKept              // and what is retained, which every node has
+	atAny                     // what comes in at any node
+)
+
 // subscription hands messages to one subscriber of ours, one at a time.
 type subscription struct {
-	b          *Broker
-	filter     string
-	everywhere bool // what comes in at other nodes too
+	b      *Broker
+	filter string
+	reach  reach
 
 	mu      sync.Mutex // held while calling enqueue: that is what makes cancel exact and replays come first
 	enqueue func(area.Message)
@@ -149,21 +158,27 @@ func (s *subscription) cancel() {
 // Where there are several nodes, it is only called for what comes in at this one; see
 // [Broker.SubscribeEverywhere].
 func (b *Broker) Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error) {
-	return b.subscribeInline(filter, false, enqueue)
+	return b.subscribeInline(filter, atHere, enqueue)
+}
+
+// SubscribeKept is Subscribe, and for what other nodes retain: Node of such a message
+// says at which it came in. Every node has that, so no other is asked for anything.
+func (b *Broker) SubscribeKept(filter string, enqueue func(area.Message)) (cancel func(), err error) {
+	return b.subscribeInline(filter, atHereOrKept, enqueue)
 }
 
 // SubscribeEverywhere is Subscribe for what comes in at any node of the hub: Node of
 // such a message says where, and Conn is 0. Every node gets such a message: who sends
 // something on for all nodes must leave those of other nodes to them.
 func (b *Broker) SubscribeEverywhere(filter string, enqueue func(area.Message)) (cancel func(), err error) {
-	return b.subscribeInline(filter, true, enqueue)
+	return b.subscribeInline(filter, atAny, enqueue)
 }
 
-func (b *Broker) subscribeInline(filter string, everywhere bool, enqueue func(area.Message)) (cancel func(), err error) {
+func (b *Broker) subscribeInline(filter string, of reach, enqueue func(area.Message)) (cancel func(), err error) {
 	if _, shared := interest.CutShare(filter); shared || !area.ValidFilter(filter) {
 		return nil, area.InvalidField("filter", "is not a topic filter")
 	}
-	s := &subscription{b: b, filter: filter, everywhere: everywhere, enqueue: enqueue}
+	s := &subscription{b: b, filter: filter, reach: of, enqueue: enqueue}
 	id := int(b.lastSub.Add(1)) // the library lets a second one of the same number overwrite the first (row 30)
 	filters := []string{filter}
 	if parent, ok := strings.CutSuffix(filter, "/#"); ok {
@@ -180,13 +195,13 @@ func (b *Broker) subscribeInline(filter string, everywhere bool, enqueue func(ar
 	}
 	b.audience.changed()
 	name := hubSubscriber + strconv.Itoa(id)
-	if everywhere {
+	if of == atAny {
 		b.subscribedHere(name, filter)
 	}
 	for _, pk := range b.scan(filter) {
 		m := messageOf(pk)
 		m.Retain, m.Replay, m.Node = true, true, b.nodeOf(pk.TopicName)
-		if everywhere || m.Node == "" {
+		if of > atHere || m.Node == "" {
 			enqueue(m)
 		}
 	}
@@ -196,7 +211,7 @@ func (b *Broker) subscribeInline(filter string, everywhere bool, enqueue func(ar
 		}
 		b.subs.Delete(id)
 		b.audience.changed()
-		if everywhere {
+		if of == atAny {
 			b.unsubscribedHere(name, filter)
 		}
 		s.cancel()

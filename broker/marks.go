@@ -233,7 +233,7 @@ func (b *Broker) Keep(node string, record []byte) bool {
 		return false
 	}
 	who := b.audienceOf(x.pk.TopicName)
-	b.handAway(who, &x.pk, node, true)
+	b.handAway(who, &x.pk, node, true, true)
 	b.deliverAll(who, nil, &x.pk)
 	return true
 }
