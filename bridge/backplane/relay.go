@@ -14,6 +14,10 @@ const (
 	kindAskMQTT = KindUser + 65
 )
 
+// WithoutBroker is the note of a node that has no broker: nothing of what brokers say
+// to each other goes there.
+const WithoutBroker = "no broker"
+
 // JoinRelay joins the relay of a node's broker with those of the other nodes of a
 // mux, before either runs.
 func JoinRelay(m *Mux, r *relay.Relay) {
@@ -24,9 +28,11 @@ func JoinRelay(m *Mux, r *relay.Relay) {
 		}
 	})
 	m.OnNodes(func(list []Node) {
-		all := make([]relay.Node, len(list))
-		for i, n := range list {
-			all[i] = relay.Node{Name: n.Name, Life: n.Life}
+		all := make([]relay.Node, 0, len(list))
+		for _, n := range list {
+			if n.Note != WithoutBroker {
+				all = append(all, relay.Node{Name: n.Name, Life: n.Life})
+			}
 		}
 		r.Nodes(all)
 	})

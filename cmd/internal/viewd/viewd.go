@@ -78,7 +78,7 @@ func New(cfg Config) (v *View, err error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	v = &View{cfg: cfg, log: cfg.Log, start: time.Now(), ready: make(chan string, 1), conns: map[*signalr.Conn]struct{}{}}
-	if v.server, err = redis.NewServer(redis.Config{URL: cfg.Redis, Node: cfg.Node, Prefix: cfg.Prefix, Log: v.log}); err != nil {
+	if v.server, err = redis.NewServer(redis.Config{URL: cfg.Redis, Node: cfg.Node, Prefix: cfg.Prefix, Note: backplane.WithoutBroker, Log: v.log}); err != nil {
 		return nil, err
 	}
 	v.mux = backplane.NewMux(redis.NewPlane(v.server))
