@@ -39,6 +39,7 @@ type Source struct {
 	plane backplane.Plane
 	now   func() time.Time
 	any   atomic.Bool // somebody may be watching
+	told  func(any bool)
 	count struct{ shown, unshown, refused atomic.Uint64 }
 
 	mu       sync.Mutex
@@ -47,10 +48,14 @@ type Source struct {
 
 // NewSource makes the source of a node, before its mux runs.
 func NewSource(m *backplane.Mux, now func() time.Time) *Source {
-	s := &Source{plane: m.Plane(), now: now, watchers: map[string]time.Time{}}
+	s := &Source{plane: m.Plane(), now: now, told: func(bool) {}, watchers: map[string]time.Time{}}
 	m.OnAsk(kindWatch, s.watched)
 	return s
 }
+
+// OnWatch has f told, before the mux runs, when somebody begins to watch and when nobody
+// does any more, which is noticed with the next event. It must not block, nor call back.
+func (s *Source) OnWatch(f func(any bool)) { s.told = f }
 
 // watched notes that a node wants to be shown events.
 func (s *Source) watched(_ context.Context, from string, _ []byte) ([]byte, error) {
@@ -61,7 +66,7 @@ func (s *Source) watched(_ context.Context, from string, _ []byte) ([]byte, erro
 		return nil, errors.New("window: too many watch this node")
 	}
 	s.watchers[from] = s.now().Add(watchTime)
-	s.any.Store(true)
+	s.note()
 	return nil, nil
 }
 
@@ -119,9 +124,16 @@ func (s *Source) watching() (to []string) {
 		}
 		to = append(to, node)
 	}
-	s.any.Store(len(s.watchers) > 0)
+	s.note()
 	slices.Sort(to)
 	return to
+}
+
+// note keeps, and tells, whether somebody watches. The lock is held.
+func (s *Source) note() {
+	if any := len(s.watchers) > 0; s.any.Swap(any) != any {
+		s.told(any)
+	}
 }
 
 // Stats counts since the start.

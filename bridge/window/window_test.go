@@ -31,8 +31,13 @@ func TestWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := new(backplane.Exchange)
 		var a, b *Source
+		var watched []bool // of b
 		endA := join(t, x, "a", func(m *backplane.Mux) func(context.Context) error { a = NewSource(m, time.Now); return nil })
-		endB := join(t, x, "b", func(m *backplane.Mux) func(context.Context) error { b = NewSource(m, time.Now); return nil })
+		endB := join(t, x, "b", func(m *backplane.Mux) func(context.Context) error {
+			b = NewSource(m, time.Now)
+			b.OnWatch(func(any bool) { watched = append(watched, any) })
+			return nil
+		})
 		defer endB()
 		a.Send("area:north", "AreaChanged", 0) // nobody watches
 		var mu sync.Mutex
@@ -87,6 +92,9 @@ func TestWindow(t *testing.T) {
 		b.Send("g", "e", 1)
 		if s := b.Stats(); s.Watchers != 0 {
 			t.Errorf("who is gone is still shown events: %+v", s)
+		}
+		if want := []bool{true, false}; !slices.Equal(watched, want) {
+			t.Errorf("b was told that it is watched: %v, want %v", watched, want)
 		}
 		var none *Source
 		none.Send("g", "e", 1)
