@@ -292,6 +292,12 @@ func newWorld(t *testing.T, b area.Bus, rules ...mapping.Rule) *world {
 
 func newWorldWatched(t *testing.T, b area.Bus, hub *watcher, rules ...mapping.Rule) *world {
 	t.Helper()
+	return newWorldAmong(t, b, nil, hub, rules...)
+}
+
+// newWorldAmong makes the world of one node among others.
+func newWorldAmong(t *testing.T, b area.Bus, others Others, hub *watcher, rules ...mapping.Rule) *world {
+	t.Helper()
 	table, err := mapping.Compile(rules)
 	must(t, err)
 	hist, err := history.New(history.Config{}, time.Now, slog.New(slog.DiscardHandler))
@@ -300,7 +306,7 @@ func newWorldWatched(t *testing.T, b area.Bus, hub *watcher, rules ...mapping.Ru
 	w.reg, err = registry.New(registry.Config{}, w.site, hist, new(registry.Memory), nil, time.Now, quietLog())
 	must(t, err)
 	retained, _ := b.(Retainer)
-	w.pump, err = New(Config{}, Parts{Bus: b, Hub: w.hub, Mappings: table, Readings: w.reg, Areas: w.site, Retained: retained, Now: time.Now}, quietLog())
+	w.pump, err = New(Config{}, Parts{Bus: b, Others: others, Hub: w.hub, Mappings: table, Readings: w.reg, Areas: w.site, Retained: retained, Now: time.Now}, quietLog())
 	must(t, err)
 	w.view, err = NewView(ViewConfig{}, ViewParts{Bus: b, Hub: w.hub, Roster: w.site, Orders: w.desk, Sensors: w.reg}, quietLog())
 	must(t, err)

@@ -26,6 +26,9 @@
 // gets the newest of each and misses what is old. A view ([Pump.StreamTopics],
 // [Pump.StreamReadings]) picks its own, and gets at most 20 a second.
 //
+// Where there are several nodes each pump works on what comes in at its own, and has
+// what somebody there wants of the rest ([Others]).
+//
 // Watchers of one area are the group area:{id}. Watchers of all areas are the
 // group [All], which no client can name; whatever goes to one area goes there
 // too, and what concerns unassigned sensors.

@@ -54,12 +54,13 @@ type Areas interface {
 }
 
 // Parts are what a pump stands on. Bus may bring what comes in at other nodes of the
-// hub too, named as such: it makes the list of topics and readings of this node
-// whole, and what is sent to groups of all nodes is left to the node where it came
-// in. Retained may be nil, where the broker is not
-// ours.
+// hub too, named as such: it makes the readings of this node whole, and the pump learns
+// from it how sensors speak; what is sent to groups of all nodes is left to the node
+// where it came in. Others may be nil: this node is alone. Retained may be nil, where
+// the broker is not ours.
 type Parts struct {
 	Bus      area.Bus
+	Others   Others
 	Hub      Burst // Run's
 	Mappings *mapping.Table
 	Readings Readings
@@ -82,11 +83,14 @@ type Stats struct {
 	SampledOut    uint64            // messages that group topics did not get
 	ViewsSampled  uint64            // topics and readings that views did not get
 	TopicsEvicted uint64            // topics that left the list for others
+	TopicsUnknown uint64            // lists of topics of other nodes that did not come, or not whole
+	Notes         uint64            // of other nodes' pumps
+	NotesUnread   uint64            // of them, that could not be read
 	Faults        map[string]uint64 // what made no good reading, by [mapping.Reason]
 }
 
 type counters struct {
-	messages, readings, events, moments, mirrored, mirrorRefused, mirrorFailed, sampledOut atomic.Uint64
+	messages, readings, events, moments, mirrored, mirrorRefused, mirrorFailed, sampledOut, topicsUnknown, notes, notesUnread atomic.Uint64
 }
 
 // Pump carries messages between topics and groups.
@@ -117,6 +121,9 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	if parts.Bus == nil || parts.Hub == nil || parts.Mappings == nil || parts.Readings == nil || parts.Areas == nil || parts.Now == nil {
 		return nil, errors.New("bridge: a part is missing")
 	}
+	if parts.Others == nil {
+		parts.Others = noOthers{}
+	}
 	cfg = cfg.withDefaults()
 	p := &Pump{
 		Parts: parts, log: log, in: inbox.New(cfg.Inbox, cfg.InboxBytes), out: inbox.New(cfg.Mirror, cfg.InboxBytes),
@@ -142,6 +149,11 @@ func (p *Pump) Run(ctx context.Context) error {
 		return fmt.Errorf("subscribe to all topics: %w", err)
 	}
 	defer cancel()
+	deaf, err := p.hearOthers()
+	if err != nil {
+		return fmt.Errorf("subscribe to what is submitted elsewhere: %w", err)
+	}
+	defer deaf()
 	close(p.ready)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.publish(ctx) })
@@ -180,6 +192,7 @@ func (p *Pump) loop(ctx context.Context) {
 func (p *Pump) sendSample() time.Duration {
 	if m, ok := p.sample.due(p.Now()); ok {
 		p.Hub.SendLatest(GroupTopics, eventTopic, m.Topic, show(m))
+		p.tell(m)
 	}
 	p.count.sampledOut.Store(p.sample.out)
 	if d := p.sample.sleep(p.Now()); d >= 0 {
@@ -188,8 +201,12 @@ func (p *Pump) sendSample() time.Duration {
 	return time.Hour
 }
 
-// handle does everything that one message asks for.
+// handle does everything that one message asks for. Of what comes in at another node
+// the sample and the views have what they want by other ways.
 func (p *Pump) handle(m area.Message) {
+	if p.note(m) {
+		return
+	}
 	p.count.messages.Add(1)
 	seen := sampled{m, p.Now()}
 	t := p.topics.put(seen)
@@ -197,8 +214,10 @@ func (p *Pump) handle(m area.Message) {
 		return
 	}
 	if !m.Replay {
-		p.sample.offer(seen)
-		offer(&p.views.topics, seen)
+		if m.Node == "" {
+			p.sample.offer(seen)
+			offer(&p.views.topics, seen)
+		}
 		if t.Area != "" {
 			stateToWatchers(p.Hub, t.Area, eventTopic, m.Topic, show(seen))
 		}
@@ -240,15 +259,6 @@ func (p *Pump) sayOnce(now time.Time, text string, attrs ...any) {
 	p.log.Warn(text, attrs...)
 }
 
-// Topics is the newest value of each topic that a filter matches, by topic
-// name. Its error is an [area.Error] of code invalid. It is never nil.
-func (p *Pump) Topics(filter string) ([]area.TopicValue, error) {
-	if !area.ValidFilter(filter) {
-		return nil, area.InvalidField("filter", "%q is no topic filter", filter)
-	}
-	return p.topics.list(filter, p.Retained), nil
-}
-
 // Stats counts.
 func (p *Pump) Stats() Stats {
 	p.mu.Lock()
@@ -259,5 +269,6 @@ func (p *Pump) Stats() Stats {
 		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Moments: c.moments.Load(), Mirrored: c.mirrored.Load(),
 		Dropped: p.in.Dropped(), MirrorDropped: p.out.Dropped(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
 		SampledOut: c.sampledOut.Load(), ViewsSampled: p.views.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
+		TopicsUnknown: c.topicsUnknown.Load(), Notes: c.notes.Load(), NotesUnread: c.notesUnread.Load(),
 	}
 }

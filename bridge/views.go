@@ -160,7 +160,7 @@ func checkRate(perSecond int) (int, error) {
 }
 
 // StreamTopics sends the newest value of each topic that the filter matches, by
-// topic name, and then what is published on them, at most perSecond a second (0:
+// topic name, and then what is published on them, at any node, at most perSecond a second (0:
 // 20; to 1,000): of a topic that is faster the newest is sent, the others are
 // counted. It goes on until ctx ends, whose error it answers, or send fails. Its
 // other errors are [area.Error]s of code invalid, and rate where 1,000 views are
@@ -180,7 +180,13 @@ func (p *Pump) StreamTopics(ctx context.Context, filter string, perSecond int, s
 		return err
 	}
 	defer leave()
-	for _, now := range p.topics.list(filter, p.Retained) {
+	cancel, err := p.Others.Subscribe(filter, func(m area.Message) { v.offer(sampled{m, p.Now()}) })
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	p.Others.Await(ctx)
+	for _, now := range p.list(ctx, filter) {
 		if err := send(now); err != nil {
 			return err
 		}

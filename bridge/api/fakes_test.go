@@ -247,7 +247,7 @@ func (s *site) Retained(filter string, most int) (all []area.Message) {
 	return all
 }
 
-func (s *site) Topics(filter string) (all []area.TopicValue, err error) {
+func (s *site) Topics(_ context.Context, filter string) (all []area.TopicValue, err error) {
 	for _, m := range s.Retained(filter, 0) {
 		all = append(all, area.TopicValue{Topic: m.Topic, Payload: area.ShowPayload(m.Payload), Retained: true, QoS: m.QoS})
 	}

@@ -113,7 +113,7 @@ type Mappings interface {
 // Topics reads and writes MQTT topics.
 type Topics interface {
 	// Topics is the newest message of each topic that matches, in any order.
-	Topics(filter string) ([]area.TopicValue, error)
+	Topics(ctx context.Context, filter string) ([]area.TopicValue, error)
 	// Retained is at most so many of the retained messages that match.
 	Retained(filter string, most int) []area.Message
 	Publish(ctx context.Context, batch ...area.Message) error

@@ -40,7 +40,7 @@ func (a *API) listTopics(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	all, err := a.Topics.Topics(filter)
+	all, err := a.Topics.Topics(c.Context(), filter)
 	if err != nil {
 		return answer{}, err
 	}

@@ -62,6 +62,10 @@ const everybody = ""
 func groupTopic(name string) string { return "g" + name }
 func userTopic(id string) string    { return "u" + id }
 
+// GroupOf is the group of which a topic of [Cluster.Want] and [Cluster.Await] is; false
+// where it is of no group.
+func GroupOf(topic string) (group string, ok bool) { return strings.CutPrefix(topic, groupTopic("")) }
+
 // mark parts a connection's id from the name of its node.
 const mark = "."
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge"
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/courier"
 	"github.com/tacet-hub/tacet/bridge/forward"
@@ -99,6 +100,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 		h.arbiter.NodesLive(names)
 	})
 	n.shows = window.NewSource(n.mux, time.Now)
+	n.shows.OnWatch(func(on bool) { h.relay.Want(bridge.NoteTopics, on) })
 	n.mux.Want(wordTopic, true)
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
@@ -154,7 +156,7 @@ func (h *Hub) cluster() signalr.Cluster {
 	if h.nodes == nil {
 		return nil
 	}
-	return h.nodes.hub
+	return noting{h.nodes.hub, h.relay}
 }
 
 // firings takes the orders of schedules: each firing once for all nodes.

@@ -245,7 +245,9 @@ var _ devicehub.View = (*bridge.View)(nil)
 // broker what it keeps.
 type topics struct{ h *Hub }
 
-func (t topics) Topics(filter string) ([]area.TopicValue, error) { return t.h.pump.Topics(filter) }
+func (t topics) Topics(ctx context.Context, filter string) ([]area.TopicValue, error) {
+	return t.h.pump.Topics(ctx, filter)
+}
 
 func (t topics) Retained(filter string, most int) []area.Message {
 	return t.h.bus.Retained(filter, most)
