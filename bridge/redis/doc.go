@@ -19,6 +19,11 @@
 // arbiter has written (package reign). It has a connection of its own, since that it
 // was never broken is part of what a node knows.
 //
+// [Tables] on it is the common copy of the tables that all nodes have (package
+// shared): hashes, and a bounded list of the changes, each of which comes into it in
+// the transaction that makes it. A word on a channel says that there are some; who
+// has missed it finds them in the list a second later.
+//
 // # Queues
 //
 // What is published waits in a queue of at most [Config.Queue] bytes. One goroutine

@@ -54,8 +54,7 @@ var clustered = strings.Fields(`Spublish Ssubscribe Sunsubscribe`)
 
 // partly are those of single files, which a server without them does without.
 var partly = map[string][]string{
-	"tables.go": strings.Fields("Xadd Xread Xrange"), // Garnet has not the second, and bounds nothing by the first
-	"log.go":    strings.Fields("Xadd Xtrim Xrange Xrevrange"),
+	"log.go": strings.Fields("Xadd Xtrim Xrange Xrevrange"),
 }
 
 // TestCommands: nothing is sent that one of the three servers does not have.

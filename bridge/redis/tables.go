@@ -2,11 +2,8 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -16,67 +13,43 @@ import (
 
 // Tables is the common copy of the tables that all nodes have: it implements
 // shared.Common. Each table is two hashes, of stamps and of values; changes are a
-// bounded stream of names and stamps. All of it has one hash tag. Each write is a
+// bounded list of names and stamps. All of it has one hash tag. Each write is a
 // transaction (WATCH, MULTI, EXEC) on the stamps of the tables that it names.
 type Tables struct {
 	s     *Server
-	write line // for transactions
-	wait  line // for what blocks
-	kept  int  // names in the stream, about
+	write line  // for all but
+	news  *bell // the changes, as they come
+	names *namer
+	kept  int           // changes in the list
+	look  time.Duration // how often it is looked at without a word
 }
 
 // NewTables makes the common copy of a server. It does not connect.
 func NewTables(s *Server) *Tables {
-	return &Tables{s: s, write: line{s: s}, wait: line{s: s}, kept: changesKept}
+	names := newNamer()
+	return &Tables{s: s, write: line{s: s}, news: newBell(s, s.cfg.changesChannel(), names.life), names: names, kept: changesKept, look: changesLook}
 }
 
 var _ shared.Common = (*Tables)(nil)
 
-const (
-	changesKept  = 16384                  // names in the stream, about
-	changesBlock = 250 * time.Millisecond // for how long one look at the stream waits: an end, and a server that was emptied, are noticed then
-	changesMost  = 512                    // names that are read of it at once
-	swapTries    = 64                     // times that a transaction is begun anew because others wrote meanwhile
-	fieldTable   = "t"                    // of an entry of the stream
-	fieldKey     = "k"
-	fieldStamp   = "s"
-	fieldNode    = "n" // of one that only marks a place
-)
+// swapTries is how many times a transaction is begun anew because others wrote
+// meanwhile.
+const swapTries = 64
 
 func (c Config) tablesKey(what string) string  { return c.Prefix + ":{" + c.Prefix + "-tables}:" + what }
 func (c Config) stampsKey(table string) string { return c.tablesKey("s:" + table) }
 func (c Config) valuesKey(table string) string { return c.tablesKey("v:" + table) }
-func (c Config) changesKey() string            { return c.tablesKey("changes") }
 func (c Config) epochKey() string              { return c.tablesKey("epoch") }
 
 // Close ends its connections; the next call makes others.
 func (t *Tables) Close() {
 	t.write.close()
-	t.wait.close()
-}
-
-// Mark implements shared.Common: the place is an entry of the stream.
-func (t *Tables) Mark(ctx context.Context) (mark, epoch string, err error) {
-	cfg := t.s.cfg
-	out, err := t.write.do(ctx, 0, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{
-			b.Set().Key(cfg.epochKey()).Value(rand.Text()).Nx().Build(), b.Get().Key(cfg.epochKey()).Build(),
-			b.Xadd().Key(cfg.changesKey()).Maxlen().Almost().Threshold(strconv.Itoa(t.kept)).Id("*").FieldValue().FieldValue(fieldNode, cfg.Node).Build(),
-		}
-	})
-	if err != nil {
-		return "", "", err
-	}
-	if epoch, err = out[1].ToString(); err != nil {
-		return "", "", err
-	}
-	mark, err = out[2].ToString()
-	return mark, epoch, err
+	t.news.close()
 }
 
 // Stamps implements shared.Common. What is no stamp counts as none.
 func (t *Tables) Stamps(ctx context.Context, table string) (map[string]shared.Stamp, error) {
-	out, err := t.write.do(ctx, 0, func(b rueidis.Builder) rueidis.Commands {
+	out, err := t.write.do(ctx, func(b rueidis.Builder) rueidis.Commands {
 		return rueidis.Commands{b.Hgetall().Key(t.s.cfg.stampsKey(table)).Build()}
 	})
 	if err != nil {
@@ -100,7 +73,7 @@ func (t *Tables) Read(ctx context.Context, names []shared.Name) ([]shared.Entry,
 	if len(names) == 0 {
 		return nil, nil
 	}
-	out, err := t.write.do(ctx, 0, func(b rueidis.Builder) (cmds rueidis.Commands) {
+	out, err := t.write.do(ctx, func(b rueidis.Builder) (cmds rueidis.Commands) {
 		return append(append(append(cmds, b.Multi().Build()), t.gets(b, names, true)...), b.Exec().Build())
 	})
 	if err != nil {
@@ -221,17 +194,20 @@ func namesOf(list []shared.Entry) []shared.Name {
 func (t *Tables) transact(ctx context.Context, names []shared.Name, choose func([]shared.Stamp) []shared.Entry) error {
 	cfg := t.s.cfg
 	return t.transactions(ctx, names, func(b rueidis.Builder, stamps []shared.Stamp) (cmds rueidis.Commands) {
-		for _, e := range choose(stamps) {
+		puts := choose(stamps)
+		if len(puts) == 0 {
+			return nil
+		}
+		texts := make([]string, len(puts))
+		for i, e := range puts {
 			value := b.Hset().Key(cfg.valuesKey(e.Table)).FieldValue().FieldValue(e.Key, string(e.Value)).Build()
 			if e.Gone {
 				value = b.Hdel().Key(cfg.valuesKey(e.Table)).Field(e.Key).Build()
 			}
-			cmds = append(cmds, value,
-				b.Hset().Key(cfg.stampsKey(e.Table)).FieldValue().FieldValue(e.Key, e.Stamp.String()).Build(),
-				b.Xadd().Key(cfg.changesKey()).Maxlen().Almost().Threshold(strconv.Itoa(t.kept)).Id("*").
-					FieldValue().FieldValue(fieldTable, e.Table).FieldValue(fieldKey, e.Key).FieldValue(fieldStamp, e.Stamp.String()).Build())
+			cmds = append(cmds, value, b.Hset().Key(cfg.stampsKey(e.Table)).FieldValue().FieldValue(e.Key, e.Stamp.String()).Build())
+			texts[i] = changeText(t.names.next(), shared.Change{Name: e.Name, Stamp: e.Stamp})
 		}
-		return cmds
+		return append(append(cmds, t.add(b, texts...)...), t.ring(b))
 	})
 }
 
@@ -250,7 +226,7 @@ func (t *Tables) transactions(ctx context.Context, names []shared.Name, commands
 }
 
 func (t *Tables) once(ctx context.Context, names []shared.Name, commands func(rueidis.Builder, []shared.Stamp) rueidis.Commands) (done bool, err error) {
-	out, err := t.write.doLocked(ctx, 0, func(b rueidis.Builder) rueidis.Commands {
+	out, err := t.write.doLocked(ctx, func(b rueidis.Builder) rueidis.Commands {
 		var keys []string
 		seen := map[string]bool{}
 		for _, n := range names {
@@ -271,7 +247,7 @@ func (t *Tables) once(ctx context.Context, names []shared.Name, commands func(ru
 			stamps[i] = e.Stamp
 		}
 	}
-	out, err = t.write.doLocked(ctx, 0, func(b rueidis.Builder) rueidis.Commands {
+	out, err = t.write.doLocked(ctx, func(b rueidis.Builder) rueidis.Commands {
 		cmds := commands(b, stamps)
 		if len(cmds) == 0 {
 			return rueidis.Commands{b.Unwatch().Build()}
@@ -299,86 +275,4 @@ func (t *Tables) executed(exec rueidis.RedisResult) (done bool, err error) {
 		t.write.sever()
 	}
 	return true, err
-}
-
-// Since implements shared.Common. The entry of the mark is read again each time: while
-// it is there, nothing after it is missing.
-func (t *Tables) Since(ctx context.Context, mark string) (list []shared.Change, next string, err error) {
-	key := t.s.cfg.changesKey()
-	_, err = t.wait.do(ctx, changesBlock, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{b.Xread().Count(1).Block(changesBlock.Milliseconds()).Streams().Key(key).Id(mark).Build()}
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	out, err := t.wait.do(ctx, 0, func(b rueidis.Builder) rueidis.Commands {
-		return rueidis.Commands{b.Xrange().Key(key).Start(mark).End("+").Count(changesMost).Build()}
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	entries, err := out[0].AsXRange()
-	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, "", err
-	}
-	if len(entries) == 0 || entries[0].ID != mark {
-		return nil, "", shared.ErrGap
-	}
-	for _, x := range entries[1:] {
-		stamp, err := shared.ParseStamp(x.FieldValues[fieldStamp])
-		if err == nil && stamp.Time != 0 {
-			list = append(list, shared.Change{Name: shared.Name{Table: x.FieldValues[fieldTable], Key: x.FieldValues[fieldKey]}, Stamp: stamp})
-		}
-	}
-	return list, entries[len(entries)-1].ID, nil
-}
-
-// line is a connection of one user's own, made where there is none.
-type line struct {
-	s *Server
-
-	mu   sync.Mutex // one call at a time
-	conn rueidis.DedicatedClient
-}
-
-func (l *line) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sever()
-}
-
-func (l *line) sever() {
-	if l.conn != nil {
-		l.conn.Close()
-		l.conn = nil
-	}
-}
-
-func (l *line) do(ctx context.Context, blocks time.Duration, commands func(rueidis.Builder) rueidis.Commands) ([]rueidis.RedisResult, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.doLocked(ctx, blocks, commands)
-}
-
-// doLocked runs commands that may wait for so long at the server. After any error
-// the connection is another one: what was under way on it is not known. The caller
-// holds the lock.
-func (l *line) doLocked(ctx context.Context, blocks time.Duration, commands func(rueidis.Builder) rueidis.Commands) ([]rueidis.RedisResult, error) {
-	if l.conn == nil {
-		c, err := l.s.connected()
-		if err != nil {
-			return nil, err
-		}
-		l.conn, _ = c.Dedicate()
-	}
-	ctx, stop := context.WithTimeout(ctx, blocks+patience)
-	defer stop()
-	out := l.conn.DoMulti(ctx, commands(l.conn.B())...)
-	for _, one := range out {
-		if err := one.Error(); err != nil && !rueidis.IsRedisNil(err) {
-			l.sever()
-			return nil, err
-		}
-	}
-	return out, nil
 }
