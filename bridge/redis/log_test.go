@@ -30,6 +30,12 @@ func (x logs) Log(t testing.TB) signalr.Log {
 
 func (x logs) Forget(testing.TB) { x.e.do("FLUSHALL") }
 
+func (x logs) Snapshot(t testing.TB, group string) (restore func()) {
+	key := x.Log(t).(*Log).key(group)
+	x.e.do("COPY", key, "{"+key+"}/was")
+	return func() { x.e.do("COPY", "{"+key+"}/was", key, "REPLACE") }
+}
+
 // Away has the engine stand still: what it was sent before it goes on comes later.
 func (x logs) Away(_ testing.TB, away bool) {
 	if away {

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -29,7 +30,7 @@ type Common struct {
 // common is one group.
 type common struct {
 	at   signalr.Position
-	list []signalr.Record
+	list []signalr.Record // of earlier epochs, too
 }
 
 var _ signalr.Log = (*Common)(nil)
@@ -57,14 +58,33 @@ func (c *Common) Forget() {
 	clear(c.groups)
 }
 
+// Snapshot keeps what it has of a group, to which restore sets it back.
+func (c *Common) Snapshot(group string) (restore func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var was common
+	if g := c.groups[group]; g != nil {
+		was = common{g.at, slices.Clone(g.list)}
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.groups[group] = &was
+	}
+}
+
 // Numbers implements signalr.Log.
 func (c *Common) Numbers(group string) bool { return c.numbers(group) }
 
 // begin gives a group another epoch. The lock is held.
 func (c *Common) begin(group string) *common {
 	c.epoch++
-	g := &common{at: signalr.Position{Epoch: strconv.FormatUint(c.epoch, 10)}}
-	c.groups[group] = g
+	g := c.groups[group]
+	if g == nil {
+		g = &common{}
+		c.groups[group] = g
+	}
+	g.at = signalr.Position{Epoch: strconv.FormatUint(c.epoch, 10)}
 	return g
 }
 
@@ -115,13 +135,14 @@ func (c *Common) Since(_ context.Context, group string, from signalr.Position) (
 		return nil, false, ErrAway
 	}
 	g := c.groups[group]
-	if g == nil || g.at.Epoch != from.Epoch || g.at.Offset < from.Offset {
+	if g == nil {
 		return nil, true, nil
 	}
 	for _, r := range g.list {
-		if r.At.Offset > from.Offset {
+		if r.At.Epoch == from.Epoch && r.At.Offset > from.Offset {
 			list = append(list, r)
 		}
 	}
-	return list, uint64(len(list)) < g.at.Offset-from.Offset, nil
+	gap = g.at.Epoch != from.Epoch || g.at.Offset < from.Offset || uint64(len(list)) < g.at.Offset-from.Offset
+	return list, gap, nil
 }

@@ -289,7 +289,7 @@ func (b *postbox) sort(ctx context.Context, s *Server) {
 
 // arrived sends an event of another node to our own connections.
 func (s *Server) arrived(l Letter) {
-	if l.Kind == toNumbered || l.Kind == toLoose {
+	if l.Kind >= toNumbered && l.Kind <= toTail {
 		s.arrivedRecord(l)
 		return
 	}

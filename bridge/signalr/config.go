@@ -115,6 +115,13 @@ type Config struct {
 	// node counts by itself, and knows the positions of no other. Without Cluster it is
 	// not used.
 	Log Log
+	// Repositioned says how the members of a group that the log numbers are told that
+	// its counting begins anew, or that some events may be missing (gap): by which event,
+	// and with what; empty: they are not. They get it in its place between the events,
+	// and it does not count. Such a client then goes on from that position, and misses
+	// nothing silently wherever it comes back. It is called with locks held, must be quick
+	// and not call back; args are plain values. Default: nobody is told.
+	Repositioned func(group string, at Position, gap bool) (event string, args []any)
 
 	// AllowedOrigins: origins ("https://example.org") whose pages may connect
 	// beside the server's own host; "*" is any. Ignored if CheckOrigin is set.

@@ -62,7 +62,9 @@
 //
 // A [Log] numbers the events of groups for all nodes: a position of one is a position at
 // every other ([Conn.JoinSince], [Conn.JoinAt]). Such events reach the server's own
-// members, too, when they have their number, in one order everywhere.
+// members, too, when they have their number, in one order everywhere. A node that has
+// lost the log counts alone; its members are told before it does, and once more when all
+// count as one again, or when something did not come ([Config].Repositioned).
 //
 // A request for a connection that reaches another node than the connection's (its
 // token ends with that node's name) is handed to [Config].Forward, so that a balancer
@@ -112,8 +114,6 @@
 // # What it does not do
 //
 // Without a [Log] positions of groups are a node's own: a client that comes back to
-// another node finds another epoch. A client that goes from a node which has lost the log
-// to one which has not, before the first has it back, counts with it what the second does
-// not know of: it may then miss as many events. No word to a client whose answer is no longer wanted: the
-// protocol has none.
+// another node finds another epoch. No word to a client whose answer is no longer wanted:
+// the protocol has none.
 package signalr

@@ -15,7 +15,10 @@ import (
 // others as the cluster can. The first events of that time wait for the log for a second,
 // those that follow not at all. The group then has an epoch of that node's own, and when
 // the log is back another one for all, so that who comes back with a position of before is
-// told of a gap. What one node sends to a group never overtakes what it sent before; for
+// told of a gap; members are told of both (Config.Repositioned). What was written to the
+// epoch before is read to its end then, and each node names its newest event, so that what
+// got lost is known to be. A log that was set back, and gives out places a second time,
+// gets another epoch, too. What one node sends to a group never overtakes what it sent before; for
 // what does not come others wait three seconds.
 type Log interface {
 	// Numbers tells whether the log numbers the events of a group. It must be quick.
@@ -28,8 +31,8 @@ type Log interface {
 	// Open answers where groups stand, and begins an epoch for one that has none, or
 	// none behind those that are named (empty: any will do).
 	Open(ctx context.Context, groups, behind []string) ([]Position, error)
-	// Since lists the records of a group behind a position, oldest first; gap says that
-	// some are gone, and that the epoch is another.
+	// Since lists the records of a position's epoch behind it, oldest first, as far as
+	// they are kept; gap says that some are gone, or that the group has another epoch.
 	Since(ctx context.Context, group string, from Position) (list []Record, gap bool, err error)
 }
 
@@ -56,7 +59,7 @@ const (
 	holeWait    = 3 * time.Second // for an event's predecessor of the same node
 	mostAhead   = 1024            // events of a group that wait for one before them; more are read again
 	mostParked  = 8192            // events of a group without number that wait; the oldest goes out for one more
-	mostTails   = 100_000         // groups of which our newest event is known; all are forgotten for one more
+	mostTails   = 100_000         // groups of which our newest event is known, or is to be named; all are forgotten for one more
 	mostOrigins = 256             // servers of which a group knows the newest event; all are forgotten for one more
 )
 
@@ -64,4 +67,5 @@ const (
 const (
 	toNumbered byte = iota + 32 // Body begins with the position
 	toLoose                     // what could not be numbered
+	toTail                      // which event of the sender is its newest in the group
 )

@@ -24,6 +24,8 @@ type numbering struct {
 	epoch  string              // the newest one of the log that was seen here
 	born   string              // the first one of the log in which it was ready
 	was    string              // the newest one in which it was ready
+	seen   uint64              // the place in it up to which everything was handed over, when another one has begun
+	lacks  bool                // of that epoch some may be gone
 	base   uint64              // the server's own history has what came behind this offset
 	ahead  map[uint64]*arrival // by offset; of the log's epoch
 	parked []*arrival          // without a place, which wait for one before them
@@ -54,6 +56,9 @@ func (n *numbering) note(a *arrival) {
 // have sent something while the log was away, if that ever was.
 func (n *numbering) follows(a *arrival) bool {
 	newest, ok := n.heard[a.head.From]
+	if a.e == nil && !ok { // a last word of a server of which nothing has come: who was here before lacks what it had
+		return time.Since(n.since) < logFresh
+	}
 	return a.head.Prev <= newest || !ok && !n.torn || a.head.From == n.own
 }
 
@@ -93,7 +98,7 @@ func (n *numbering) tell() {
 // arrival is an event of a numbered group.
 type arrival struct {
 	head  recordHead
-	e     *event
+	e     *event    // nil: only to say which is the server's newest
 	since time.Time // when it began to wait for the one before it
 }
 
@@ -128,6 +133,10 @@ func (a *arrival) record(wire []byte) []byte {
 func (s *Server) arrivedRecord(l Letter) {
 	var at Position
 	body, ok := l.Body, true
+	if l.Kind == toTail {
+		s.arrivedTail(l)
+		return
+	}
 	if l.Kind == toNumbered {
 		var head []byte
 		head, body, ok = bytes.Cut(body, []byte("\n"))
@@ -158,7 +167,9 @@ func (s *Server) arrivedLoose(group string, a *arrival) {
 	if g.num.knows(a) {
 		return
 	}
-	s.count.loose.Add(1)
+	if a.e != nil {
+		s.count.loose.Add(1)
+	}
 	g.num.park(a)
 	s.settle(g)
 	s.scribe.need(group) // so that it has an epoch for all again, and what is missing is read
@@ -170,9 +181,13 @@ func (s *Server) goLoose(g *group) {
 		return
 	}
 	g.num.ready.Store(false)
+	if g.pos.Epoch == g.num.was {
+		g.num.seen = g.pos.Offset
+	}
 	g.num.base, g.num.torn = 0, true
 	g.num.outdate()
 	s.rooms.place(g, Position{Epoch: newID()})
+	s.repositioned(g, false)
 	g.num.tell()
 }
 
@@ -192,6 +207,9 @@ func (s *Server) placed(group string, at Position, a *arrival) {
 	}
 	switch {
 	case Later(n.born, at.Epoch): // nobody was there
+	case n.setBack(at, g.pos, a):
+		n.park(a)
+		s.scribe.need(group)
 	case at.Epoch != n.epoch, n.loose.Load() && !Later(at.Epoch, n.was): // of an epoch that is over for us
 		if !n.knows(a) {
 			n.park(a)
@@ -229,10 +247,14 @@ func (s *Server) settleParked(g *group, now time.Time) bool {
 			if !a.overdue(now) {
 				continue
 			}
-			s.count.passed.Add(1)
+			s.gone(g)
 		}
 		n.parked = slices.Delete(n.parked, i, i+1)
-		if !known {
+		switch {
+		case known:
+		case a.e == nil:
+			n.note(a)
+		default:
 			s.goLoose(g)
 			s.handOver(g, Position{}, a)
 			s.scribe.need(g.name)
@@ -257,7 +279,7 @@ func (s *Server) settleAhead(g *group, now time.Time) bool {
 		if !a.overdue(now) {
 			return false
 		}
-		s.count.passed.Add(1)
+		s.gone(g)
 	}
 	delete(n.ahead, at.Offset)
 	s.handOver(g, at, a)

@@ -148,6 +148,22 @@ func (d bench) loose(id, prev uint64) {
 	synctest.Wait()
 }
 
+func (d bench) tail(from string, id uint64) {
+	body, _ := json.Marshal(recordHead{From: from, ID: id, Prev: id})
+	d.arrivedRecord(Letter{Kind: toTail, Target: "g", Body: body})
+	synctest.Wait()
+}
+
+// patient waits for what does not come, and that so many are given up.
+func (d bench) patient(t *testing.T, want uint64) {
+	t.Helper()
+	time.Sleep(holeWait + logHold)
+	synctest.Wait()
+	if n := d.Stats().Passed; n != want {
+		t.Errorf("%d passed, want %d", n, want)
+	}
+}
+
 func (d bench) hears(t *testing.T, want string) {
 	t.Helper()
 	if got := d.heard.take(); got != want {
@@ -207,6 +223,26 @@ func TestOrderOfAnOrigin(t *testing.T) {
 			if n := d.Stats().Passed; n != 1 {
 				t.Errorf("%d passed", n)
 			}
+		},
+		"nothing comes after what did not": func(t *testing.T, d bench) {
+			d.letter(numbered("1", 1, 1, 0))
+			d.tail("x", 1)
+			d.tail("y", 7) // of which nothing was heard, but the group is as young
+			d.patient(t, 0)
+			d.tail("x", 3)
+			d.patient(t, 1)
+			d.loose(3, 2)
+			d.hears(t, "x1")
+			time.Sleep(logFresh)
+			d.tail("z", 7)
+			d.patient(t, 2)
+		},
+		"the log was set back": func(t *testing.T, d bench) {
+			d.letter(numbered("1", 1, 1, 0))
+			d.letter(numbered("1", 2, 2, 1))
+			d.letter(numbered("1", 2, 2, 1)) // twice
+			d.letter(numbered("1", 2, 3, 2)) // its place was another's
+			d.hears(t, "x1 x2 x3")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,11 +20,12 @@ type scribe struct {
 	stuck map[string]struct{} // groups in which an event waits for one before it
 	lanes map[string]*lane    // groups to which something is being sent
 	tails map[string]uint64   // by group, our newest event
+	owing map[string]int      // groups to which something went without number, and how often our newest is to be named there
 }
 
 func newScribe(l Log) *scribe {
 	return &scribe{log: l, id: newID(), wake: make(chan struct{}, 1), needs: map[string]struct{}{},
-		stuck: map[string]struct{}{}, lanes: map[string]*lane{}, tails: map[string]uint64{}}
+		stuck: map[string]struct{}{}, lanes: map[string]*lane{}, tails: map[string]uint64{}, owing: map[string]int{}}
 }
 
 // need has a group looked after.
@@ -96,13 +97,14 @@ func (w *scribe) write(ctx context.Context, s *Server) {
 	last := time.Now()
 	for {
 		var groups []string
+		var all bool
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.wake:
 			groups = w.take()
 		case now := <-tick.C:
-			all := w.away.Load() || now.Sub(last) >= logCheck
+			all = w.away.Load() || now.Sub(last) >= logCheck
 			if all {
 				last = now
 			}
@@ -116,16 +118,19 @@ func (w *scribe) write(ctx context.Context, s *Server) {
 		if w.away.Load() && len(groups) == 0 {
 			w.look(ctx, s, nil)
 		}
+		if all {
+			w.sayTails(s)
+		}
 	}
 }
 
 // look reads where groups stand.
 func (w *scribe) look(ctx context.Context, s *Server, groups []string) {
-	behind := make([]string, len(groups))
+	behind, stood := make([]string, len(groups)), make([]Position, len(groups))
 	for i, name := range groups {
 		if g := s.rooms.find(name); g != nil && g.num != nil {
 			g.order.Lock()
-			if g.num.loose.Load() {
+			if stood[i] = g.pos; g.num.loose.Load() {
 				behind[i] = g.num.was
 			}
 			g.order.Unlock()
@@ -150,6 +155,10 @@ func (w *scribe) look(ctx context.Context, s *Server, groups []string) {
 		}
 	}
 	for i, name := range groups {
+		if at[i].Epoch == stood[i].Epoch && at[i].Offset < stood[i].Offset {
+			s.setBack(name, at[i])
+			continue
+		}
 		w.stands(ctx, s, name, at[i])
 	}
 }
@@ -175,6 +184,7 @@ func (w *scribe) stands(ctx context.Context, s *Server, name string, at Position
 	if g == nil || g.num == nil {
 		return
 	}
+	w.finish(ctx, s, g, at)
 	g.order.Lock()
 	n := g.num
 	switch {
@@ -199,7 +209,12 @@ func (w *scribe) stands(ctx context.Context, s *Server, name string, at Position
 		n.epoch, n.was, n.base = at.Epoch, at.Epoch, from.Offset
 		n.ready.Store(true)
 		n.loose.Store(false)
+		before := g.pos
 		s.rooms.place(g, from)
+		if before.Epoch != "" {
+			s.repositioned(g, n.lacks)
+		}
+		n.lacks = false
 		for offset := range n.ahead {
 			if offset <= from.Offset {
 				delete(n.ahead, offset)
@@ -248,5 +263,6 @@ func (w *scribe) skip(s *Server, name string, from, to Position) {
 		s.count.passed.Add(to.Offset - from.Offset - 1)
 		g.num.base = to.Offset - 1
 		s.rooms.place(g, Position{to.Epoch, to.Offset - 1})
+		s.repositioned(g, true)
 	}
 }

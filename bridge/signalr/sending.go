@@ -102,7 +102,11 @@ func (s *Server) letOut(group string, l *lane) {
 
 // goesOut sends an event to our own members and to the other nodes.
 func (s *Server) goesOut(group string, p *posting) {
+	if p.err == nil && s.heldBefore(group, p.at, p.a) {
+		p.err = errSetBack
+	}
 	if p.err != nil {
+		s.scribe.owes(group)
 		s.scribe.lost(s, p.err)
 		s.publish(group, Letter{Kind: toLoose, Target: group, Body: p.record})
 		s.arrivedLoose(group, p.a)

@@ -22,6 +22,8 @@ type Store interface {
 	Log(t testing.TB) signalr.Log
 	// Forget empties the store.
 	Forget(t testing.TB)
+	// Snapshot keeps what it has of a group, to which restore sets it back.
+	Snapshot(t testing.TB, group string) (restore func())
 	// Away has it not answer, or answer again.
 	Away(t testing.TB, away bool)
 }
@@ -149,6 +151,9 @@ func epochs(t *testing.T, s Store) {
 	}
 	if got := since(t, a, "g", first); got != " true" {
 		t.Errorf("since the old one: %q", got)
+	}
+	if got := since(t, a, "g", signalr.Position{Epoch: first.Epoch, Offset: 1}); got != "2:b true" {
+		t.Errorf("of the old one: %q", got)
 	}
 	s.Forget(t)
 	at := appended(t, a, "g", "e")[0]

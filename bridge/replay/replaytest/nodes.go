@@ -44,7 +44,7 @@ func newNode(t *testing.T, p backplane.Plane, l signalr.Log) *node {
 	mux := backplane.NewMux(p)
 	cluster := backplane.NewCluster(mux)
 	n := &node{}
-	if n.Server, err = signalr.New(signalr.Config{Cluster: cluster, Log: l, History: past, OutboxBytes: 8 << 20}, log); err != nil {
+	if n.Server, err = signalr.New(signalr.Config{Cluster: cluster, Log: l, History: past, OutboxBytes: 8 << 20, Repositioned: repositioned}, log); err != nil {
 		t.Fatal(err)
 	}
 	n.Method("Join", signalr.Func2(func(_ context.Context, c *signalr.Call, g string, from *signalr.Position) (answer, error) {
@@ -66,21 +66,32 @@ func newNode(t *testing.T, p backplane.Plane, l signalr.Log) *node {
 	return n
 }
 
+func repositioned(group string, at signalr.Position, gap bool) (string, []any) {
+	return "Moved", []any{answer{at.Epoch, at.Offset, gap}}
+}
+
 // member is a client and what it has heard.
 type member struct {
 	*signalrtest.Client
 	heard chan int
+	gaps  chan struct{}
+
+	mu sync.Mutex
+	at signalr.Position // it counts
 }
 
 func (n *node) dial(t *testing.T) *member {
 	t.Helper()
-	m := &member{heard: make(chan int, 100_000)}
+	m := &member{heard: make(chan int, 100_000), gaps: make(chan struct{}, 100)}
 	ctx, stop := context.WithTimeout(t.Context(), Patience)
 	defer stop()
 	var err error
-	m.Client, err = signalrtest.Dial(ctx, "http://hub.test/hub", signalrtest.Options{NetDial: n.pipe.Dial, On: map[string]func([]json.RawMessage){"Push": func(args []json.RawMessage) {
+	m.Client, err = signalrtest.Dial(ctx, "http://hub.test/hub", signalrtest.Options{NetDial: n.pipe.Dial, On: map[string]func([]json.RawMessage){"Moved": m.moved, "Push": func(args []json.RawMessage) {
 		var i int
 		_ = json.Unmarshal(args[0], &i)
+		m.mu.Lock()
+		m.at.Offset++
+		m.mu.Unlock()
 		m.heard <- i
 	}}})
 	if err != nil {
@@ -99,6 +110,9 @@ func (m *member) join(t *testing.T, group string, from *signalr.Position) (a ans
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = a.position()
 	return a
 }
 
@@ -141,7 +155,7 @@ func (m *member) set(t *testing.T, first, last int) {
 func TestNodes(t *testing.T, stores func(*testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, Store, *node, *node){
 		"back to the other": backToTheOther, "replay and live meet": replayAndLiveMeet, "one order": oneOrder,
-		"nobody there": nobodyThere, "away": away, "forgotten": forgotten, "several groups": severalGroups,
+		"nobody there": nobodyThere, "away": away, "forgotten": forgotten, "set back": setBack, "several groups": severalGroups,
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, s := new(backplane.Exchange), stores(t)
