@@ -44,6 +44,11 @@
 // snapshot. Where somebody left is remembered for users and registered devices;
 // one whose connection was lost is sent some events again rather than too few.
 //
+// Over several nodes positions are the same everywhere, but for what a node sends while
+// it has lost the others' server: then it counts alone, and nobody else knows of it. Its
+// members are told by PositionChanged, in its place between the events, and once more
+// when that is over; who counts takes the position from it.
+//
 // # Goroutines
 //
 //   - Run's goroutine owns every device. Hub calls reach it over a

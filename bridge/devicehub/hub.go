@@ -22,6 +22,9 @@ type Config struct {
 	// loop: each its own queue. Calls over it wait; messages are dropped and
 	// counted. 0: 1,024.
 	Inbox int
+	// NodeTimeout is after what silence the hub takes another node for dead. 0: there
+	// are none, or sooner than in 30 s.
+	NodeTimeout time.Duration
 }
 
 // Arbiter is what the hub needs of the arbiter.
@@ -98,8 +101,11 @@ type Parts struct {
 // Hub answers the calls of /hubs/devices. Make it with [New], then run it.
 type Hub struct {
 	Parts
-	node  string
-	log   *slog.Logger
+	node string
+	log  *slog.Logger
+
+	nodeTimeout time.Duration
+
 	calls chan func(*loop)
 	heard chan func(*loop)
 	count counters
@@ -127,7 +133,7 @@ func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
-	h := &Hub{Parts: p, node: cfg.Node, log: log, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	h := &Hub{Parts: p, node: cfg.Node, log: log, nodeTimeout: cfg.NodeTimeout, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
 	if h.marks == nil {
 		h.marks = replay.NewMarks(0)
 	}

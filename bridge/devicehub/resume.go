@@ -34,9 +34,9 @@ type LogPast interface {
 	Before(ctx context.Context, group string, t time.Time) (signalr.Position, bool)
 }
 
-// longSilent is how long a node may take to notice that a client of its own is gone: who
-// is there and comes back to another node has had what was sent before.
-const longSilent = 30*time.Second + onItsWay
+// longSilent is how long a node takes at most to notice that a client of its own is gone:
+// who is there and comes back to another node has had what was sent before.
+const longSilent = 30 * time.Second
 
 // onItsWay is how long an event may have been on its way to a client that was
 // lost: who asks to go on where he was is sent such events again.
@@ -47,6 +47,25 @@ type joined struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
 	Gap    bool   `json:"gap"`
+}
+
+// EventPosition tells the members of a group that its counting begins anew.
+const EventPosition = "PositionChanged"
+
+// position is what EventPosition tells: who counts goes on from here. Gap says that some
+// events before may be missing.
+type position struct {
+	Group string `json:"group"`
+	joined
+}
+
+// Repositioned is what the members of a group are told when its counting begins anew: a
+// signalr.Config's Repositioned.
+func Repositioned(group string, at signalr.Position, gap bool) (event string, args []any) {
+	if strings.HasPrefix(group, "@") { // of a tenant
+		_, group, _ = strings.Cut(group, "/")
+	}
+	return EventPosition, []any{position{group, joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}}}
 }
 
 // joinGroup answers the position of the group, with since after what the client
@@ -112,7 +131,7 @@ func (h *Hub) leftAt(c *signalr.Conn, who, group string) (signalr.Position, bool
 	if h.Log == nil || !h.elsewhere(c, who, group) {
 		return at, ok
 	}
-	before, known := h.Log.Before(c.Context(), group, h.Now().Add(-longSilent))
+	before, known := h.Log.Before(c.Context(), group, h.Now().Add(-max(longSilent, h.nodeTimeout)-onItsWay))
 	if known && (!ok || at.Epoch != before.Epoch || at.Offset < before.Offset) {
 		return before, true
 	}

@@ -56,7 +56,7 @@ func (g Group) Reserved() bool {
 func HubEvent(event string) bool {
 	switch event {
 	case "AreaChanged", "DeviceChanged", "DeviceEvent", "OrderChanged", "Reading", "Topic", "ReceiveMetric", "ReceiveWork", "ReceiveWorkStatus",
-		"WorkOffered", "Revoked", "ConnectionAcknowledged", "UserJoined", "UserLeft", "ReceiveNotification", "ReceiveSystemAlert", "DocumentUpdated":
+		"WorkOffered", "Revoked", "ConnectionAcknowledged", "UserJoined", "UserLeft", "ReceiveNotification", "ReceiveSystemAlert", "DocumentUpdated", "PositionChanged":
 		return true
 	}
 	return false

@@ -91,7 +91,7 @@ func (h *Hub) makeHub() (err error) {
 		return err
 	}
 	h.signalr, err = signalr.New(signalr.Config{
-		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode, Elsewhere: h.elsewhere(), Log: h.groupLog(),
+		Cluster: h.cluster(), Forward: h.forwards(), Redirect: h.toThisNode, Elsewhere: h.elsewhere(), Log: h.groupLog(), Repositioned: devicehub.Repositioned,
 		KeepAliveInterval: h.cfg.Hub.Keepalive, ClientTimeoutInterval: h.cfg.Hub.ClientTimeout, HandshakeTimeout: h.cfg.Hub.HandshakeTimeout,
 		MaximumReceiveMessageSize: h.cfg.Limits.HubMessageBytes, EnableDetailedErrors: h.cfg.Hub.DetailedErrors, AllowStatefulReconnects: true,
 		Authenticate: h.who.authenticate, Require: []signalr.Requirement{h.who.requireUser}, MaximumConnectionsPerUser: h.cfg.Limits.ConnectionsPerUser,
@@ -166,7 +166,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 }
 
 func (h *Hub) makeDeviceHub() (err error) {
-	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node}, devicehub.Parts{
+	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node, NodeTimeout: h.cfg.Redis.NodeTimeout}, devicehub.Parts{
 		Server: h.signalr, Bus: h.bus, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
 		Streams: streams{h}, Past: h.past, Others: h.otherConns(), Marks: h.groupMarks(), Log: h.groupPast(),
 		Clock: h.clock, Now: time.Now,

@@ -3,6 +3,7 @@ package hubd
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
@@ -39,6 +40,7 @@ func resumes(t *testing.T, c *signalrtest.Client, since any) (gap bool) {
 
 // A device that resumes at another node is sent what it has missed: from where it left,
 // and, where its node has not noticed that it is gone, also what that may have sent in vain.
+// One that counts is told when its node counts alone.
 func TestResumeAtAnotherNode(t *testing.T) {
 	s := startServer(t)
 	_, r1, _ := started(t, s.node("hub-1", t.TempDir()))
@@ -77,4 +79,20 @@ func TestResumeAtAnotherNode(t *testing.T) {
 		t.Error("a gap, while it seems to be at the other node")
 	}
 	hears(heard, 4, 6) // 1 to 3 it had when it left
+
+	moved := make(chan string, 10)
+	other.On("PositionChanged", func(args []json.RawMessage) {
+		moved <- string(args[0])
+		heard <- "moved"
+	})
+	s.kill() // from here on hub-1 counts alone, and says so before it does
+	say(r1, 7, 7)
+	for _, want := range []string{"moved", "7"} {
+		if got := <-heard; got != want {
+			t.Fatalf("heard %s, want %s", got, want)
+		}
+	}
+	if got := <-moved; !strings.HasPrefix(got, `{"group":"g","epoch":"`) || !strings.HasSuffix(got, `","offset":0,"gap":false}`) {
+		t.Errorf("without the server: %s", got)
+	}
 }

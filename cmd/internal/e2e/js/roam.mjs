@@ -50,6 +50,10 @@ connection.on('Warm', () => {
   since += 1;
   tell({ state: 'warm' });
 });
+connection.on('PositionChanged', ({ epoch, offset }) => {
+  at = { epoch, offset };
+  since = 0;
+});
 connection.on('ConnectionAcknowledged', () => {});
 try {
   await connection.start();
