@@ -18,15 +18,14 @@ import (
 // what it does not keep is counted, memory stays within what the limits say, and
 // others go on: their messages are acknowledged and delivered, their readings come.
 func TestHundredThousandTopics(t *testing.T) {
-	const topics = 100_000
 	for name, c := range map[string]struct {
 		retained bool
 		quota    int // retained topics of one device
 		kept     int // of the topics, by the broker
 		taken    int // of the messages, by everybody
 	}{
-		"plain":                   {quota: 1000, taken: topics},
-		"retained":                {retained: true, quota: topics, kept: topics, taken: topics},
+		"plain":                   {quota: 1000, taken: manyTopics},
+		"retained":                {retained: true, quota: manyTopics, kept: manyTopics, taken: manyTopics},
 		"retained over the quota": {retained: true, quota: 1000, kept: 1000, taken: 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,12 +45,12 @@ func TestHundredThousandTopics(t *testing.T) {
 					good.publish()
 				}
 			})
-			for n := range topics {
+			for n := range manyTopics {
 				flood.Publish(fmt.Sprintf("home/hall/line-%d/temperature", n), 0, c.retained, "21.5")
 			}
 			others.Wait()
 			await(t, "all messages", func() bool { s := h.pump.Stats(); return s.Messages+s.Dropped >= uint64(c.taken) })
-			await(t, "the refusals", func() bool { return h.broker.Stats().Received >= topics })
+			await(t, "the refusals", func() bool { return h.broker.Stats().Received >= manyTopics })
 			good.publish()
 			await(t, "the reading of another", func() bool { return good.reading() == float64(good.n) })
 
@@ -62,8 +61,8 @@ func TestHundredThousandTopics(t *testing.T) {
 			if kept := int(b.Retained - retainedBefore); kept < c.kept || kept > c.kept+100 {
 				t.Errorf("%d more are retained, want %d", kept, c.kept)
 			}
-			if n := int(b.Refused["retained"]); n != topics-c.taken {
-				t.Errorf("%d were refused for the quota, want %d", n, topics-c.taken)
+			if n := int(b.Refused["retained"]); n != manyTopics-c.taken {
+				t.Errorf("%d were refused for the quota, want %d", n, manyTopics-c.taken)
 			}
 			if p.Messages > p.TopicsEvicted+10_000+100 { // those of good among them
 				t.Errorf("%d messages were taken, and %d topics left the list, which holds 10,000", p.Messages, p.TopicsEvicted)
