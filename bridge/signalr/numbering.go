@@ -129,7 +129,8 @@ func (a *arrival) record(wire []byte) []byte {
 	return append(append(head, '\n'), wire...)
 }
 
-// arrivedRecord takes an event of a numbered group from another node.
+// arrivedRecord takes an event of a numbered group from another node. A server without
+// a log of its own hands it on as it comes: who comes back to it is told of a gap.
 func (s *Server) arrivedRecord(l Letter) {
 	var at Position
 	body, ok := l.Body, true
@@ -143,6 +144,11 @@ func (s *Server) arrivedRecord(l Letter) {
 		ok = ok && json.Unmarshal(head, &at) == nil
 	}
 	a, err := parseArrival(body)
+	if err == nil && ok && s.cfg.Log == nil {
+		s.count.heard.Add(1)
+		Target{s: s, group: l.Target, except: s.exempt(&a.head)}.deliver(a.e)
+		return
+	}
 	if err != nil || !ok || !s.numbers(l.Target) {
 		s.count.unheard.Add(1)
 		s.log.Warn("letter of another node dropped", "n", len(l.Body), "err", errWire)
@@ -286,6 +292,17 @@ func (s *Server) settleAhead(g *group, now time.Time) bool {
 	return true
 }
 
+// exempt lists the connections here that are not to get an event.
+func (s *Server) exempt(h *recordHead) []string {
+	except := h.Except
+	for _, other := range h.Not {
+		for _, c := range s.Members(other) {
+			except = append(slices.Clip(except), c.id)
+		}
+	}
+	return except
+}
+
 // handOver gives an event to our own members, in its place; the zero position is the next
 // of the group's own. The order is held: what is encoded are values, no methods of the
 // program.
@@ -295,12 +312,7 @@ func (s *Server) handOver(g *group, at Position, a *arrival) {
 		return
 	}
 	g.num.note(a)
-	except := a.head.Except
-	for _, other := range a.head.Not {
-		for _, c := range s.Members(other) {
-			except = append(slices.Clip(except), c.id)
-		}
-	}
+	except := s.exempt(&a.head)
 	keep := s.remember(g, a.e)
 	s.count.groupSends.Add(1)
 	for {

@@ -285,3 +285,26 @@ func TestOwnMembersDoNotWait(t *testing.T) {
 		}
 	})
 }
+
+// TestServerWithoutALog: a server that has no log beside others that have one hands on
+// what they number, and what they could not number.
+func TestServerWithoutALog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bench{heard: &heardHere{}, quiet: quiet{make(chan Letter, 10)}}
+		var err error
+		if d.Server, err = New(Config{Cluster: d.quiet, History: d.heard}, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+			t.Fatal(err)
+		}
+		d.rooms.mu.Lock()
+		d.rooms.wake("g")
+		d.rooms.mu.Unlock()
+		d.letter(numbered("1", 1, 1, 0))
+		d.loose(2, 1)
+		d.tail("x", 2)
+		d.letter(numbered("2", 1, 3, 2))
+		d.hears(t, "x1 x2 x3")
+		if s := d.Stats(); s.Unheard != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
