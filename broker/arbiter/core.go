@@ -91,7 +91,7 @@ func (c *Core) Step(ev Event, now area.Instant) []Action {
 	c.out, c.now, c.asker = c.out[:0], now, nil
 	switch ev := ev.(type) { // also before the beginning
 	case Electorate:
-		c.elect(ev.Voters)
+		c.elect(ev)
 	case Reign:
 		c.reign = ev.Until
 	}

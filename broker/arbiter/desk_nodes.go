@@ -18,6 +18,7 @@ type crossing struct {
 	city  capital         // while it has
 	local uint64          // term that is known to be on this node's disk
 	kept  []area.DeviceID // same, of who has the area without a lease
+	lead  []byte          // same, of the device that leads it
 }
 
 // maxSpread bounds the payloads of one word to other nodes, in bytes; a single
@@ -35,6 +36,8 @@ func (d *desk) follow(cfg CoreConfig) error {
 		city:  newCapital(d.name),
 		local: r.Term,
 	}
+	d.nodes.post.led = d.s.led[d.name]
+	d.nodes.lead = d.nodes.post.led
 	d.refollow(cfg, r.Term)
 	return nil
 }
@@ -116,6 +119,7 @@ func (d *desk) stepPost(ev Event, reporter Reporter) {
 	d.acts(slices.Clone(d.nodes.post.step(ev, d.s.clock())), reporter)
 	if _, ok := ev.(told); ok {
 		d.rememberHolds()
+		d.rememberLed()
 	}
 }
 
@@ -176,7 +180,7 @@ func (d *desk) reigned(s reign.State, reporter Reporter) {
 func (d *desk) begin(s reign.State, reporter Reporter) {
 	n := d.nodes
 	n.own, n.term, n.until, n.city = true, s.Term, s.Until, newCapital(d.name)
-	d.setOwn(true)
+	d.setReign(s.Term)
 	if len(s.Core) > 0 {
 		d.ends.record = s.Core
 	}
@@ -184,7 +188,7 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 	cfg := d.set
 	d.mu.Unlock()
 	cfg.Floor, cfg.ColdStart = max(cfg.Floor, s.Term-1), false
-	if err := d.makeArbiter(cfg, s.Led); err != nil {
+	if err := d.makeArbiter(cfg, d.ledOf(s)); err != nil {
 		d.s.count.lost.Add(1)
 		d.s.log.Error("area cannot be arbitrated", "area", d.name, "err", err)
 		return
@@ -226,6 +230,14 @@ func (d *desk) makeArbiter(cfg CoreConfig, led []byte) (err error) {
 	return nil
 }
 
+// overdue tells whether the reign is over by the clock, whether or not that was told.
+// Then a leader is not answered: in a strict area each answer is the hub's vote, which
+// is the next owner's to give (§8.10). He says all that he says again.
+func (d *desk) overdue() bool {
+	n := d.nodes
+	return n != nil && n.own && d.s.clock() >= n.until
+}
+
 // bound tells a core until when this node has the area.
 func (d *desk) bound() {
 	if d.nodes != nil && d.core != nil {
@@ -240,13 +252,14 @@ func (d *desk) lose() {
 	n.post.lead = d.lead()
 	n.post.lead.Live = false
 	n.own, n.city, n.post.holds = false, newCapital(d.name), postHolds{}
-	d.setOwn(false)
+	d.setReign(0)
 	if d.core != nil {
 		n.post.holds.ofOurs(d.core.Holds(now), now)
 		d.ends.counts = d.ends.counts.plus(d.core.Counts())
 	}
 	if d.mirror != nil {
 		d.ends.mirrors = d.ends.mirrors.plus(d.mirror.counts)
+		d.copyLed()
 	}
 	d.core, d.mirror, d.queue = nil, nil, nil
 	d.ends.n++
@@ -256,74 +269,6 @@ func (d *desk) lose() {
 	n.post.works.anew()
 	if b, has := d.shown(); has {
 		n.post.shown, n.post.rev = b, b.Rev
-	}
-}
-
-// asks takes in what another node says to the one that has the area.
-func (d *desk) asks(ev told, reporter Reporter) {
-	w := ev.word
-	switch {
-	case w.Owner:
-		d.s.log.Debug("another node says that it has our area", "area", d.name, "node", ev.from)
-	case w.Join != nil:
-		d.joined(ev.from, w.Join, reporter)
-	case w.Raw != nil:
-		d.rawFrom(w.Raw, reporter)
-	case w.Say != nil:
-		d.saidFrom(ev.from, w.Say, reporter)
-	}
-}
-
-// joined answers an outpost, with the state where it shows another. One that has heard
-// of a later reign would not hear of ours: it has to become the later one.
-func (d *desk) joined(from string, j *join, reporter Reporter) {
-	if b, _ := d.shown(); j.Term > max(d.reignTerm(), b.Term) {
-		d.stepOwn(HeardTerm{Term: j.Term}, reporter)
-	}
-	if len(j.Holds) > 0 {
-		d.stepOwn(Inherit{Holds: j.Holds}, reporter)
-	}
-	lead := d.lead()
-	answer := word{Joined: true, Lead: &lead}
-	if b, has := d.shown(); has && (b.Term != j.Term || b.Rev != j.Rev) {
-		if d.core != nil {
-			answer.Out = append(answer.Out, posted{Topic: area.LeaderTopic(d.name), Payload: d.ourself(b).Encode(), QoS: 1, Retain: true})
-		} else if d.mirror != nil {
-			answer.Out = append(answer.Out, posted{Topic: area.LeaderTopic(d.name), Payload: d.mirror.addr.Encode(), QoS: 1, Retain: true})
-		}
-		answer.Out = append(answer.Out, posted{Topic: area.BusyTopic(d.name), Payload: b.Encode(), QoS: 1, Retain: true})
-	}
-	d.wire(from, answer)
-}
-
-// rawFrom takes in a message of an outpost's broker.
-func (d *desk) rawFrom(m *rawMessage, reporter Reporter) {
-	t := area.ParseTopic(m.Topic)
-	switch t.Kind {
-	case area.KindVote:
-		if v, err := area.ParseVote(m.Payload); err == nil {
-			d.stepOwn(Voted{Device: t.Device, Vote: v}, reporter)
-		}
-	case area.KindTrunkUp:
-		if msg, err := area.ParseTrunk(m.Payload); err == nil && d.mirror != nil {
-			d.stepOwn(up{device: m.Device, member: m.Member, msg: msg}, reporter)
-		}
-	default:
-		if d.mirror != nil {
-			d.stepOwn(command{area.Message{Topic: m.Topic, Payload: m.Payload}}, reporter)
-		}
-	}
-}
-
-func (d *desk) saidFrom(from string, t *area.Trunk, reporter Reporter) {
-	if t.Op == area.TrunkSubmit {
-		d.acts([]Action{d.nodes.city.submitted(from, t)}, reporter)
-	}
-	if t.Op == area.TrunkStored {
-		d.nodes.city.stored(t.Work)
-	}
-	if ev := eventOf(t, d.name, d.s.clock(), d.s.now()); ev != nil {
-		d.stepOwn(ev, reporter)
 	}
 }
 
@@ -357,7 +302,7 @@ func (d *desk) giveUp() {
 func (d *desk) leaveNodes() {
 	if d.nodes != nil {
 		d.nodes.own = false
-		d.setOwn(false)
+		d.setReign(0)
 		d.s.cfg.Nodes.Reigns.Drop(d.name)
 	}
 }
@@ -370,11 +315,11 @@ func (n *crossing) next() area.Instant {
 	return n.post.next()
 }
 
-func (d *desk) setOwn(own bool) {
+func (d *desk) setReign(term uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.owned = own
-	if !own {
+	d.reign = term
+	if term == 0 {
 		d.leader = ""
 	}
 }
@@ -390,5 +335,5 @@ func (d *desk) silent() bool {
 func (d *desk) own() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.nodes == nil || d.owned
+	return d.nodes == nil || d.reign != 0
 }

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -96,4 +97,53 @@ func (d *desk) keepShared(rec []byte, done func(error)) {
 		rec = []byte{}
 	}
 	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Led: rec}, done)
+	if d.copyLed() {
+		d.wire("", word{Mirror: &d.nodes.post.led})
+	}
+}
+
+// copyLed takes a copy of what the mirror knows of the area's leader, for when the
+// ledger forgets it: a hub that does not know its leader might grant where the votes
+// that it has given him still count (§8.10). It answers whether it is another one than
+// before.
+func (d *desk) copyLed() (changed bool) {
+	d.nodes.post.led = d.mirror.gist()
+	return d.rememberLed()
+}
+
+// rememberLed writes the newest copy to this node's own disk.
+func (d *desk) rememberLed() (changed bool) {
+	n, s, name := d.nodes, d.s, d.name
+	if bytes.Equal(n.post.led, n.lead) || s.cfg.Leaders == nil {
+		return false
+	}
+	n.lead = n.post.led
+	done := func(err error) {
+		if err != nil {
+			s.log.Error("copy of a leader's record is not durable", "area", name, "err", err)
+		}
+	}
+	if len(n.lead) == 0 {
+		s.cfg.Leaders.DeleteAsync(string(name), done)
+	} else {
+		s.cfg.Leaders.PutAsync(string(name), n.lead, done)
+	}
+	return true
+}
+
+// ledOf is what a reign that begins has to know of the area's leader: what the ledger
+// has, or our copy, where that is of a later term than all that the ledger knows.
+func (d *desk) ledOf(s reign.State) []byte {
+	own, err := parseLed(d.nodes.post.led)
+	if err != nil || own.Leader == "" {
+		return s.Led
+	}
+	led, errLed := parseLed(s.Led)
+	core, errCore := parseRecord(s.Core)
+	if errLed != nil || errCore != nil || own.Term <= max(led.Term, core.Term) {
+		return s.Led
+	}
+	d.s.log.Warn("ledger has forgotten who leads an area, this node has not", "area", d.name, "device", own.Leader, "lease", own.Term)
+	d.s.cfg.Nodes.Reigns.Commit(d.name, reign.Commit{Led: d.nodes.post.led}, func(error) {})
+	return d.nodes.post.led
 }

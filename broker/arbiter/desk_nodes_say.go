@@ -16,19 +16,21 @@ func (d *desk) report(r area.Report, reporter Reporter) {
 	reporter.Report(r)
 }
 
-// speak publishes what the owner's arbiter says.
+// speak publishes what the owner's arbiter says. What a device of a leader says of
+// itself the broker has from the owner's.
 func (d *desk) speak(list []posted) {
 	for _, m := range list {
-		from := m.From
-		if from == "" {
-			from = area.FromNode + ":" + d.nodes.post.owner
+		if m.From != "" {
+			d.s.heardStatus(area.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, From: m.From})
+			continue
 		}
-		d.out = append(d.out, area.Message{Topic: m.Topic, Payload: d.seenHere(m), QoS: m.QoS, Retain: m.Retain, From: from})
+		d.out = append(d.out, area.Message{Topic: m.Topic, Payload: d.seenHere(m), QoS: m.QoS, Retain: m.Retain, From: area.FromNode + ":" + d.nodes.post.owner})
 	}
 }
 
 // spread sends what was just published to the other nodes, as one word where it fits:
-// a state and the grant that it tells of stay together (§8.19).
+// a state and the grant that it tells of stay together (§8.19). What devices of a leader
+// say goes from broker to broker; of that only who they are is said here.
 func (d *desk) spread() {
 	if d.nodes == nil || !d.nodes.own {
 		return
@@ -36,7 +38,8 @@ func (d *desk) spread() {
 	var list []posted
 	size := 0
 	for _, m := range d.out {
-		if area.ParseTopic(m.Topic).Kind == area.KindFlag { // it follows from the state
+		kind := area.ParseTopic(m.Topic).Kind
+		if kind == area.KindFlag || m.From != area.FromArbiter && kind != area.KindStatus { // the flag follows from the state
 			continue
 		}
 		if size += len(m.Payload); size > maxSpread && len(list) > 0 {

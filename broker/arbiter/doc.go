@@ -53,7 +53,8 @@
 // the owner, by the words of the trunk, and publishes what the owner's arbiter says:
 // the messages that the owner publishes itself, a state and the grant that it tells of
 // together. A leader of a local area speaks to the owner's mirror in the same way,
-// through whichever node it is connected to.
+// through whichever node it is connected to; of who leads every node keeps a copy.
+// What devices of a leader say the owner publishes, and the brokers carry it on.
 //
 // A work stays with the node that accepted it, whose order service has it durably,
 // until that has its end. It is handed to whoever has the area, with what is known of

@@ -101,7 +101,10 @@ type Close struct{}
 // Electorate: who votes in a strict area. Of two lists that differ by more than
 // one voter, each may have a majority: an arbiter that has the older one is to
 // be told before another begins with the newer.
-type Electorate struct{ Voters []Voter }
+type Electorate struct {
+	Voters  []Voter
+	Unknown bool // they are not known yet: nobody has a majority
+}
 
 // Voted: a device answered a poll of this arbiter.
 type Voted struct {

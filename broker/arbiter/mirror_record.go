@@ -85,6 +85,19 @@ func (m *mirror) record() []byte {
 	return b
 }
 
+// gist is what of the record has to outlive a ledger of nodes that forgets it: who
+// leads, and what he may have granted. nil: nobody does.
+func (m *mirror) gist() []byte {
+	if m.leader == "" {
+		return nil
+	}
+	b, err := json.Marshal(ledRecord{V: recordVersion, Term: m.term, Leader: m.leader, Gave: m.gave, AliveMs: m.alive.Milliseconds(), Holds: append(leftOf(m.holds, m.now), leftOf(m.left, m.now)...)})
+	if err != nil {
+		panic("arbiter: a record of our own types does not encode: " + err.Error())
+	}
+	return b
+}
+
 // notebook is how far the mirror's record has come. Each one is whole, so that
 // the newest makes up for those that could not be written.
 type notebook struct {

@@ -22,6 +22,7 @@ type nodeDevice struct {
 	born   int64
 	ppm    int64
 	turn   *turn.Turn
+	ballot *turn.Ballot
 	at     *simNode // nil: it is not connected
 	link   uint64
 	conn   uint64 // of this start
@@ -48,6 +49,7 @@ func (d *nodeDevice) start() {
 		d.nonces++
 		return fmt.Sprint("n", d.nonces)
 	}})
+	d.ballot = turn.NewBallot(d.mid, d.now())
 	d.soon(w.upTo(200*time.Millisecond), d.connect)
 	d.soon(w.upTo(time.Second), d.want)
 	d.soon(w.upTo(2*time.Minute), d.move)
@@ -145,9 +147,12 @@ func (d *nodeDevice) say(m area.Message) {
 	life := n.life
 	d.w.in(d.w.delay(), func() {
 		n.do(life, func() {
-			if area.ParseTopic(m.Topic).Kind == area.KindStatus {
+			switch area.ParseTopic(m.Topic).Kind {
+			case area.KindStatus:
 				n.service.heardStatus(m)
-			} else {
+			case area.KindVote:
+				n.service.heardVote(m)
+			default:
 				n.service.heardClaim(m)
 			}
 			n.pump()
@@ -271,6 +276,15 @@ func (d *nodeDevice) silentIn(in time.Duration, r area.Result) {
 }
 
 func (d *nodeDevice) shown(b area.Busy) { d.step(turn.Lease{Lease: d.w.lease, Term: b.Term}) }
+
+func (d *nodeDevice) polled(p area.Poll) {
+	if d.turn == nil {
+		return
+	}
+	if v, votes := d.ballot.Poll(p, d.now()); votes {
+		d.say(area.Message{Topic: area.VoteTopic(nodeArea, d.id), Payload: v.Encode()})
+	}
+}
 
 func (d *nodeDevice) heard(a area.Answer) {
 	if sent := d.sent[a.Ack%64]; d.w.bug.fromReceipt && a.Op == area.OpGrant && sent.seq == a.Ack {

@@ -32,6 +32,7 @@ type simNode struct {
 	call   *nodeCall     // under way
 	fed    map[int]int64 // when the newest word to another node comes there
 	inDisk int64
+	knows  uint64 // the reign in which it knows who votes
 
 	service *Service
 	desk    *desk
@@ -75,18 +76,18 @@ func (n *simNode) start() {
 	if w.bug.slow && n.i == 0 {
 		n.ppm = -500_000
 	}
-	n.call, n.fed, n.said, n.seen, n.wakeAt, n.leaving, n.gave = nil, map[int]int64{}, map[area.Name][]herePlayer{}, "", 0, false, false
+	n.knows, n.call, n.fed, n.said, n.seen, n.wakeAt, n.leaving, n.gave = 0, nil, map[int]int64{}, map[area.Name][]herePlayer{}, "", 0, false, false
 	must := func(err error) {
 		if err != nil {
 			panic(err)
 		}
 	}
 	life := fmt.Sprint(n.name, "-", n.life)
-	roster, err := NewRoster(RosterConfig{Node: n.name, Areas: []AreaConfig{{ID: nodeArea, Volume: -1, Lease: w.lease}}}, n.wall)
+	roster, err := NewRoster(RosterConfig{Node: n.name, Areas: []AreaConfig{{ID: nodeArea, Volume: -1, Lease: w.lease, Mode: w.mode}}}, n.wall)
 	must(err)
 	n.keeper, err = reign.New(reign.Config{Node: n.name, Life: life, Index: uint64(n.i)}, noStore{}, n.clock)
 	must(err)
-	n.service, err = New(Config{Node: n.name, Index: uint64(n.i), Life: life, Nodes: &Nodes{Hub: "hub", Reigns: n.keeper, Wire: n}}, n, n, n, roster, n.clock, n.wall, slog.New(slog.DiscardHandler))
+	n.service, err = New(Config{Node: n.name, Index: uint64(n.i), Life: life, Nodes: &Nodes{Hub: "hub", Reigns: n.keeper, Wire: n}, Voters: n.voters}, n, n, n, roster, n.clock, n.wall, slog.New(slog.DiscardHandler))
 	must(err)
 	n.desk = n.service.desks[nodeArea]
 	w.log("%s starts", n.name)
@@ -95,6 +96,23 @@ func (n *simNode) start() {
 	n.tellAll(time.Second)
 	n.pump()
 	n.hereAgain(n.life)
+}
+
+// voters are all devices; who is on the roster a node knows a little after its reign has
+// begun.
+func (n *simNode) voters(area.Name) (list []Voter, known bool) {
+	reign := n.service.Reign(nodeArea)
+	if reign != n.knows {
+		life := n.life
+		n.w.in(n.w.upTo(2*time.Second), func() {
+			n.do(life, func() { n.knows = reign; n.service.Elect(nodeArea); n.pump() })
+		})
+		return nil, false
+	}
+	for _, d := range n.w.devices {
+		list = append(list, Voter{d.id, d.mid})
+	}
+	return list, true
 }
 
 // noStore is nobody's: the world is the store.

@@ -57,6 +57,12 @@ func (n *simNode) Publish(_ context.Context, batch ...area.Message) error {
 				n.w.log("%s shows %s", n.name, m.Payload)
 				n.toDevices("", func(d *nodeDevice) { d.shown(b) })
 			}
+		case area.KindPoll:
+			p, err := area.ParsePoll(m.Payload)
+			if err != nil {
+				panic(err)
+			}
+			n.toDevices("", func(d *nodeDevice) { d.polled(p) })
 		case area.KindGrant:
 			a, err := area.ParseAnswer(m.Payload)
 			if err != nil {

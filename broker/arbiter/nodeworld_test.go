@@ -28,6 +28,7 @@ type nodeWorld struct {
 	calm  bool
 	ended bool
 	lease time.Duration
+	mode  string // of the area
 
 	nodes   []*simNode
 	devices []*nodeDevice
@@ -112,6 +113,10 @@ func newNodeWorld(seed uint64, b nodeBug, goal int) *nodeWorld {
 	w := &nodeWorld{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x0de5)), bug: b, goal: goal, tokens: map[area.Token]nodeToken{}, lease: time.Second}
 	if seed%3 == 0 {
 		w.lease = 6 * time.Second
+	}
+	w.mode = area.ModeAvailable
+	if seed%4 == 0 {
+		w.mode = area.ModeStrict
 	}
 	for i := range 2 + w.rng.IntN(2) {
 		n := &simNode{w: w, i: i, name: fmt.Sprint("hub-", i+1), disk: map[area.Name][]byte{}}

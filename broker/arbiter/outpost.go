@@ -38,6 +38,7 @@ type outpost struct {
 
 	holds postHolds
 	lead  area.Lead // who arbitrates, by the owner's newest word; Term 0: none has said
+	led   []byte    // what he remembers of a device that leads (mirror.gist); empty: none does
 	shown area.Busy // newest state that was shown
 	rev   uint64
 }
@@ -207,11 +208,11 @@ func (o *outpost) here(ev Event) {
 	case Heard:
 		o.claimed(ev)
 	case Voted:
-		o.raw(area.VoteTopic(o.area, ev.Device), ev.Vote.Encode(), "", false)
+		o.raw(area.VoteTopic(o.area, ev.Device), ev.Vote.Encode(), "")
 	case up:
-		o.raw(area.TrunkUpTopic(ev.device), ev.msg.Encode(), ev.device, ev.member)
+		o.raw(area.TrunkUpTopic(ev.device), ev.msg.Encode(), ev.device)
 	case command:
-		o.raw(ev.m.Topic, ev.m.Payload, "", false)
+		o.raw(ev.m.Topic, ev.m.Payload, "")
 	}
 }
 
@@ -260,9 +261,9 @@ func (o *outpost) say(t area.Trunk) {
 }
 
 // raw sends a message of our broker to the owner, if he is heard.
-func (o *outpost) raw(topic string, payload []byte, from area.DeviceID, member bool) {
+func (o *outpost) raw(topic string, payload []byte, from area.DeviceID) {
 	if o.live() {
-		o.send(word{Raw: &rawMessage{Topic: topic, Payload: payload, Device: from, Member: member}})
+		o.send(word{Raw: &rawMessage{Topic: topic, Payload: payload, Device: from}})
 	}
 }
 
@@ -317,6 +318,9 @@ func (o *outpost) told(ev told) {
 	o.holds.heard(w.Holds, w.Joined, o.now)
 	if w.Lead != nil && w.Lead.Term != 0 {
 		o.lead = *w.Lead
+	}
+	if w.Mirror != nil {
+		o.led = *w.Mirror
 	}
 	if t := w.Say; t != nil {
 		o.answered(t)

@@ -240,7 +240,7 @@ func TestWordsOnTheWire(t *testing.T) {
 	list := []herePlayer{{Device: "gate-1", Via: area.ViaMQTT, Boot: 3, Volume: &volume, Attributes: map[string]string{"a": "b"}}}
 	for _, w := range []word{
 		{}, {Owner: true, Joined: true, Lead: &area.Lead{Mode: area.LeaderHub, Host: "hub-1", Addr: "10.0.0.1:1883", Web: "http://:8080", Term: 64, Live: true}, Holds: []area.Hold{{Kind: "classic", Device: "d", LeftMs: 3}}}, {Join: &join{Term: 64, Rev: 2, Holds: []area.Hold{{Kind: "dumb", Device: "d", LeftMs: 3}}}},
-		{Say: &area.Trunk{Op: area.TrunkStored, Area: "north", Work: "w-1", Life: "l1"}}, {Raw: &rawMessage{Topic: "a/b", Payload: []byte{0, 1}, Device: "d", Member: true}},
+		{Say: &area.Trunk{Op: area.TrunkStored, Area: "north", Work: "w-1", Life: "l1"}}, {Raw: &rawMessage{Topic: "a/b", Payload: []byte{0, 1}, Device: "d"}},
 		{Owner: true, Out: []posted{{Topic: "a", Payload: []byte("x"), QoS: 1, Retain: true, From: "tacet-bridge:gate-1"}}}, {Cut: "gate-1"}, {Led: &ledDevices{Leader: "gate-2", Serves: []area.DeviceID{"gate-3"}}}, {Here: &list},
 	} {
 		w.Area, w.Life, w.Term = "north", "l1", 64

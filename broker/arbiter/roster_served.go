@@ -37,11 +37,12 @@ func (r *Roster) Departed(d area.DeviceID, link, reason string) {
 
 // Serving says which devices are live on a connection that they share. One that
 // is not on the list, and was not heard there for so long, has gone: the message
-// that said so was lost.
+// that said so was lost. One of which only a retained status is known is live there.
 func (r *Roster) Serving(link string, list []area.DeviceID, long time.Duration) {
 	since := r.now().Add(-long)
 	var gone []Presence
 	r.mu.Lock()
+	come := r.appear(link, list)
 	for id, q := range r.players {
 		if q.link() == link && !slices.Contains(list, id) && q.lastSeen.Before(since) {
 			gone = append(gone, r.leave(q, area.PresentTimeout))
@@ -49,5 +50,17 @@ func (r *Roster) Serving(link string, list []area.DeviceID, long time.Duration) 
 	}
 	r.mu.Unlock()
 	slices.SortFunc(gone, func(x, y Presence) int { return cmp.Compare(x.Device, y.Device) })
-	r.tell(gone)
+	r.tell(append(gone, come...))
+}
+
+// appear has the devices of a list be live on a connection of which nobody knew whether
+// they are. The caller holds the lock.
+func (r *Roster) appear(link string, list []area.DeviceID) (come []Presence) {
+	for _, id := range list {
+		if q := r.players[id]; q != nil && q.presence == area.PresenceUnknown {
+			q.presence, q.reason, q.Link, q.Client, q.lastSeen = area.Online, area.PresentConnected, link, "", area.At(r.now())
+			come = append(come, Presence{Device: id, Area: q.area, Location: q.location, Live: true, Via: q.Via, Link: link, New: true})
+		}
+	}
+	return come
 }

@@ -26,10 +26,11 @@ type Config struct {
 	// ColdStart declares that no device can hold a lease yet: see
 	// [CoreConfig.ColdStart].
 	ColdStart bool
-	// Voters are the members of an area, who vote where it is strict. It is asked
-	// when the area is first arbitrated, and by [Service.Elect]; it must not block,
-	// nor call the service. nil: nobody but this arbiter has a seat.
-	Voters func(area.Name) []Voter
+	// Voters are the members of an area, who vote where it is strict, and whether
+	// they are known: else nothing is granted there. It is asked when the area is
+	// first arbitrated, and after [Service.Elect]; it must not block, nor call the
+	// service but for [Service.Reign]. nil: nobody but this arbiter has a seat.
+	Voters func(area.Name) (list []Voter, known bool)
 	// Witness keeps the record of what was granted and what sounded. nil: nobody
 	// does. One that is a [Merger] also takes in what leaders have noted.
 	Witness Witness

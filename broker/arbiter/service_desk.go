@@ -23,22 +23,23 @@ type desk struct {
 	ends    reigns
 	queue   []Event // of the mirror, while it is stepped
 	out     []area.Message
-	then    []func()   // to be called once these are published
-	since   *area.Time // the core arbitrates
-	told    area.Lead  // who arbitrates, as it was told to other nodes
-	asked   uint64     // newest commit
-	written uint64     // newest commit that was answered
-	term    uint64     // shown on the leader topic
-	nodes   *crossing  // nil: there is one node
-	lacks   bool       // nothing is granted for want of a majority, and that was told
-	stale   bool       // the roster has not been told of the newest busy
+	then    []func()               // to be called once these are published
+	since   *area.Time             // the core arbitrates
+	told    area.Lead              // who arbitrates, as it was told to other nodes
+	asked   uint64                 // newest commit
+	written uint64                 // newest commit that was answered
+	term    uint64                 // shown on the leader topic
+	nodes   *crossing              // nil: there is one node
+	sent    map[area.DeviceID]bool // devices of the leader that have what is retained for them
+	lacks   bool                   // nothing is granted for want of a majority, and that was told
+	stale   bool                   // the roster has not been told of the newest busy
 	watcher watcher
 
 	local atomic.Bool // the topology that the mirror was told
 
 	mu     sync.Mutex
-	owned  bool // where there are several nodes: this one has the area
-	served bool // same: this one has it, or hears the one that has
+	reign  uint64 // where there are several nodes: this one has the area, by this term or a later one; 0: it has not
+	served bool   // same: this one has it, or hears the one that has
 	busy   area.Busy
 	has    bool
 	counts Counts
@@ -178,6 +179,10 @@ func (d *desk) step(ev Event, reporter Reporter) {
 		d.stepCore(d.committed(ev), reporter)
 		return
 	}
+	if _, ours := ev.(reelect); ours {
+		d.stepCore(d.electorate(), reporter)
+		return
+	}
 	if d.nodes != nil {
 		d.stepNodes(ev, reporter)
 		return
@@ -189,6 +194,9 @@ func (d *desk) step(ev Event, reporter Reporter) {
 func (d *desk) stepOwn(ev Event, reporter Reporter) {
 	if d.mirror == nil {
 		d.stepCore(ev, reporter)
+		return
+	}
+	if _, says := ev.(up); says && d.overdue() {
 		return
 	}
 	d.stepMirror(ev, reporter)

@@ -51,12 +51,16 @@ func (d *desk) makeMirror(cfg CoreConfig, led []byte) (err error) {
 		return nil
 	}
 	first := uint64(max(0, d.s.now().UnixMilli())) // above all that an earlier start of the hub has shown
+	if d.nodes != nil {
+		first = max(first, d.nodes.post.rev) // and another node, whose clock may be ahead
+	}
 	d.mirror, err = newMirror(mirrorConfig{area: d.name, node: cfg.Node, lease: cfg.Lease, strict: cfg.Strict, rev: first}, led, d.s.clock())
 	if err != nil {
 		return err
 	}
 	d.local.Store(d.s.roster.Topology(d.name) == area.TopologyLocal)
 	d.mirror.local = d.local.Load()
+	d.sent = map[area.DeviceID]bool{}
 	return nil
 }
 
@@ -165,8 +169,13 @@ func (d *desk) takeOver(floor uint64) {
 // elect tells a new core who votes where its area is strict.
 func (d *desk) elect() {
 	if d.s.cfg.Voters != nil {
-		d.core.Step(Electorate{Voters: d.s.cfg.Voters(d.name)}, d.s.clock())
+		d.core.Step(d.electorate(), d.s.clock())
 	}
+}
+
+func (d *desk) electorate() Electorate {
+	list, known := d.s.cfg.Voters(d.name)
+	return Electorate{Voters: list, Unknown: !known}
 }
 
 func (d *desk) keepLeader(a keep) {
@@ -185,7 +194,7 @@ func (d *desk) keepLeader(a keep) {
 
 // forgetLeader forgets what is kept of the leader of an area that was removed.
 func (d *desk) forgetLeader() {
-	if d.mirror != nil && d.nodes == nil {
+	if d.s.cfg.Leaders != nil {
 		d.s.cfg.Leaders.DeleteAsync(string(d.name), func(error) {})
 	}
 }
@@ -205,7 +214,8 @@ func (d *desk) showMirrored(b area.Busy) {
 func (d *desk) relay(a relay) {
 	m := area.Message{Topic: a.topic, Payload: a.payload, QoS: 1, Retain: a.retain, From: area.FromBridge + ":" + string(a.leader)}
 	t := area.ParseTopic(a.topic)
-	if t.Kind == area.KindStatus && d.s.cfg.Retained != nil && !d.s.roster.Heard(t.Device, trunkLink(a.leader)) {
+	if t.Kind == area.KindStatus && d.s.cfg.Retained != nil && (!d.s.roster.Heard(t.Device, trunkLink(a.leader)) || !d.sent[t.Device]) {
+		d.sent[t.Device] = true
 		for _, c := range d.s.cfg.Retained(area.CommandTopic(t.Device, "+"), mostCommands) {
 			d.queue = append(d.queue, command{c})
 		}

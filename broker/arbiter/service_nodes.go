@@ -98,6 +98,32 @@ func (s *Service) Owned() (list []area.Name) {
 	return list
 }
 
+// Reign is the number of the reign of this node over an area, where there are several;
+// 0: it has none. No two are equal.
+func (s *Service) Reign(a area.Name) uint64 {
+	s.mu.Lock()
+	d := s.desks[a]
+	s.mu.Unlock()
+	if d == nil {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reign
+}
+
+// SendsTo tells whether this node, of several, is the one that publishes what goes to
+// a device: it is connected here, or to a leader of an area that is this node's. Of
+// one that is not connected nobody knows.
+func (s *Service) SendsTo(d area.DeviceID) bool {
+	link := s.roster.linkOf(d)
+	if !isTrunkLink(link) {
+		return nodeOfLink(link) == ""
+	}
+	p, _ := s.roster.Player(d)
+	return s.Reign(p.Area) != 0
+}
+
 // Hear takes in a word of another node. It does not block: over an area's bound it
 // is dropped and counted.
 func (s *Service) Hear(from string, b []byte) {

@@ -23,6 +23,9 @@ type site struct {
 	t      *testing.T
 	ledger reign.Memory
 	start  time.Time
+	areas  []arbiter.AreaConfig
+	led    map[string]*leaders // by node; nil: none may lead
+	reigns arbiter.Reigns      // in place of keepers; nil: none
 
 	mu    sync.Mutex
 	nodes map[string]*siteNode
@@ -40,7 +43,7 @@ type siteNode struct {
 }
 
 func newSite(t *testing.T) *site {
-	return &site{t: t, start: time.Now(), nodes: map[string]*siteNode{}, dice: rand.New(rand.NewPCG(1, 2))}
+	return &site{t: t, start: time.Now(), areas: siteAreas, nodes: map[string]*siteNode{}, dice: rand.New(rand.NewPCG(1, 2))}
 }
 
 // wire is one node's end of the wire.
@@ -127,11 +130,21 @@ func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: name, Areas: siteAreas}, time.Now); err != nil {
+	if h.roster, err = arbiter.NewRoster(arbiter.RosterConfig{Node: name, Areas: s.areas}, time.Now); err != nil {
 		s.t.Fatal(err)
 	}
 	q := &quiet{Keeper: keeper}
-	if h.service, err = arbiter.New(arbiter.Config{Node: name, Index: index, Life: life, Nodes: &arbiter.Nodes{Hub: "hub", Reigns: q, Wire: wire{s, name}}},
+	cfg := arbiter.Config{Node: name, Index: index, Life: life, Nodes: &arbiter.Nodes{Hub: "hub", Reigns: q, Wire: wire{s, name}}}
+	if s.reigns != nil {
+		cfg.Nodes.Reigns = s.reigns
+	}
+	if s.led != nil {
+		if s.led[name] == nil {
+			s.led[name] = &leaders{by: map[string][]byte{}}
+		}
+		cfg.Leaders, cfg.Members, cfg.Retained = s.led[name], able{}, h.Retained
+	}
+	if h.service, err = arbiter.New(cfg,
 		h.Broker, disk, links{h.Broker}, h.roster, clock, time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		s.t.Fatal(err)
 	}
@@ -249,8 +262,10 @@ func (n *siteNode) quick(t *testing.T, id area.DeviceID, at string, boot uint64)
 func owner(n *siteNode) bool { return n.service.Stats().Own == 1 }
 
 // pair is two nodes, the first of which has north and has settled.
-func pair(t *testing.T) (s *site, a, b *siteNode) {
-	s = newSite(t)
+func pair(t *testing.T) (s *site, a, b *siteNode) { return newSite(t).pair() }
+
+func (s *site) pair() (_ *site, a, b *siteNode) {
+	t := s.t
 	a = s.join("hub-1", 0, newLedger())
 	s.pass(3 * time.Second)
 	b = s.join("hub-2", 1, newLedger())

@@ -96,7 +96,7 @@ func newHub(t *testing.T, l *ledger, cold bool) *hub {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	h.service, err = arbiter.New(arbiter.Config{Node: "hub-1", ColdStart: cold, Voters: func(area.Name) []arbiter.Voter { return h.voters }}, h.Broker, l, links{h.Broker}, h.roster,
+	h.service, err = arbiter.New(arbiter.Config{Node: "hub-1", ColdStart: cold, Voters: func(area.Name) ([]arbiter.Voter, bool) { return h.voters, true }}, h.Broker, l, links{h.Broker}, h.roster,
 		func() area.Instant { return area.Instant(time.Since(start)) }, time.Now, log)
 	if err != nil {
 		t.Fatal(err)

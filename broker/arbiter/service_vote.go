@@ -6,6 +6,12 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
+// reelect: who votes may have changed. It is asked for when the desk comes to it, so
+// that what was known in an earlier reign does not count in the next.
+type reelect struct{}
+
+func (reelect) event() {}
+
 // Elect tells the arbiter of an area that its members may have changed.
 func (s *Service) Elect(in area.Name) {
 	if s.cfg.Voters == nil {
@@ -15,7 +21,7 @@ func (s *Service) Elect(in area.Name) {
 	d := s.desks[in]
 	s.mu.Unlock()
 	if d != nil {
-		d.box.put(Electorate{Voters: s.cfg.Voters(in)})
+		d.box.put(reelect{})
 	}
 }
 

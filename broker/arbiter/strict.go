@@ -28,13 +28,14 @@ const (
 
 // votes is what a strict area's arbiter has been promised.
 type votes struct {
-	voters []Voter
-	until  map[area.DeviceID]area.Instant // each voter's newest vote counts until then
-	second area.Instant                   // and that of the hub, where this arbiter is a leader it follows
-	n      uint64                         // of the newest poll
-	at     area.Instant                   // when the next poll is due
-	polls  [mostPolls]sentPoll
-	backed bool // a majority stands; as shown
+	voters  []Voter
+	unknown bool                           // who votes
+	until   map[area.DeviceID]area.Instant // each voter's newest vote counts until then
+	second  area.Instant                   // and that of the hub, where this arbiter is a leader it follows
+	n       uint64                         // of the newest poll
+	at      area.Instant                   // when the next poll is due
+	polls   [mostPolls]sentPoll
+	backed  bool // a majority stands; as shown
 }
 
 type sentPoll struct {
@@ -80,9 +81,9 @@ func (c *Core) seconded(ev Seconded) {
 }
 
 // elect changes who votes. The votes of who stays count on.
-func (c *Core) elect(list []Voter) {
-	v := &c.votes
-	if slices.Equal(v.voters, list) {
+func (c *Core) elect(ev Electorate) {
+	v, list := &c.votes, ev.Voters
+	if v.unknown = ev.Unknown; ev.Unknown || slices.Equal(v.voters, list) {
 		return
 	}
 	v.voters = slices.Clone(list)
@@ -95,12 +96,15 @@ func (c *Core) elect(list []Voter) {
 }
 
 // quorum is until when a majority of the seats stands by this arbiter; in an area
-// that is not strict for ever, and 0 where there is no majority.
+// that is not strict for ever, and 0 where there is no majority, or nobody knows.
 func (c *Core) quorum() area.Instant {
 	if !c.cfg.Strict {
 		return c.reignEnd()
 	}
 	v := &c.votes
+	if v.unknown {
+		return 0
+	}
 	ends := make([]area.Instant, 0, len(v.voters)+1)
 	for _, w := range v.voters {
 		ends = append(ends, v.until[w.Device])

@@ -140,6 +140,21 @@ func TestElectorateChanges(t *testing.T) {
 	}
 }
 
+// While nobody knows who votes nobody has a majority, whatever was voted before.
+func TestElectorateThatIsNotKnown(t *testing.T) {
+	d := strict(t, true, "v1", "v2")
+	d.want(Begin{}, "busy(settling) poll(1,8.25s)")
+	d.vote("v1", "busy(idle)")
+	d.step(Electorate{Unknown: true})
+	if got := d.c.Busy().State; got != area.Settling {
+		t.Errorf("it is %s", got)
+	}
+	d.elect("v1", "v2")
+	if got := d.c.Busy().State; got != area.Idle {
+		t.Errorf("known again it is %s", got)
+	}
+}
+
 // Who plays under another arbiter is adopted without a majority, and not given
 // more time than it has.
 func TestStrictAdopts(t *testing.T) {

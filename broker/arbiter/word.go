@@ -30,6 +30,7 @@ type word struct {
 	Joined bool        // an answer to a join
 	Lead   *area.Lead  // of the owner, beside it and at each change: who arbitrates the area
 	Holds  []area.Hold // of the owner: what no lease ends
+	Mirror *[]byte     // of the owner, beside a join's answer and at each change: see mirror.gist; empty: no device leads
 }
 
 // join says what an outpost shows: the owner sends the state where that is another.
@@ -44,7 +45,6 @@ type rawMessage struct {
 	Topic   string        `json:"topic"`
 	Payload []byte        `json:"payload"`
 	Device  area.DeviceID `json:"device,omitempty"` // of a trunk: whose it is
-	Member  bool          `json:"member,omitempty"` // and whether that may lead
 }
 
 // posted is a message on its way to every broker of the hub.
@@ -110,10 +110,11 @@ type wireWord struct {
 	Joined bool            `json:"joined,omitempty"`
 	Lead   *area.Lead      `json:"lead,omitempty"`
 	Holds  []area.Hold     `json:"holds,omitempty"`
+	Mirror *[]byte         `json:"mirror,omitempty"`
 }
 
 func (w word) encode() []byte {
-	x := wireWord{V: wordVersion, Area: w.Area, Life: w.Life, Owner: w.Owner, Term: w.Term, Join: w.Join, Raw: w.Raw, Out: w.Out, Cut: w.Cut, Led: w.Led, Here: w.Here, Joined: w.Joined, Lead: w.Lead, Holds: w.Holds}
+	x := wireWord{V: wordVersion, Area: w.Area, Life: w.Life, Owner: w.Owner, Term: w.Term, Join: w.Join, Raw: w.Raw, Out: w.Out, Cut: w.Cut, Led: w.Led, Here: w.Here, Joined: w.Joined, Lead: w.Lead, Holds: w.Holds, Mirror: w.Mirror}
 	if w.Say != nil {
 		t := *w.Say
 		t.Life = w.Life
@@ -136,7 +137,7 @@ func parseWord(b []byte) (word, error) {
 	if x.V != wordVersion || !area.IsID(string(x.Area)) || x.Life == "" || x.Term > area.MaxCounter {
 		return word{}, fmt.Errorf("arbiter: the word of a node has version %d, area %q, term %d", x.V, x.Area, x.Term)
 	}
-	w := word{Area: x.Area, Life: x.Life, Owner: x.Owner, Term: x.Term, Join: x.Join, Raw: x.Raw, Out: x.Out, Cut: x.Cut, Led: x.Led, Here: x.Here, Joined: x.Joined, Lead: x.Lead, Holds: x.Holds}
+	w := word{Area: x.Area, Life: x.Life, Owner: x.Owner, Term: x.Term, Join: x.Join, Raw: x.Raw, Out: x.Out, Cut: x.Cut, Led: x.Led, Here: x.Here, Joined: x.Joined, Lead: x.Lead, Holds: x.Holds, Mirror: x.Mirror}
 	if x.Say != nil {
 		t, err := area.ParseTrunk(x.Say)
 		if err != nil {

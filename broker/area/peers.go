@@ -75,7 +75,7 @@ type Peers struct {
 	Rev           uint64       `json:"rev"` // grows with each change
 	Area          Name         `json:"area"`
 	Name          string       `json:"name"` // of the area, for people
-	Hub           string       `json:"hub"`  // name of the hub that made it
+	Hub           string       `json:"hub"`  // name of the hub that made it; of one of several nodes "hub"
 	HubIndex      uint64       `json:"hub_index"`
 	Web           string       `json:"web,omitempty"` // of the hub: scheme and port of its web listener, as in [Leader]; empty: none
 	Topology      string       `json:"topology"`      // TopologyLocal or TopologyDirect

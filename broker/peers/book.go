@@ -16,11 +16,14 @@ import (
 // book is what is kept of one area. It is a value: a change is made on a copy,
 // which takes the place of the old one once it is durable.
 type book struct {
-	V       int     `json:"v"`
-	Key     []byte  `json:"key"`
-	Rev     uint64  `json:"rev"`
-	Sum     string  `json:"sum"` // of the document of that revision
-	Entries []entry `json:"members"`
+	V       int             `json:"v"`
+	Key     []byte          `json:"key"`
+	Rev     uint64          `json:"rev"`
+	Sum     string          `json:"sum"`           // of the document of that revision
+	Doc     json.RawMessage `json:"doc,omitempty"` // that document; older records have none
+	Entries []entry         `json:"members"`
+
+	raw []byte // as the table has it; nil: it is in none
 }
 
 // entry is a device that is a member, or was: then it keeps its index.
@@ -52,6 +55,7 @@ func readBook(b []byte) (book, error) {
 		}
 		seen[e.Index] = true
 	}
+	k.raw = b
 	return k, nil
 }
 
@@ -179,9 +183,13 @@ func (k *book) revise(of Area, now int64) bool {
 	p.Rev = 0
 	sum := sha256.Sum256(p.Encode())
 	text := hex.EncodeToString(sum[:])
-	if text == k.Sum {
-		return false
+	revised := text != k.Sum
+	if revised {
+		k.Sum, k.Rev = text, max(k.Rev+1, uint64(max(0, now)))
 	}
-	k.Sum, k.Rev = text, max(k.Rev+1, uint64(max(0, now)))
-	return true
+	if revised || len(k.Doc) == 0 {
+		p.Rev = k.Rev
+		k.Doc = p.Encode()
+	}
+	return revised
 }

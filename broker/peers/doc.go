@@ -18,6 +18,15 @@
 // where two members with different machines told the same network, which is not
 // the loopback one: there a leader always exists, and the hub mirrors it.
 //
+// # Several hub nodes
+//
+// All nodes have the table of rosters. Who joins and leaves is written by the node
+// that has the area ([Areas].Reign), after it has read the newest roster; a new key,
+// and the end of a credential, by any. Each write is a compare-and-set for all nodes,
+// so that no index is given twice; while what they have in common is away nothing
+// changes. The document is kept with the roster, as its writer made it, and each node
+// sends that to the members that are connected to it ([Areas].Here).
+//
 // # Durability
 //
 // An index, a key and a revision are on disk before anybody is told of them. What
@@ -25,9 +34,9 @@
 //
 // # Goroutines
 //
-// [Service.Run] is the only one, and owns the books. What it is told waits in a
-// map with one entry for each device, the newest, and in a queue of 64 calls
-// whose callers wait; nothing is dropped.
+// [Service.Run] is the only one, and owns the books. What it is told waits in maps
+// with one entry for each device, the newest, and for each area that another node has
+// changed, and in a queue of 64 calls whose callers wait; nothing is dropped.
 //
 // # What it does not do
 //

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,18 +24,30 @@ type Area struct {
 
 // Areas tells of the areas and who is in them.
 type Areas interface {
+	Names() []area.Name
 	// Describe answers false for an area that is not there.
 	Describe(a area.Name) (Area, bool)
 	// Player answers false for a device that is not known.
 	Player(d area.DeviceID) (area.Device, bool)
-	// Watch calls changed after every change; it only signals.
+	// Watch calls changed after every change, also of a reign; it only signals.
 	Watch(changed func()) (cancel func())
+	// Reign is the number of the reign that this node has over an area, another one
+	// each time; 0: it has none. That of a hub of one node is [Alone].
+	Reign(a area.Name) uint64
+	// Here tells whether this is the node that sends to a device what goes to it.
+	Here(d area.DeviceID) bool
 }
 
-// Table keeps records by key on disk; store.Table is one.
+// Alone is the reign of a hub that has no other nodes: nobody else writes its table.
+const Alone = math.MaxUint64
+
+// Table keeps records by key, for all nodes of the hub; shared.Table is one, and
+// documents the methods.
 type Table interface {
 	Load(each func(key string, value []byte) error) error
-	Put(ctx context.Context, key string, value []byte) error
+	Get(key string) (value []byte, ok bool, err error)
+	Latest(ctx context.Context, key string) (value []byte, ok bool, err error)
+	PutIf(ctx context.Context, key string, old, value []byte) (found []byte, done bool, err error)
 }
 
 // Service keeps the rosters of all areas. Make it with [New]. Its methods are
@@ -48,24 +61,29 @@ type Service struct {
 	log   *slog.Logger
 	wake  chan struct{} // holds one signal
 	calls chan func(context.Context)
-	count struct{ sent, refused, failed atomic.Uint64 }
+	count struct{ sent, refused, failed, elsewhere atomic.Uint64 }
 
 	// Run's own:
 	full map[area.Name]bool // all indices are given, and that was logged
 	like map[area.Name]Area // what the document of an area was made of
 
-	mu     sync.Mutex
-	books  map[area.Name]book // changed by Run alone
-	said   map[area.DeviceID]said
-	revoke map[area.DeviceID]bool
+	mu        sync.Mutex
+	books     map[area.Name]book // changed by Run alone
+	said      map[area.DeviceID]said
+	revoke    map[area.DeviceID]bool
+	changed   map[area.Name]bool   // at another node
+	confirmed map[area.Name]uint64 // reign in which the book is known to be the newest there is
 }
 
-// said is what a device said of itself last, live.
+// said is what a device said of itself last.
 type said struct {
+	boot   uint64
+	old    bool // it was retained at another node, and is not known to be live there
 	mid    string
 	peer   *area.Peer
 	stands area.PeersHealth
-	unsent bool // not looked at yet
+	unsent bool   // not looked at yet
+	sent   uint64 // revision of the document that it was sent since; 0: none
 }
 
 const (
@@ -78,7 +96,7 @@ const (
 	again = 5 * time.Second
 )
 
-// New reads the table. told is called with what the topology of each area comes
+// New reads the table. The bus has the statuses of devices at every node. told is called with what the topology of each area comes
 // to, and how its members stand, at once for what is kept and then from Run's
 // goroutine, at each look and after a member has changed or has said something; it
 // must not block.
@@ -90,6 +108,7 @@ func New(bus area.Bus, areas Areas, table Table, told func(a area.Name, topology
 		bus: bus, areas: areas, table: table, told: told, now: now, log: log,
 		wake: make(chan struct{}, 1), calls: make(chan func(context.Context), mostCalls), full: map[area.Name]bool{}, like: map[area.Name]Area{},
 		books: map[area.Name]book{}, said: map[area.DeviceID]said{}, revoke: map[area.DeviceID]bool{},
+		changed: map[area.Name]bool{}, confirmed: map[area.Name]uint64{},
 	}
 	err := table.Load(func(key string, value []byte) error {
 		k, err := readBook(value)
@@ -129,6 +148,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case call := <-s.calls:
 			call(ctx)
 		case <-s.wake:
+			s.takeChanged(ctx)
 			s.look(ctx)
 			if !due {
 				due = true
@@ -143,9 +163,10 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // heard notes what a device says of itself; it is called on the publisher's
-// goroutine.
+// goroutine. What is retained here says nothing of who is live; what another node
+// retains may have been missed when it was said.
 func (s *Service) heard(m area.Message) {
-	if m.Replay || len(m.Payload) == 0 {
+	if m.Replay && m.Node == "" || len(m.Payload) == 0 {
 		return
 	}
 	st, err := area.ParseStatus(m.Payload)
@@ -153,12 +174,13 @@ func (s *Service) heard(m area.Message) {
 		return
 	}
 	d := area.ParseTopic(m.Topic).Device
-	is := said{mid: st.MID, peer: st.Peers, unsent: true}
+	is := said{boot: st.Boot, old: m.Replay, mid: st.MID, peer: st.Peers, unsent: true}
 	if st.Health != nil && st.Health.Peers != nil {
 		is.stands = *st.Health.Peers
 	}
 	s.mu.Lock()
-	if _, known := s.said[d]; known || len(s.said) < mostSaid {
+	before, known := s.said[d]
+	if (known || len(s.said) < mostSaid) && (!is.old || before.boot < is.boot || before.old) {
 		s.said[d] = is
 	}
 	s.mu.Unlock()
@@ -224,7 +246,7 @@ func (s *Service) peering(k book) area.Peering {
 			continue
 		}
 		m := area.PeerMember{Device: e.Device, Index: e.Index, Priority: e.Priority, Addr: e.Addr}
-		if is, ok := s.said[e.Device]; ok && is.peer != nil {
+		if is, ok := s.said[e.Device]; ok && is.peer != nil && !is.old {
 			h := is.stands
 			m.Told, m.Rev, m.Leads, m.Follows, m.Who, m.Hub, m.Carried = true, is.peer.Rev, h.Term != 0, h.Follows, h.Who, h.Hub, h.Carried
 		}
@@ -275,18 +297,17 @@ func (s *Service) makeKey(ctx context.Context, a area.Name, fresh bool) ([]byte,
 	if !ok {
 		return nil, area.Errorf(area.CodeNotFound, "no area %s", a)
 	}
-	was := s.book(a)
-	if !was.inhabited() {
+	if k := s.book(a); !k.inhabited() {
 		return nil, area.Errorf(area.CodeNotFound, "area %s has no members, and so no key", a)
+	} else if !fresh && len(k.Key) != 0 {
+		return k.Key, nil
 	}
-	k := was
-	if fresh || len(k.Key) == 0 {
-		k.Key = newKey()
-		if err := s.keep(ctx, a, of, was, k); err != nil {
-			return nil, err
-		}
-		s.log.Info("area has a new key", "area", a, "n", k.Rev)
+	err := s.alter(ctx, a, of, func(k *book) error { k.Key = newKey(); return nil })
+	if err != nil {
+		return nil, err
 	}
+	k := s.book(a)
+	s.log.Info("area has a new key", "area", a, "n", k.Rev)
 	return k.Key, nil
 }
 
@@ -309,13 +330,15 @@ type Stats struct {
 	Sent    uint64 // documents
 	Refused uint64 // devices for which there was no index
 	Failed  uint64 // writes
+	// Elsewhere counts the changes that other nodes have made.
+	Elsewhere uint64
 }
 
 // Stats is a snapshot of the counters.
 func (s *Service) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := Stats{Areas: len(s.books), Sent: s.count.sent.Load(), Refused: s.count.refused.Load(), Failed: s.count.failed.Load()}
+	t := Stats{Areas: len(s.books), Sent: s.count.sent.Load(), Refused: s.count.refused.Load(), Failed: s.count.failed.Load(), Elsewhere: s.count.elsewhere.Load()}
 	for _, k := range s.books {
 		for _, e := range k.Entries {
 			if !e.Left {

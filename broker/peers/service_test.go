@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,11 @@ import (
 
 // disk is a Table that a test can look into, and that can fail.
 type disk struct {
-	mu   sync.Mutex
-	by   map[string][]byte
-	fail error
+	mu    sync.Mutex
+	by    map[string][]byte
+	fail  error
+	other *disk // of the other node; nil: there is none
+	told  func(key string)
 }
 
 func (d *disk) Load(each func(string, []byte) error) error {
@@ -34,14 +37,40 @@ func (d *disk) Load(each func(string, []byte) error) error {
 	return nil
 }
 
-func (d *disk) Put(_ context.Context, key string, value []byte) error {
+func (d *disk) Get(key string) ([]byte, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v, ok := d.by[key]
+	return v, ok, nil
+}
+
+func (d *disk) Latest(_ context.Context, key string) ([]byte, bool, error) {
+	d.mu.Lock()
+	err := d.fail
+	d.mu.Unlock()
+	if err != nil {
+		return nil, false, err
+	}
+	return d.Get(key)
+}
+
+func (d *disk) PutIf(_ context.Context, key string, old, value []byte) ([]byte, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fail != nil {
-		return d.fail
+		return nil, false, d.fail
+	}
+	if is, ok := d.by[key]; ok != (old != nil) || !bytes.Equal(is, old) {
+		return is, false, nil
 	}
 	d.by[key] = value
-	return nil
+	if o := d.other; o != nil {
+		o.mu.Lock()
+		o.by[key] = value
+		o.mu.Unlock()
+		o.told(key)
+	}
+	return nil, true, nil
 }
 
 func (d *disk) breaks(err error) {
@@ -57,6 +86,9 @@ type site struct {
 	lease   int64
 	set     string
 	changed func()
+	others  bool // there are other nodes
+	reign   uint64
+	live    map[area.DeviceID]uint64 // boots
 }
 
 func (s *site) Describe(a area.Name) (Area, bool) {
@@ -70,7 +102,29 @@ func (s *site) Player(d area.DeviceID) (area.Device, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, ok := s.at[d]
-	return area.Device{ID: d, Area: a}, ok
+	p := area.Device{ID: d, Area: a}
+	if boot, live := s.live[d]; live {
+		p.Presence, p.Boot = area.Online, boot
+	}
+	return p, ok
+}
+
+func (s *site) Names() []area.Name { return []area.Name{"north", "south"} }
+
+func (s *site) Reign(area.Name) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.others {
+		return Alone
+	}
+	return s.reign
+}
+
+func (s *site) Here(d area.DeviceID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, live := s.live[d]
+	return !s.others || live
 }
 
 func (s *site) Watch(changed func()) func() {

@@ -143,6 +143,14 @@ func (h *Hub) arbiters() *arbiter.Nodes {
 	return &arbiter.Nodes{Hub: hubName, Reigns: h.nodes.keeper, Wire: words{h.nodes.mux}}
 }
 
+// arbiterName is how devices know the arbiter of this hub.
+func (h *Hub) arbiterName() string {
+	if h.nodes == nil {
+		return h.cfg.Node
+	}
+	return hubName
+}
+
 // arbiterIndex numbers the terms of this node's arbiter.
 func (h *Hub) arbiterIndex() uint64 {
 	if h.nodes == nil {

@@ -157,7 +157,7 @@ func (w *reign) openArea() (err error) {
 	}
 	w.arbiter, err = arbiter.New(arbiter.Config{
 		Node: string(w.cfg.Device), Index: w.me.Index, Floor: w.Term, Mode: area.LeaderLocal, Addr: w.addr, Web: w.webAt, Witness: w.Host,
-		Voters: func(area.Name) []arbiter.Voter { return voters(w.Peers) },
+		Voters: func(area.Name) ([]arbiter.Voter, bool) { return voters(w.Peers), true },
 	}, w.broker, w.store.Ledger(), links{w.broker}, w.roster, w.Clock, w.Now, w.Log)
 	return err
 }
