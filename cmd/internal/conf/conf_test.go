@@ -156,8 +156,6 @@ func TestValidate(t *testing.T) {
 		"redis' query":            {"redis: {url: \"redis://u:p@x?sentinel\"}", `t.yaml:1: redis.url: its query has "sentinel", which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db`},
 		"redis' beat":             {"redis: {url: \"redis://x\", heartbeat: 15s}", `t.yaml:1: redis.heartbeat: 15s is not at least 100ms and at most half of redis.node_timeout (20s)`},
 		"redis' prefix":           {"redis: {url: \"redis://x\", prefix: \"a b\"}", `t.yaml:1: redis.prefix: "a b" has braces or blanks, or more than 64 bytes`},
-		"redis and a strict area": {"redis: {url: \"redis://x\"}\nareas: [{id: a, mode: strict}]", `t.yaml:2: areas[0].mode: strict does not go with redis.url in this version: each node would count voters of its own`},
-		"redis and a local area":  {"redis: {url: \"redis://x\"}\nareas: [{id: a, topology: local}]", `t.yaml:2: areas[0].topology: local does not go with redis.url in this version: each node would know members of its own`},
 		"redis and a broker":      {"redis: {url: \"redis://x\"}\nmqtt: {external: {url: \"mqtt://x\"}}", `t.yaml:2: mqtt.external.url: an outside broker does not go with redis.url in this version`},
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},

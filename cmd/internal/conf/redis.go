@@ -2,12 +2,10 @@ package conf
 
 import (
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/redis"
-	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // shortestBeat is the least between two signs of life of a node.
@@ -33,9 +31,4 @@ func (k *check) redis() {
 	k.that(r.Heartbeat >= shortestBeat && r.NodeTimeout >= 2*r.Heartbeat, "redis.heartbeat", "%s is not at least %s and at most half of redis.node_timeout (%s)", r.Heartbeat, shortestBeat, r.NodeTimeout)
 	k.that(r.Advertise == "" || isBase(r.Advertise), "redis.advertise", "%q is not http:// or https:// with a host alone", r.Advertise)
 	k.that(k.MQTT.External.URL == "", "mqtt.external.url", "an outside broker does not go with redis.url in this version")
-	for i, a := range k.Areas {
-		key := "areas[" + strconv.Itoa(i) + "]"
-		k.that(a.Mode != area.ModeStrict, key+".mode", "strict does not go with redis.url in this version: each node would count voters of its own")
-		k.that(a.Topology != area.TopologyLocal, key+".topology", "local does not go with redis.url in this version: each node would know members of its own")
-	}
 }
