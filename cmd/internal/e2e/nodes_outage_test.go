@@ -23,6 +23,7 @@ type crowd struct {
 	t       *testing.T
 	nodes   []*serve
 	members []*watcher
+	web     *npm // another member, at the second node
 	senders []*sender
 	topics  []*program // mosquitto_sub, one at each node
 	gates   []*gate
@@ -43,6 +44,8 @@ func newCrowd(t *testing.T, nodes ...*serve) *crowd {
 		c.gates = append(c.gates, n.hub.gate(fmt.Sprint("gate-", i+1), "north", ""))
 		n.met(1)
 	}
+	c.web = nodes[1].hub.npm()
+	c.web.invoke("JoinGroup", "crowd")
 	return c
 }
 
@@ -79,11 +82,28 @@ func (c *crowd) steps(d time.Duration) {
 // heard is what member i has heard of a node, in order.
 func (c *crowd) heard(i int, node string) (list []int) {
 	for _, e := range c.members[i].told.since(0) {
-		var from string
-		var n int
-		if e.event == "Barrier" && len(e.args) == 2 && json.Unmarshal(e.args[0], &from) == nil && json.Unmarshal(e.args[1], &n) == nil && from == node {
-			list = append(list, n)
+		list = appendBarrier(list, node, e.event, e.args)
+	}
+	return list
+}
+
+// webHeard is what the client of npm has heard of a node.
+func (c *crowd) webHeard(_ int, node string) (list []int) {
+	for _, text := range c.web.out.since(0) {
+		var l line
+		if json.Unmarshal([]byte(text), &l) == nil {
+			list = appendBarrier(list, node, l.Event, l.Args)
 		}
+	}
+	return list
+}
+
+// appendBarrier appends the number of an event, if it is one of a node's.
+func appendBarrier(list []int, node, event string, args []json.RawMessage) []int {
+	var from string
+	var n int
+	if event == "Barrier" && len(args) == 2 && json.Unmarshal(args[0], &from) == nil && json.Unmarshal(args[1], &n) == nil && from == node {
+		list = append(list, n)
 	}
 	return list
 }
@@ -126,6 +146,23 @@ func (c *crowd) lacking(list []int) (rows []string) {
 		next = n + 1
 	}
 	return rows
+}
+
+// told judges the messages of MQTT that came to a node of another: in order, and what is
+// missing is counted where it was lost.
+func (c *crowd) told(at, of int) {
+	c.t.Helper()
+	here, there := c.nodes[at], c.nodes[of]
+	list := c.seen(at, there.ready.Node)
+	lost := there.metric("tacet_relay_lost") + there.metric("tacet_relay_discarded")
+	missed := here.metric("tacet_relay_missed") + here.metric("tacet_relay_dropped")
+	if n := float64(c.sent - len(list)); n > lost+missed {
+		c.t.Errorf("%v messages of %s did not come to %s; it tells of %v that it has lost, and %s of %v missed", n, there.ready.Node, here.ready.Node, lost, here.ready.Node, missed)
+	}
+	if !slices.IsSorted(list) || len(slices.Compact(list)) != len(list) {
+		c.t.Errorf("the messages of %s came to %s twice or in another order", there.ready.Node, here.ready.Node)
+	}
+	c.t.Logf("%s lacks the messages %v of %s: %v told as lost there, %v as missed here", here.ready.Node, c.lacking(list), there.ready.Node, lost, missed)
 }
 
 // present is who is there, as a node tells: nodes, devices, and connections to any node.
@@ -173,6 +210,8 @@ func (c *crowd) truth() (list []string) {
 	for _, w := range c.members {
 		list = append(list, "connection "+w.ID())
 	}
+	web, _ := heard(c.web.program, 0, "connection", func(l line) bool { return l.Connection != "" })
+	list = append(list, "connection "+web.Connection)
 	slices.Sort(list)
 	return list
 }
@@ -290,9 +329,14 @@ func TestServerAway(t *testing.T) {
 		t.Logf("north sounds again %v after that", c.sounds().Round(time.Millisecond)) // the area is taken again
 		c.caughtUp()                                                                   // else the next outage takes what this one has left to be fetched
 	}
+	c.whole("events to npm's client", 1, 1, c.webHeard)
+	if got, of := c.webHeard(1, c.nodes[0].ready.Node), c.heard(1, c.nodes[0].ready.Node); !slices.Equal(got, of) {
+		t.Errorf("npm's client has %d events of the other node, beside it %d came", len(got), len(of))
+	}
 	for i := range c.nodes {
 		c.whole("events", i, i, c.heard)
 		c.whole("messages", i, i, c.seen)
+		c.told(i, 1-i)
 		missed := c.nodes[i].metric("tacet_backplane_missed")
 		if missed == 0 { // what is not said to be lost is there
 			c.whole("events", i, 1-i, c.heard)

@@ -14,7 +14,7 @@ const tell = (what) => {
 const soon = { nextRetryDelayInMilliseconds: () => 100 };
 const connection = new HubConnectionBuilder().withUrl(process.argv[2], process.argv[3] ? { accessTokenFactory: () => process.argv[3] } : {}).withAutomaticReconnect(soon).configureLogging(LogLevel.None).build();
 
-for (const event of ['AreaChanged', 'DeviceChanged', 'OrderChanged', 'Reading', 'Topic', 'ReceiveMetric', 'ReceiveWork', 'ReceiveWorkStatus', 'WorkOffered', 'Revoked', 'ConnectionAcknowledged', 'Alarm', 'Down', 'Up', 'End']) {
+for (const event of ['AreaChanged', 'DeviceChanged', 'OrderChanged', 'Reading', 'Topic', 'ReceiveMetric', 'ReceiveWork', 'ReceiveWorkStatus', 'WorkOffered', 'Revoked', 'ConnectionAcknowledged', 'Alarm', 'Barrier', 'Down', 'Up', 'End']) {
   connection.on(event, (...args) => tell({ event, args }));
 }
 connection.onreconnecting(() => tell({ state: 'reconnecting' }));
