@@ -34,7 +34,9 @@ type child struct {
 	pause         time.Duration // before it is started again
 	log           string        // file that gets what it says
 	said          *lines
+	must          bool // it has to answer once before it is started again
 
+	up  atomic.Bool  // it has answered
 	pid atomic.Int64 // of the process that runs; 0: none has yet
 }
 
@@ -52,6 +54,9 @@ func (c *child) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if c.must && !c.up.Load() {
+			return fmt.Errorf("demo: %s does not start (%w): %s; see %s", c.name, err, lastLine(c.log), c.log)
+		}
 		if short++; time.Since(began) > quick {
 			short = 0
 		}
@@ -65,6 +70,16 @@ func (c *child) run(ctx context.Context) error {
 		case <-time.After(c.pause):
 		}
 	}
+}
+
+// lastLine is what a log ends with: why the program has ended.
+func lastLine(log string) string {
+	b, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	list := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return list[len(list)-1]
 }
 
 // once runs the program until it ends.

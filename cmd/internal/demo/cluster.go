@@ -63,7 +63,13 @@ func RunCluster(ctx context.Context, cfg conf.Config, opt Cluster, log *slog.Log
 	c := &cluster{opt: opt, dir: cfg.Data, front: front, members: members, said: &lines{to: out}}
 	c.broken, c.fail = context.WithCancel(context.Background())
 	defer c.fail()
-	defer func() { err = errors.Join(err, c.end()) }()
+	defer func() {
+		ended := c.end()
+		if err == errBroken && ended != nil {
+			err = nil // the other says why
+		}
+		err = errors.Join(err, ended)
+	}()
 	url := cfg.Redis.URL
 	if url == "" {
 		if url, err = c.startRedis(ctx, redis); err != nil {
@@ -185,7 +191,7 @@ func (c *cluster) start(ctx context.Context, list ...*child) {
 }
 
 func (c *cluster) child(name, program string, pause time.Duration, args ...string) *child {
-	return &child{name: name, program: program, args: args, pause: pause, log: filepath.Join(c.dir, name+".log"), said: c.said}
+	return &child{name: name, program: program, args: args, pause: pause, log: filepath.Join(c.dir, name+".log"), said: c.said, must: true}
 }
 
 func (c *cluster) startRedis(ctx context.Context, program string) (url string, err error) {
@@ -197,8 +203,9 @@ func (c *cluster) startRedis(ctx context.Context, program string) (url string, e
 	if len(socket) > 100 { // a socket's path has at most 107 bytes
 		return "", fmt.Errorf("demo: %s is too long for a data directory of a cluster", c.dir)
 	}
-	c.start(ctx, c.child("redis", program, time.Second, "--port", "0", "--unixsocket", socket, "--dir", dir, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"))
-	return "unix://" + socket, c.until(ctx, "redis-server", func() bool {
+	server := c.child("redis", program, time.Second, "--port", "0", "--unixsocket", socket, "--dir", dir, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction")
+	c.start(ctx, server)
+	return "unix://" + socket, c.until(ctx, server, func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()
@@ -219,8 +226,8 @@ func (c *cluster) startNodes(ctx context.Context, redis string) error {
 		c.nodes = append(c.nodes, c.child(m.name, c.opt.Program, nodePause, "serve", "--config", m.file))
 	}
 	c.start(ctx, c.nodes...)
-	for _, m := range c.members {
-		if err := c.until(ctx, m.name, func() bool { return answers("http://" + m.http) }); err != nil {
+	for i, m := range c.members {
+		if err := c.until(ctx, c.nodes[i], func() bool { return answers("http://" + m.http) }); err != nil {
 			return err
 		}
 	}
@@ -232,13 +239,17 @@ func (c *cluster) startBalancer(ctx context.Context, program string) error {
 	if err := writeBalancer(file, c.dir, c.front, c.members); err != nil {
 		return err
 	}
-	c.start(ctx, c.child("nginx", program, time.Second, "-p", c.dir, "-c", file, "-e", "stderr"))
-	return c.until(ctx, "nginx", func() bool { return answers("http://" + c.front) })
+	nginx := c.child("nginx", program, time.Second, "-p", c.dir, "-c", file, "-e", "stderr")
+	c.start(ctx, nginx)
+	return c.until(ctx, nginx, func() bool { return answers("http://" + c.front) })
 }
 
-// until waits for a part that was started.
-func (c *cluster) until(ctx context.Context, name string, fits func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("demo: %s does not answer; see %s", name, c.dir))
+// errBroken is that something does not start or stay; its child says what, and why.
+var errBroken = errors.New("demo: the nodes could not be started")
+
+// until waits for a part that was started to answer.
+func (c *cluster) until(ctx context.Context, part *child, fits func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("demo: %s does not answer; see %s", part.name, part.log))
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -247,10 +258,11 @@ func (c *cluster) until(ctx context.Context, name string, fits func() bool) erro
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-c.broken.Done():
-			return fmt.Errorf("demo: %s could not be started", name)
+			return errBroken
 		case <-tick.C:
 		}
 	}
+	part.up.Store(true)
 	return nil
 }
 

@@ -107,6 +107,15 @@ func TestChildIsStartedAgain(t *testing.T) {
 	}
 }
 
+// A program that ends before it ever answered is not started again: the end of what it
+// said is told.
+func TestChildThatDoesNotStart(t *testing.T) {
+	c := &child{name: "x", program: "/bin/sh", args: []string{"-c", `echo hello; echo the port is taken; exit 1`}, log: filepath.Join(t.TempDir(), "log"), said: &lines{to: io.Discard}, must: true}
+	if err := c.run(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 1): the port is taken; see "+c.log) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
 // A crew ends in order when it is asked to, and says when a program does not stay.
 func TestCrew(t *testing.T) {
 	dir := t.TempDir()
