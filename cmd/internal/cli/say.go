@@ -37,7 +37,7 @@ func say(env Env) *cobra.Command {
 	fs.StringVar(&f.location, "location", "", "the device at this location")
 	fs.StringVar(&f.device, "device", "", "this device")
 	fs.StringVar(&f.priority, "priority", "", "background, normal, high or emergency (default normal)")
-	fs.StringVar(&f.chime, "chime", "", "the tone before it (default none)")
+	fs.StringVar(&f.chime, "chime", "", "the tone before it: two-tone, three-tone, four-tone, gong, beep or alarm (default none)")
 	fs.StringVar(&f.clip, "clip", "", "play this clip (sha256:…) in place of a text")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end; exit 0 if it was played")
 	return c

@@ -102,9 +102,9 @@ func (c *Config) exposed() {
 	}
 }
 
-// strangers warns of areas in which somebody has rights and that the
-// configuration does not define: a slip takes the rights away in silence. It is
-// no fault, since an area may also be one that devices have shown. Where the
+// strangers warns of areas in which somebody has rights, or a schedule announces, and
+// that the configuration does not define: a slip takes the rights away in silence, and
+// a schedule shows it when it fires. It is no fault, since an area may also be one that devices have shown. Where the
 // configuration defines none, and for other tenants than its own, all are.
 func (c *Config) strangers() {
 	known := map[string]int{}
@@ -124,6 +124,11 @@ func (c *Config) strangers() {
 	}
 	for i, p := range c.Auth.Devices {
 		look(fmt.Sprintf("auth.devices[%d].area", i), p.Tenant, p.Area)
+	}
+	for i, p := range c.Schedules {
+		if in := p.Work.To.Area; in != nil {
+			look(fmt.Sprintf("schedules[%d].work.to.area", i), auth.DefaultTenant, *in)
+		}
 	}
 }
 

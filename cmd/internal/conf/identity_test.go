@@ -101,6 +101,7 @@ func TestUnknownAreasAreWarnings(t *testing.T) {
 		"user":         {areas + "auth: {users: [{name: a, areas: [north, nroth]}]}", []string{`:2: auth.users[0].areas[1]: no area "nroth" is configured; did you mean "north"?`}},
 		"device":       {areas + "auth: {devices: [{name: a, area: soth}]}", []string{`:2: auth.devices[0].area: no area "soth" is configured; did you mean "south"?`}},
 		"not near":     {areas + "auth: {devices: [{name: a, area: x}]}", []string{`:2: auth.devices[0].area: no area "x" is configured; known are ["north" "south"]`}},
+		"schedule":     {areas + "schedules: [{id: s, every: 5m, work: {to: {area: nort}, message: hello}}]", []string{`:2: schedules[0].work.to.area: no area "nort" is configured; did you mean "north"?`}},
 		"known":        {areas + "auth: {users: [{name: a, areas: [south]}, {name: b}], devices: [{name: c, area: north}, {name: d}]}", nil},
 		"other tenant": {areas + "auth: {users: [{name: a, areas: [x], tenant: acme}]}", nil},
 		"all are seen": {"auth: {users: [{name: a, areas: [x]}]}", nil},
