@@ -333,3 +333,29 @@ func BenchmarkAdd(b *testing.B) {
 		s.Add(k, i*100, 1.5)
 	}
 }
+
+// TestJoin: the means of two histories are those of all points, wherever each is.
+func TestJoin(t *testing.T) {
+	c := &clock{now: start}
+	a, b, k := open(t, Config{}, c), open(t, Config{}, c), Key{Device: "hall", Metric: "temperature"}
+	for i, s := range []*Store{a, b, b, a, b} {
+		s.Add(k, at(40*i).UnixMilli(), float64(i))
+	}
+	ms := start.UnixMilli()
+	sums := func(s *Store) []Sum { return s.Sums(k, start, at(600), time.Minute) }
+	raw, err := json.Marshal(sums(b))
+	var there []Sum
+	if err == nil {
+		err = json.Unmarshal(raw, &there)
+	}
+	if err != nil || !reflect.DeepEqual(there, sums(b)) {
+		t.Fatalf("%s is read as %v, %v", raw, there, err)
+	}
+	want := []Point{{ms, 0.5}, {ms + 60_000, 2}, {ms + 120_000, 3.5}}
+	if got := Means(Join(sums(a), there)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := Means(Join(sums(a), nil)); len(got) != 2 {
+		t.Errorf("with nothing: %v", got)
+	}
+}

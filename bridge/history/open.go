@@ -52,16 +52,10 @@ func (s *series) set(p sum) {
 	}
 }
 
-// steps is the mean of each step that has a point; the points are in the order
-// of time.
-func steps(all []sum, from, to, step int64) []Point {
-	points := []Point{}
-	var open sum // the step that is being summed
-	flush := func() {
-		if open.n > 0 {
-			points = append(points, Point{TS: open.ts, Value: open.total / open.n})
-		}
-	}
+// steps is the sum of each step that has a point; the points are in the order of
+// time.
+func steps(all []sum, from, to, step int64) []Sum {
+	sums := []Sum{}
 	for _, p := range all {
 		if p.ts < from || p.ts >= to {
 			continue
@@ -70,14 +64,13 @@ func steps(all []sum, from, to, step int64) []Point {
 		if step > 0 {
 			start = from + (p.ts-from)/step*step
 		}
-		if open.n == 0 || open.ts != start {
-			flush()
-			open = sum{ts: start}
+		if n := len(sums); n == 0 || sums[n-1].TS != start {
+			sums = append(sums, Sum{TS: start})
 		}
-		open.total, open.n = open.total+p.total, open.n+p.n
+		one := &sums[len(sums)-1]
+		one.Total, one.N = one.Total+p.total, one.N+p.n
 	}
-	flush()
-	return points
+	return sums
 }
 
 // means is the points of each ten seconds as one.

@@ -68,6 +68,49 @@ type Point struct {
 // MarshalJSON writes [ts, value].
 func (p Point) MarshalJSON() ([]byte, error) { return json.Marshal([2]any{p.TS, p.Value}) }
 
+// Sum is the points of one step. Its JSON is [ts, total, n].
+type Sum struct {
+	TS    int64 // Unix milliseconds of the step's begin, or of the point itself
+	Total float64
+	N     float64 // how many points
+}
+
+// MarshalJSON writes [ts, total, n].
+func (s Sum) MarshalJSON() ([]byte, error) { return json.Marshal([3]any{s.TS, s.Total, s.N}) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Sum) UnmarshalJSON(b []byte) error {
+	return json.Unmarshal(b, &[3]any{&s.TS, &s.Total, &s.N})
+}
+
+// Join is the sums of two histories as those of one; both are in the order of time and
+// counted from the same instant.
+func Join(a, b []Sum) []Sum {
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, func(x, y Sum) int { return compare(x.TS, y.TS) })
+	out := all[:0]
+	for _, s := range all {
+		if n := len(out); n > 0 && out[n-1].TS == s.TS {
+			out[n-1].Total, out[n-1].N = out[n-1].Total+s.Total, out[n-1].N+s.N
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Means is the mean of each sum. It is never nil.
+func Means(list []Sum) []Point {
+	points := make([]Point, 0, len(list))
+	for _, s := range list {
+		points = append(points, Point{TS: s.TS, Value: s.Total / s.N})
+	}
+	return points
+}
+
 // Stats counts what a history has and refused.
 type Stats struct {
 	Series   int    // at present
@@ -192,11 +235,17 @@ func (s *Store) Keys() []Key {
 // out), counted from from; steps without a point are left out. A step of zero
 // or less gives the points themselves. It is never nil. It may read the disk.
 func (s *Store) Series(k Key, from, to time.Time, step time.Duration) []Point {
+	return Means(s.Sums(k, from, to, step))
+}
+
+// Sums is Series before the means are made: the sums of several histories of one series
+// become those of all by [Join].
+func (s *Store) Sums(k Key, from, to time.Time, step time.Duration) []Sum {
 	s.mu.Lock()
 	one := s.series[k]
 	if one == nil {
 		s.mu.Unlock()
-		return []Point{}
+		return []Sum{}
 	}
 	points := slices.Concat(one.closing, one.open)
 	segments := s.best()
