@@ -27,7 +27,11 @@
 // [Pump.StreamReadings]) picks its own, and gets at most 20 a second.
 //
 // Where there are several nodes each pump works on what comes in at its own, and has
-// what somebody there wants of the rest ([Others]).
+// what somebody there wants of the rest ([Others]): what follows from a message is done
+// by the node where it came in, and by no other. Readings of other nodes are shown as
+// those tell them ([Pump.Show]; of each the newest waits, of 16,384 at most, then the
+// newest is dropped: Stats.ShownDropped). Old news goes to the connections of this node
+// alone.
 //
 // Watchers of one area are the group area:{id}. Watchers of all areas are the
 // group [All], which no client can name; whatever goes to one area goes there

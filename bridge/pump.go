@@ -54,14 +54,14 @@ type Areas interface {
 }
 
 // Parts are what a pump stands on. Bus may bring what comes in at other nodes of the
-// hub too, named as such: it makes the readings of this node whole, and the pump learns
-// from it how sensors speak; what is sent to groups of all nodes is left to the node
-// where it came in. Others may be nil: this node is alone. Retained may be nil, where
-// the broker is not ours.
+// hub too, named as such: the pump learns from it how sensors speak; their readings, and
+// what is sent to groups of all nodes, are left to the node where it came in. Others may
+// be nil: this node is alone. Retained may be nil, where the broker is not ours.
 type Parts struct {
 	Bus      area.Bus
 	Others   Others
 	Hub      Burst // Run's
+	Here     Hub   // the connections of this node alone: for old news, which those of others have had; nil: Hub
 	Mappings *mapping.Table
 	Readings Readings
 	Areas    Areas
@@ -81,6 +81,7 @@ type Stats struct {
 	MirrorRefused uint64            // messages of groups, or to them, that may not pass
 	MirrorFailed  uint64            // messages of groups that the broker did not take
 	SampledOut    uint64            // messages that group topics did not get
+	ShownDropped  uint64            // readings of other nodes that found too many waiting
 	ViewsSampled  uint64            // topics and readings that views did not get
 	TopicsEvicted uint64            // topics that left the list for others
 	TopicsUnknown uint64            // lists of topics of other nodes that did not come, or not whole
@@ -96,15 +97,16 @@ type counters struct {
 // Pump carries messages between topics and groups.
 type Pump struct {
 	Parts
-	log    *slog.Logger
-	in     *inbox.Queue
-	out    *inbox.Queue
-	topics *topics
-	views  views
-	rules  atomic.Pointer[mapping.Table]
-	reader *mapping.Reader // Run's
-	ready  chan struct{}
-	count  counters
+	log       *slog.Logger
+	in        *inbox.Queue
+	out       *inbox.Queue
+	elsewhere *elsewhere
+	topics    *topics
+	views     views
+	rules     atomic.Pointer[mapping.Table]
+	reader    *mapping.Reader // Run's
+	ready     chan struct{}
+	count     counters
 
 	mu     sync.Mutex // guards faults
 	faults map[string]uint64
@@ -124,11 +126,14 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	if parts.Others == nil {
 		parts.Others = noOthers{}
 	}
+	if parts.Here == nil {
+		parts.Here = parts.Hub
+	}
 	cfg = cfg.withDefaults()
 	p := &Pump{
 		Parts: parts, log: log, in: inbox.New(cfg.Inbox, cfg.InboxBytes), out: inbox.New(cfg.Mirror, cfg.InboxBytes),
 		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{}, reader: mapping.NewReader(),
-		sample: sampler{gap: topicGap, most: topicWait},
+		elsewhere: newElsewhere(), sample: sampler{gap: topicGap, most: topicWait},
 	}
 	p.rules.Store(parts.Mappings)
 	return p, nil
@@ -171,6 +176,7 @@ func (p *Pump) loop(ctx context.Context) {
 		for _, m := range batch {
 			p.handle(m)
 		}
+		p.showElsewhere()
 		full := len(batch) == cap(batch)
 		clear(batch)
 		pause := p.sendSample()
@@ -182,6 +188,7 @@ func (p *Pump) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-p.in.Wake():
+		case <-p.elsewhere.wake:
 		case <-timer.C:
 		}
 	}
@@ -269,6 +276,6 @@ func (p *Pump) Stats() Stats {
 		Messages: c.messages.Load(), Readings: c.readings.Load(), Events: c.events.Load(), Moments: c.moments.Load(), Mirrored: c.mirrored.Load(),
 		Dropped: p.in.Dropped(), MirrorDropped: p.out.Dropped(), MirrorRefused: c.mirrorRefused.Load(), MirrorFailed: c.mirrorFailed.Load(),
 		SampledOut: c.sampledOut.Load(), ViewsSampled: p.views.sampledOut.Load(), TopicsEvicted: p.topics.evicted.Load(), Faults: faults,
-		TopicsUnknown: c.topicsUnknown.Load(), Notes: c.notes.Load(), NotesUnread: c.notesUnread.Load(),
+		TopicsUnknown: c.topicsUnknown.Load(), Notes: c.notes.Load(), NotesUnread: c.notesUnread.Load(), ShownDropped: p.elsewhere.dropped.Load(),
 	}
 }

@@ -25,7 +25,7 @@ type Readings interface {
 func (p *Pump) mapped(m sampled) {
 	out := p.read(m)
 	for _, topic := range out.Again {
-		if newest, ok := p.topics.newest(topic); ok {
+		if newest, ok := p.topics.newest(topic); ok && newest.Node == "" {
 			newest.Replay = true
 			again := p.read(sampled{newest, m.at})
 			p.Readings.Disown(topic, again.Devices())
@@ -44,6 +44,9 @@ func (p *Pump) read(s sampled) mapping.Outcome {
 		user = m.From
 	}
 	out := p.reader.Read(p.rules.Load(), mapping.Message{Topic: m.Topic, Payload: m.Payload, User: user, Will: m.Will, Replay: m.Replay, At: now})
+	if m.Node != "" {
+		return mapping.Outcome{Again: out.Again} // the rest is told by the node where it came in
+	}
 	if out.Faults.Any() {
 		p.blame(m, &out.Faults)
 	}
@@ -58,9 +61,7 @@ func (p *Pump) read(s sampled) mapping.Outcome {
 	}
 	for _, v := range out.Values {
 		if reading, ok := p.Readings.Put(v, m.Topic, m.Replay); ok {
-			p.count.readings.Add(1)
-			offer(&p.views.readings, reading)
-			stateToWatchers(p.Hub, reading.Area, eventReading, readingKey(reading), reading)
+			p.showReading(reading)
 		}
 	}
 	for _, there := range out.Presences {
@@ -68,12 +69,13 @@ func (p *Pump) read(s sampled) mapping.Outcome {
 	}
 	p.moments(&out, m, now)
 	p.named(&out, m.Topic)
+	to := Hub(p.Hub)
+	if m.Replay {
+		to = p.Here
+	}
 	for _, e := range out.Events {
-		if m.Node != "" {
-			continue
-		}
 		p.count.events.Add(1)
-		p.Hub.Send(string(e.Group), e.Event, mappedEvent{m.Topic, showPayload(m.Payload), m.Replay, e.Captures})
+		to.Send(string(e.Group), e.Event, mappedEvent{m.Topic, showPayload(m.Payload), m.Replay, e.Captures})
 	}
 	return out
 }
@@ -98,9 +100,6 @@ func (p *Pump) moments(out *mapping.Outcome, m area.Message, now time.Time) {
 	for _, x := range out.Moments {
 		p.Readings.See(mapping.Sight{Device: x.Device, Area: x.Area}, out.By, m.Topic) // it may be the first of it
 		p.Readings.Heard(x.Device)
-		if m.Node != "" {
-			continue // the node where it came in tells the watchers of all nodes
-		}
 		p.count.moments.Add(1)
 		e := deviceEvent{Device: x.Device, Area: p.Readings.AreaOf(x.Device), Event: x.Name, Value: x.Value, TS: x.TS, Topic: m.Topic}
 		if x.Channel != "" {

@@ -33,7 +33,8 @@ func ptr[T any](v T) *T { return &v }
 
 // site is areas, devices, readings, schedules, groups and topics in memory.
 type site struct {
-	asked     time.Time // to of the newest Series
+	asked     time.Time // to of the newest course
+	missing   []string  // nodes, of every course
 	mu        sync.Mutex
 	areas     map[area.Name]area.Area
 	devices   map[area.DeviceID]area.Device
@@ -171,11 +172,11 @@ func (s *site) Readings(f registry.Filter) []area.Reading {
 	return []area.Reading{s.reading()}
 }
 
-func (s *site) Series(f registry.Filter, from, to time.Time, step time.Duration) []registry.Series {
+func (s *site) Courses(_ context.Context, c registry.Course) ([]registry.Series, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = to
-	return []registry.Series{{Device: "hall/α β%", Metric: "temperature", Unit: ptr("°C"), Points: []history.Point{{TS: from.UnixMilli(), Value: 21.25}}}}
+	s.asked = c.To
+	return []registry.Series{{Device: "hall/α β%", Metric: "temperature", Unit: ptr("°C"), Points: []history.Point{{TS: c.From.UnixMilli(), Value: 21.25}}}}, s.missing
 }
 
 func (s *site) Mappings() []mapping.Entry { return values(s.mappings) }

@@ -97,7 +97,7 @@ type Schedules interface {
 // Readings knows what sensors measured.
 type Readings interface {
 	Readings(f registry.Filter) []area.Reading
-	Series(f registry.Filter, from, to time.Time, step time.Duration) []registry.Series
+	Courses(ctx context.Context, c registry.Course) (list []registry.Series, missing []string)
 }
 
 // Mappings keeps what operators say of foreign topics: what of

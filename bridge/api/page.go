@@ -116,31 +116,52 @@ const (
 	maxLimit     = 1000
 )
 
-// page sorts items by their keys, which are unique, and cuts out what limit and
-// after ask for.
-func page[T any](c *call, items []T, key func(*T) string) (answer, error) {
+// position is what a caller wants of a list: the first limit items whose keys come after
+// after.
+type position struct {
+	limit int
+	after string
+}
+
+func (c *call) position() (p position, err error) {
 	q := c.query()
-	limit := q.number("limit", 1, maxLimit, defaultLimit)
+	p.limit = q.number("limit", 1, maxLimit, defaultLimit)
 	after, err := base64.RawURLEncoding.DecodeString(q.text("after"))
 	if err != nil {
 		q.fault("after", "not a position that a list gave out")
 	}
-	if err := q.err(); err != nil {
+	p.after = string(after)
+	return p, q.err()
+}
+
+// page sorts items by their keys, which are unique, and cuts out what limit and
+// after ask for.
+func page[T any](c *call, items []T, key func(*T) string) (answer, error) {
+	out, err := listOf(c, items, key)
+	if err != nil {
 		return answer{}, err
+	}
+	return ok(out)
+}
+
+func listOf[T any](c *call, items []T, key func(*T) string) (out list[T], err error) {
+	at, err := c.position()
+	if err != nil {
+		return out, err
 	}
 	items = slices.Clone(items)
 	slices.SortFunc(items, func(x, y T) int { return cmp.Compare(key(&x), key(&y)) })
-	if len(after) > 0 {
-		items = slices.DeleteFunc(items, func(x T) bool { return key(&x) <= string(after) })
+	if at.after != "" {
+		items = slices.DeleteFunc(items, func(x T) bool { return key(&x) <= at.after })
 	}
-	out := list[T]{Items: items}
-	if len(items) > limit {
-		out.Items = items[:limit]
-		next := base64.RawURLEncoding.EncodeToString([]byte(key(&items[limit-1])))
+	out.Items = items
+	if len(items) > at.limit {
+		out.Items = items[:at.limit]
+		next := base64.RawURLEncoding.EncodeToString([]byte(key(&items[at.limit-1])))
 		out.Next = &next
 	}
 	if out.Items == nil {
 		out.Items = []T{}
 	}
-	return ok(out)
+	return out, nil
 }

@@ -43,7 +43,7 @@ func (a *API) listReadings(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	return page(c, a.Readings.Readings(f), func(r *area.Reading) string { return keyOf(r.Device, r.Metric, r.Channel) })
+	return page(c, a.Readings.Readings(f), func(r *area.Reading) string { return registry.KeyOf(r.Device, r.Metric, r.Channel) })
 }
 
 func (a *API) course(c *call, q *query, f registry.Filter) (answer, error) {
@@ -64,14 +64,20 @@ func (a *API) course(c *call, q *query, f registry.Filter) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	return page(c, a.Readings.Series(f, from.Time, to.Time, step), func(s *registry.Series) string { return keyOf(s.Device, s.Metric, s.Channel) })
+	at, err := c.position()
+	if err != nil {
+		return answer{}, err
+	}
+	all, missing := a.Readings.Courses(c.Context(), registry.Course{Filter: f, From: from.Time, To: to.Time, Step: step, After: at.after, Most: at.limit + 1})
+	out, err := listOf(c, all, func(s *registry.Series) string { return s.Key() })
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(courses{out, missing})
 }
 
-// keyOf orders readings; no part of a key has a control character.
-func keyOf(d area.DeviceID, metric string, channel *string) string {
-	k := string(d) + "\x00" + metric
-	if channel != nil {
-		k += "\x00" + *channel
-	}
-	return k
+// courses is a page of courses, and the nodes whose part is not in it.
+type courses struct {
+	list[registry.Series]
+	Missing []string `json:"missing,omitempty"`
 }

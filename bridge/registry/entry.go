@@ -20,14 +20,26 @@ type entry struct {
 	lastLive time.Time // zero: never
 	online   bool      // heard of within the timeout
 	said     word      // what it, or the broker for it, said of its being there
-	readings map[history.Key]area.Reading
-	own      map[history.Key]bool // of readings: timed by the sensor's own clock
+	readings map[history.Key]held
+
+	home  string           // node whose word all but the readings is
+	at    int64            // when that was said, as [Registry.stamp] counts at that node
+	nodes map[string]int64 // when each node heard it last, in Unix milliseconds; see heardAt
+	news  news             // what other nodes are not told yet
 
 	since   time.Time // when it was first known
 	brought time.Time // when it was brought back from disk; zero once it was heard, or was silent for long enough
 	changed bool      // is not on disk as it is
 	moved   bool      // its readings or last_seen are not
 	kept    time.Time // when it was written; zero: never
+}
+
+// held is the newest reading of a key, and who heard it.
+type held struct {
+	area.Reading
+	own   bool   // timed by the sensor's own clock
+	node  string // that heard it
+	heard int64  // when, as [Registry.stamp] counts there
 }
 
 // word is what was said of a device's being there. Its zero value is nothing.
@@ -52,34 +64,28 @@ const (
 
 // put keeps a value as the newest of its key. A retained copy that says what is
 // known already is no news.
-func (e *entry) put(k history.Key, v mapping.Value, own bool, topic string, replay bool, most int) (area.Reading, outcome) {
-	reading := area.Reading{
+func (e *entry) put(k history.Key, v mapping.Value, is held, replay bool, most int) (area.Reading, outcome) {
+	is.Reading = area.Reading{
 		Device: k.Device, Metric: k.Metric, Channel: textOrNil(k.Channel), Value: v.Value, Unit: textOrNil(v.Unit),
-		Quality: quality(v, replay), TS: v.TS, Topic: topic,
+		Quality: quality(v, replay), TS: v.TS, Topic: is.Topic,
 	}
 	was, known := e.readings[k]
 	switch {
 	case !known && len(e.readings) >= most:
-		return reading, refused
+		return is.Reading, refused
 	case known && replay && was.Value == v.Value:
-		return reading, old
-	case known && own && e.own[k] && v.TS < was.TS && !replay: // two clocks cannot be compared
-		return reading, earlier
+		return is.Reading, old
+	case known && is.own && was.own && v.TS < was.TS && !replay: // two clocks cannot be compared
+		return is.Reading, earlier
 	}
 	if e.readings == nil {
-		e.readings = map[history.Key]area.Reading{}
+		e.readings = map[history.Key]held{}
 	}
-	e.readings[k] = reading
-	if own && e.own == nil {
-		e.own = map[history.Key]bool{}
-	}
-	if own || e.own[k] {
-		e.own[k] = own
-	}
+	e.readings[k] = is
 	if known {
-		return reading, replaced
+		return is.Reading, replaced
 	}
-	return reading, added
+	return is.Reading, added
 }
 
 func quality(v mapping.Value, replay bool) area.Quality {
@@ -136,7 +142,7 @@ func (e *entry) place() area.Name {
 func (e *entry) list(in area.Name) []area.Reading {
 	list := make([]area.Reading, 0, len(e.readings))
 	for _, k := range slices.SortedFunc(maps.Keys(e.readings), compareKeys) {
-		reading := e.readings[k]
+		reading := e.readings[k].Reading
 		reading.Area = in
 		list = append(list, reading)
 	}
@@ -155,7 +161,7 @@ func (r *Registry) show(d area.DeviceID, e *entry) area.Device {
 	in := e.place()
 	shown := area.Device{
 		ID: d, Name: string(d), Kind: "sensor", Via: area.ViaMQTT, Area: in, Location: e.assigned.Location, Presence: area.PresenceUnknown,
-		Node: r.cfg.Node, Attributes: map[string]string{}, Readings: e.list(in),
+		Node: r.homeOf(e), Attributes: map[string]string{}, Readings: e.list(in),
 	}
 	switch {
 	case e.assigned.Name != nil:
@@ -172,6 +178,15 @@ func (r *Registry) show(d area.DeviceID, e *entry) area.Device {
 		shown.Presence, shown.Reason = state, &reason
 	}
 	return shown
+}
+
+// homeOf is the node that has heard a device; of one that none has heard nobody's, or
+// that of the only one. The caller holds the lock.
+func (r *Registry) homeOf(e *entry) string {
+	if e.home == "" && r.mux == nil {
+		return r.cfg.Node
+	}
+	return e.home
 }
 
 // presence is whether the device is there, and why: what was said of it, else

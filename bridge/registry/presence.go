@@ -28,10 +28,11 @@ func (r *Registry) Present(p mapping.Presence, topic string, replay bool) {
 		e.area = in
 	}
 	if !replay && p.State == area.Online {
-		e.live(at)
+		r.heardLive(e, at)
 	}
 	changed := isNew || was.state != p.State || was.reason != p.Reason || place != e.place()
 	e.changed, e.moved = e.changed || changed, e.moved || !replay
+	r.said(p.Device, e)
 	r.mu.Unlock()
 	if changed {
 		r.tell(p.Device, true)
@@ -62,6 +63,9 @@ func (r *Registry) See(s mapping.Sight, by, topic string) {
 	}
 	changed = changed || place != e.place()
 	e.changed = e.changed || changed
+	if changed {
+		r.said(s.Device, e)
+	}
 	r.mu.Unlock()
 	if changed {
 		r.tell(s.Device, true)
@@ -91,9 +95,10 @@ func (e *entry) learn(key, value string) bool {
 func (r *Registry) Heard(d area.DeviceID) {
 	r.mu.Lock()
 	e := r.devices[d]
-	cameBack := e != nil && e.live(r.now())
+	cameBack := e != nil && r.heardLive(e, r.now())
 	if e != nil {
 		e.moved = true
+		r.said(d, e)
 	}
 	r.mu.Unlock()
 	if cameBack {
@@ -108,6 +113,7 @@ func (r *Registry) Forget(d area.DeviceID) {
 	e := r.devices[d]
 	if e != nil {
 		r.drop(d, e)
+		r.untell(d)
 	}
 	r.mu.Unlock()
 	if e != nil {
@@ -126,10 +132,11 @@ func (r *Registry) drop(d area.DeviceID, e *entry) {
 		delete(r.devices, d)
 		return
 	}
-	r.devices[d] = &entry{assigned: e.assigned, area: area.Unassigned, since: r.now()}
+	r.devices[d] = r.newEntry()
+	r.devices[d].assigned = e.assigned
 }
 
-// Disown forgets what a topic said of all devices but some: it has turned out to
+// Disown forgets what a topic said here of all devices but some: it has turned out to
 // be theirs. A device of which nothing is left goes.
 func (r *Registry) Disown(topic string, but []area.DeviceID) {
 	var changed []area.DeviceID
@@ -140,7 +147,7 @@ func (r *Registry) Disown(topic string, but []area.DeviceID) {
 		}
 		before := len(e.readings)
 		for k, reading := range e.readings {
-			if reading.Topic == topic {
+			if reading.Topic == topic && reading.node == r.cfg.Node {
 				delete(e.readings, k)
 			}
 		}
@@ -156,6 +163,9 @@ func (r *Registry) Disown(topic string, but []area.DeviceID) {
 		e.changed = true
 		if len(e.readings) == 0 && e.said.state == "" {
 			r.drop(d, e)
+			r.untell(d)
+		} else {
+			r.said(d, e)
 		}
 	}
 	r.mu.Unlock()

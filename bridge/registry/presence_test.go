@@ -164,12 +164,17 @@ func TestCourseOutlivesTheRegistry(t *testing.T) {
 	now := time.Now()
 	w.history.Add(history.Key{Device: "gone", Metric: "temperature"}, now.UnixMilli(), 21.5)
 	w.Put(mapping.Value{Device: "here", Metric: "co2", Value: 400.0, Unit: "ppm"}, "t", false)
-	got := w.Series(Filter{}, now.Add(-time.Minute), now.Add(time.Minute), time.Minute)
-	if len(got) != 2 || got[1].Device != "gone" || *got[1].Unit != "°C" || len(got[1].Points) != 1 {
-		t.Errorf("%+v", got)
+	c := Course{From: now.Add(-time.Minute), To: now.Add(time.Minute), Step: time.Minute}
+	got, missing := w.Courses(t.Context(), c)
+	if len(got) != 2 || got[0].Device != "gone" || *got[0].Unit != "°C" || len(got[0].Points) != 1 || missing != nil {
+		t.Errorf("%+v, missing %q", got, missing)
 	}
-	north := area.Name("north")
-	if got := w.Series(Filter{Area: &north}, now.Add(-time.Minute), now.Add(time.Minute), time.Minute); len(got) != 0 {
+	c.After, c.Most = got[0].Key(), 1
+	if got, _ := w.Courses(t.Context(), c); len(got) != 1 || got[0].Device != "here" || *got[0].Unit != "ppm" {
+		t.Errorf("after the first: %+v", got)
+	}
+	c.After, c.Area = "", ptr(area.Name("north"))
+	if got, _ := w.Courses(t.Context(), c); len(got) != 0 {
 		t.Errorf("of an area: %+v", got)
 	}
 }

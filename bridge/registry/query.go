@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"time"
 
-	"github.com/tacet-hub/tacet/bridge/history"
-	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -23,15 +20,6 @@ type Filter struct {
 func (f Filter) matches(r area.Reading) bool {
 	return (f.Area == nil || *f.Area == r.Area) && (f.Areas == nil || slices.Contains(f.Areas, r.Area)) && (f.Device == nil || *f.Device == r.Device) &&
 		(f.Metric == nil || *f.Metric == r.Metric) && (f.Channel == nil || r.Channel != nil && *f.Channel == *r.Channel)
-}
-
-// Series is the course of one reading.
-type Series struct {
-	Device  area.DeviceID   `json:"device"`
-	Metric  string          `json:"metric"`
-	Channel *string         `json:"channel"`
-	Unit    *string         `json:"unit"`
-	Points  []history.Point `json:"points"`
 }
 
 // Devices lists the sensors in the order of their ids, with their readings.
@@ -102,50 +90,6 @@ func (r *Registry) Readings(f Filter) []area.Reading {
 		}
 	}
 	return list
-}
-
-// Series is the course of each reading that f picks: the mean of each step
-// from from to to, empty steps left out, and of what was measured before a
-// restart and not again, whose area is the assigned one and whose unit the
-// canonical one. It is never nil; text has no points. It may read the disk.
-func (r *Registry) Series(f Filter, from, to time.Time, step time.Duration) []Series {
-	list, shown := []Series{}, map[history.Key]bool{}
-	for _, reading := range r.Readings(f) {
-		k := history.Key{Device: reading.Device, Metric: reading.Metric}
-		if reading.Channel != nil {
-			k.Channel = *reading.Channel
-		}
-		shown[k] = true
-		list = append(list, Series{
-			Device: reading.Device, Metric: reading.Metric, Channel: reading.Channel, Unit: reading.Unit,
-			Points: r.history.Series(k, from, to, step),
-		})
-	}
-	for _, k := range r.history.Keys() {
-		was := area.Reading{Device: k.Device, Metric: k.Metric, Channel: textOrNil(k.Channel), Unit: textOrNil(mapping.UnitOf(k.Metric))}
-		if shown[k] || r.has(k) {
-			continue
-		}
-		if was.Area = r.AreaOf(k.Device); !f.matches(was) {
-			continue
-		}
-		if points := r.history.Series(k, from, to, step); len(points) > 0 {
-			list = append(list, Series{Device: was.Device, Metric: was.Metric, Channel: was.Channel, Unit: was.Unit, Points: points})
-		}
-	}
-	return list
-}
-
-// has tells whether there is a reading of a key.
-func (r *Registry) has(k history.Key) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.devices[k.Device]
-	if e == nil {
-		return false
-	}
-	_, ok := e.readings[k]
-	return ok
 }
 
 // ids is the devices that there are, or the one that is asked for.

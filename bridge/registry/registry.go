@@ -61,7 +61,7 @@ type Roster interface {
 type History interface {
 	Add(k history.Key, ts int64, value any) bool
 	Keys() []history.Key
-	Series(k history.Key, from, to time.Time, step time.Duration) []history.Point
+	Sums(k history.Key, from, to time.Time, step time.Duration) []history.Sum
 }
 
 // Assignment is what an operator said of a sensor; nil: nothing.
@@ -90,6 +90,15 @@ type Stats struct {
 	Forgotten      uint64 // sensors that were taken away, belonged to others after all, or were silent for 30 days
 	Written        uint64 // records of sensors that were written to disk
 	Unwritten      uint64 // times that the disk did not take one; it is tried again
+
+	Told       uint64 // devices of which other nodes were told, each time
+	Heard      uint64 // devices of which other nodes have told
+	Dropped    uint64 // envelopes of other nodes that found the queue full; they are asked for all
+	Unread     uint64 // what other nodes have told and could not be read
+	Unsent     uint64 // envelopes that the backplane did not take
+	Asked      uint64 // times that another node was asked for all that it has heard
+	Unanswered uint64 // times that it did not answer to the end
+	Missing    uint64 // nodes whose part was missing in the courses of readings
 }
 
 type counters struct {
@@ -117,6 +126,8 @@ type Registry struct {
 	readings int
 	watchers map[int]func(area.DeviceID, bool)
 	next     int
+	last     int64 // see stamp
+	exchange       // what the registries of other nodes are told
 }
 
 // New makes a registry of what was assigned and, where shelf is not nil, of the
@@ -135,7 +146,9 @@ func New(cfg Config, roster Roster, hist History, assign Assignments, shelf Shel
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
 	for d, a := range all {
-		r.devices[d] = &entry{assigned: a, area: area.Unassigned, since: now()}
+		e := r.newEntry()
+		e.assigned = a
+		r.devices[d] = e
 	}
 	if shelf != nil {
 		if err := r.bringBack(); err != nil {
@@ -227,7 +240,17 @@ func (r *Registry) entryOf(d area.DeviceID) (e *entry, isNew bool) {
 		r.count.sensors.Add(1)
 		return nil, false
 	}
-	return &entry{area: area.Unassigned, since: r.now()}, true
+	return r.newEntry(), true
+}
+
+// newEntry is one of which nobody has said anything.
+func (r *Registry) newEntry() *entry { return &entry{area: area.Unassigned, since: r.now()} }
+
+// stamp numbers what this node hears: the microseconds of its clock, but always more.
+// The caller holds the lock.
+func (r *Registry) stamp() int64 {
+	r.last = max(r.last+1, r.now().UnixMicro())
+	return r.last
 }
 
 // keep is Put's half under the lock.
@@ -238,7 +261,8 @@ func (r *Registry) keep(k history.Key, v mapping.Value, own bool, in area.Name, 
 	if e == nil {
 		return area.Reading{}, false, false
 	}
-	reading, outcome := e.put(k, v, own, topic, replay, r.cfg.Metrics)
+	is := held{Reading: area.Reading{Topic: topic}, own: own, node: r.cfg.Node, heard: r.stamp()}
+	reading, outcome := e.put(k, v, is, replay, r.cfg.Metrics)
 	switch outcome {
 	case refused:
 		r.count.metrics.Add(1)
@@ -261,11 +285,16 @@ func (r *Registry) keep(k history.Key, v mapping.Value, own bool, in area.Name, 
 	if v.Area != "" {
 		e.area = in
 	}
-	cameBack := !replay && e.live(at)
+	cameBack := !replay && r.heardLive(e, at)
 	reading.Area = e.place()
 	isOther := isNew || outcome == added || was != e.place()
 	e.changed = e.changed || isOther
 	e.moved = e.moved || !replay
+	if isOther || cameBack {
+		r.said(k.Device, e)
+	} else {
+		r.measured(k, e)
+	}
 	return reading, isOther || cameBack, true
 }
 
@@ -277,101 +306,14 @@ func (r *Registry) areaOf(d area.DeviceID, own area.Name) area.Name {
 	return own
 }
 
-// Assign keeps an operator's word on a sensor, known or not, and answers the
-// sensor. Its error is an [area.Error]: unknown_area, unknown_location,
-// invalid, conflict for a player (the roster's), disk_full beyond the bound; or
-// that of the assignments.
-func (r *Registry) Assign(d area.DeviceID, a Assignment) (area.Device, error) {
-	if err := r.check(d, a); err != nil {
-		return area.Device{}, err
-	}
-	r.mu.Lock()
-	_, known := r.devices[d]
-	full := len(r.devices) >= r.cfg.Sensors
-	r.mu.Unlock()
-	if !known && full {
-		return area.Device{}, area.Errorf(area.CodeDiskFull, "there are %d sensors already", r.cfg.Sensors)
-	}
-	r.assigning.Lock()
-	defer r.assigning.Unlock()
-	if err := r.assign.Put(d, a); err != nil {
-		return area.Device{}, fmt.Errorf("keep the assignment of device %s: %w", d, err)
-	}
-	r.mu.Lock()
-	if r.devices[d] == nil {
-		r.devices[d] = &entry{area: area.Unassigned, since: r.now()}
-	}
-	r.devices[d].assigned = a
-	shown := r.show(d, r.devices[d])
-	r.mu.Unlock()
-	r.tell(d, true)
-	return shown, nil
-}
-
-// AssignmentChanged takes in what an operator said of a sensor elsewhere, or that he
-// says nothing any more (value nil), which is kept already. What cannot be read
-// changes nothing, and the log has it as an error.
-func (r *Registry) AssignmentChanged(key string, value []byte) {
-	d, err := area.ParseSensorID(key)
-	a, unread := readAssignment(value)
-	if err = errors.Join(err, unread); err != nil {
-		r.log.Error("assignment cannot be read", "device", key, "err", err)
-		return
-	}
-	r.assigning.Lock()
-	defer r.assigning.Unlock()
-	r.mu.Lock()
-	e := r.devices[d]
-	switch {
-	case e != nil:
-		e.assigned = a
-	case a == (Assignment{}):
-	default:
-		if e, _ = r.entryOf(d); e != nil { // else there is no room
-			e.assigned = a
-			r.devices[d] = e
-		}
-	}
-	r.mu.Unlock()
-	r.tell(d, true)
-}
-
-func (r *Registry) check(d area.DeviceID, a Assignment) error {
-	if _, err := area.ParseSensorID(string(d)); err != nil {
-		return err
-	}
-	if _, player := r.roster.Player(d); player {
-		return area.Errorf(area.CodeConflict, "device %s is a player", d)
-	}
-	if a.Name != nil {
-		if _, err := area.ParseSensorID(*a.Name); err != nil {
-			return area.InvalidField("name", "a name is 1 to 128 bytes of text")
-		}
-	}
-	if a.Area == nil {
-		if a.Location != nil {
-			return area.InvalidField("location", "a location needs its area")
-		}
-		return nil
-	}
-	in, ok := r.roster.Area(*a.Area)
-	if !ok && *a.Area != area.Unassigned {
-		return area.Errorf(area.CodeUnknownArea, "no area %s", *a.Area)
-	}
-	if a.Location == nil {
-		return nil
-	}
-	for _, l := range in.Locations {
-		if l.ID == *a.Location {
-			return nil
-		}
-	}
-	return area.Errorf(area.CodeUnknownLocation, "no location %s in area %s", *a.Location, *a.Area)
-}
-
-// Run tells the watchers of sensors that fall silent and writes to disk what has
-// changed, until ctx ends; it then writes what is left and returns nil.
+// Run tells the watchers of sensors that fall silent, tells and hears other nodes, and
+// writes to disk what has changed, until ctx ends; it then writes what is left and
+// returns nil.
 func (r *Registry) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	tasks.Go(func() { r.converse(ctx) })
+	tasks.Go(func() { r.catchUp(ctx) })
 	tick := time.NewTicker(max(r.cfg.Timeout/50, 100*time.Millisecond))
 	defer tick.Stop()
 	soon, late := time.NewTicker(writeSoon), time.NewTicker(writeLate)
@@ -415,6 +357,9 @@ func (r *Registry) Stats() Stats {
 	r.mu.Unlock()
 	s.Accepted, s.Bad, s.Old = r.count.accepted.Load(), r.count.bad.Load(), r.count.old.Load()
 	s.SensorsRefused, s.MetricsRefused, s.AreasRefused = r.count.sensors.Load(), r.count.metrics.Load(), r.count.areas.Load()
+	t := &r.talk
+	s.Told, s.Heard, s.Dropped, s.Unread, s.Unsent = t.told.Load(), t.heard.Load(), t.dropped.Load(), t.unread.Load(), t.unsent.Load()
+	s.Asked, s.Unanswered, s.Missing = t.asked.Load(), t.unanswered.Load(), t.missing.Load()
 	s.Forgotten, s.Written, s.Unwritten = r.count.forgotten.Load(), r.count.written.Load(), r.count.unwritten.Load()
 	return s
 }

@@ -68,6 +68,16 @@ func newRegistry(t *testing.T, cfg Config, assign Assignments) (*Registry, *rost
 	return r, ros
 }
 
+// courses is what a registry alone has.
+func courses(t *testing.T, r *Registry, f Filter, from, to time.Time, step time.Duration) []Series {
+	t.Helper()
+	list, missing := r.Courses(t.Context(), Course{Filter: f, From: from, To: to, Step: step})
+	if missing != nil {
+		t.Errorf("missing is %q", missing)
+	}
+	return list
+}
+
 func value(device, in, metric string, v any) mapping.Value {
 	return mapping.Value{Device: area.DeviceID(device), Area: in, Metric: metric, Value: v, Bad: v == nil}
 }
@@ -147,7 +157,7 @@ func TestNewestReading(t *testing.T) {
 	if s := r.Stats(); s.Readings != 1 || s.Accepted != 3 || s.Old != 1 || s.Bad != 1 {
 		t.Errorf("%+v", s)
 	}
-	series := r.Series(Filter{}, time.Now().Add(-time.Minute), time.Now().Add(time.Minute), time.Hour)
+	series := courses(t, r, Filter{}, time.Now().Add(-time.Minute), time.Now().Add(time.Minute), time.Hour)
 	if len(series) != 1 || len(series[0].Points) != 1 || series[0].Points[0].Value != 1 {
 		t.Errorf("stale or bad values are in the history: %+v", series)
 	}

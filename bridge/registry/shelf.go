@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tacet-hub/tacet/bridge/history"
-	"github.com/tacet-hub/tacet/bridge/mapping"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -34,72 +32,6 @@ type Shelf interface {
 	Load(each func(key string, value []byte) error) error
 	PutAsync(key string, value []byte, done func(error))
 	DeleteAsync(key string, done func(error))
-}
-
-// record is a sensor on disk. Instants are Unix milliseconds.
-type record struct {
-	Area     area.Name         `json:"area"`
-	Name     string            `json:"name,omitempty"`
-	About    map[string]string `json:"about,omitempty"`
-	Since    int64             `json:"since"`
-	Seen     int64             `json:"seen,omitempty"` // 0: never live
-	Said     area.Presence     `json:"said,omitempty"`
-	Reason   string            `json:"reason,omitempty"`
-	Topic    string            `json:"topic,omitempty"` // where that was said
-	Readings []keptReading     `json:"readings,omitempty"`
-}
-
-type keptReading struct {
-	Metric  string `json:"m"`
-	Channel string `json:"c,omitempty"`
-	Unit    string `json:"u,omitempty"`
-	Topic   string `json:"t"`
-	Value   any    `json:"v"`
-	Bad     bool   `json:"bad,omitempty"`
-	TS      int64  `json:"ts"`
-}
-
-// record is an entry as it goes to disk; the caller holds the registry's lock.
-func (e *entry) record() record {
-	rec := record{
-		Area: e.area, Name: e.name, About: maps.Clone(e.about), Since: e.since.UnixMilli(),
-		Said: e.said.state, Reason: e.said.reason, Topic: e.said.topic,
-	}
-	if !e.lastLive.IsZero() {
-		rec.Seen = e.lastLive.UnixMilli()
-	}
-	for _, k := range slices.SortedFunc(maps.Keys(e.readings), compareKeys) {
-		r := e.readings[k]
-		rec.Readings = append(rec.Readings, keptReading{Metric: k.Metric, Channel: k.Channel, Unit: orNone(r.Unit), Topic: r.Topic, Value: r.Value, Bad: r.Quality == area.Bad, TS: r.TS})
-	}
-	return rec
-}
-
-func orNone(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-// bring makes an entry what it was on disk: its readings are stale, and nobody
-// knows whether it is there.
-func (e *entry) bring(d area.DeviceID, rec record, at time.Time) {
-	e.area, e.name, e.about, e.since = rec.Area, rec.Name, rec.About, time.UnixMilli(rec.Since)
-	e.brought, e.kept = at, at
-	if rec.Seen != 0 {
-		e.lastLive = time.UnixMilli(rec.Seen)
-	}
-	if rec.Said != "" {
-		e.said = word{state: rec.Said, reason: rec.Reason, topic: rec.Topic, replay: true, at: at}
-	}
-	e.readings = make(map[history.Key]area.Reading, len(rec.Readings))
-	for _, r := range rec.Readings {
-		e.readings[history.Key{Device: d, Metric: r.Metric, Channel: r.Channel}] = area.Reading{
-			Device: d, Metric: r.Metric, Channel: textOrNil(r.Channel), Value: r.Value, Unit: textOrNil(r.Unit),
-			Quality: quality(mapping.Value{Bad: r.Bad}, true), TS: r.TS, Topic: r.Topic,
-		}
-	}
 }
 
 // unwritten tells whether there is more to an entry than the disk has.
@@ -135,6 +67,7 @@ func (r *Registry) bringBack() error {
 		if len(rec.Readings) > r.cfg.Metrics {
 			rec.Readings = rec.Readings[:r.cfg.Metrics]
 		}
+		rec.By = cmp.Or(rec.By, r.cfg.Node) // as earlier versions kept it
 		if _, known := r.roster.Area(rec.Area); !known {
 			rec.Area = area.Unassigned
 		}
@@ -171,9 +104,15 @@ func (r *Registry) forgetSilent() {
 	}
 }
 
-// Remove is [Registry.Forget] that blocks until the disk has forgotten the
-// device, too. Its error is the disk's, or ctx's.
+// Remove is [Registry.Forget], at all nodes, that blocks until the disk of this one has
+// forgotten the device, too. Its error is the disk's, or ctx's.
 func (r *Registry) Remove(ctx context.Context, d area.DeviceID) error {
+	r.mu.Lock()
+	if r.mux != nil {
+		r.untold[d] = true
+		r.untell(d)
+	}
+	r.mu.Unlock()
 	r.Forget(d)
 	if r.shelf == nil {
 		return nil
@@ -259,7 +198,7 @@ func (r *Registry) queue(d area.DeviceID, done func(error)) bool {
 	if player {
 		e.kept = time.Time{}
 	}
-	rec := e.record()
+	rec := e.record(r.cfg.Node, r.last)
 	r.mu.Unlock()
 	value, err := json.Marshal(rec)
 	switch {

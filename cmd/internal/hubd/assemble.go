@@ -112,16 +112,17 @@ func (h *Hub) makeBridge() error {
 	if h.history, err = history.New(history.Config{Dir: filepath.Join(h.cfg.Data, "history")}, time.Now, h.log); err != nil {
 		return err
 	}
-	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.shared.Table("assignments")), h.store.Table("sensors"), time.Now, h.log); err != nil {
+	if h.registry, err = registry.New(registry.Config{Node: h.cfg.Node}, h.roster, h.history, registry.NewDurable(h.shared.Table("assignments")), h.shared.Table("sensors"), time.Now, h.log); err != nil {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.everywhere(), Others: h.otherPumps(), Hub: burst{h.signalr.Burst(), h.shows()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
+		Bus: h.everywhere(), Others: h.otherPumps(), Hub: burst{h.signalr.Burst(), h.shows()}, Here: hereGroups{h.signalr, h.shows()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}
 	h.shared.Table("mappings").Watch(h.rulebook.Changed)
 	h.shared.Table("assignments").Watch(h.registry.AssignmentChanged)
+	h.joinSensors()
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
 		Bus: h.bus, Hub: hereGroups{h.signalr, h.shows()}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/courier"
 	"github.com/tacet-hub/tacet/bridge/forward"
 	"github.com/tacet-hub/tacet/bridge/redis"
+	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/bridge/window"
 	"github.com/tacet-hub/tacet/broker/area"
@@ -83,6 +84,7 @@ func New(cfg Config) (v *View, err error) {
 	}
 	v.mux = backplane.NewMux(redis.NewPlane(v.server))
 	courier.Absent(v.mux)
+	registry.Absent(v.mux)
 	if err := v.join(); err != nil {
 		v.server.Close()
 		return nil, err
