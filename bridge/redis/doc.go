@@ -24,6 +24,10 @@
 // the transaction that makes it. A word on a channel says that there are some; who
 // has missed it finds them in the list a second later.
 //
+// [Log] on it numbers the events of groups and keeps them for a day (it is a
+// signalr.Log): a list for each group, and the number of its last event, which grow in
+// one transaction.
+//
 // # Queues
 //
 // What is published waits in a queue of at most [Config.Queue] bytes. One goroutine

@@ -2,10 +2,15 @@ package redis
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 )
@@ -31,9 +36,16 @@ func (x logs) Log(t testing.TB) signalr.Log {
 func (x logs) Forget(testing.TB) { x.e.do("FLUSHALL") }
 
 func (x logs) Snapshot(t testing.TB, group string) (restore func()) {
-	key := x.Log(t).(*Log).key(group)
-	x.e.do("COPY", key, "{"+key+"}/was")
-	return func() { x.e.do("COPY", "{"+key+"}/was", key, "REPLACE") }
+	cfg := x.e.node("n").filled()
+	keys := []string{cfg.logListKey(group), cfg.logNumberKey(group), cfg.logEpochKey(group)}
+	for _, key := range keys {
+		x.e.do("COPY", key, key+"/was")
+	}
+	return func() {
+		for _, key := range keys {
+			x.e.do("COPY", key+"/was", key, "REPLACE")
+		}
+	}
 }
 
 // Away has the engine stand still: what it was sent before it goes on comes later.
@@ -68,4 +80,121 @@ func TestLogFull(t *testing.T) {
 	if refused != ErrLog || l.Stats().Refused != 1 {
 		t.Errorf("got %v, %+v", refused, l.Stats())
 	}
+}
+
+// TestLogInCluster: the groups are spread over the servers.
+func TestLogInCluster(t *testing.T) {
+	c, e := startRing(t, 0)
+	site := e.sites()
+	replaytest.Test(t, func(t *testing.T) replaytest.Store { return ringLogs{logs{site(t)}, c} })
+	l := logs{site(t)}.Log(t).(*Log)
+	for i := range 4 * logParts {
+		done := make(chan error, 1)
+		l.Append(fmt.Sprint("g", i), []byte("x"), func(_ signalr.Position, err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range c.Nodes {
+		keys, err := s.Do("KEYS", l.s.cfg.Prefix+":*:l:*")
+		if n := strings.Count(keys, ":l:"); err != nil || n == 0 || n == 4*logParts {
+			t.Errorf("server %d has %d groups, %v", i, n, err)
+		}
+	}
+}
+
+type ringLogs struct {
+	logs
+	c *redistest.Cluster
+}
+
+func (x ringLogs) Forget(t testing.TB) {
+	for _, s := range x.c.Nodes {
+		if _, err := s.Do("FLUSHALL"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLogOnValkey(t *testing.T) {
+	replaytest.Test(t, func(t *testing.T) replaytest.Store { return logs{startValkey(t)} })
+}
+
+// TestLogOldProtocol: a server without RESP3.
+func TestLogOldProtocol(t *testing.T) {
+	replaytest.Test(t, func(t *testing.T) replaytest.Store { return oldLogs{logs{startEngine(t)}} })
+}
+
+type oldLogs struct{ logs }
+
+func (x oldLogs) Log(t testing.TB) signalr.Log {
+	l := x.logs.Log(t)
+	l.(*Log).s.resp2 = true
+	return l
+}
+
+// TestLogTorn: a group of which the server has thrown a part away, as one that is full
+// does, gets another epoch: no number is given twice.
+func TestLogTorn(t *testing.T) {
+	e := startEngine(t)
+	l := logs{e}.Log(t).(*Log)
+	cfg := l.s.cfg
+	place := func() signalr.Position {
+		t.Helper()
+		at := make(chan signalr.Position, 1)
+		l.Append("g", []byte("x"), func(p signalr.Position, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			at <- p
+		})
+		return <-at
+	}
+	for _, key := range []string{cfg.logListKey("g"), cfg.logNumberKey("g"), cfg.logEpochKey("g")} {
+		place()
+		was := place()
+		e.do("DEL", key)
+		for strconv.FormatInt(time.Now().UnixMilli(), 10) == was.Epoch { // which nobody knows any more
+		}
+		if _, gap, err := l.Since(t.Context(), "g", was); err != nil || !gap {
+			t.Errorf("without %s: gap %v, %v", key, gap, err)
+		}
+		if at := place(); !signalr.Later(at.Epoch, was.Epoch) || at.Offset != 1 {
+			t.Errorf("without %s: %v after %v", key, at, was)
+		}
+	}
+}
+
+// TestLogReadWhileWritten: who reads while others append gets each event under its number.
+func TestLogReadWhileWritten(t *testing.T) {
+	e := startEngine(t)
+	a, b := logs{e}.Log(t), logs{e}.Log(t)
+	at, err := a.Open(t.Context(), []string{"g"}, []string{""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const events = 5000
+	var done sync.WaitGroup
+	for i := range events {
+		done.Add(1)
+		a.Append("g", strconv.AppendInt(nil, int64(i+1), 10), func(_ signalr.Position, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			done.Done()
+		})
+	}
+	for from := at[0]; from.Offset < events; {
+		list, _, err := b.Since(t.Context(), "g", from)
+		if err != nil {
+			t.Log(err)
+		}
+		for _, r := range list {
+			if string(r.Body) != strconv.FormatUint(r.At.Offset, 10) {
+				t.Fatalf("event %s is number %d", r.Body, r.At.Offset)
+			}
+			from = r.At
+		}
+	}
+	done.Wait()
 }

@@ -61,9 +61,9 @@ func TestLogBefore(t *testing.T) {
 	if _, ok := l.Before(t.Context(), "g", time.Now()); ok {
 		t.Error("a group without epoch stood somewhere")
 	}
-	for _, id := range []string{"5-0", "5-1", "5-2", "5-3"} {
-		e.do("XADD", l.key("g"), id, "t", "100"+id[2:]+"000", "b", "x")
-	}
+	e.do("RPUSH", l.s.cfg.logListKey("g"), "0 mark", "1001000 x", "1002000 x", "1003000 x")
+	e.do("SET", l.s.cfg.logNumberKey("g"), "3")
+	e.do("SET", l.s.cfg.logEpochKey("g"), "5")
 	for ms, want := range map[int64]uint64{0: 0, 1001000: 1, 1001500: 1, 1003000: 3, 9999999: 3} {
 		at, ok := l.Before(t.Context(), "g", time.UnixMilli(ms))
 		if !ok || at != (signalr.Position{Epoch: "5", Offset: want}) {
