@@ -25,8 +25,9 @@ import (
 // ledger is a redis-server that joins hub processes.
 type ledger struct {
 	*program
-	t   *testing.T
-	dir string
+	t     *testing.T
+	dir   string
+	north string // in place of what the area has else
 }
 
 func startLedger(t *testing.T) *ledger {
@@ -36,7 +37,7 @@ func startLedger(t *testing.T) *ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l := &ledger{t: t, dir: dir}
+	l := &ledger{t: t, dir: dir, north: "lease: 1s"}
 	l.start()
 	return l
 }
@@ -80,7 +81,7 @@ func (l *ledger) node(name, data string, more ...string) *serve {
 func (l *ledger) nodeAt(name, data, web string, more ...string) *serve {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "tacet.yaml")
-	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, lease: 1s}]\n%s\n", name, l.socket(), strings.Join(more, "\n"))
+	site := fmt.Sprintf("node: %s\nredis: {url: \"unix://%s\", heartbeat: 500ms, node_timeout: 5s}\nareas: [{id: north, %s}]\n%s\n", name, l.socket(), l.north, strings.Join(more, "\n"))
 	if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
