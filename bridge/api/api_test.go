@@ -22,7 +22,7 @@ func TestReads(t *testing.T) {
 		"/areas", "/areas/north", "/locations", "/locations?area=north", "/devices", "/devices?area=north&kind=player&presence=online", "/devices/gate-1", "/devices/hall%2F%CE%B1%20%CE%B2%25",
 		"/sensors", "/orders", "/orders?area=north&state=accepted&from=2020-01-01T00:00:00Z&to=2999-01-01T00:00:00Z", "/schedules", "/schedules/a", "/schedules/a/next?n=3", "/mappings", "/mappings/a",
 		"/readings", "/readings?metric=temperature&device=hall&area=north&channel=x", "/readings?from=2026-11-21T10:00:00Z&to=2026-11-21T11:00:00Z&step=60s", "/readings?step=1m",
-		"/groups/g.1:x/members", "/presence", "/presence?scope=area:north", "/presence?scope=attr:role=x", "/topics", "/topics?filter=home/%23", "/nodes", "/nodes/hub-2", "/openapi.yaml",
+		"/groups/g.1:x/members", "/presence", "/presence?scope=area:north", "/presence?scope=attr:role=x", "/last-seen", "/last-seen?user=ann", "/topics", "/topics?filter=home/%23", "/nodes", "/nodes/hub-2", "/openapi.yaml",
 	} {
 		res, _ := w.want(200, "GET", path, "")
 		tag := res.Header.Get("ETag")

@@ -281,6 +281,11 @@ func (s *site) Presence(_ auth.Principal, scope string) ([]Member, error) {
 	return []Member{s.member()}, nil
 }
 
+func (s *site) LastSeen(context.Context, auth.Principal) ([]Sighting, error) {
+	user, device := "ann", area.DeviceID("gate-1")
+	return []Sighting{{User: &user, At: area.At(noon), Node: "hub-1"}, {Device: &device, At: area.At(noon), Node: "hub-2"}}, nil
+}
+
 func (s *site) Close(_ context.Context, who auth.Principal, id string) error {
 	if id != "c1" || who.Tenant != auth.DefaultTenant {
 		return area.Errorf(area.CodeNotFound, "no connection %s", id)

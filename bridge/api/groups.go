@@ -15,6 +15,7 @@ var groupRoutes = []route{
 	{http.MethodDelete, "/groups/{group}/members/{connection}", auth.Operate, (*API).removeMember},
 	{http.MethodPost, "/groups/{group}/send", auth.Announce, (*API).sendToGroup},
 	{http.MethodGet, "/presence", auth.Read, (*API).listPresence},
+	{http.MethodGet, "/last-seen", auth.Read, (*API).listLastSeen},
 	{http.MethodDelete, "/connections/{connection}", auth.Operate, (*API).closeConnection},
 }
 

@@ -128,6 +128,8 @@ type Groups interface {
 	// Presence lists who is there in a scope: tenant, area:A, group:G, user:U or
 	// attr:K=V.
 	Presence(who auth.Principal, scope string) ([]Member, error)
+	// LastSeen lists when users and devices were last there, those whom somebody may see.
+	LastSeen(ctx context.Context, who auth.Principal) ([]Sighting, error)
 	// Close ends a connection; its client is told not to come back: not_found.
 	Close(ctx context.Context, who auth.Principal, connection string) error
 	// SetMember makes a connection a member of a group, or ends that: not_found,

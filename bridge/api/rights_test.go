@@ -112,6 +112,7 @@ func TestRights(t *testing.T) {
 		{"GET", "/readings?step=1m", "", reads},
 		{"GET", "/groups/g/members", "", reads},
 		{"GET", "/presence", "", reads},
+		{"GET", "/last-seen", "", reads},
 		{"GET", "/topics", "", reads},
 		{"GET", "/clips", "", reads},
 		{"GET", "/releases", "", reads},

@@ -24,7 +24,7 @@ import (
 
 // assemble makes every part, each after those that it is handed.
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeCensus, h.makeAPI, h.makeRequests} {
+	for _, step := range []func() error{h.makeSeen, h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeCensus, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (h *Hub) makeBridge() error {
 	h.shared.Table("assignments").Watch(h.registry.AssignmentChanged)
 	h.joinSensors()
 	if h.view, err = bridge.NewView(bridge.ViewConfig{}, bridge.ViewParts{
-		Bus: h.bus, Hub: hereGroups{h.signalr, h.shows()}, Roster: h.roster, Orders: h.orders, Sensors: h.registry,
+		Bus: h.bus, Hub: hereGroups{h.signalr, h.shows()}, Roster: sightedPlayers{h.roster, h.seen}, Orders: h.orders, Sensors: h.registry,
 	}, h.log); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/registry"
 	"github.com/tacet-hub/tacet/bridge/replay"
 	"github.com/tacet-hub/tacet/bridge/rollout"
+	"github.com/tacet-hub/tacet/bridge/seen"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -93,6 +94,7 @@ type Hub struct {
 	rulebook *registry.Rulebook
 	history  *history.Store
 	past     *replay.Memory
+	seen     *seen.Book
 	api      *api.API
 	requests *api.Desk
 	pump     *bridge.Pump
@@ -250,7 +252,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"forward", h.runForward}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
-		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}}...),
+		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}, {"last seen", h.seen.Run}}...),
 		append(h.orderParts(), []part{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}, {"census", h.census.Run}}...),
 		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/seen"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/broker/auth"
@@ -22,6 +23,7 @@ type identity struct {
 	auth     *auth.Authority
 	sessions *sessions
 	audit    *audit
+	seen     *seen.Book // nil: nobody remembers
 }
 
 // who is whose request it is. In open mode everybody is [auth.Anonymous]. The
@@ -29,6 +31,7 @@ type identity struct {
 // cookie that no page of ours sends, forbidden.
 func (i *identity) who(r *http.Request) (auth.Principal, error) {
 	p, _, err := i.of(r, bearerOf(r.Header.Get("Authorization")))
+	i.saw(p, err)
 	return p, err
 }
 
@@ -120,6 +123,7 @@ func (i *identity) authenticate(r *http.Request) (signalr.Principal, error) {
 		raw = r.URL.Query().Get("access_token")
 	}
 	p, session, err := i.of(r, raw)
+	i.saw(p, err)
 	switch {
 	case area.CodeOf(err) == area.CodeForbidden:
 		return signalr.Principal{}, signalr.ErrForbidden

@@ -45,6 +45,7 @@ func (h *Hub) metrics() http.Handler {
 			"web":       func() any { return h.newcomers.stats() },
 			"tls":       func() any { return h.certs.stats() },
 			"updates":   func() any { return h.updates.stats() },
+			"last_seen": func() any { return h.seen.Stats() },
 			"rollouts":  func() any { return h.rollouts.Stats() },
 		}))},
 	)

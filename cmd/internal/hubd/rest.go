@@ -122,6 +122,7 @@ func (d devices) Remove(ctx context.Context, id area.DeviceID) error {
 	if err := d.h.registry.Remove(ctx, id); err != nil {
 		return err
 	}
+	d.h.seen.Forget(sightedDevice(id))
 	var batch []area.Message
 	if area.IsID(string(id)) {
 		for _, m := range d.h.bus.Retained(area.Root+"/device/"+string(id)+"/#", 0) {
