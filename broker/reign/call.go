@@ -108,7 +108,7 @@ func (k *Keeper) unanswered(p pending, head string, err error) {
 func (k *Keeper) answered(p pending, ch Change, r Result, link uint64, sent area.Instant) {
 	c := p.c
 	k.count.writes.Add(1)
-	c.retry = 0
+	c.retry, c.away = 0, false
 	switch {
 	case !r.Done && c.mine:
 		if c.found(r.Found, link, k.clock()) {
@@ -174,11 +174,11 @@ func (k *Keeper) look(now area.Instant) *Call {
 func (k *Keeper) seen(call *Call, heads []string, link uint64, err error) {
 	now := k.clock()
 	for i, c := range call.looks {
-		if err != nil || len(heads) != len(call.looks) {
+		if c.away = err != nil || len(heads) != len(call.looks); c.away {
 			c.blind()
-			continue
+		} else {
+			c.saw(heads[i], link, now)
 		}
-		c.saw(heads[i], link, now)
 		k.tell(c)
 	}
 }

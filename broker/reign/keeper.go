@@ -36,6 +36,9 @@ type State struct {
 	Life  string
 	Term  uint64       // of the reign: each later one has a higher one
 	Until area.Instant // of ours: when it ends, unless another state says more
+	// Away: the ledger does not answer, and the area is not ours. Who has it is not
+	// known; Owner is who had it.
+	Away bool
 
 	// Of a reign of ours that has just begun: what the arbiter before has left.
 	Begun     bool
@@ -90,6 +93,7 @@ type chair struct {
 	todo  *Commit
 	give  bool
 	out   bool // it was given up, and is not wanted back
+	away  bool // the ledger did not answer
 	done  []func(error)
 	retry area.Instant // no write before
 }
@@ -255,6 +259,7 @@ func (k *Keeper) settle() {
 		if c.over(now) {
 			k.count.lost.Add(1)
 			k.cfg.Log.Warn("area lost, its ledger does not answer", "area", c.name, "node", k.cfg.Node)
+			c.away = true
 			k.tell(c)
 		}
 		if !c.mine {
@@ -313,11 +318,11 @@ func (k *Keeper) Wait() time.Duration {
 	return max(0, next.Sub(k.clock()))
 }
 
-// tell says who has an area, where that has changed.
+// tell says who has an area, and whether the ledger is away, where that has changed.
 func (k *Keeper) tell(c *chair) {
-	s := State{Owner: c.head.Owner, Life: c.head.Life, Term: c.head.Term}
+	s := State{Owner: c.head.Owner, Life: c.head.Life, Term: c.head.Term, Away: c.away}
 	if c.link == 0 {
-		s = State{Owner: c.last.Owner, Life: c.last.Life, Term: c.last.Term} // nobody is known to have followed him
+		s.Owner, s.Life, s.Term = c.last.Owner, c.last.Life, c.last.Term // nobody is known to have followed him
 		if c.last.Mine {
 			s.Owner, s.Life = "", ""
 		}
@@ -325,7 +330,7 @@ func (k *Keeper) tell(c *chair) {
 	if s.Owner == k.cfg.Node {
 		s.Owner, s.Life = "", "" // an earlier start of ours, or a reign that is over
 	}
-	same := s.Owner == c.last.Owner && s.Life == c.last.Life && s.Term == c.last.Term && !c.last.Mine
+	same := s.Owner == c.last.Owner && s.Life == c.last.Life && s.Term == c.last.Term && s.Away == c.last.Away && !c.last.Mine
 	c.last = s
 	if !same {
 		c.told(s)
