@@ -18,7 +18,7 @@ func (s *site) Check(a area.Name, since time.Time) (proof.Verdict, error) {
 		Chain: strings.Repeat("ab", 32), Broken: "0000000000000001.jsonl, line 2: no record",
 		Nodes:    []proof.Strand{{Node: "hub-1", Own: true, Records: 5, From: &from, To: &to}, {Node: "hub-2", Records: 4, Known: &to, Incomplete: true, Behind: 2, Broken: "x", ClockMs: -3, ClockErrorMs: 1}},
 		Findings: []proof.Finding{{Is: proof.Overlap, Declared: proof.Barge, At: to, Device: "gate-2", Ms: 400, Plays: []proof.Play{play, play}}, {Is: proof.Intruder, At: to, Device: "gate-9"}},
-		Declared: []proof.Declaration{{Is: proof.Barge, At: to, Device: "gate-2", Over: "gate-1", Token: 64_000_001, Work: "o-1"}, {Is: proof.Split, At: to, To: &to, Device: "gate-1", Term: 80, Own: 128}},
+		Declared: []proof.Declaration{{Is: proof.Barge, At: to, Device: "gate-2", Over: "gate-1", Token: 64_000_001, Work: "o-1"}, {Is: proof.Split, At: to, To: &to, Device: "gate-1", Term: 80, Own: 128}, {Is: proof.PerNode, At: to, Node: "hub-2", Own: 129}},
 	}, nil
 }
 

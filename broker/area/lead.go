@@ -13,6 +13,7 @@ type Lead struct {
 	Live  bool   `json:"live"`  // it is heard
 	Owes  int    `json:"owes"`  // what a device has yet to tell the hub: ends of orders, and records of what sounded
 	Split *Split `json:"split"` // the newest that is known of; nil: there was none
+	Alone *Time  `json:"alone"` // since when this hub node grants to its own devices, its ledger being away; nil: it does not
 }
 
 // Split is a time in which the hub arbitrated an area while its silent leader may
@@ -28,8 +29,8 @@ type Split struct {
 // Same tells whether two leads say the same.
 func (l Lead) Same(o Lead) bool {
 	x, y := l, o
-	x.Since, y.Since, x.Split, y.Split = nil, nil, nil, nil
-	return x == y && sameTime(l.Since, o.Since) && (l.Split == nil) == (o.Split == nil) && (l.Split == nil || l.Split.same(*o.Split))
+	x.Since, y.Since, x.Alone, y.Alone, x.Split, y.Split = nil, nil, nil, nil, nil, nil
+	return x == y && sameTime(l.Since, o.Since) && sameTime(l.Alone, o.Alone) && (l.Split == nil) == (o.Split == nil) && (l.Split == nil || l.Split.same(*o.Split))
 }
 
 func (s Split) same(o Split) bool {

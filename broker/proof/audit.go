@@ -26,8 +26,8 @@ type Finding struct {
 	Device area.DeviceID `json:"device"`
 	Ms     int64         `json:"ms,omitempty"`    // of an overlap: how long
 	Plays  []Play        `json:"plays,omitempty"` // of an overlap: the two
-	// Declared says by what an overlap was declared: [Barge] or [Split]; empty: by
-	// nothing. It is an overlap all the same.
+	// Declared says by what an overlap was declared: [Barge], [Split] or [PerNode];
+	// empty: by nothing. It is an overlap all the same.
 	Declared Kind `json:"declared,omitempty"`
 }
 
@@ -93,6 +93,7 @@ type Counts struct {
 	Conflicts  uint64 `json:"conflicts"` // devices that said they play without a right; what sounded, their reports tell
 	Barges     uint64 `json:"barges"`    // declared: an emergency did not wait for a device that did not answer
 	Splits     uint64 `json:"splits"`    // declared: the hub took an area whose leader may have gone on
+	PerNode    uint64 `json:"per_node"`  // declared: times that a node granted to its own devices by itself
 	Missing    uint64 `json:"missing"`   // records that were never written
 	Gaps       uint64 `json:"gaps"`      // times in which no hub wrote
 	GapMs      int64  `json:"gap_ms"`
@@ -131,7 +132,7 @@ func (a *Audit) Take(r Record) (found []Finding) {
 		found = []Finding{{Is: r.Is, At: at(r.T), Device: r.Device}}
 	case Missing:
 		a.counts.Missing += r.Count
-	case Barge, Split, Whole:
+	case Barge, Split, Whole, PerNode, Joined:
 		a.declare(r)
 	}
 	a.to = max(a.to, r.T)
@@ -189,6 +190,7 @@ func (a *Audit) started(r Record) {
 		a.counts.GapMs += max(0, r.T-since)
 	}
 	a.away = 0
+	a.declared.joined(a.by, at(r.T), true)
 	for t, g := range a.grants {
 		if g.by == a.by {
 			g.freed = true

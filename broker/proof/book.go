@@ -46,8 +46,8 @@ type Book struct {
 	log   *slog.Logger
 	queue chan entry
 	count struct {
-		written, dropped, failed, overlaps, intruders, conflicts, barges, splits atomic.Uint64
-		copied, copyFailed, forks                                                atomic.Uint64
+		written, dropped, failed, overlaps, intruders, conflicts, barges, splits, perNode atomic.Uint64
+		copied, copyFailed, forks                                                         atomic.Uint64
 	}
 	life   string // of this start, for who copies
 	pastes chan pasted
@@ -236,6 +236,8 @@ func (b *Book) put(a area.Name, v *volume, r Record) bool {
 		b.count.barges.Add(1)
 	case Split:
 		b.count.splits.Add(1)
+	case PerNode:
+		b.count.perNode.Add(1)
 	}
 	if audit := b.audits[a]; audit != nil {
 		b.judge(a, audit.from("", 0, false).Take(r))
@@ -257,7 +259,11 @@ func (b *Book) judge(a area.Name, list []Finding) {
 		switch f.Is {
 		case Overlap:
 			b.count.overlaps.Add(1)
-			b.log.Error("two devices sounded at once", "area", a, "device", f.Device, "dur", time.Duration(f.Ms)*time.Millisecond)
+			level := slog.LevelError
+			if f.Declared == PerNode {
+				level = slog.LevelWarn // as the area is set to
+			}
+			b.log.Log(context.Background(), level, "two devices sounded at once", "area", a, "device", f.Device, "dur", time.Duration(f.Ms)*time.Millisecond)
 		case Intruder:
 			b.count.intruders.Add(1)
 		case Conflict:

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,54 @@ func TestWhatIsDeclaredIsNoOverlap(t *testing.T) {
 	}
 	if len(many.declared) != mostDeclared || many.counts.Barges != mostDeclared+10 || many.declared[0].Token != 11 {
 		t.Errorf("%d are kept of %d, the first is %d", len(many.declared), many.counts.Barges, many.declared[0].Token)
+	}
+}
+
+// TestPerNode: a node that goes on by itself declares what sounds beside one of its own
+// grants, by another arbiter, until it has joined the others; nothing else.
+func TestPerNode(t *testing.T) {
+	grant := func(at int64, d area.DeviceID, term uint64) Record {
+		return Record{T: at, Is: Granted, Device: d, Token: area.MakeToken(term, uint64(at))}
+	}
+	sound := func(d area.DeviceID, term uint64, first, last int64) Record {
+		return Record{T: last, Is: Sounded, Device: d, Token: area.MakeToken(term, uint64(first)), Boot: 1, At: last, First: first, Last: last}
+	}
+	alone := func(at int64, node string, own uint64) Record {
+		return Record{T: at, Is: PerNode, Node: node, Own: own}
+	}
+	joined := Record{T: 9000, Is: Joined, Node: "hub-1"}
+	begun := Record{T: 8000, Is: Started, Node: "hub-1"}
+	two := []Record{grant(5000, "a", 128), grant(6000, "b", 65), sound("a", 128, 5000, 8000), sound("b", 65, 6000, 8500)}
+	for name, c := range map[string]struct {
+		records []Record
+		times   uint64
+		is      string // of each overlap, what declared it
+	}{
+		"nobody else sounded":                     {[]Record{alone(1000, "hub-1", 128), grant(5000, "a", 128), sound("a", 128, 5000, 8000), joined}, 1, "[]"},
+		"another arbiter's beside one of its own": {append([]Record{alone(1000, "hub-1", 128)}, append(two, joined)...), 1, "[per_node]"},
+		"by a further term":                       {append([]Record{alone(1000, "hub-1", 64), alone(2000, "hub-1", 128)}, two...), 1, "[per_node]"},
+		"none of them its own":                    {append([]Record{alone(1000, "hub-1", 192)}, two...), 1, "[]!"},
+		"both its own":                            {[]Record{alone(1000, "hub-1", 128), grant(5000, "a", 128), grant(6000, "b", 128), sound("a", 128, 5000, 8000), sound("b", 128, 6000, 8500)}, 1, "[]!"},
+		"before it":                               {append(slices.Clone(two), alone(8600, "hub-1", 128)), 1, "[]!"},
+		"after it":                                {append([]Record{alone(1000, "hub-1", 128), {T: 4000, Is: Joined, Node: "hub-1"}}, two...), 1, "[]!"},
+		"it died, and what it granted went on":    {[]Record{alone(1000, "hub-1", 128), grant(7500, "a", 128), begun, grant(8200, "b", 65), sound("a", 128, 7500, 8500), sound("b", 65, 8200, 8600)}, 1, "[per_node]"},
+	} {
+		var a Audit
+		for _, r := range c.records {
+			a.Take(r)
+		}
+		list := []Kind{}
+		undeclared := ""
+		for _, f := range a.findings {
+			if f.Declared == "" {
+				undeclared = "!"
+				continue
+			}
+			list = append(list, f.Declared)
+		}
+		if got := fmt.Sprint(list) + undeclared; got != c.is || a.counts.PerNode != c.times || a.declared[0].Node != "hub-1" {
+			t.Errorf("%s: got %s, want %s; %d times, declared %+v", name, got, c.is, a.counts.PerNode, a.declared)
+		}
 	}
 }
 

@@ -39,8 +39,10 @@
 //
 // What may make two devices sound at once on purpose is declared beforehand, by a
 // record of its own: an emergency that does not wait for a device which does not
-// answer ([Barge]), and an area that the hub takes while its silent leader may go on
-// ([Split], to [Whole]). Each is counted and dated. It is no overlap; where two did
+// answer ([Barge]), an area that the hub takes while its silent leader may go on
+// ([Split], to [Whole]), and a node of several that grants to its own devices while the
+// ledger of all is away ([PerNode], to [Joined]): that alone declares what overlaps with
+// a grant of that node's in that time. Each is counted and dated. It is no overlap; where two did
 // sound at once, that is one, and says by what it was declared.
 //
 // # Several nodes

@@ -32,6 +32,9 @@ const (
 	Barge Kind = "barge" // Device, an emergency, has the area under Token, and did not wait for Over, which did not answer
 	Split Kind = "split" // the hub arbitrates by the term Own, and the silent leader Device may by Term
 	Whole Kind = "whole" // Device arbitrates by Term, and the hub does not: the split is over
+
+	PerNode Kind = "per_node" // Node grants to its own devices by the term Own, since the ledger of the nodes is away; others may
+	Joined  Kind = "joined"   // Node does not any more, and nothing that it granted is left
 )
 
 // Record is one line. Zero fields are left out of it.
@@ -45,7 +48,7 @@ type Record struct {
 	Work   area.WorkID   `json:"work,omitempty"`
 	Over   area.DeviceID `json:"over,omitempty"`   // of a barge
 	Term   uint64        `json:"term,omitempty"`   // of a split, and of its end
-	Own    uint64        `json:"own,omitempty"`    // of a split
+	Own    uint64        `json:"own,omitempty"`    // of a split, and of a node by itself
 	Boot   uint64        `json:"boot,omitempty"`   // of a sound: the start whose clock it is
 	At     int64         `json:"at,omitempty"`     // of a sound: when it was told, ms of the device's clock
 	Late   int64         `json:"late,omitempty"`   // same: by how many ms its message was slower than the quickest of that start

@@ -10,6 +10,7 @@ type Stats struct {
 	Conflicts uint64
 	Barges    uint64 // declared, those that leaders had noted among them
 	Splits    uint64 // declared
+	PerNode   uint64 // declared: terms by which this node granted to its own devices by itself
 
 	Copied     uint64 // records of other nodes
 	CopyFailed uint64 // times that some could not be copied, or kept; they come again
@@ -21,7 +22,7 @@ func (b *Book) Stats() Stats {
 	return Stats{
 		Records: b.count.written.Load(), Dropped: b.count.dropped.Load(), Failed: b.count.failed.Load(),
 		Overlaps: b.count.overlaps.Load(), Intruders: b.count.intruders.Load(), Conflicts: b.count.conflicts.Load(),
-		Barges: b.count.barges.Load(), Splits: b.count.splits.Load(),
+		Barges: b.count.barges.Load(), Splits: b.count.splits.Load(), PerNode: b.count.perNode.Load(),
 		Copied: b.count.copied.Load(), CopyFailed: b.count.copyFailed.Load(), Forks: b.count.forks.Load(),
 	}
 }

@@ -95,13 +95,14 @@ export const text = {
     noSensors: 'No sensor in this area.',
   },
   lead: {
-    by: (who: string) => `${who} leads`, silent: (who: string) => `${who} is silent`, byHub: 'The hub leads', split: 'Split', label: (words: string, area: string) => `${words}: who leads ${area}`,
+    by: (who: string) => `${who} leads`, silent: (who: string) => `${who} is silent`, byHub: 'The hub leads', split: 'Split', perNode: 'Per node', label: (words: string, area: string) => `${words}: who leads ${area}`,
     title: (area: string) => `Who leads ${area}`, leader: 'Leader', device: (who: string) => `${who}, a device of the area`, hub: (node: string) => `${node}, the hub`,
     state: 'State', live: 'heard', notHeard: 'not heard', address: 'Broker', web: 'Web', term: 'Term', since: 'Since', mode: 'Area',
     modes: (topology: string, mode: string) => `${topology === 'local' ? 'led by its own devices' : 'led by the hub while it can be reached'}, ${mode === 'strict' ? 'strict: silent without a majority' : 'available'}`,
     owes: 'Owes', owed: (n: number) => (n === 0 ? 'nothing: the hub knows all' : `${n} ${plural(n, 'report', 'reports')} or records that the hub has yet to get`),
     parted: (from: string, who: string, term: number, own: number, over: string | null) =>
       `${over === null ? 'Split since' : 'Was split from'} ${from}${over === null ? '' : ` to ${over}`}: the hub took over${own ? ` by term ${own}` : ''}, and ${who}, by term ${term}, may ${over === null ? 'still lead' : 'have led'} on its side.`,
+    alone: (from: string, node: string) => `Per node since ${from}: ${node} does not reach the other nodes and grants to its own devices; theirs may sound at the same time, as the area is set to.`,
     members: 'Members', columns: ['Device', 'Role', 'Uplink', 'Roster'], leads: 'leads', member: 'member', newest: 'newest', rev: (n: number) => (n === 0 ? 'none' : `older, ${n}`),
     via: (who: string) => `hub, through ${who}`, atHub: (carried: number) => (carried ? `hub, carried ${carried} for others` : 'hub'),
     atLeader: (who: string, hub: boolean) => `${who}${hub ? '' : ', no hub'}`, itself: (hub: boolean) => (hub ? 'itself, and the hub' : 'itself, no hub'), nowhere: 'none',

@@ -62,7 +62,7 @@ func shownArea(a area.Area) table {
 	for _, line := range [][2]string{
 		{"id", string(a.ID)}, {"name", a.Name}, {"source", string(a.Source)}, {"state", string(b.State)}, {"holder", text(b.Holder)}, {"waiting", strconv.Itoa(waiting(a))},
 		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", webOf(l)},
-		{"owes", strconv.Itoa(l.Owes)}, {"split", split(l.Split)}, {"mode", a.Mode}, {"policy", a.Policy},
+		{"owes", strconv.Itoa(l.Owes)}, {"split", split(l.Split)}, {"per node", perNode(l)}, {"mode", a.Mode}, {"policy", a.Policy},
 		{"lease", (time.Duration(a.LeaseMs) * time.Millisecond).String()}, {"volume", strconv.Itoa(a.Volume)}, {"members", texts(a.Members)},
 	} {
 		t.row(line[0], line[1])
@@ -98,6 +98,14 @@ func instant(t *area.Time) string {
 		return "-"
 	}
 	return t.String()
+}
+
+// perNode is since when the hub node grants to its own devices alone.
+func perNode(l area.Lead) string {
+	if l.Alone == nil {
+		return "-"
+	}
+	return "since " + l.Alone.String() + ": other nodes cannot be reached, and may grant to theirs"
 }
 
 // split is a split in words.

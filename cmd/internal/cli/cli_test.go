@@ -191,7 +191,7 @@ func TestCommands(t *testing.T) {
 		"area key": {args: []string{"area", "key", "north"}, stdout: "AQEB\n", seen: "GET /api/v1/areas/north/key"},
 		"area show": {args: []string{"area", "show", "north"}, stdout: "" +
 			"KEY VALUE\nid north\nname North ?[31mWing\nsource config\nstate held\nholder gate-1\nwaiting 1\ntopology -\nleader gate-1, silent\nterm 80\nsince 2026-11-21T10:00:00.000Z\nbroker 10.0.0.5:1883\nweb http://10.0.0.5:8080\nowes 2\n" +
-			"split 2026-11-21T10:00:00.000Z not over yet: gate-1 by term 80, the hub by 128\nmode -\npolicy -\nlease 0s\nvolume 0\nmembers gate-1,gate-2\n\n" +
+			"split 2026-11-21T10:00:00.000Z not over yet: gate-1 by term 80, the hub by 128\nper node -\nmode -\npolicy -\nlease 0s\nvolume 0\nmembers gate-1,gate-2\n\n" +
 			"DEVICE ROLE UPLINK ROSTER ADDRESS\ngate-1 leads leader gate-1 12, newest 10.0.0.5:7946\ngate-2 member via gate-1, no hub 11 -\ngate-3 not known - - -\n"},
 		"another key":       {args: []string{"area", "key", "north", "--rotate"}, stdout: "AgIC\n", seen: "POST /api/v1/areas/north/key"},
 		"key of no id":      {args: []string{"area", "key", "a b"}, exit: 2, stderr: "tacet: usage: invalid: area id \"a b\" is not 1 to 64 of A-Z a-z 0-9 _ -\n"},

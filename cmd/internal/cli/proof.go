@@ -87,6 +87,18 @@ func proofOf(c *cobra.Command, env Env, f *hubFlags, name area.Name, since time.
 	return v, body, decode(body, &v)
 }
 
+// byChoice tells whether all that is against one voice was declared by nodes that
+// granted by themselves.
+func byChoice(v proof.Verdict) bool {
+	n := uint64(0)
+	for _, f := range v.Findings {
+		if f.Is == proof.Overlap && f.Declared == proof.PerNode {
+			n++
+		}
+	}
+	return n > 0 && n == v.Overlaps && v.Intruders == 0
+}
+
 // declared is what a declaration says of itself.
 func declared(d proof.Declaration) string {
 	if d.Is == proof.Barge {
@@ -95,6 +107,9 @@ func declared(d proof.Declaration) string {
 	until := "not over yet"
 	if d.To != nil {
 		until = "to " + d.To.String()
+	}
+	if d.Is == proof.PerNode {
+		return fmt.Sprintf("node %s by term %d, %s", d.Node, d.Own, until)
 	}
 	return fmt.Sprintf("%s by term %d, the hub by %d, %s", d.Device, d.Term, d.Own, until)
 }
@@ -148,6 +163,8 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 	switch {
 	case v.Broken != "":
 		head = "NOT PROVED: the record was changed or damaged"
+	case byChoice(v):
+		head = "NOT ONE VOICE, but one per node: the ledger of the nodes was away, and the area is set to that"
 	case !v.OneVoice:
 		head = "NOT ONE VOICE"
 	case v.Records == 0:
@@ -173,6 +190,9 @@ func printVerdict(out io.Writer, v proof.Verdict) error {
 	}
 	if v.Splits > 0 {
 		fmt.Fprintf(&b, "splits    %d, declared (the hub took the area while its leader may have gone on)\n", v.Splits)
+	}
+	if v.PerNode > 0 {
+		fmt.Fprintf(&b, "per node  %d, declared (a node granted to its own devices while the ledger of the nodes was away)\n", v.PerNode)
 	}
 	if v.Awaited > 0 {
 		fmt.Fprintf(&b, "awaited   %d plays of which their leader told, and whose record is not here\n", v.Awaited)

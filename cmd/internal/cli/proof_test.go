@@ -15,6 +15,8 @@ func TestVerdictPromisesNoMoreThanWasMeasured(t *testing.T) {
 		"north: no overlap is known, and no play was measured\n": {OneVoice: true, Counts: proof.Counts{Records: 9, Plays: 3, Unmeasured: 3}},
 		"north: nothing was recorded\n":                          {OneVoice: true},
 		"north: NOT ONE VOICE\n":                                 {Counts: proof.Counts{Records: 9, Plays: 3, Measured: 3, Overlaps: 1}},
+		"north: NOT ONE VOICE, but one per node: the ledger of the nodes was away, and the area is set to that\n": {
+			Counts: proof.Counts{Records: 9, Plays: 3, Measured: 3, Overlaps: 1, PerNode: 2}, Findings: []proof.Finding{{Is: proof.Overlap, Declared: proof.PerNode}}},
 		"north: NOT PROVED: the record was changed or damaged\n": {Broken: "1.jsonl, line 2: no record", Counts: proof.Counts{Records: 9, Overlaps: 1}},
 	} {
 		var out strings.Builder

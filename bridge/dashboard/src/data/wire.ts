@@ -61,6 +61,7 @@ export interface Lead {
   live: boolean;
   owes: number;
   split: Split | null;
+  alone: string | null;
 }
 
 export interface Split {

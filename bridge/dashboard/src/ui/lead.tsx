@@ -15,10 +15,10 @@ const parted = (l: Lead): boolean => l.split !== null && l.split.over === null;
 /** What a card says of it: nothing where the hub alone ever leads. */
 export function LeadButton({ area }: { area: Area }) {
   const l = area.leader;
-  if (!l || (l.mode !== 'local' && !area.peers?.members.length && !l.split)) return null;
-  const words = parted(l) ? t.split : l.mode !== 'local' ? t.byHub : l.live ? t.by(name(l)) : t.silent(name(l));
+  if (!l || (l.mode !== 'local' && !area.peers?.members.length && !l.split && !l.alone)) return null;
+  const words = l.alone ? t.perNode : parted(l) ? t.split : l.mode !== 'local' ? t.byHub : l.live ? t.by(name(l)) : t.silent(name(l));
   return (
-    <button class={`lead ${parted(l) || !l.live ? 'w' : ''}`} data-testid={`lead-${area.id}`} aria-haspopup="dialog" aria-label={t.label(words, area.name)} title={words}
+    <button class={`lead ${l.alone || parted(l) || !l.live ? 'w' : ''}`} data-testid={`lead-${area.id}`} aria-haspopup="dialog" aria-label={t.label(words, area.name)} title={words}
       onClick={() => (dialog.value = { kind: 'lead', area: area.id })}>{words}</button>
   );
 }
@@ -37,6 +37,7 @@ export function LeadWindow({ area: id }: { area: string }) {
   return (
     <Window title={t.title(a.name)} label={text.keys.close} wide>
       <div data-testid="lead-window">
+        {l.alone && <p class="parted now" data-testid="lead-alone">{t.alone(clock(at(l.alone) ?? 0), l.host)}</p>}
         {l.split && <Parted split={l.split} />}
         <dl class="facts">{lines.map(([k, v]) => v && <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
         {a.peers && a.peers.members.length > 0 && <Members peers={a.peers} />}
