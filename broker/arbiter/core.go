@@ -192,6 +192,12 @@ func (c *Core) still() bool {
 	return c.holder == nil && len(c.ghosts) == 0 && len(c.intruders) == 0 && !c.settling()
 }
 
+// lends tells whether a lease of this core may be alive.
+func (c *Core) lends() bool {
+	lent := func(h *hold) bool { return h.kind == leased && h.proposed == 0 }
+	return c.holder != nil && lent(c.holder) || slices.ContainsFunc(c.ghosts, lent)
+}
+
 // Next is when the next [Tick] is due; [area.Never] if none is.
 func (c *Core) Next() area.Instant {
 	next := area.Never

@@ -16,6 +16,7 @@ type crossing struct {
 	until area.Instant
 	post  outpost         // while it has not; its works are always this node's
 	city  capital         // while it has
+	alone alone           // while nobody is known to have
 	local uint64          // term that is known to be on this node's disk
 	kept  []area.DeviceID // same, of who has the area without a lease
 	lead  []byte          // same, of the device that leads it
@@ -52,6 +53,13 @@ func (d *desk) refollow(cfg CoreConfig, term uint64) {
 	d.s.cfg.Nodes.Reigns.Follow(d.name, reignLife(cfg), term, func(s reign.State) { box.put(reigned{s}) })
 }
 
+// life is how long a reign over the area outlives the ledger's last word.
+func (d *desk) life() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return reignLife(d.set)
+}
+
 // reignLife outlives the longest lease that an arbiter of these settings grants
 // (§8.1).
 func reignLife(cfg CoreConfig) time.Duration {
@@ -66,11 +74,12 @@ func reignLife(cfg CoreConfig) time.Duration {
 // stepNodes moves an area of a hub of several nodes by one event.
 func (d *desk) stepNodes(ev Event, reporter Reporter) {
 	d.moveNodes(ev, reporter)
+	d.attend(reporter)
 	n := d.nodes
-	served := n.own || n.post.live()
+	served := n.own || n.post.live() || n.alone.stage == apart
 	d.mu.Lock()
 	was := d.served
-	d.served = served
+	d.served, d.apart = served, n.alone.here()
 	d.mu.Unlock()
 	if served != was && !served {
 		d.s.count.vacated.Add(1)
@@ -89,9 +98,15 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 			d.asks(ev, reporter)
 			return
 		}
+		if n.alone.here() {
+			if ev.word.Owner && ev.word.Term >= n.post.term {
+				n.alone.hears()
+			}
+			return
+		}
 	case nodesLive:
 		n.city.live(ev.names)
-		if n.own {
+		if n.own || n.alone.here() {
 			return
 		}
 	case gaveUp:
@@ -110,6 +125,10 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 	if n.own {
 		d.stepOwn(ev, reporter)
 		d.acts(n.city.again(d.s.clock()), reporter)
+		return
+	}
+	if n.alone.here() {
+		d.stepAlone(ev, reporter)
 		return
 	}
 	d.stepPost(ev, reporter)
@@ -156,16 +175,17 @@ func (d *desk) wire(node string, w word) {
 // reigned takes in the ledger's word on who has the area.
 func (d *desk) reigned(s reign.State, reporter Reporter) {
 	n := d.nodes
+	n.alone.ledger(s, n.own, d.life(), d.s.clock())
 	switch {
 	case s.Begun:
-		if n.own {
+		if n.own || n.alone.here() {
 			d.lose()
 		}
 		d.begin(s, reporter)
 	case s.Mine && n.own:
 		n.until = s.Until
 		d.stepCore(Reign{Until: s.Until}, reporter)
-	case s.Mine:
+	case s.Mine, n.alone.here():
 	default:
 		if n.own {
 			d.lose()
@@ -187,7 +207,9 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 	d.mu.Lock()
 	cfg := d.set
 	d.mu.Unlock()
-	cfg.Floor, cfg.ColdStart = max(cfg.Floor, s.Term-1), false
+	cfg.Floor, cfg.ColdStart = max(cfg.Floor, s.Term-1, n.post.term), false
+	cfg.Others = cfg.Others || n.alone.ever // each node may have granted
+	n.alone.ever = false
 	if err := d.makeArbiter(cfg, d.ledOf(s)); err != nil {
 		d.s.count.lost.Add(1)
 		d.s.log.Error("area cannot be arbitrated", "area", d.name, "err", err)
@@ -195,6 +217,16 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 	}
 	d.bound()
 	d.begun()
+	for _, one := range n.post.works.order {
+		one.to = ""
+	}
+	d.takeOn(reporter)
+}
+
+// takeOn has an arbiter that begins know what is left: the holds, the devices that are
+// live, and the works that were accepted here.
+func (d *desk) takeOn(reporter Reporter) {
+	n := d.nodes
 	d.stepOwn(Begin{}, reporter)
 	if holds := n.post.holds.all(d.s.clock()); len(holds) > 0 {
 		d.stepOwn(Inherit{Holds: holds}, reporter)
@@ -204,9 +236,15 @@ func (d *desk) begin(s reign.State, reporter Reporter) {
 	}
 	n.post.holds, n.kept = postHolds{}, nil
 	for _, p := range d.s.roster.live(d.name) {
+		if !n.own && nodeOfLink(p.Link) != "" {
+			continue // another node's
+		}
 		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb}, reporter)
 	}
 	for _, one := range slices.Clone(n.post.works.order) {
+		if !n.own && one.to != "" {
+			continue // in another node's hands
+		}
 		d.stepOwn(one.ev, reporter)
 		if one.cancel != "" {
 			d.stepOwn(Cancel{Work: one.ev.Work.ID, Reason: one.cancel}, reporter)
@@ -250,8 +288,9 @@ func (d *desk) lose() {
 	n := d.nodes
 	now := d.s.clock()
 	n.post.lead = d.lead()
-	n.post.lead.Live = false
+	n.post.lead.Live, n.post.lead.Alone = false, nil
 	n.own, n.city, n.post.holds = false, newCapital(d.name), postHolds{}
+	n.term = d.reignTerm()
 	d.setReign(0)
 	if d.core != nil {
 		n.post.holds.ofOurs(d.core.Holds(now), now)
@@ -265,11 +304,12 @@ func (d *desk) lose() {
 	d.ends.n++
 	d.asked, d.written, d.term = 0, 0, 0
 	d.watcher.shown(area.Busy{State: area.Settling})
-	n.post.owner, n.post.life, n.post.heard, n.post.term = "", "", 0, n.term
+	n.post.owner, n.post.life, n.post.heard, n.post.term = "", "", 0, max(n.post.term, n.term)
 	n.post.works.anew()
 	if b, has := d.shown(); has {
 		n.post.shown, n.post.rev = b, b.Rev
 	}
+	d.returned()
 }
 
 // giveUp ends the reign in order, once the last record is durable, so that another
@@ -305,14 +345,6 @@ func (d *desk) leaveNodes() {
 		d.setReign(0)
 		d.s.cfg.Nodes.Reigns.Drop(d.name)
 	}
-}
-
-// next is when a Tick is due for the sake of other nodes.
-func (n *crossing) next() area.Instant {
-	if n.own {
-		return n.city.next()
-	}
-	return n.post.next()
 }
 
 func (d *desk) setReign(term uint64) {

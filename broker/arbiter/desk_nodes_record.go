@@ -53,6 +53,11 @@ func (d *desk) commitShared(rec []byte, done func(error)) {
 	n := d.nodes
 	term := d.reignTerm()
 	d.ends.record = rec
+	if !n.own { // the ledger has nothing of what a node grants by itself
+		n.local = max(n.local, term)
+		d.commitHere(rec, done)
+		return
+	}
 	if term > n.local {
 		n.local = term
 		reigns, name := d.s.cfg.Nodes.Reigns, d.name

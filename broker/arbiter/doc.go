@@ -67,6 +67,11 @@
 // their ends are repeated. An outpost that hears nothing for 2 s tells who wants the
 // area to wait.
 //
+// Where an area is set to go on per node, a node that reaches neither the ledger nor the
+// owner for as long as a reign may last arbitrates for its own devices, by a core of
+// its own, until it is one of the others again: see alone, a pure state machine as
+// well.
+//
 // # Order of actions
 //
 // Actions are to be done in their order. A change of the public state

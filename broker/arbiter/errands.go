@@ -77,6 +77,12 @@ func (one *errand) handed(now area.Instant) *area.Handed {
 	return a.handed(now)
 }
 
+// elsewhere tells whether a work was handed to another node, which may have it still.
+func (e *errands) elsewhere(id area.WorkID) bool {
+	one := e.by[id]
+	return one != nil && one.to != ""
+}
+
 func (one *errand) due(last, now area.Instant) bool { return last == 0 || now >= last.Add(errandEvery) }
 
 // anew has everything handed on again: to another owner.

@@ -35,7 +35,11 @@ type nodeDevice struct {
 
 	sounds bool
 	plays  int
-	waits  int64 // since when; 0: it does not
+	waits  int64      // since when; 0: it does not
+	by     string     // who has granted last what it plays by
+	byLife int        // where that is one node
+	byDark int64      // same: since when that knew that it did not reach the server
+	least  area.Token // of its newest grant
 	wish   turn.Wish
 }
 
@@ -44,6 +48,7 @@ func (d *nodeDevice) now() area.Instant { return local(d.w.now-d.born, d.ppm) }
 func (d *nodeDevice) start() {
 	w := d.w
 	d.boot, d.life, d.conn = d.boot+1, d.life+1, 0
+	d.least = 0
 	d.born, d.ppm, d.wake = w.now-w.rng.Int64N(1e12), w.rng.Int64N(8001)-4000, 0
 	d.turn = turn.New(turn.Config{Area: nodeArea, Device: d.id, MID: d.mid, Boot: d.boot, Lease: w.lease, Nonce: func() string {
 		d.nonces++
@@ -195,6 +200,11 @@ func (d *nodeDevice) act(a turn.Action) {
 	case turn.Start:
 		d.plays++
 		d.waits = 0
+		if t := d.turn.Token(); t < d.least {
+			w.bad(&w.r.lower, "%s is granted token %d after %d", d.id, t, d.least)
+		} else {
+			d.least = t
+		}
 		d.loud()
 		d.silentIn(d.wish.Dur, area.Played)
 	case turn.Stop:
@@ -252,8 +262,15 @@ func (d *nodeDevice) loud() {
 	w := d.w
 	d.sounds = true
 	w.log("%s sounds, token %d", d.id, d.turn.Token())
+	if w.nodeOf(d.by) != nil {
+		w.r.alone++
+	}
 	for _, o := range w.devices {
-		if o != d && o.sounds {
+		switch {
+		case o == d || !o.sounds:
+		case w.beside(d, o):
+			w.r.beside++
+		default:
 			w.bad(&w.r.overlaps, "%s sounds beside %s", d.id, o.id)
 		}
 	}
@@ -291,7 +308,19 @@ func (d *nodeDevice) heard(a area.Answer) {
 		late := d.now().Sub(sent.at)
 		a.Lease += late + late/100
 	}
+	if a.Op != area.OpGrant {
+		d.step(turn.Heard{Answer: a})
+		return
+	}
+	by, life, dark, until := d.by, d.byLife, d.byDark, d.turn.Deadline()
+	d.by, d.byLife = a.From, 0
+	if n := d.w.nodeOf(a.From); n != nil {
+		d.byLife, d.byDark = n.life, n.dark
+	}
 	d.step(turn.Heard{Answer: a})
+	if d.turn == nil || d.turn.Deadline() == until { // too late, or not its own
+		d.by, d.byLife, d.byDark = by, life, dark
+	}
 }
 
 // granted: a token is one claim's.

@@ -42,6 +42,8 @@ type simNode struct {
 	wakeAt  int64
 	leaving bool
 	gave    bool
+	alone   bool  // it goes on by itself
+	dark    int64 // since when it knows that it does not reach the server; 0: it does
 }
 
 const nodeArea = area.Name("north")
@@ -76,14 +78,14 @@ func (n *simNode) start() {
 	if w.bug.slow && n.i == 0 {
 		n.ppm = -500_000
 	}
-	n.knows, n.call, n.fed, n.said, n.seen, n.wakeAt, n.leaving, n.gave = 0, nil, map[int]int64{}, map[area.Name][]herePlayer{}, "", 0, false, false
+	n.knows, n.call, n.fed, n.said, n.seen, n.wakeAt, n.leaving, n.gave, n.alone, n.dark = 0, nil, map[int]int64{}, map[area.Name][]herePlayer{}, "", 0, false, false, false, 0
 	must := func(err error) {
 		if err != nil {
 			panic(err)
 		}
 	}
 	life := fmt.Sprint(n.name, "-", n.life)
-	roster, err := NewRoster(RosterConfig{Node: n.name, Areas: []AreaConfig{{ID: nodeArea, Volume: -1, Lease: w.lease, Mode: w.mode}}}, n.wall)
+	roster, err := NewRoster(RosterConfig{Node: n.name, Areas: []AreaConfig{{ID: nodeArea, Volume: -1, Lease: w.lease, Mode: w.mode, PerNode: w.perNode}}}, n.wall)
 	must(err)
 	n.keeper, err = reign.New(reign.Config{Node: n.name, Life: life, Index: uint64(n.i)}, noStore{}, n.clock)
 	must(err)
@@ -133,6 +135,7 @@ func (n *simNode) pump() {
 		due := n.desk.next() <= n.clock()
 		if due && !n.leaving {
 			n.desk.step(Tick{}, nodeReports{})
+			n.byItself()
 		}
 		n.desk.flush(context.Background())
 		n.post()
@@ -160,6 +163,7 @@ func (n *simNode) step(ev Event) {
 	}
 	before := n.owns()
 	n.desk.step(ev, nodeReports{})
+	n.byItself()
 	if n.owns() && !before {
 		n.w.r.reigns++
 		n.w.log("%s has the area, by term %d", n.name, n.desk.core.Term())

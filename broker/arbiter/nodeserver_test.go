@@ -15,6 +15,7 @@ type nodeServer struct {
 	before  []map[area.Name]nodeRecord // what a replica may have
 	away    int64                      // it is not there until then
 	still   int64                      // it does nothing until then
+	wrote   int64                      // its newest write
 }
 
 type nodeRecord struct {
@@ -144,7 +145,7 @@ func (s *nodeServer) execute(c *nodeCall) {
 			if ch.Led != nil {
 				e.led = bytes.Clone(ch.Led)
 			}
-			s.entries[ch.Area] = e
+			s.entries[ch.Area], s.wrote = e, w.now
 		} else {
 			w.r.refused++
 		}

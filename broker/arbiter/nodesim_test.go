@@ -53,6 +53,7 @@ func TestSimulationOfNodes(t *testing.T) {
 		sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
 	fmt.Printf("nodes: %d reigns, %d kills, %d stops, %d standstills, %d cuts; server: %d times emptied, %d times older, %d standstills; %d writes refused; devices: %d crashes, %d moves\n",
 		sum.reigns, sum.kills, sum.stops, sum.pauses, sum.cuts, sum.flushes, sum.olds, sum.stalls, sum.refused, sum.crashes, sum.moves)
+	fmt.Printf("nodes: %d times a node went on by itself, %d plays that it granted then, %d of them began beside another's\n", sum.parted, sum.alone, sum.beside)
 }
 
 // nodeMutants are rules that are broken, each of which the simulation must notice.
@@ -62,4 +63,6 @@ var nodeMutants = map[string]nodeBug{
 	"a reign outlives its time (§8.1)":                {slow: true},
 	"a lease counts from its grant's receipt (§0, 2)": {fromReceipt: true},
 	"no disk remembers the terms (§8.18)":             {forgets: true},
+	"per node, nothing is waited for (§8.11)":         {perNode: true, noRest: true},
+	"per node, nothing has to run out (§8.11)":        {perNode: true, noRunOut: true},
 }

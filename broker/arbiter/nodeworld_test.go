@@ -30,6 +30,8 @@ type nodeWorld struct {
 	lease time.Duration
 	mode  string // of the area
 
+	perNode bool // on_ledger_loss: per_node
+
 	nodes   []*simNode
 	devices []*nodeDevice
 	server  nodeServer
@@ -47,6 +49,10 @@ type nodeBug struct {
 	slow        bool // §8.1: the first node's clock runs at half the pace, so that its reign outlives its time
 	fromReceipt bool // §0, 2: a device's lease counts from when it heard the grant
 	forgets     bool // §8.18: a node's disk forgets how far the terms have come
+
+	perNode  bool // the area is set to per_node
+	noRest   bool // §8.11: with the ledger away a node grants without waiting
+	noRunOut bool // §8.11: a node joins the others while what it granted may sound
 }
 
 type nodeToken struct {
@@ -60,11 +66,13 @@ type nodeResult struct {
 	kills, stops, pauses, cuts, flushes, olds, stalls int
 	moves, crashes, reigns                            int
 	refused                                           int // writes that found another head
+	parted, alone, beside                             int // times that a node went on by itself, plays that it granted then, and those that began beside another node's
+	lower                                             int // a device was granted a lower token than before
 	sim                                               time.Duration
 	first                                             string
 }
 
-func (r nodeResult) bad() int { return r.overlaps + r.doubleTokens + r.stuck + r.starved }
+func (r nodeResult) bad() int { return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.lower }
 
 func (r *nodeResult) add(o nodeResult) {
 	for _, p := range []struct {
@@ -73,7 +81,7 @@ func (r *nodeResult) add(o nodeResult) {
 	}{
 		{&r.handOvers, o.handOvers}, {&r.overlaps, o.overlaps}, {&r.doubleTokens, o.doubleTokens}, {&r.stuck, o.stuck}, {&r.starved, o.starved}, {&r.kills, o.kills}, {&r.stops, o.stops},
 		{&r.pauses, o.pauses}, {&r.cuts, o.cuts}, {&r.flushes, o.flushes}, {&r.olds, o.olds}, {&r.stalls, o.stalls}, {&r.moves, o.moves}, {&r.crashes, o.crashes}, {&r.reigns, o.reigns},
-		{&r.refused, o.refused},
+		{&r.refused, o.refused}, {&r.parted, o.parted}, {&r.alone, o.alone}, {&r.beside, o.beside}, {&r.lower, o.lower},
 	} {
 		*p.to += p.more
 	}
@@ -115,7 +123,8 @@ func newNodeWorld(seed uint64, b nodeBug, goal int) *nodeWorld {
 		w.lease = 6 * time.Second
 	}
 	w.mode = area.ModeAvailable
-	if seed%4 == 0 {
+	w.perNode = b.perNode || b == nodeBug{} && seed%4 == 2
+	if seed%4 == 0 && !w.perNode {
 		w.mode = area.ModeStrict
 	}
 	for i := range 2 + w.rng.IntN(2) {
@@ -202,15 +211,15 @@ func (w *nodeWorld) fault() {
 	case 4, 5, 6:
 		n.pause(w.upTo(w.around()))
 	case 7, 8:
-		n.cut(w.upTo(w.around()))
+		n.cut(w.upTo(w.outage()))
 	case 9:
 		w.server.flush(w)
 	case 10:
 		w.server.older(w)
 	case 11:
-		w.server.stall(w, w.upTo(w.around()))
+		w.server.stall(w, w.upTo(w.outage()))
 	case 12:
-		w.server.kill(w, w.upTo(w.around()))
+		w.server.kill(w, w.upTo(w.outage()))
 	case 13, 14:
 		w.devices[w.rng.IntN(len(w.devices))].crash()
 	case 15: // two faults that belong together
@@ -226,6 +235,14 @@ func (w *nodeWorld) fault() {
 
 // around is a time in which a reign may end or not.
 func (w *nodeWorld) around() time.Duration { return 2*w.lease + 10*time.Second }
+
+// outage is one in which a node may begin to go on by itself, where it is to.
+func (w *nodeWorld) outage() time.Duration {
+	if w.perNode {
+		return 4 * w.around()
+	}
+	return w.around()
+}
 
 // calmDown ends all faults.
 func (w *nodeWorld) calmDown() {
@@ -244,7 +261,14 @@ func (w *nodeWorld) calmDown() {
 		}
 		w.watch()
 	})
-	w.in(nodeCalm, func() { w.ended = true })
+	w.in(nodeCalm, func() {
+		w.ended = true
+		for _, n := range w.nodes {
+			if n.alone {
+				w.bad(&w.r.stuck, "%s goes on by itself, though nothing is away", n.name)
+			}
+		}
+	})
 }
 
 // watch looks for silence while somebody waits, and for who is passed over.

@@ -31,6 +31,9 @@ type AreaConfig struct {
 	// EmergencyBarge is how long an emergency waits for a revoked holder that
 	// does not answer, 500 ms or more; 0: until its lease has ended.
 	EmergencyBarge time.Duration
+	// PerNode has each of several hub nodes grant to its own devices while the ledger
+	// of all is away: one voice is then kept per node.
+	PerNode bool
 }
 
 // Place is a location in a configuration.

@@ -55,7 +55,7 @@ func (r *Roster) update(c AreaConfig) error {
 	for _, p := range c.Locations {
 		r.placeAgain(e, p)
 	}
-	c.Source, c.ClassicHold, c.DumbHold, c.EmergencyBarge = e.Source, e.ClassicHold, e.DumbHold, e.EmergencyBarge
+	c.Source, c.ClassicHold, c.DumbHold, c.EmergencyBarge, c.PerNode = e.Source, e.ClassicHold, e.DumbHold, e.EmergencyBarge, e.PerNode
 	if e.Source == area.SourceConfig {
 		c.Locations = e.Locations // still tells which are the file's
 	}

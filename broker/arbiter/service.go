@@ -86,7 +86,7 @@ type Service struct {
 	now    func() time.Time
 	log    *slog.Logger
 	post   chan area.Message
-	count  struct{ malformed, unposted, lost, unsent, words, vacated atomic.Uint64 }
+	count  struct{ malformed, unposted, lost, unsent, words, vacated, parted atomic.Uint64 }
 	nodes  *nodes               // nil: there are no others
 	led    map[area.Name][]byte // what Leaders had at the start
 
@@ -354,6 +354,8 @@ type ServiceStats struct {
 	Own     int    // areas that this one has
 	Vacant  int    // areas that nobody has, as far as this one knows: nothing is granted there
 	Vacated uint64 // times that one became nobody's
+	PerNode int    // areas that this one grants to its own devices, since the ledger is away (on_ledger_loss: per_node)
+	Parted  uint64 // times that it began to
 	Words   uint64 // words of other nodes
 	Unsent  uint64 // words to them that could not be sent
 }
@@ -363,7 +365,7 @@ func (s *Service) Stats() ServiceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := ServiceStats{Areas: len(s.desks), Malformed: s.count.malformed.Load(), Unposted: s.count.unposted.Load(), Lost: s.count.lost.Load(),
-		Vacated: s.count.vacated.Load(), Words: s.count.words.Load(), Unsent: s.count.unsent.Load()}
+		Vacated: s.count.vacated.Load(), Parted: s.count.parted.Load(), Words: s.count.words.Load(), Unsent: s.count.unsent.Load()}
 	for _, d := range s.desks {
 		c, b := d.stats()
 		t.Counts = t.Counts.plus(c)
@@ -378,6 +380,9 @@ func (s *Service) Stats() ServiceStats {
 		}
 		if d.silent() {
 			t.Vacant++
+		}
+		if d.perNodeNow() {
+			t.PerNode++
 		}
 		if b.State == area.Held {
 			t.Held++

@@ -39,7 +39,8 @@ type desk struct {
 
 	mu     sync.Mutex
 	reign  uint64 // where there are several nodes: this one has the area, by this term or a later one; 0: it has not
-	served bool   // same: this one has it, or hears the one that has
+	served bool   // same: this one has it, or hears the one that has, or goes on by itself
+	apart  bool   // same: this one goes on by itself
 	busy   area.Busy
 	has    bool
 	counts Counts
@@ -158,7 +159,7 @@ func (d *desk) next() area.Instant {
 		next = min(next, d.mirror.next())
 	}
 	if d.nodes != nil {
-		next = min(next, d.nodes.next())
+		next = min(next, d.nextNodes())
 	}
 	return next
 }

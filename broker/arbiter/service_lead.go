@@ -21,12 +21,16 @@ func (d *desk) tellLead() {
 }
 
 func (d *desk) lead() area.Lead {
-	if d.nodes != nil && !d.nodes.own {
-		return d.nodes.post.leads()
+	n := d.nodes
+	if n != nil && !n.own && !n.alone.here() {
+		return n.post.leads()
 	}
 	l := area.Lead{Mode: d.s.cfg.Mode, Host: d.s.cfg.Node, Addr: d.s.cfg.Addr, Web: d.s.cfg.Web, Live: true, Since: d.since}
 	if d.core != nil {
 		l.Term = d.core.Term()
+	}
+	if n != nil && n.alone.here() {
+		l.Alone = d.since
 	}
 	if d.mirror == nil {
 		return l

@@ -26,6 +26,7 @@ type site struct {
 	areas  []arbiter.AreaConfig
 	led    map[string]*leaders // by node; nil: none may lead
 	reigns arbiter.Reigns      // in place of keepers; nil: none
+	voices int                 // most that may sound at once, of which no two are at one node; 0: one
 
 	mu    sync.Mutex
 	nodes map[string]*siteNode
@@ -37,6 +38,8 @@ type siteNode struct {
 	*hub
 	name string
 	disk *ledger
+	wit  wit
+	lane lane
 	stop func() // in order
 	kill func() // without a last word to the other nodes, or to the ledger
 	dead sync.Once
@@ -123,10 +126,10 @@ var siteAreas = []arbiter.AreaConfig{{ID: "north", Volume: -1, Lease: time.Secon
 func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 	s.t.Helper()
 	h := &hub{Broker: brokertest.New(s.t)}
-	n := &siteNode{hub: h, name: name, disk: disk}
+	n := &siteNode{hub: h, name: name, disk: disk, lane: lane{ledger: &s.ledger}}
 	clock := func() area.Instant { return area.Instant(time.Since(s.start)) + 1 }
 	life := fmt.Sprint(name, "-", time.Since(s.start).Nanoseconds())
-	keeper, err := reign.New(reign.Config{Node: name, Life: life, Index: index}, &s.ledger, clock)
+	keeper, err := reign.New(reign.Config{Node: name, Life: life, Index: index}, &n.lane, clock)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -134,7 +137,7 @@ func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 		s.t.Fatal(err)
 	}
 	q := &quiet{Keeper: keeper}
-	cfg := arbiter.Config{Node: name, Index: index, Life: life, Nodes: &arbiter.Nodes{Hub: "hub", Reigns: q, Wire: wire{s, name}}}
+	cfg := arbiter.Config{Node: name, Index: index, Life: life, Witness: &n.wit, Nodes: &arbiter.Nodes{Hub: "hub", Reigns: q, Wire: wire{s, name}}}
 	if s.reigns != nil {
 		cfg.Nodes.Reigns = s.reigns
 	}
@@ -219,12 +222,16 @@ func (s *site) pass(d time.Duration, devices ...*device) {
 func (s *site) sounding(devices []*device) {
 	s.t.Helper()
 	n := 0
+	at := map[*siteNode]bool{}
 	for _, d := range devices {
 		if d.turn.Phase() == turn.Playing {
-			n++
+			if n++; at[d.node] && d.node != nil {
+				s.t.Fatalf("%v after the start two devices play at %s", time.Since(s.start), d.node.name)
+			}
+			at[d.node] = true
 		}
 	}
-	if n > 1 {
+	if n > max(1, s.voices) {
 		s.t.Fatalf("%v after the start %d devices play", time.Since(s.start), n)
 	}
 }
@@ -251,7 +258,7 @@ func (s *site) until(what string, is func() bool, devices ...*device) time.Durat
 // quick is a device that knows the area's lease, at its start number boot.
 func (n *siteNode) quick(t *testing.T, id area.DeviceID, at string, boot uint64) *device {
 	t.Helper()
-	d := &device{t: t, id: id, in: "north", c: n.Dial(t, string(id)), zero: time.Now()}
+	d := &device{t: t, id: id, in: "north", node: n, c: n.Dial(t, string(id)), zero: time.Now()}
 	d.turn = turn.New(turn.Config{Area: d.in, Device: id, MID: "m-" + string(id), Boot: boot, Lease: time.Second, Nonce: func() string { return "n" }})
 	d.got = brokertest.Subscribe(t, d.c, area.GrantTopic(id), 1)
 	d.c.Publish(area.StatusTopic(id), 1, true, area.Status{Online: true, Boot: boot, Conn: 1, Area: "north", Location: at}.Encode()).Wait()

@@ -124,6 +124,7 @@ type device struct {
 	got  *brokertest.Inbox
 	did  []turn.Action
 	zero time.Time
+	node *siteNode // where it is connected, of several
 }
 
 func (h *hub) device(t *testing.T, id area.DeviceID, in, at string) *device {

@@ -178,7 +178,7 @@ type Area struct {
 	ClassicHold    time.Duration `yaml:"classic_hold"`    // longest claim of a classic client whose length is not known; default 120s
 	DumbHold       time.Duration `yaml:"dumb_hold"`       // longest claim by busy/set; default 30s
 	EmergencyBarge time.Duration `yaml:"emergency_barge"` // an emergency waits no longer than this for a lost holder, 500ms or more; default 0: as long as it must
-	OnLedgerLoss   string        `yaml:"on_ledger_loss"`  // stop or per_node; default stop
+	OnLedgerLoss   string        `yaml:"on_ledger_loss"`  // stop or per_node: what several nodes do in it while redis.url is away; default stop
 	QuietHours     []string      `yaml:"quiet_hours"`     // "23:00-05:30", in the hub's time zone; default none
 	Volume         int           `yaml:"volume"`          // 0 to 100; default 70
 }
@@ -186,7 +186,7 @@ type Area struct {
 // SetDefaults fills an area that the file begins to describe.
 func (a *Area) SetDefaults() {
 	*a = Area{Mode: "available", Topology: "auto", Lease: 6 * time.Second, Policy: "stop", ClassicHold: 120 * time.Second,
-		DumbHold: 30 * time.Second, OnLedgerLoss: "stop", Volume: 70}
+		DumbHold: 30 * time.Second, OnLedgerLoss: Stop, Volume: 70}
 }
 
 // Location is a place in an area.

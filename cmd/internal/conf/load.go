@@ -65,6 +65,7 @@ func Load(base Config, flags Flags, environ []string) (Config, error) {
 	c.fill()
 	faults.Add(c.Validate())
 	c.unenforced()
+	c.givenUp()
 	c.exposed()
 	c.idle()
 	c.strangers()

@@ -19,12 +19,6 @@ func (c *Config) unsupported() (fs settings.Faults) {
 			fs = append(fs, c.Faultf(key.name, "not supported in this version"))
 		}
 	}
-	for i, a := range c.Areas {
-		path := "areas[" + strconv.Itoa(i) + "]."
-		if a.OnLedgerLoss == "per_node" {
-			fs = append(fs, c.Faultf(path+"on_ledger_loss", "per_node is not supported in this version"))
-		}
-	}
 	return fs
 }
 

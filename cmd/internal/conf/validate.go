@@ -42,6 +42,7 @@ func (c *Config) Validate() error {
 	k.limits()
 	k.brokers()
 	k.areas()
+	k.ledgerLoss()
 	for i, m := range c.Mappings {
 		k.mapping("mappings["+strconv.Itoa(i)+"]", m)
 	}
@@ -160,7 +161,6 @@ func (k *check) area(key string, a Area) {
 	k.oneOf(key+".mode", a.Mode, "available", "strict")
 	k.oneOf(key+".topology", a.Topology, "auto", "direct", "local")
 	k.oneOf(key+".policy", a.Policy, "stop", "finish")
-	k.oneOf(key+".on_ledger_loss", a.OnLedgerLoss, "stop", "per_node")
 	k.that(a.Lease >= minLease && a.Lease <= maxLease, key+".lease", "%s is not %s to %s", a.Lease, area.Duration(minLease), area.Duration(maxLease))
 	k.that(a.ClassicHold >= time.Second, key+".classic_hold", "%s is not 1s or more", a.ClassicHold)
 	k.that(a.DumbHold >= time.Second, key+".dumb_hold", "%s is not 1s or more", a.DumbHold)

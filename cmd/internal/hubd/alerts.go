@@ -176,6 +176,8 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	silent := func(t trouble) bool { return t.vacant == vacantLooks }
 	tell(silent(t) && !silent(was), "vacant", bridge.AlertError, "no node of the hub has an area: nothing is granted there until one could take it; the log names it")
 	tell(silent(was) && t.vacant == 0, "vacant no more", bridge.AlertInfo, "every area is some node's again")
+	tell(t.arbiter.Parted > was.arbiter.Parted, "per node", bridge.AlertError, "the server of the nodes is away, and an area is granted per node, as it is set to: devices of two nodes may sound at once; the log names it")
+	tell(was.arbiter.PerNode > 0 && t.arbiter.PerNode == 0, "per node no more", bridge.AlertInfo, "no area is granted per node any more")
 	tell(t.old > was.old, "old broker", bridge.AlertError, "an outside broker speaks no MQTT 5, which the hub needs; the log names it")
 	soon := func(c CertStats) bool { return c.Left != 0 && c.Left < certWarn }
 	tell(soon(t.certs) && !soon(was.certs), "certificate ends", bridge.AlertWarning, "a certificate ends in less than 14 days")

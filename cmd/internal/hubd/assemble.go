@@ -67,7 +67,7 @@ func areaConfigs(list []conf.Area) (out []arbiter.AreaConfig) {
 		c := arbiter.AreaConfig{
 			ID: a.ID, Name: a.Name, Source: area.SourceConfig, Mode: a.Mode, Topology: a.Topology, Policy: a.Policy,
 			Lease: a.Lease, Volume: a.Volume, QuietHours: a.QuietHours, ClassicHold: a.ClassicHold, DumbHold: a.DumbHold,
-			EmergencyBarge: a.EmergencyBarge,
+			EmergencyBarge: a.EmergencyBarge, PerNode: a.OnLedgerLoss == conf.PerNode,
 		}
 		for _, l := range a.Locations {
 			c.Locations = append(c.Locations, arbiter.Place{ID: l.ID, Name: l.Name})
