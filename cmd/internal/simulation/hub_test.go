@@ -20,6 +20,8 @@ type hub struct {
 	w      *world
 	broker broker
 	alive  bool
+	vacant bool // it is several nodes, and none of them has the area
+	index  uint64
 	life   int
 	clock  clock
 	arb    *arb // nil: a leader has the area
@@ -37,6 +39,8 @@ type hub struct {
 	yielded  int64         // when its own core stopped
 	rival    int64         // until then a lease of a leader that was refused may live
 	ownLife  time.Duration // longest life of a lease of that one
+
+	before node // that had the area
 }
 
 // led is what the hub says to a lead.
@@ -48,7 +52,7 @@ type led struct {
 }
 
 func (w *world) newHub() *hub {
-	h := &hub{w: w}
+	h := &hub{w: w, index: 1}
 	h.broker = broker{name: "hub-1", claim: h.claim, arb: h.listens, vote: func(m *member, v area.Vote) {
 		if h.arb != nil {
 			h.arb.voted(m, v)
@@ -61,8 +65,14 @@ func (h *hub) start() {
 	if h.alive {
 		return
 	}
-	h.alive, h.life, h.clock, h.arb = true, h.life+1, h.w.newClock(), nil
+	h.alive = true
 	h.w.log("hub starts")
+	h.begin()
+}
+
+// begin begins with what is on the disk, or in the ledger of the nodes.
+func (h *hub) begin() {
+	h.vacant, h.life, h.clock, h.arb = false, h.life+1, h.w.newClock(), nil
 	if h.leader == nil {
 		h.arbitrate(0)
 	} else { // it still knows that a leader has the area
@@ -76,6 +86,7 @@ func (h *hub) crash() {
 	if !h.alive || h.w.calm {
 		return
 	}
+	h.vacant = false
 	w := h.w
 	w.r.hubCrashes++
 	w.log("hub crashes")
@@ -102,7 +113,7 @@ func (h *hub) crash() {
 // arbitrate begins a reign of the hub's own; a leader before it may have granted
 // leases that live for so long.
 func (h *hub) arbitrate(settle time.Duration) {
-	h.arb = h.w.newArb("hub-1", 1, h.highest, true, h.clock, &h.record)
+	h.arb = h.w.newArb("hub-1", h.index, h.highest, true, h.clock, &h.record)
 	a := h.arb
 	a.broker = &h.broker
 	a.report = func(r area.Report) { h.own(a, r) }
@@ -119,7 +130,7 @@ func (h *hub) arbitrate(settle time.Duration) {
 // that of the leader.
 func (h *hub) listens() *arb {
 	switch {
-	case !h.alive:
+	case !h.alive, h.vacant:
 		return nil
 	case h.arb != nil:
 		return h.arb
@@ -131,6 +142,10 @@ func (h *hub) listens() *arb {
 
 func (h *hub) claim(m *member, c area.Claim) {
 	if !h.alive {
+		return
+	}
+	if h.vacant {
+		h.wait(m, c)
 		return
 	}
 	if h.arb != nil {
@@ -182,7 +197,10 @@ func (h *hub) introduce() {
 // lead hears that a member leads.
 func (h *hub) lead(m *member, term uint64, alive time.Duration) led {
 	w := h.w
-	if !h.alive {
+	if h.late(m) {
+		return led{term: h.highest, since: time.Duration(w.now - h.before.since)}
+	}
+	if !h.alive || h.vacant {
 		return led{}
 	}
 	seen := h.highest
@@ -233,7 +251,7 @@ func (h *hub) witness() election.Witness {
 
 // tick takes the area back from a leader that was not heard for long.
 func (h *hub) tick(life int) {
-	if h.life != life || !h.alive {
+	if h.life != life || !h.alive || h.vacant {
 		return
 	}
 	h.w.in(500*time.Millisecond, func() { h.tick(life) })

@@ -287,7 +287,7 @@ func (m *member) ask() {
 		return
 	}
 	m.soon(2*m.w.delay(), func() {
-		if m.w.reaches(m) {
+		if m.w.reaches(m) && !m.w.hub.vacant {
 			m.decide(m.w.hub.witness())
 		}
 	})

@@ -46,7 +46,7 @@ func (w *world) submit() {
 		return
 	}
 	w.in(w.upTo(6*time.Second), w.submit)
-	if !w.hub.alive {
+	if !w.hub.alive || w.hub.vacant {
 		return
 	}
 	o := &order{work: area.Work{ID: area.WorkID(fmt.Sprint("w", len(w.orders))), Area: north, Prio: area.Normal, Redo: area.RedoRetry, IfBusy: area.BusyQueue,
@@ -123,7 +123,7 @@ func (h *hub) handAll(left []arbiter.Submit) {
 // hand says the works that the leader has not acknowledged.
 func (h *hub) hand() {
 	m := h.leader
-	if h.arb != nil || m == nil || m.arb == nil || m.life != h.lifeOf || !m.trunk() {
+	if h.vacant || h.arb != nil || m == nil || m.arb == nil || m.life != h.lifeOf || !m.trunk() {
 		return
 	}
 	a := m.arb
@@ -195,7 +195,7 @@ func (m *member) report() {
 	}
 	for _, d := range slices.Clone(m.dues) {
 		m.soon(2*m.w.delay(), func() {
-			if !m.trunk() || !m.w.hub.alive {
+			if !m.trunk() || !m.w.hub.alive || m.w.hub.vacant {
 				return
 			}
 			m.w.hub.merge(m, d.report)
@@ -212,7 +212,7 @@ func (m *member) report() {
 // stored tells the leader that an order has its end: nobody is to play it any more.
 func (h *hub) stored(o *order) {
 	m := h.leader
-	if h.arb != nil || m == nil || m.arb == nil || !m.trunk() {
+	if h.vacant || h.arb != nil || m == nil || m.arb == nil || !m.trunk() {
 		return
 	}
 	a := m.arb

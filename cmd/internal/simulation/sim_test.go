@@ -65,8 +65,8 @@ func TestSimulation(t *testing.T) {
 			fmt.Printf("%s: %d hand-overs, %d overlaps in a part, %d seeds, %d double tokens, %d stuck, %d starved in %.1f s (%.0f hand-overs/s, %.1f simulated days)\n",
 				m, sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
 			fmt.Printf("%s: %d orders, %d bad ends, %d played twice, %d failed unheard, %d ends of two arbiters merged\n", m, sum.orders, sum.badEnds, sum.twice, sum.unsounded, sum.merged)
-			fmt.Printf("%s: %d crashes, %d of the hub, %d partitions, %d declared splits, %d overlaps between parts, %d by a mistaken uplink or a crash in the meeting, %d adoptions, %d settlings, longest silence without a new fault %.1f s\n",
-				m, sum.crashes, sum.hubCrashes, sum.cuts, sum.splits, sum.parted, sum.mistaken, sum.adoptions, sum.settlings, sum.quiet.Seconds())
+			fmt.Printf("%s: %d crashes, %d of the hub, %d reigns of its nodes ended, %d partitions, %d declared splits, %d overlaps between parts, %d by a mistaken uplink or a crash in the meeting, %d adoptions, %d settlings, longest silence without a new fault %.1f s\n",
+				m, sum.crashes, sum.hubCrashes, sum.handed, sum.cuts, sum.splits, sum.parted, sum.mistaken, sum.adoptions, sum.settlings, sum.quiet.Seconds())
 		})
 	}
 }
@@ -110,7 +110,7 @@ func (r *result) add(o result) {
 		more int
 	}{
 		{&r.handOvers, o.handOvers}, {&r.overlaps, o.overlaps}, {&r.doubleTokens, o.doubleTokens}, {&r.stuck, o.stuck}, {&r.starved, o.starved},
-		{&r.splits, o.splits}, {&r.crashes, o.crashes}, {&r.hubCrashes, o.hubCrashes}, {&r.cuts, o.cuts}, {&r.parted, o.parted}, {&r.badEnds, o.badEnds}, {&r.orders, o.orders}, {&r.twice, o.twice}, {&r.merged, o.merged}, {&r.mistaken, o.mistaken}, {&r.unsounded, o.unsounded},
+		{&r.splits, o.splits}, {&r.crashes, o.crashes}, {&r.hubCrashes, o.hubCrashes}, {&r.handed, o.handed}, {&r.cuts, o.cuts}, {&r.parted, o.parted}, {&r.badEnds, o.badEnds}, {&r.orders, o.orders}, {&r.twice, o.twice}, {&r.merged, o.merged}, {&r.mistaken, o.mistaken}, {&r.unsounded, o.unsounded},
 	} {
 		*p.to += p.more
 	}
@@ -135,5 +135,6 @@ var mutants = map[string]struct {
 	"works stay with a dead leader (§8.13)":     {model{topology: area.TopologyLocal}, bug{keepsWorks: true}},
 	"an unheard end is forgotten (§8.13)":       {model{topology: area.TopologyLocal}, bug{reportsOnce: true}},
 	"the votes are not counted (§8.10)":         {model{topology: area.TopologyDirect, strict: true}, bug{noVotes: true}},
+	"a node answers after its reign (§8.10)":    {model{topology: area.TopologyLocal, strict: true}, bug{lateAnswers: true}},
 	"strict in a local area, uncounted (§8.10)": {model{topology: area.TopologyLocal, strict: true}, bug{noVotes: true}},
 }

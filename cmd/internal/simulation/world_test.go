@@ -57,13 +57,14 @@ type bug struct {
 	keepsWorks  bool // §8.13: works stay in the hands of the leader before
 	reportsOnce bool // §8.13: an end that cannot be reported at once is forgotten
 	noVotes     bool // §8.10: the arbiter does not count
+	lateAnswers bool // §8.10: a node answers a leader when its reign is over
 }
 
 type result struct {
 	handOvers, overlaps, doubleTokens, stuck, starved int
 	badEnds, orders, twice, merged                    int
 	unsounded                                         int // orders that failed, and of which nothing was heard
-	splits, crashes, hubCrashes, cuts                 int
+	splits, crashes, hubCrashes, cuts, handed         int
 	parted                                            int // overlaps between parts, which available allows
 	mistaken                                          int // overlaps while somebody took a lost uplink for a good one, or after a leader crashed in the meeting
 	adoptions, settlings                              uint64
@@ -257,7 +258,11 @@ func (w *world) fault() {
 			o.cable = up
 		}
 	case 8:
-		w.hub.crash()
+		if w.seed%2 == 0 && w.rng.IntN(2) == 0 { // the hub of every other world is several nodes
+			w.hub.handOver()
+		} else {
+			w.hub.crash()
+		}
 	case 9:
 		for _, o := range w.members {
 			o.part = 0
@@ -304,7 +309,7 @@ func (w *world) reaches(m *member) bool { return m.alive && m.cable && w.hub.ali
 func joined(a, b *member) bool { return a == b || a.alive && b.alive && a.part == b.part }
 
 // parts notes since when each two members can hear of each other, over whatever
-// way: the neighbours, and the hub.
+// way: the neighbours, and the hub, where that is not mute.
 func (w *world) parts() {
 	part := make([]int, len(w.members)) // by member
 	for i, m := range w.members {
@@ -312,7 +317,7 @@ func (w *world) parts() {
 	}
 	hub := -1
 	for i, m := range w.members {
-		if !w.reaches(m) {
+		if !w.reaches(m) || w.hub.vacant {
 			continue
 		}
 		if hub < 0 {
