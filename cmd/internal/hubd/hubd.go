@@ -301,14 +301,15 @@ func (h *Hub) answers(ctx context.Context, url string) bool {
 }
 
 // awaitBusy waits until the view has heard what each area does, so that nobody
-// is shown an area of which that is not known. An area whose record cannot be
-// read never says it, and does not keep the hub from serving the others.
+// is shown an area of which that is not known, and until the other nodes are known, of
+// whose clients somebody may ask. An area whose record cannot be read never says it, and
+// does not keep the hub from serving the others; nor does a server that is away.
 func (h *Hub) awaitBusy(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
-	for slices.ContainsFunc(h.view.Areas(), unheard) {
+	for slices.ContainsFunc(h.view.Areas(), unheard) || !h.knowsNodes() {
 		select {
 		case <-again.C:
 		case <-ctx.Done():

@@ -215,6 +215,11 @@ func (h *Hub) nodeParts() []part {
 	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
+// knowsNodes tells whether it is known who else is there.
+func (h *Hub) knowsNodes() bool {
+	return h.nodes == nil || h.nodes.mux.Plane().Stats().Connected
+}
+
 // closeNodes ends the connections to the server.
 func (h *Hub) closeNodes() {
 	if h.nodes != nil {
