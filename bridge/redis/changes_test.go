@@ -91,35 +91,38 @@ func TestChangesOnce(t *testing.T) {
 // TestChangesTold: who waits for changes hears of them without looking, of other nodes'
 // ones alone.
 func TestChangesTold(t *testing.T) {
-	_, ring := startRing(t, 0)
-	for name, e := range map[string]*engine{"one server": startEngine(t), "old protocol": startEngine(t), "cluster": ring} {
-		t.Run(name, func(t *testing.T) {
-			a, b := e.tables("a"), e.tables("b")
-			a.s.resp2 = name == "old protocol"
-			at := mark(t, a)
-			a.look = 0
-			since(t, a, at) // it hears
-			a.look = time.Hour
-			change(t, b, 0, 1)
-			_, at = since(t, a, at)
-			for i := range 20 {
-				heard := make(chan error, 1)
-				go func() {
-					list, next, err := a.Since(t.Context(), at)
-					for err == nil && len(list) == 0 { // it may ring in vain
-						list, next, err = a.Since(t.Context(), at)
-					}
-					if at = next; err == nil && (len(list) != 1 || list[0].Key != fmt.Sprint(i+1)) {
-						err = fmt.Errorf("changes %v", list)
-					}
-					heard <- err
-				}()
-				change(t, b, i+1, i+2)
-				if err := <-heard; err != nil {
-					t.Fatal(err)
-				}
+	e := startEngine(t)
+	changesTold(t, e.tables("a"), e.tables("b"))
+	e = startEngine(t)
+	old := e.tables("a")
+	old.s.resp2 = true // a server without RESP3
+	changesTold(t, old, e.tables("b"))
+}
+
+func changesTold(t *testing.T, a, b *Tables) {
+	t.Helper()
+	at := mark(t, a)
+	a.look = 0
+	since(t, a, at) // it hears
+	a.look = time.Hour
+	change(t, b, 0, 1)
+	_, at = since(t, a, at)
+	for i := range 20 {
+		heard := make(chan error, 1)
+		go func() {
+			list, next, err := a.Since(t.Context(), at)
+			for err == nil && len(list) == 0 { // it may ring in vain
+				list, next, err = a.Since(t.Context(), at)
 			}
-		})
+			if at = next; err == nil && (len(list) != 1 || list[0].Key != fmt.Sprint(i+1)) {
+				err = fmt.Errorf("changes %v", list)
+			}
+			heard <- err
+		}()
+		change(t, b, i+1, i+2)
+		if err := <-heard; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -151,6 +154,7 @@ func TestChangesNotHeard(t *testing.T) {
 // TestTablesReplicaPromoted: the server dies, and its replica, which may know less,
 // takes its place.
 func TestTablesReplicaPromoted(t *testing.T) {
+	t.Parallel()
 	p, e := startPair(t)
 	a, b := sharedtest.Start(t, "a", e.tables("a"), nil), sharedtest.Start(t, "b", e.tables("b"), nil)
 	sharedtest.Until(t, "both are connected", func() bool { return a.Stats().Connected && b.Stats().Connected })

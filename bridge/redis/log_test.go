@@ -2,15 +2,12 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 )
@@ -61,7 +58,10 @@ func TestLogContract(t *testing.T) { replaytest.Test(t, newLogs) }
 
 // TestHubOfTwoNodesWithLog: the other node's clients over the memory plane, so that the
 // log alone is away.
-func TestHubOfTwoNodesWithLog(t *testing.T) { replaytest.TestNodes(t, newLogs) }
+func TestHubOfTwoNodesWithLog(t *testing.T) {
+	t.Parallel()
+	replaytest.TestNodes(t, newLogs)
+}
 
 // TestLogFull: what the queue does not take is refused at once.
 func TestLogFull(t *testing.T) {
@@ -79,40 +79,6 @@ func TestLogFull(t *testing.T) {
 	l.Append("g", make([]byte, 60), func(_ signalr.Position, err error) { refused = err })
 	if refused != ErrLog || l.Stats().Refused != 1 {
 		t.Errorf("got %v, %+v", refused, l.Stats())
-	}
-}
-
-// TestLogInCluster: the groups are spread over the servers.
-func TestLogInCluster(t *testing.T) {
-	c, e := startRing(t, 0)
-	site := e.sites()
-	replaytest.Test(t, func(t *testing.T) replaytest.Store { return ringLogs{logs{site(t)}, c} })
-	l := logs{site(t)}.Log(t).(*Log)
-	for i := range 4 * logParts {
-		done := make(chan error, 1)
-		l.Append(fmt.Sprint("g", i), []byte("x"), func(_ signalr.Position, err error) { done <- err })
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, s := range c.Nodes {
-		keys, err := s.Do("KEYS", l.s.cfg.Prefix+":*:l:*")
-		if n := strings.Count(keys, ":l:"); err != nil || n == 0 || n == 4*logParts {
-			t.Errorf("server %d has %d groups, %v", i, n, err)
-		}
-	}
-}
-
-type ringLogs struct {
-	logs
-	c *redistest.Cluster
-}
-
-func (x ringLogs) Forget(t testing.TB) {
-	for _, s := range x.c.Nodes {
-		if _, err := s.Do("FLUSHALL"); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // TestMarks: a mark that one node sets another has, and while the server is away each has
 // its own.
 func TestMarks(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t)
 	var nodes []*Marks
 	for _, name := range []string{"a", "b"} {

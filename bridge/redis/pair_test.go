@@ -45,6 +45,7 @@ func TestReignsBySentinel(t *testing.T) {
 
 // TestReplicaPromoted: the server dies, and its replica takes its place.
 func TestReplicaPromoted(t *testing.T) {
+	t.Parallel()
 	p, e := startPair(t)
 	a, b, eb := two(t, e)
 	publish(t, a, 0, 100)
@@ -150,8 +151,10 @@ func apart(t *testing.T, a, b *king) {
 // promoted. Whatever it knows, no two nodes have the area at once; nor where the
 // server before only stood still, and comes back beside it.
 func TestReplicaThatKnewLess(t *testing.T) {
+	t.Parallel()
 	for name, dies := range map[string]bool{"the server dies": true, "the server stands still": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p, e := startPair(t)
 			begin := time.Now()
 			clock := func() area.Instant { return area.Instant(time.Since(begin)) + 1 }

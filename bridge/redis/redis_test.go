@@ -125,6 +125,7 @@ func numbers(from, to int) (list []string) {
 // TestServerKilled: what is published while the server is away comes when it is
 // back, in order and once.
 func TestServerKilled(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t)
 	a, b, eb := two(t, e)
 	publish(t, a, 0, 10)
@@ -144,6 +145,7 @@ func TestServerKilled(t *testing.T) {
 
 // TestServerStalls: a server that takes connections and says nothing is away, too.
 func TestServerStalls(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t)
 	a, _, eb := two(t, e)
 	e.signal(syscall.SIGSTOP)
@@ -228,6 +230,7 @@ func TestFull(t *testing.T) {
 // TestNodeDies: a node that is killed is gone after the node timeout, and nothing
 // of it stays.
 func TestNodeDies(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t)
 	ea, _ := backplanetest.Start(t, e.join("a"))
 	cfg := e.node("dead")

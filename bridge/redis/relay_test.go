@@ -24,6 +24,7 @@ func (e *engine) joinRelay(_ testing.TB, name string, r *relay.Relay) func(conte
 
 // Brokers of several processes that are joined by a server.
 func TestBrokersOfNodes(t *testing.T) {
+	t.Parallel()
 	relaytest.Run(t, func(t *testing.T) relaytest.Join { return startEngine(t).joinRelay })
 }
 
@@ -31,12 +32,14 @@ func TestBrokersOfNodes(t *testing.T) {
 // stands still, or is emptied, is the same everywhere within seconds after, deletions
 // too; what is published then reaches its subscribers; and what was lost is counted.
 func TestRetainedOverAnOutage(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(e *engine) (mend func()){
 		"killed":       func(e *engine) func() { e.kill(); return e.start },
 		"stands still": func(e *engine) func() { e.signal(syscall.SIGSTOP); return func() { e.signal(syscall.SIGCONT) } },
 		"emptied":      func(e *engine) func() { e.do("FLUSHALL"); return func() {} },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := startEngine(t)
 			n := relaytest.Hub(t, e.joinRelay, "a", "b")
 			writers := []mqtt.Client{n[0].Dial(t, "writer-a"), n[1].Dial(t, "writer-b")}

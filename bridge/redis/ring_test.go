@@ -12,7 +12,11 @@ import (
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
 	"github.com/tacet-hub/tacet/bridge/redis/redistest"
+	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
+	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
+	"github.com/tacet-hub/tacet/broker/shared"
+	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
 )
 
 // startRing runs a cluster of three servers, each with so many replicas.
@@ -36,40 +40,94 @@ func (e *engine) sites() func(t *testing.T) *engine {
 	}
 }
 
-// TestContractInCluster: the channels are sharded ones, and the keys of what belongs
-// together are on one server.
-func TestContractInCluster(t *testing.T) {
-	_, e := startRing(t, 0)
+// TestInCluster: what is kept at one server is kept as well at several that are one.
+// They are started once, since that takes seconds.
+func TestInCluster(t *testing.T) {
+	t.Parallel()
+	c, e := startRing(t, 0)
 	site := e.sites()
+	for _, x := range []struct {
+		name string
+		test func(*testing.T, *redistest.Cluster, func(*testing.T) *engine)
+	}{
+		{"sharded", sharded}, {"slot moves", slotMoves}, {"plane", planeInCluster}, {"reigns", reignsInCluster},
+		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"log", logInCluster}, {"log, spread", logSpread},
+	} {
+		t.Run(x.name, func(t *testing.T) { x.test(t, c, site) })
+	}
+}
+
+// planeInCluster: the channels are sharded ones, and the keys of what belongs together
+// are on one server.
+func planeInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
 	backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
 		e := site(t)
 		return func(name string) backplane.Plane { return e.join(name) }
 	})
 }
 
-func TestReignsInCluster(t *testing.T) {
-	c, e := startRing(t, 0)
-	site := e.sites()
-	all := func(command ...string) {
-		for _, s := range c.Nodes {
-			if _, err := s.Do(command...); err != nil {
-				t.Error(err)
-			}
-		}
-	}
+func reignsInCluster(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {
 	reigntest.Test(t, func(t *testing.T) reigntest.Ledger {
 		l := reignLedger(site(t))
-		l.Break = func() { all("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }
-		l.Flush = func() { all("FLUSHALL") }
+		l.Break = func() { all(t, c, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }
+		l.Flush = func() { all(t, c, "FLUSHALL") }
 		return l
 	})
 }
 
-// TestSharded: what goes over the partitions goes over sharded channels, which the
-// servers of a cluster do not tell each other.
-func TestSharded(t *testing.T) {
-	c, e := startRing(t, 0)
-	two(t, e)
+// all has each server do something.
+func all(t testing.TB, c *redistest.Cluster, command ...string) {
+	t.Helper()
+	for _, s := range c.Nodes {
+		if _, err := s.Do(command...); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// tablesInCluster: everything of the tables is in one slot.
+func tablesInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
+	sharedtest.TestTable(t, func(t *testing.T) shared.Common { return site(t).tables("a") })
+}
+
+func changesInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
+	e := site(t)
+	changesTold(t, e.tables("a"), e.tables("b"))
+}
+
+func logInCluster(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {
+	replaytest.Test(t, func(t *testing.T) replaytest.Store { return ringLogs{logs{site(t)}, c} })
+}
+
+type ringLogs struct {
+	logs
+	c *redistest.Cluster
+}
+
+func (x ringLogs) Forget(t testing.TB) { all(t, x.c, "FLUSHALL") }
+
+// logSpread: the groups are spread over the servers.
+func logSpread(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {
+	l := logs{site(t)}.Log(t).(*Log)
+	for i := range 4 * logParts {
+		done := make(chan error, 1)
+		l.Append(fmt.Sprint("g", i), []byte("x"), func(_ signalr.Position, err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range c.Nodes {
+		keys, err := s.Do("KEYS", l.s.cfg.Prefix+":*:l:*")
+		if n := strings.Count(keys, ":l:"); err != nil || n == 0 || n == 4*logParts {
+			t.Errorf("server %d has %d groups, %v", i, n, err)
+		}
+	}
+}
+
+// sharded: what goes over the partitions goes over sharded channels, which the servers
+// of a cluster do not tell each other.
+func sharded(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {
+	two(t, site(t))
 	for what, more := range map[string]bool{"SHARDCHANNELS": true, "CHANNELS": false} {
 		n := 0
 		for _, s := range c.Nodes {
@@ -89,6 +147,7 @@ func TestSharded(t *testing.T) {
 // its place: what is published goes on in order, what the dead one had alone is
 // caught up or told, and what goes over the others is not held up.
 func TestMasterOfClusterDies(t *testing.T) {
+	t.Parallel()
 	c, e := startRing(t, 1)
 	a, b, eb := two(t, e)
 	one, other := c.Owner(a.cfg.history(channel{1, ""})), 2
@@ -112,10 +171,9 @@ func TestMasterOfClusterDies(t *testing.T) {
 	accounted(t, a, b, eb, 100)
 }
 
-// TestSlotMoves: the slot of a partition goes to another server while it is used.
-func TestSlotMoves(t *testing.T) {
-	c, e := startRing(t, 0)
-	a, b, eb := two(t, e)
+// slotMoves: the slot of a partition goes to another server while it is used.
+func slotMoves(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {
+	a, b, eb := two(t, site(t))
 	publish(t, a, 0, 100)
 	eb.Bodies(t, 100)
 	key := a.cfg.history(channel{1, ""})

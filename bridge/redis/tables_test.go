@@ -83,6 +83,7 @@ func TestTablesContract(t *testing.T) {
 
 // TestTablesStalled: the server is stopped, and goes on.
 func TestTablesStalled(t *testing.T) {
+	t.Parallel()
 	sharedtest.TestNodes(t, func(t *testing.T) sharedtest.Site {
 		return site(t, false, func(e *engine, away bool) {
 			e.signal(map[bool]syscall.Signal{true: syscall.SIGSTOP, false: syscall.SIGCONT}[away])
@@ -92,6 +93,7 @@ func TestTablesStalled(t *testing.T) {
 
 // TestTablesKilled: the server is killed, and starts with all that it had.
 func TestTablesKilled(t *testing.T) {
+	t.Parallel()
 	sharedtest.TestNodes(t, func(t *testing.T) sharedtest.Site {
 		return site(t, true, func(e *engine, away bool) {
 			if away {
@@ -105,16 +107,10 @@ func TestTablesKilled(t *testing.T) {
 
 // TestTablesOldProtocol: a server without RESP3.
 func TestTablesOldProtocol(t *testing.T) {
+	t.Parallel()
 	sharedtest.TestTable(t, func(t *testing.T) shared.Common {
 		x := startEngine(t).tables("a")
 		x.s.resp2 = true
 		return x
 	})
-}
-
-// TestTablesInCluster: everything of the tables is in one slot.
-func TestTablesInCluster(t *testing.T) {
-	_, e := startRing(t, 0)
-	open := e.sites()
-	sharedtest.TestTable(t, func(t *testing.T) shared.Common { return open(t).tables("a") })
 }

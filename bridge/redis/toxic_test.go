@@ -74,8 +74,10 @@ var toxics = []struct {
 // sends its own members comes at once; what it sends the others comes when the way is
 // good again, in order and once.
 func TestBadWay(t *testing.T) {
+	t.Parallel()
 	for _, c := range toxics {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			e := startEngine(t)
 			w, far := newWay(t, e)
 			a, b := newHost(t, far, "a"), newHost(t, e, "b")
@@ -139,8 +141,10 @@ func (h *host) reaches(t *testing.T, up bool) {
 
 // TestBadWayBack: what comes to a node over a bad way is late, not lost.
 func TestBadWayBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range toxics {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			e := startEngine(t)
 			w, far := newWay(t, e)
 			a, b := e.join("a"), far.join("b")

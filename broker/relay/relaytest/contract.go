@@ -19,7 +19,10 @@ func Run(t *testing.T, newHub func(t *testing.T) Join) {
 		"takeover": takeover, "takeover at once": takeoverAtOnce, "a session moves": sessionMoves, "a long queue moves": longQueueMoves, "a session ends": sessionEnds, "a session at a node that is gone": sessionGone,
 		"retained": retained, "retained, the newest": retainedNewest, "retained, a node comes back": retainedComesBack, "notes": notes, "awaited": awaited,
 	} {
-		t.Run(name, func(t *testing.T) { f(t, newHub(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
+			f(t, newHub(t))
+		})
 	}
 }
 
