@@ -58,6 +58,19 @@ func (c *capital) report(r area.Report, now area.Instant) Action {
 	return c.tell(node, r, 0)
 }
 
+// ended says the end of a work once more that a node hands in again, since it has not
+// heard it yet; nil: it has none. To the arbiter it would be another work: it forgets
+// the ends of those that nobody was assigned.
+func (c *capital) ended(id area.WorkID, now area.Instant) Action {
+	for _, e := range c.ends {
+		if e.report.Work == id {
+			e.sent = now
+			return c.tell(e.node, e.report, 0)
+		}
+	}
+	return nil
+}
+
 func (c *capital) tell(node string, r area.Report, ago time.Duration) Action {
 	c.n++
 	return toNode{node, word{Say: &area.Trunk{Op: area.TrunkReport, Area: c.area, N: c.n, Report: r.Reported(ago)}}}

@@ -242,8 +242,8 @@ func (d *desk) takeOn(reporter Reporter) {
 		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb}, reporter)
 	}
 	for _, one := range slices.Clone(n.post.works.order) {
-		if !n.own && one.to != "" {
-			continue // in another node's hands
+		if one.over || !n.own && one.to != "" {
+			continue // the latter is in another node's hands
 		}
 		d.stepOwn(one.ev, reporter)
 		if one.cancel != "" {

@@ -62,6 +62,10 @@ func (d *desk) rawFrom(m *rawMessage, reporter Reporter) {
 func (d *desk) saidFrom(from string, t *area.Trunk, reporter Reporter) {
 	if t.Op == area.TrunkSubmit {
 		d.acts([]Action{d.nodes.city.submitted(from, t)}, reporter)
+		if end := d.nodes.city.ended(t.Handed.Work, d.s.clock()); end != nil {
+			d.acts([]Action{end}, reporter)
+			return
+		}
 	}
 	if t.Op == area.TrunkStored {
 		d.nodes.city.stored(t.Work)

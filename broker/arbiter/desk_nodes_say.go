@@ -11,9 +11,6 @@ func (d *desk) report(r area.Report, reporter Reporter) {
 			d.acts([]Action{a}, reporter)
 			return
 		}
-		if n.alone.here() && r.State.Ended() {
-			n.post.works.remove(r.Work)
-		}
 		n.post.works.note(r)
 	}
 	reporter.Report(r)

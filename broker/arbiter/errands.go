@@ -31,6 +31,7 @@ type errand struct {
 	taken  bool         // he has said that he has it
 	cancel string       // somebody has taken it back
 	told   area.Instant // when that was sent
+	over   bool         // its end was reported: it is nobody's to do any more
 }
 
 func newErrands() errands { return errands{by: map[area.WorkID]*errand{}} }
@@ -55,7 +56,10 @@ func (e *errands) remove(id area.WorkID) {
 // note keeps how far a work has come, for whoever has the area next.
 func (e *errands) note(r area.Report) {
 	one := e.by[r.Work]
-	if one == nil || r.State.Ended() || r.Att < one.ev.Att || r.Att < 1 {
+	if one != nil && r.State.Ended() {
+		one.over = true
+	}
+	if one == nil || one.over || r.Att < one.ev.Att || r.Att < 1 {
 		return
 	}
 	one.taken = true
@@ -96,6 +100,9 @@ func (e *errands) anew() {
 func (e *errands) next() area.Instant {
 	next := area.Never
 	for _, one := range e.order {
+		if one.over {
+			continue
+		}
 		if !one.taken && one.sent != 0 {
 			next = min(next, one.sent.Add(errandEvery))
 		}

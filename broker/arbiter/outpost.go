@@ -279,6 +279,9 @@ func (o *outpost) handOn() {
 	}
 	room := mostErrands
 	for _, one := range o.works.order {
+		if one.over {
+			continue
+		}
 		if one.cancel != "" && one.due(one.told, o.now) {
 			one.told = o.now
 			o.say(area.Trunk{Op: area.TrunkCancel, Work: one.ev.Work.ID, Reason: one.cancel})

@@ -160,6 +160,8 @@ func TestOutpostHandsItsWorksOn(t *testing.T) {
 	p.want(Cancel{Work: "w-1", Reason: area.EndUser}, "cancel(w-1)")
 	ended := area.Report{Work: "w-1", State: area.OrderPlayed, Device: "gate-1", Att: 1}
 	p.want(p.from("hub-3", "l3", 130, word{Say: &area.Trunk{Op: area.TrunkReport, N: 2, Report: ended.Reported(0)}}), "report(w-1,played)")
+	p.want(reigned{reign.State{Owner: "hub-4", Life: "l4", Term: 195}}, "busy(settling,195,1) join(195,0,0)")
+	p.want(p.from("hub-4", "l4", 195, word{Joined: true}), "") // though the order service has not stored its end yet
 	p.want(Stored{Work: "w-1"}, "stored(w-1)")
 	if len(p.o.works.order) != 0 {
 		t.Errorf("%d works are left", len(p.o.works.order))

@@ -510,3 +510,34 @@ func TestAReignThatTheLedgerHasForgotten(t *testing.T) {
 		}
 	})
 }
+
+// A work that has ended is handed in once more by a node that has not heard so: it is
+// told again, and nothing is held out.
+func TestAWorkThatIsHandedInAfterItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, b := pair(t)
+		defer s.close()
+		d := a.quick(t, "gate-1", "1", 1)
+		s.pass(time.Second, d)
+		offers := brokertest.Subscribe(t, d.c, area.AreaWorkTopic("north"), 1)
+		says := func(say area.Trunk) {
+			say.Area, say.Life = "north", "hub-2-1"
+			a.service.Hear("hub-2", fmt.Appendf(nil, `{"v":1,"area":"north","life":"hub-2-1","term":1,"say":%s}`, say.Encode()))
+			s.pass(100*time.Millisecond, d)
+		}
+		in := area.Trunk{Op: area.TrunkSubmit, N: 1, Handed: &area.Handed{Work: "w-1", Att: 1, TTLMs: 60_000, DurMs: 1000, Prio: 100, Redo: area.RedoRetry, IfBusy: area.BusyQueue}}
+		says(in)
+		if offers.Len() != 1 {
+			t.Fatalf("%d offers, want 1", offers.Len())
+		}
+		says(area.Trunk{Op: area.TrunkCancel, N: 2, Work: "w-1", Reason: area.EndUser})
+		says(in)
+		s.pass(5*time.Second, d)
+		if offers.Len() != 1 {
+			t.Errorf("%d offers of a work that was taken back", offers.Len()-1)
+		}
+		if got := b.reports.states("w-1"); len(got) < 2 || got[len(got)-1] != "cancelled user" {
+			t.Errorf("hub-2 has heard %v", got)
+		}
+	})
+}
