@@ -15,7 +15,7 @@ func (n *simNode) byItself() {
 		n.dark = n.w.now
 	}
 	if n.w.bug.noRunOut && a.stage == leaving {
-		n.desk.rejoin(nodeReports{})
+		n.desk.rejoin(n)
 	}
 	if is := a.here(); is != n.alone {
 		n.alone = is

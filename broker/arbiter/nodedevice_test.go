@@ -41,6 +41,8 @@ type nodeDevice struct {
 	byDark int64      // same: since when that knew that it did not reach the server
 	least  area.Token // of its newest grant
 	wish   turn.Wish
+	queue  []turn.Wish   // assigned works
+	played []area.WorkID // the journal: it outlives a crash
 }
 
 func (d *nodeDevice) now() area.Instant { return local(d.w.now-d.born, d.ppm) }
@@ -76,7 +78,7 @@ func (d *nodeDevice) crash() {
 	}
 	d.w.log("%s crashes", d.id)
 	d.w.r.crashes++
-	d.turn, d.waits = nil, 0
+	d.turn, d.waits, d.queue = nil, 0, nil
 	d.off("reset")
 	if d.sounds {
 		d.plays++
@@ -217,8 +219,14 @@ func (d *nodeDevice) act(a turn.Action) {
 			in = min(w.upTo(a.Within), max(0, time.Duration(d.born+until(d.turn.Deadline(), d.ppm)-w.now)))
 		}
 		d.silentIn(in+w.upTo(simTail)*99/100, a.Result)
+	case turn.Assigned:
+		d.assigned(a)
 	case turn.Free:
 		d.waits = 0
+		if len(d.queue) > 0 {
+			d.soon(0, d.want)
+			return
+		}
 		d.soon(d.thinks(), d.want)
 	case turn.Booted:
 		d.boot = a.Boot
@@ -249,6 +257,9 @@ func (d *nodeDevice) want() {
 		d.wish.Dur = w.upTo(3 * w.around())
 	case !w.calm && w.rng.IntN(8) == 0: // longer than a lease
 		d.wish.Dur = w.lease/2 + w.upTo(2*w.lease)
+	}
+	if len(d.queue) > 0 {
+		d.wish, d.queue = d.queue[0], d.queue[1:]
 	}
 	if !slices.ContainsFunc(w.devices, func(o *nodeDevice) bool { return o.waits != 0 }) {
 		w.loud = max(w.loud, w.now)
@@ -288,6 +299,7 @@ func (d *nodeDevice) silentIn(in time.Duration, r area.Result) {
 		}
 		d.sounds = false
 		d.w.log("%s is silent: %s", d.id, r)
+		d.journal(r)
 		d.step(turn.Over{Result: r})
 	})
 }

@@ -48,10 +48,6 @@ type simNode struct {
 
 const nodeArea = area.Name("north")
 
-type nodeReports struct{}
-
-func (nodeReports) Report(area.Report) {}
-
 func (n *simNode) clock() area.Instant { return local(n.w.now-n.born, n.ppm) }
 
 func (n *simNode) wall() time.Time { return time.Unix(1_700_000_000, n.w.now) }
@@ -94,7 +90,8 @@ func (n *simNode) start() {
 	n.desk = n.service.desks[nodeArea]
 	w.log("%s starts", n.name)
 	n.desk.begun()
-	n.desk.step(Begin{}, nodeReports{})
+	n.desk.step(Begin{}, n)
+	n.again()
 	n.tellAll(time.Second)
 	n.pump()
 	n.hereAgain(n.life)
@@ -134,7 +131,7 @@ func (n *simNode) pump() {
 		}
 		due := n.desk.next() <= n.clock()
 		if due && !n.leaving {
-			n.desk.step(Tick{}, nodeReports{})
+			n.desk.step(Tick{}, n)
 			n.byItself()
 		}
 		n.desk.flush(context.Background())
@@ -162,7 +159,7 @@ func (n *simNode) step(ev Event) {
 		}
 	}
 	before := n.owns()
-	n.desk.step(ev, nodeReports{})
+	n.desk.step(ev, n)
 	n.byItself()
 	if n.owns() && !before {
 		n.w.r.reigns++
@@ -261,7 +258,7 @@ func (n *simNode) leave() {
 		return
 	}
 	n.w.log("%s stops", n.name)
-	n.desk.stepCore(Close{}, nodeReports{})
+	n.desk.stepCore(Close{}, n)
 	n.leaving = true
 	life := n.life
 	n.w.in(2*closing, func() { n.do(life, n.down) })

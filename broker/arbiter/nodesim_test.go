@@ -53,6 +53,7 @@ func TestSimulationOfNodes(t *testing.T) {
 		sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
 	fmt.Printf("nodes: %d reigns, %d kills, %d stops, %d standstills, %d cuts; server: %d times emptied, %d times older, %d standstills; %d writes refused; devices: %d crashes, %d moves\n",
 		sum.reigns, sum.kills, sum.stops, sum.pauses, sum.cuts, sum.flushes, sum.olds, sum.stalls, sum.refused, sum.crashes, sum.moves)
+	fmt.Printf("nodes: %d orders, %d played twice, %d with a second end that nobody was told, %d wrong\n", sum.orders, sum.twice, sum.second, sum.badEnds)
 	fmt.Printf("nodes: %d times a node went on by itself, %d plays that it granted then, %d of them began beside another's\n", sum.parted, sum.alone, sum.beside)
 }
 

@@ -63,6 +63,13 @@ func (n *simNode) Publish(_ context.Context, batch ...area.Message) error {
 				panic(err)
 			}
 			n.toDevices("", func(d *nodeDevice) { d.polled(p) })
+		case area.KindWork, area.KindAreaWork:
+			o, err := area.ParseOffer(m.Payload)
+			if err != nil {
+				panic(err)
+			}
+			n.w.log("%s offers %s %s", n.name, t.Device, m.Payload)
+			n.toDevices(t.Device, func(d *nodeDevice) { d.offered(o) })
 		case area.KindGrant:
 			a, err := area.ParseAnswer(m.Payload)
 			if err != nil {

@@ -32,6 +32,9 @@ type nodeWorld struct {
 
 	perNode bool // on_ledger_loss: per_node
 
+	orders map[area.WorkID]*nodeOrder // nil: there are none
+	ids    []area.WorkID              // of orders, as they came
+
 	nodes   []*simNode
 	devices []*nodeDevice
 	server  nodeServer
@@ -67,12 +70,15 @@ type nodeResult struct {
 	moves, crashes, reigns                            int
 	refused                                           int // writes that found another head
 	parted, alone, beside                             int // times that a node went on by itself, plays that it granted then, and those that began beside another node's
+	orders, twice, second, badEnds                    int // orders, those that two devices have played, reports of another end than before, and what is wrong with ends
 	lower                                             int // a device was granted a lower token than before
 	sim                                               time.Duration
 	first                                             string
 }
 
-func (r nodeResult) bad() int { return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.lower }
+func (r nodeResult) bad() int {
+	return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.lower + r.badEnds
+}
 
 func (r *nodeResult) add(o nodeResult) {
 	for _, p := range []struct {
@@ -81,7 +87,7 @@ func (r *nodeResult) add(o nodeResult) {
 	}{
 		{&r.handOvers, o.handOvers}, {&r.overlaps, o.overlaps}, {&r.doubleTokens, o.doubleTokens}, {&r.stuck, o.stuck}, {&r.starved, o.starved}, {&r.kills, o.kills}, {&r.stops, o.stops},
 		{&r.pauses, o.pauses}, {&r.cuts, o.cuts}, {&r.flushes, o.flushes}, {&r.olds, o.olds}, {&r.stalls, o.stalls}, {&r.moves, o.moves}, {&r.crashes, o.crashes}, {&r.reigns, o.reigns},
-		{&r.refused, o.refused}, {&r.parted, o.parted}, {&r.alone, o.alone}, {&r.beside, o.beside}, {&r.lower, o.lower},
+		{&r.refused, o.refused}, {&r.parted, o.parted}, {&r.alone, o.alone}, {&r.beside, o.beside}, {&r.lower, o.lower}, {&r.orders, o.orders}, {&r.twice, o.twice}, {&r.second, o.second}, {&r.badEnds, o.badEnds},
 	} {
 		*p.to += p.more
 	}
@@ -138,6 +144,10 @@ func newNodeWorld(seed uint64, b nodeBug, goal int) *nodeWorld {
 		w.in(w.upTo(2*time.Second), d.start)
 	}
 	w.in(20*time.Second, w.fault)
+	if b == (nodeBug{}) && (seed%4 == 1 || seed%4 == 2) {
+		w.orders = map[area.WorkID]*nodeOrder{}
+		w.in(5*time.Second, w.submit)
+	}
 	return w
 }
 
@@ -263,6 +273,7 @@ func (w *nodeWorld) calmDown() {
 	})
 	w.in(nodeCalm, func() {
 		w.ended = true
+		w.ends()
 		for _, n := range w.nodes {
 			if n.alone {
 				w.bad(&w.r.stuck, "%s goes on by itself, though nothing is away", n.name)
