@@ -53,10 +53,10 @@ type Areas interface {
 	Area(a area.Name) (area.Area, bool)
 }
 
-// Parts are what a pump stands on. Bus may bring what comes in at other nodes of the
-// hub too, named as such: the pump learns from it how sensors speak; their readings, and
-// what is sent to groups of all nodes, are left to the node where it came in. Others may
-// be nil: this node is alone. Retained may be nil, where the broker is not ours.
+// Parts are what a pump stands on. Bus also brings what other nodes of the hub retain,
+// named as such: the pump learns from it how sensors speak; their readings, and what is
+// sent to groups of all nodes, are left to the node where it came in. Others may be nil:
+// this node is alone. Retained may be nil, where the broker is not ours.
 type Parts struct {
 	Bus      area.Bus
 	Others   Others

@@ -51,6 +51,15 @@ func (e everywhere) Subscribe(filter string, enqueue func(area.Message)) (cancel
 	return e.subscribe(filter, enqueue)
 }
 
+// orKept is the bus of parts that want to hear what comes in here, and what is retained
+// at any node.
+func (h *Hub) orKept() bus {
+	if h.broker == nil {
+		return h.bus
+	}
+	return everywhere{h.bus, h.broker.SubscribeKept}
+}
+
 // besides is the bus of a bridge: it also carries what comes in at nodes that do not
 // have the bridge.
 func (h *Hub) besides(bridge string) bus {
