@@ -42,7 +42,7 @@ func (s *Server) Durability(ctx context.Context) (lacks string, err error) {
 
 // setting is one of the server's; empty where it does not show it.
 func setting(ctx context.Context, c rueidis.Client, name string) (string, error) {
-	r := c.Do(ctx, c.B().ConfigGet().Parameter(name).Build())
+	r := c.Do(ctx, c.B().ConfigGet().Parameter(name).Build().Pin())
 	if err := r.NonRedisError(); err != nil {
 		return "", err
 	}

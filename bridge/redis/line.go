@@ -62,7 +62,7 @@ func (l *line) doLocked(ctx context.Context, commands func(rueidis.Builder) ruei
 	if err := l.open(); err != nil {
 		return nil, err
 	}
-	out := l.conn.DoMulti(ctx, commands(l.conn.B())...)
+	out := l.conn.DoMulti(ctx, pinned(commands(l.conn.B()))...)
 	for _, one := range out {
 		if err := one.Error(); err != nil && !rueidis.IsRedisNil(err) {
 			l.sever()

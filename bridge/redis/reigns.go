@@ -222,7 +222,7 @@ func (r *Reigns) do(ctx context.Context, commands func(rueidis.Builder) rueidis.
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	out := r.conn.DoMulti(ctx, commands(r.conn.B())...)
+	out := r.conn.DoMulti(ctx, pinned(commands(r.conn.B()))...)
 	if r.at != master(c) {
 		r.sever()
 		return nil, errReplaced

@@ -225,7 +225,7 @@ func (s *sender) post(ctx context.Context, list []letter) (taken []bool) {
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer stop()
-	answers := c.DoMulti(ctx, s.cmds...)
+	answers := c.DoMulti(ctx, pinned(s.cmds)...)
 	for i := range list {
 		n := list[i].commands
 		taken[i] = !slices.ContainsFunc(answers[:n], func(r rueidis.RedisResult) bool { return r.Error() != nil })

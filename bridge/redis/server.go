@@ -99,7 +99,7 @@ func (s *Server) do(ctx context.Context, commands func(rueidis.Builder) rueidis.
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	out := c.DoMulti(ctx, commands(c.B())...)
+	out := c.DoMulti(ctx, pinned(commands(c.B()))...)
 	for _, r := range out {
 		if err := r.NonRedisError(); err != nil {
 			return nil, err
@@ -111,6 +111,15 @@ func (s *Server) do(ctx context.Context, commands func(rueidis.Builder) rueidis.
 		}
 	}
 	return out, nil
+}
+
+// pinned keeps commands from being used again by the library once they are answered: of a
+// connection that breaks it may still be writing them then, with what they have become.
+func pinned(list rueidis.Commands) rueidis.Commands {
+	for i := range list {
+		list[i] = list[i].Pin()
+	}
+	return list
 }
 
 // backoff is the waits between tries: it doubles from 50 ms to 2 s.

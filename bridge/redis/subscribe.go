@@ -130,7 +130,7 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, c rueidis.CommandClient) error {
 				bye, stop := context.WithTimeout(context.Background(), patience)
 				defer stop()
-				return c.Do(bye, unsubscription(c.B(), name, shard)).Error() // a new one each time: a command is used once
+				return c.Do(bye, unsubscription(c.B(), name, shard)).Error()
 			}), subscription(c.B(), name, shard), heard)
 			if stands.Swap(false) {
 				b = backoff{}
@@ -146,14 +146,14 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 
 func subscription(b rueidis.Builder, name string, sharded bool) rueidis.Completed {
 	if sharded {
-		return b.Ssubscribe().Channel(name).Build()
+		return b.Ssubscribe().Channel(name).Build().Pin()
 	}
-	return b.Subscribe().Channel(name).Build()
+	return b.Subscribe().Channel(name).Build().Pin()
 }
 
 func unsubscription(b rueidis.Builder, name string, sharded bool) rueidis.Completed {
 	if sharded {
-		return b.Sunsubscribe().Channel(name).Build()
+		return b.Sunsubscribe().Channel(name).Build().Pin()
 	}
-	return b.Unsubscribe().Channel(name).Build()
+	return b.Unsubscribe().Channel(name).Build().Pin()
 }
