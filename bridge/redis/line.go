@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -16,7 +15,7 @@ import (
 type line struct {
 	s *Server
 
-	mu     sync.Mutex // one call at a time
+	mu     lock // one call at a time
 	conn   rueidis.DedicatedClient
 	shards bool // it is one to a cluster
 }
@@ -49,7 +48,9 @@ func (l *line) open() error {
 }
 
 func (l *line) do(ctx context.Context, commands func(rueidis.Builder) rueidis.Commands) ([]rueidis.RedisResult, error) {
-	l.mu.Lock()
+	if err := l.mu.within(ctx); err != nil {
+		return nil, err
+	}
 	defer l.mu.Unlock()
 	return l.doLocked(ctx, commands)
 }

@@ -214,7 +214,9 @@ func (t *Tables) transact(ctx context.Context, names []shared.Name, choose func(
 // transactions tries until nobody has written to the tables meanwhile: each time that
 // somebody has, he has come further.
 func (t *Tables) transactions(ctx context.Context, names []shared.Name, commands func(rueidis.Builder, []shared.Stamp) rueidis.Commands) error {
-	t.write.mu.Lock()
+	if err := t.write.mu.within(ctx); err != nil {
+		return err
+	}
 	defer t.write.mu.Unlock()
 	for range swapTries {
 		done, err := t.once(ctx, names, commands)
