@@ -1,13 +1,13 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
@@ -101,18 +101,20 @@ func TestChangesTold(t *testing.T) {
 
 func changesTold(t *testing.T, a, b *Tables) {
 	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), sharedtest.Patience)
+	defer stop()
 	at := mark(t, a)
 	a.look = 0
-	since(t, a, at) // it hears
-	a.look = time.Hour
+	since(t, a, at)                  // it hears
+	a.look = 2 * sharedtest.Patience // longer than the test waits
 	change(t, b, 0, 1)
 	_, at = since(t, a, at)
 	for i := range 20 {
 		heard := make(chan error, 1)
 		go func() {
-			list, next, err := a.Since(t.Context(), at)
+			list, next, err := a.Since(ctx, at)
 			for err == nil && len(list) == 0 { // it may ring in vain
-				list, next, err = a.Since(t.Context(), at)
+				list, next, err = a.Since(ctx, at)
 			}
 			if at = next; err == nil && (len(list) != 1 || list[0].Key != fmt.Sprint(i+1)) {
 				err = fmt.Errorf("changes %v", list)
@@ -132,7 +134,7 @@ func TestChangesNotHeard(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		e := startEngine(t)
 		a := e.tables("a")
-		a.s.resp2, a.look = old, time.Hour
+		a.s.resp2, a.look = old, sharedtest.Patience
 		at, lost := mark(t, a), make(chan error, 1)
 		go func() {
 			_, _, err := a.Since(t.Context(), at)

@@ -12,7 +12,10 @@ import (
 	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
 	"github.com/tacet-hub/tacet/bridge/redis/redistest"
+	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
+	"github.com/tacet-hub/tacet/broker/shared"
+	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
 )
 
 func startValkey(t *testing.T) *engine {
@@ -49,7 +52,57 @@ var everywhere = strings.Fields(`Get Mget Set Del Rename Exists Pexpire Pttl Inc
 	Publish Subscribe Unsubscribe
 	ConfigGet`)
 
-// clustered are those that are sent to a cluster alone.
+// around are those that the client sends for itself.
+var around = strings.Fields(`hello auth ping client cluster`)
+
+// startCommon runs a server on which the nodes may use only the commands that Redis,
+// Valkey and Garnet all have.
+func startCommon(t *testing.T) *engine {
+	t.Helper()
+	s, err := redistest.Start("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	e := &engine{t: t, one: s, url: "redis://node:secret@" + s.Addr()}
+	may := []string{"ACL", "SETUSER", "node", "on", ">secret", "~*", "&*", "-@all"}
+	for _, c := range append(slices.Clone(around), everywhere...) {
+		may = append(may, "+"+strings.Replace(strings.ToLower(c), "configget", "config|get", 1))
+	}
+	e.do(may...)
+	return e
+}
+
+// TestOnlyCommonCommands: everything works with those alone.
+func TestOnlyCommonCommands(t *testing.T) {
+	e := startCommon(t)
+	site := e.sites()
+	t.Run("plane", func(t *testing.T) {
+		backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
+			e := site(t)
+			return func(name string) backplane.Plane { return e.join(name) }
+		})
+	})
+	t.Run("reigns", func(t *testing.T) {
+		reigntest.Test(t, func(t *testing.T) reigntest.Ledger { return reignLedger(site(t)) })
+	})
+	t.Run("tables", func(t *testing.T) {
+		sharedtest.TestTable(t, func(t *testing.T) shared.Common { return site(t).tables("a") })
+	})
+	t.Run("changes", func(t *testing.T) {
+		e := site(t)
+		changesTold(t, e.tables("a"), e.tables("b"))
+	})
+	t.Run("log", func(t *testing.T) {
+		replaytest.Test(t, func(t *testing.T) replaytest.Store { return logs{site(t)} })
+	})
+	if list, err := e.one.Do("ACL", "LOG"); err != nil || list != "" {
+		t.Errorf("was refused: %s %v", list, err)
+	}
+}
+
+// clustered are those that are sent to a cluster alone. Garnet has all but the last: what
+// comes over a channel that nobody listens to any more is dropped here then.
 var clustered = strings.Fields(`Spublish Ssubscribe Sunsubscribe`)
 
 // TestCommands: nothing is sent that one of the three servers does not have.
