@@ -10,8 +10,9 @@
 //
 // Each node tells the others facts of itself ([facts]): the filters that its clients
 // and its hub's parts have, how many members a shared subscription has, which notes
-// they want, and which client ids are there. They are numbered; who finds a number missing asks for all of
-// them. A node that has told nothing yet is taken to want everything.
+// they want, and which client ids are there. They are numbered; who finds a number
+// missing asks for all of them. A node that has told nothing yet is taken to want
+// everything.
 //
 // The topics by which areas are arbitrated are not carried ([Carries]): a node that
 // does not have an area hands them to the one that has (package arbiter).

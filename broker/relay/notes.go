@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"encoding/binary"
+	"time"
 )
 
 // What parts of the hub say to those of other nodes beside MQTT: news of a state, each
@@ -85,13 +86,16 @@ func (r *Relay) heardNote(node string, b []byte) {
 	r.onNote(node, topic, in.b)
 }
 
+// awaitMost bounds how long [Relay.Await] blocks: once for a node that was killed.
+const awaitMost = 5 * time.Second
+
 // Await blocks until the other nodes know what is wanted here at the time of the call,
 // notes and messages: what comes in at one of them after that comes here too, or is
-// counted as lost. It does not wait for a node that does not answer within two seconds,
+// counted as lost. It does not wait for a node that does not answer within five seconds,
 // not at all for one that has not since it was heard last, nor while the wire is down
 // or ctx has ended.
 func (r *Relay) Await(ctx context.Context) {
-	probe, stop := context.WithTimeout(ctx, probeWait)
+	probe, stop := context.WithTimeout(ctx, awaitMost)
 	defer stop()
 	r.mu.Lock()
 	version := r.own.next()
