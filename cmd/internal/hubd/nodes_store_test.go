@@ -73,7 +73,8 @@ func people(c *conf.Config) {
 	}
 }
 
-// two are two nodes of a server's hub with people, and what stops the first.
+// two are two nodes of a server's hub with people, which know each other, and what stops
+// the first.
 func (s *redisServer) two(t *testing.T) (h1, h2 *Hub, stop1 func() error) {
 	t.Helper()
 	start := func(name string) (*Hub, func() error) {
@@ -82,6 +83,7 @@ func (s *redisServer) two(t *testing.T) (h1, h2 *Hub, stop1 func() error) {
 	}
 	h1, stop1 = start("hub-1")
 	h2, _ = start("hub-2")
+	acquainted(t, h1, h2)
 	return h1, h2, stop1
 }
 
