@@ -463,6 +463,10 @@ func (nowhere) Put(context.Context, string, []byte) error { return nil }
 
 func (nowhere) Delete(context.Context, string) error { return nil }
 
+func (nowhere) PutIf(context.Context, string, []byte, []byte) ([]byte, bool, error) {
+	return nil, true, nil
+}
+
 // keys are of all ones, and of all twos once they were made anew.
 type keys struct{}
 

@@ -17,6 +17,17 @@
 // A rollout is on disk before it is answered for, and goes on after a restart of
 // the hub.
 //
+// # Several nodes
+//
+// The nodes of a hub have one list, and one of them orders devices, wherever those are
+// connected: it takes every rollout that has not ended, and only while it has them all
+// it orders anybody. Each change is a compare-and-set of the record that all nodes have,
+// so who has taken a rollout knows what was ordered, and who had it can change nothing.
+// While the nodes cannot be reached rollouts stand still: nobody is ordered, and nobody
+// has failed. Who takes over, or has started, gives each device its time anew, and those
+// whose turn it is a minute to come, since they may have been connected to a node that
+// is gone.
+//
 // # Goroutines
 //
 // [Service.Run] is one; it alone orders devices. The subscription only notes what

@@ -30,6 +30,9 @@ type Rollout struct {
 	CreatedBy string     `json:"created_by"`
 	EndedAt   *area.Time `json:"ended_at"`
 	Devices   []Device   `json:"devices"` // in the order in which they are updated
+
+	coordinator string // node that carries it out; empty: none yet
+	raw         []byte // as the table has it
 }
 
 // States of a rollout.

@@ -1,10 +1,12 @@
 package rollout
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,9 +19,10 @@ import (
 
 // table is a [Table] in memory.
 type table struct {
-	mu   sync.Mutex
-	rows map[string][]byte
-	fail error
+	mu    sync.Mutex
+	rows  map[string][]byte
+	fail  error
+	watch []func(key string, value []byte) // what all nodes are told
 }
 
 func (t *table) Load(each func(string, []byte) error) error {
@@ -33,18 +36,46 @@ func (t *table) Load(each func(string, []byte) error) error {
 
 func (t *table) Put(_ context.Context, key string, value []byte) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fail == nil {
-		t.rows[key] = slices.Clone(value)
+	if t.fail != nil {
+		defer t.mu.Unlock()
+		return t.fail
 	}
-	return t.fail
+	t.rows[key] = slices.Clone(value)
+	t.mu.Unlock()
+	t.tell(key, value)
+	return nil
+}
+
+func (t *table) PutIf(_ context.Context, key string, old, value []byte) (found []byte, done bool, err error) {
+	t.mu.Lock()
+	if is := t.rows[key]; t.fail != nil || !bytes.Equal(is, old) {
+		defer t.mu.Unlock()
+		return is, false, t.fail
+	}
+	t.rows[key] = slices.Clone(value)
+	t.mu.Unlock()
+	t.tell(key, value)
+	return nil, true, nil
 }
 
 func (t *table) Delete(_ context.Context, key string) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.rows, key)
+	t.mu.Unlock()
+	t.tell(key, nil)
 	return nil
+}
+
+func (t *table) tell(key string, value []byte) {
+	for _, w := range t.watch {
+		w(key, value)
+	}
+}
+
+func (t *table) setFail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fail = err
 }
 
 // site is players, and a bus that notes the orders.
@@ -53,13 +84,17 @@ type site struct {
 	down    map[area.DeviceID]bool
 	foreign map[area.DeviceID]bool // of somebody else's program
 
-	mu     sync.Mutex
-	hear   func(area.Message)
-	orders []string // "gate-1 u-1"
+	mu       sync.Mutex
+	hear     map[int]func(area.Message)
+	next     int
+	statuses map[area.DeviceID]area.Update // what was said last
+	orders   []string                      // "gate-1 u-1"
 }
 
 // players are two in north, three in south; and a sensor.
 func (s *site) Devices() (list []area.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, d := range []struct {
 		id area.DeviceID
 		in area.Name
@@ -85,8 +120,14 @@ func (s *site) Device(id area.DeviceID) (area.Device, bool) {
 // Retained is the device's status as it was before anything is ordered.
 func (s *site) Retained(topic string, _ int) []area.Message {
 	st := area.Status{Online: true, Update: &area.Update{State: area.UpdateIdle}}
-	if s.foreign[area.ParseTopic(topic).Device] {
+	id := area.ParseTopic(topic).Device
+	if s.foreign[id] {
 		st.Update = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if said, ok := s.statuses[id]; ok {
+		st.Update = &said
 	}
 	return []area.Message{{Topic: topic, Payload: st.Encode()}}
 }
@@ -103,13 +144,31 @@ func (s *site) Publish(_ context.Context, batch ...area.Message) error {
 func (s *site) Subscribe(_ string, enqueue func(area.Message)) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hear = enqueue
-	return func() {}, nil
+	n := s.next
+	s.hear[n], s.next = enqueue, n+1
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.hear, n)
+	}, nil
+}
+
+func (s *site) setDown(id area.DeviceID, down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down[id] = down
 }
 
 // says is a device's status.
 func (s *site) says(id area.DeviceID, order, state, reason string) {
-	s.hear(area.Message{Topic: area.StatusTopic(id), Payload: area.Status{Online: true, Update: &area.Update{State: state, Order: order, Version: "v2.0.0", Reason: reason}}.Encode()})
+	u := area.Update{State: state, Order: order, Version: "v2.0.0", Reason: reason}
+	s.mu.Lock()
+	s.statuses[id] = u
+	hear := slices.Collect(maps.Values(s.hear))
+	s.mu.Unlock()
+	for _, h := range hear {
+		h(area.Message{Topic: area.StatusTopic(id), Payload: area.Status{Online: true, Update: &u}.Encode()})
+	}
 	synctest.Wait()
 }
 
@@ -129,16 +188,22 @@ func (s *site) ordered() string {
 }
 
 func newSite() *site {
-	return &site{table: &table{rows: map[string][]byte{}}, down: map[area.DeviceID]bool{}, foreign: map[area.DeviceID]bool{}}
+	return &site{table: &table{rows: map[string][]byte{}}, down: map[area.DeviceID]bool{}, foreign: map[area.DeviceID]bool{}, hear: map[int]func(area.Message){}, statuses: map[area.DeviceID]area.Update{}}
 }
 
 // run starts a service; end ends it.
 func (s *site) run(t *testing.T) (svc *Service, end func()) {
 	t.Helper()
-	svc, err := New(Parts{Bus: s, Devices: s, Retained: s, Table: s.table, Now: time.Now}, slog.New(slog.DiscardHandler))
+	return s.runAs(t, "", nil)
+}
+
+func (s *site) runAs(t *testing.T, node string, mine func() bool) (svc *Service, end func()) {
+	t.Helper()
+	svc, err := New(Parts{Node: node, Mine: mine, Bus: s, Devices: s, Retained: s, Table: s.table, Now: time.Now}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.table.watch = append(s.table.watch, svc.Changed)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- svc.Run(ctx) }() // end waits for it

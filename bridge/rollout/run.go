@@ -22,13 +22,15 @@ func (s *Service) Run(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for {
-		s.step(ctx)
+	for looks := true; ; {
+		s.step(ctx, looks)
+		looks = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.wake:
 		case <-tick.C:
+			looks = true
 			if !s.busy() {
 				tick.Stop()
 			}
@@ -45,30 +47,43 @@ func (s *Service) busy() bool {
 	return s.book.busy()
 }
 
-// note keeps what a device says of its update, where that is about a rollout.
+// note keeps what a device says of its update, and has that looked at.
 func (s *Service) note(m area.Message) {
-	st, err := area.ParseStatus(m.Payload)
-	if err != nil || st.Update == nil || st.Update.Order == "" || !st.Online {
-		return
+	if s.listen(area.ParseTopic(m.Topic).Device, m.Payload) {
+		s.poke()
 	}
-	id := area.ParseTopic(m.Topic).Device
+}
+
+// listen keeps what a device says of its update, where that is about a rollout.
+func (s *Service) listen(id area.DeviceID, status []byte) bool {
+	st, err := area.ParseStatus(status)
+	if err != nil || st.Update == nil || st.Update.Order == "" || !st.Online {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.find(st.Update.Order) == nil {
-		return
+		return false
 	}
 	s.heard[id] = *st.Update
-	s.poke()
+	return true
 }
 
-// step does what is to be done now.
-func (s *Service) step(ctx context.Context) {
+// step does what is to be done now, where it is this node's to do. What another node has
+// is taken over with a look alone: should two think that it is theirs, they do not fight.
+func (s *Service) step(ctx context.Context, looks bool) {
+	if !s.inOffice() || !s.takeAll(ctx, looks) {
+		return
+	}
 	orders, changed := s.plan()
+	kept := map[string]bool{}
 	for _, r := range changed {
-		s.save(r)
+		kept[r.ID] = s.save(r)
 	}
 	for _, o := range orders {
-		s.order(ctx, o)
+		if is, changed := kept[o.Order]; is || !changed {
+			s.order(ctx, o)
+		}
 	}
 	s.forget(ctx)
 }
@@ -78,14 +93,15 @@ func (s *Service) step(ctx context.Context) {
 func (s *Service) plan() (orders []sending, changed []Rollout) {
 	now := s.Now()
 	orders, turns := s.catchUp(now)
-	for len(turns) > 0 { // one that is skipped lets the next one come
+	for looked := map[area.DeviceID]bool{}; len(turns) > 0; { // one that is skipped lets the next one come
 		unfit := make([]string, len(turns))
 		for i, id := range turns {
-			unfit[i] = s.unfit(id)
+			unfit[i], looked[id] = s.unfit(id), true
 		}
 		var more []sending
 		more, turns = s.give(turns, unfit, now)
 		orders = append(orders, more...)
+		turns = slices.DeleteFunc(turns, func(id area.DeviceID) bool { return looked[id] }) // who still waits is waited for
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,10 +131,13 @@ func (s *Service) turns() (ids []area.DeviceID) {
 	return ids
 }
 
+// absent is why a device cannot be ordered that is not connected.
+const absent = "it is not there"
+
 // unfit tells why a device cannot be ordered; empty: it can.
 func (s *Service) unfit(id area.DeviceID) string {
 	if d, known := s.Devices.Device(id); !known || d.Presence != area.Online {
-		return "it is not there"
+		return absent
 	}
 	for _, m := range s.Retained.Retained(area.StatusTopic(id), 1) {
 		if st, err := area.ParseStatus(m.Payload); err == nil && st.Update != nil {
@@ -137,6 +156,7 @@ func (s *Service) give(turns []area.DeviceID, unfit []string, now time.Time) (or
 		i := slices.Index(turns, p.device.Device)
 		switch {
 		case i < 0: // it has become its turn meanwhile, and has not been looked at
+		case unfit[i] == absent && p.of.CreatedAt.Before(s.began) && now.Sub(s.began) < AnswerTime: // it may be about to come, to this node or to another
 		case unfit[i] != "":
 			s.book.set(p.of, p.device, Skipped, unfit[i], now)
 		default:
@@ -199,7 +219,7 @@ func (s *Service) order(ctx context.Context, o sending) {
 // forget removes the rollouts that ended longest ago, where there are too many.
 func (s *Service) forget(ctx context.Context) {
 	s.mu.Lock()
-	var gone []string
+	var gone []string // who is the oldest comes first
 	for i := 0; len(s.book.list) > mostKept && i < len(s.book.list); {
 		if r := s.book.list[i]; r.EndedAt != nil {
 			gone = append(gone, r.ID)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,16 +43,21 @@ type Retained interface {
 	Retained(filter string, most int) []area.Message
 }
 
-// Table keeps records by key on disk; store.Table is one. What it took is
+// Table keeps records by key on disk, at all nodes; shared.Table is one. What it took is
 // durable when it returns.
 type Table interface {
 	Load(each func(key string, value []byte) error) error
 	Put(ctx context.Context, key string, value []byte) error
 	Delete(ctx context.Context, key string) error
+	// PutIf changes a record that is as old says, nil for one that is not there, and
+	// else answers what there is. Its error has code degraded where that cannot be known.
+	PutIf(ctx context.Context, key string, old, value []byte) (found []byte, done bool, err error)
 }
 
-// Parts is what a service works with. All are needed.
+// Parts is what a service works with. All are needed, but for Node and Mine.
 type Parts struct {
+	Node     string      // name of this one
+	Mine     func() bool // whether this node carries rollouts out, of all that there are; nil: it is the only one
 	Bus      Bus
 	Devices  Devices
 	Retained Retained
@@ -71,6 +75,7 @@ type Service struct {
 
 	mu    sync.Mutex // never held for a part
 	book  book
+	began time.Time                     // when this node began to carry them out; zero: it does not
 	heard map[area.DeviceID]area.Update // not looked at yet; only of devices that are at it
 }
 
@@ -92,28 +97,24 @@ type Stats struct {
 // New makes a service of the rollouts that the table has; those that had not
 // ended go on. A record that cannot be read is left out and logged.
 func New(p Parts, log *slog.Logger) (*Service, error) {
+	if p.Mine == nil {
+		p.Mine = func() bool { return true }
+	}
 	if p.Bus == nil || p.Devices == nil || p.Retained == nil || p.Table == nil || p.Now == nil {
 		return nil, errors.New("rollout: a part is missing")
 	}
 	s := &Service{Parts: p, log: log, wake: make(chan struct{}, 1), heard: map[area.DeviceID]area.Update{}}
 	err := p.Table.Load(func(id string, value []byte) error {
-		var r Rollout
-		if err := json.Unmarshal(value, &r); err != nil || r.ID != id {
+		if r, err := decode(id, value); err == nil {
+			s.book.put(r)
+		} else {
 			log.Error("stored rollout cannot be read", "rule", id, "err", err)
-			return nil
 		}
-		for i := range r.Devices {
-			if r.Devices[i].active() {
-				r.Devices[i].At = area.At(p.Now()) // its patience begins anew
-			}
-		}
-		s.book.list = append(s.book.list, &r)
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("rollouts: %w", err)
 	}
-	slices.SortFunc(s.book.list, func(a, b *Rollout) int { return cmp.Compare(a.ID, b.ID) })
 	return s, nil
 }
 
@@ -192,13 +193,21 @@ func (s *Service) Start(ctx context.Context, req Request, by string, may func(ar
 	if s.Stats().Running >= mostRunning {
 		return Rollout{}, area.Errorf(area.CodeDegraded, "%d rollouts run already", mostRunning)
 	}
-	if err := s.keep(ctx, *r); err != nil {
+	if s.Mine() {
+		r.coordinator = s.Node
+	}
+	if r.raw, err = encode(*r); err == nil {
+		err = s.Table.Put(ctx, r.ID, r.raw)
+	}
+	if err != nil {
 		return Rollout{}, err
 	}
 	s.count.made.Add(1)
 	s.log.Info("rollout made", "rule", r.ID, "who", by, "n", len(r.Devices))
 	s.mu.Lock()
-	s.book.list = append(s.book.list, r)
+	if s.find(r.ID) == nil { // else another node is at it already
+		s.book.put(r)
+	}
 	out := r.clone()
 	s.mu.Unlock()
 	s.poke()
@@ -238,53 +247,52 @@ func (s *Service) targets(to To) ([]area.Device, error) {
 	return nil, area.Errorf(area.CodeUnknownDevice, "there is no player")
 }
 
-// Cancel takes a rollout back: nobody else is ordered, and who was goes on. Its
-// errors are of code not_found and ended.
+// cancelTime is how long a rollout may take to be cancelled.
+const cancelTime = 5 * time.Second
+
+// Cancel takes a rollout back: nobody else is ordered, and who was goes on. It blocks
+// for the table. Its errors are of code not_found, ended, and degraded where the other
+// nodes cannot be reached.
 func (s *Service) Cancel(id, by string) (Rollout, error) {
-	s.mu.Lock()
-	r := s.find(id)
-	if r == nil {
+	ctx, stop := context.WithTimeout(context.Background(), cancelTime)
+	defer stop()
+	for {
+		r, err := s.Get(id)
+		if err != nil {
+			return Rollout{}, err
+		}
+		if r.State != Running {
+			return Rollout{}, area.Errorf(area.CodeEnded, "rollout %s has ended", id)
+		}
+		b := book{list: []*Rollout{&r}}
+		b.cancel(&r, "cancelled by "+by, s.Now())
+		switch kept, err := s.keep(ctx, r); {
+		case area.CodeOf(err) == area.CodeDegraded || ctx.Err() != nil:
+			return Rollout{}, err
+		case err != nil:
+			s.unkept(r, err)
+		case kept == nil:
+			continue // it has changed meanwhile, and is looked at again
+		default:
+			r.raw = kept
+		}
+		s.mu.Lock()
+		s.book.put(&r)
+		out := r.clone()
 		s.mu.Unlock()
-		return Rollout{}, notFound(id)
+		for _, p := range b.ended {
+			s.tell(p.of, *p.device)
+		}
+		s.count.cancelled.Add(1)
+		s.log.Info("rollout cancelled", "rule", id, "who", by)
+		s.poke()
+		return out, nil
 	}
-	if r.State != Running {
-		s.mu.Unlock()
-		return Rollout{}, area.Errorf(area.CodeEnded, "rollout %s has ended", id)
-	}
-	s.book.cancel(r, "cancelled by "+by, s.Now())
-	out := r.clone()
-	s.mu.Unlock()
-	s.count.cancelled.Add(1)
-	s.log.Info("rollout cancelled", "rule", id, "who", by)
-	s.save(out) // before it is answered for
-	s.poke()
-	return out, nil
 }
 
 func (s *Service) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
-	}
-}
-
-// keep writes a rollout to the disk.
-func (s *Service) keep(ctx context.Context, r Rollout) error {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return s.Table.Put(ctx, r.ID, b)
-}
-
-// save is keep for a change that goes on even where the disk does not take it:
-// after a restart the rollout goes on from an older state, which asks devices
-// again for what they have done.
-func (s *Service) save(r Rollout) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := s.keep(ctx, r); err != nil {
-		s.count.unkept.Add(1)
-		s.log.Error("rollout not kept", "rule", r.ID, "err", err)
 	}
 }

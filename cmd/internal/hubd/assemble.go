@@ -195,7 +195,13 @@ func schedules(list []conf.Schedule) (out []area.Schedule) {
 }
 
 func (h *Hub) makeRollouts() (err error) {
-	h.rollouts, err = rollout.New(rollout.Parts{Bus: h.everywhere(), Devices: devices{h}, Retained: h.bus, Table: h.store.Table("rollouts"), Now: time.Now}, h.log)
+	kept := h.shared.Table("rollouts")
+	h.rollouts, err = rollout.New(rollout.Parts{
+		Node: h.cfg.Node, Mine: func() bool { return h.duty(hasBroker) }, Bus: h.everywhere(), Devices: devices{h}, Retained: h.bus, Table: kept, Now: time.Now,
+	}, h.log)
+	if err == nil {
+		kept.Watch(h.rollouts.Changed)
+	}
 	return err
 }
 

@@ -38,6 +38,7 @@ type nodes struct {
 	tables    *redis.Tables          // see nodes_store.go
 	lacks     atomic.Pointer[string] // see nodes_store.go
 	shows     *window.Source         // see nodes_census.go
+	met       atomic.Bool            // see nodes_duty.go
 	log       *redis.Log             // of what groups had; see nodes_clients.go
 	marks     *redis.Marks           // where who left them
 }
@@ -58,7 +59,7 @@ func (h *Hub) joinServer() (err error) {
 		return nil
 	}
 	n := &nodes{}
-	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
+	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Note: h.note(), Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
 	if cfg.Home, err = h.nodeHome(); err != nil {
 		return err
 	}
@@ -102,6 +103,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.shows = window.NewSource(n.mux, time.Now)
 	n.shows.OnWatch(func(on bool) { h.relay.Want(bridge.NoteTopics, on) })
 	n.mux.Want(wordTopic, true)
+	n.meet()
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	h.makeForward(n)
