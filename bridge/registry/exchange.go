@@ -42,7 +42,8 @@ type exchange struct {
 	nodes  atomic.Pointer[[]backplane.Node]
 	up     atomic.Bool
 	behind laggards
-	untold map[area.DeviceID]bool // whether an operator has removed it; the registry's lock guards it
+	untold map[area.DeviceID]bool // whether an operator has removed it; the registry's lock guards it, and buried
+	buried map[area.DeviceID]int64
 	talk   struct{ told, heard, dropped, unread, unsent, asked, unanswered, missing atomic.Uint64 }
 }
 
@@ -63,7 +64,7 @@ type news struct {
 // another node that is news, and must only enqueue.
 func (r *Registry) Join(mux *backplane.Mux, shown func(area.Reading)) {
 	r.mux, r.shown = mux, shown
-	r.untold, r.behind.list = map[area.DeviceID]bool{}, map[string]struct{}{}
+	r.untold, r.buried, r.behind.list = map[area.DeviceID]bool{}, map[area.DeviceID]int64{}, map[string]struct{}{}
 	r.words = make(chan words, mostWords)
 	r.wake, r.stir, r.behind.wake = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	mux.OnHear(kindSensors, func(e backplane.Envelope) { r.enqueue(words{e.Origin, e.Body}) })
@@ -214,6 +215,7 @@ func (r *Registry) meet(c *company, cut *time.Timer) {
 	switch {
 	case up:
 		cut.Stop()
+		signal(r.wake) // there may be something to tell
 	case c.up:
 		cut.Reset(cutAfter)
 	}
@@ -237,13 +239,12 @@ func (r *Registry) orphan(node string) {
 }
 
 // tellOthers tells the other nodes what they do not know yet, and answers of how many
-// devices. While they cannot be reached nothing is kept for them: they ask for
-// everything afterwards.
+// devices. While they cannot be reached that waits.
 func (r *Registry) tellOthers() int {
-	list := r.untoldParts()
 	if !r.up.Load() {
 		return 0
 	}
+	list := r.untoldParts()
 	for _, body := range bodies(list) {
 		if err := r.mux.Publish(sensorsTopic, backplane.Envelope{Kind: kindSensors, Target: sensorsTopic, Body: body}); err != nil {
 			r.talk.unsent.Add(1) // they are told of the gap, and ask
@@ -261,9 +262,9 @@ func (r *Registry) untoldParts() (list []part) {
 		e := r.devices[d]
 		there := e != nil && e.home != ""
 		if removed || !there {
-			list = append(list, part{Device: d, Gone: true, Removed: removed, record: record{By: r.cfg.Node}})
+			list = append(list, part{Device: d, Gone: true, Removed: removed, record: record{By: r.cfg.Node, AsOf: r.buried[d]}})
 		}
-		if !there {
+		if !there || !e.news.whole && len(e.news.keys) == 0 {
 			continue
 		}
 		p, own := e.measurements(d, r.cfg.Node), true

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -266,12 +267,11 @@ func TestSensorsThatWereMissed(t *testing.T) {
 		defer func() { a.stop() }()
 		defer func() { b.stop() }()
 		const many = 600  // more than one page
-		a.up.Store(false) // what a tells now goes nowhere
+		a.up.Store(false) // what a has to tell waits
 		for i := range many {
 			a.Put(value(fmt.Sprint("s", i), "north", "a metric with a long name so that it does not go into one page", float64(i)), "home/north/of/a/long/topic/for/the/same/reason", false)
 		}
 		time.Sleep(2 * mostPause)
-		a.up.Store(true)
 		if b.Stats().Sensors != 0 {
 			t.Fatal("b knows already")
 		}
@@ -279,6 +279,12 @@ func TestSensorsThatWereMissed(t *testing.T) {
 		b.behind.add("a")
 		synctest.Wait()
 		if s := b.Stats(); s.Sensors != many || s.Asked != asked+1 || s.Heard < many || b.news() != "[]" {
+			t.Errorf("b counts %+v", s)
+		}
+		a.up.Store(true)
+		signal(a.stir)
+		time.Sleep(2 * mostPause)
+		if s := b.Stats(); s.Heard != 2*many || b.news() != "[]" { // it is told the same again
 			t.Errorf("b counts %+v", s)
 		}
 		b.hold = make(chan struct{})
@@ -298,6 +304,53 @@ func TestSensorsThatWereMissed(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := b.Stats(); s.Sensors != many || s.Unanswered != 0 {
 			t.Errorf("b counts %+v", s)
+		}
+	})
+}
+
+// TestRemovedSensorStaysAway: what was on its way when an operator removed a sensor at
+// another node brings it back nowhere; when it speaks again it is there.
+func TestRemovedSensorStaysAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := new(backplane.Exchange)
+		a, b := open(t, x, "a", newDisk()), open(t, x, "b", newDisk())
+		defer func() { a.stop() }()
+		defer func() { b.stop() }()
+		a.Put(value("hall", "north", "co2", 1.0), "t/hall", false)
+		time.Sleep(time.Second)
+		a.Put(value("hall", "north", "co2", 2.0), "t/hall", false) // told at once
+		synctest.Wait()
+		a.Put(value("hall", "north", "co2", 3.0), "t/hall", false) // and this in a tenth of a second
+		page, err := a.page("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		late, _ := json.Marshal([]part{{Device: "hall", record: record{Seen: time.Now().UnixMilli()}}})
+		a.Registry.mu.Lock()
+		kept, _ := json.Marshal(a.devices["hall"].record("a", a.last))
+		a.Registry.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		if err := b.Remove(t.Context(), "hall"); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			for _, body := range [][]byte{page, late} {
+				_, _ = b.take("a", body, false)
+			}
+			b.Changed("hall", kept)
+			time.Sleep(20 * time.Millisecond)
+		}
+		same(t, "removed", "hall", "none", a, b)
+		a.Put(value("hall", "north", "co2", 4.0), "t/hall", false)
+		time.Sleep(time.Second)
+		same(t, "it speaks again", "hall", "hall north online (connected) at a, co2 4 good", a, b)
+		time.Sleep(2 * buriedFor)
+		for _, n := range []*node{a, b} {
+			n.Registry.mu.Lock()
+			if len(n.buried) > 0 {
+				t.Error("the removed one is remembered at", n.cfg.Node)
+			}
+			n.Registry.mu.Unlock()
 		}
 	})
 }

@@ -20,6 +20,17 @@ type part struct {
 	kept bool // a record of the table that all nodes have, which says nothing of now
 }
 
+// newest is the stamp of the newest word in a part.
+func (p part) newest() (at int64) {
+	if p.Whole {
+		at = p.At
+	}
+	for _, r := range p.Readings {
+		at = max(at, r.Heard)
+	}
+	return at
+}
+
 // merged is what came of a part.
 type merged struct {
 	readings []area.Reading // that are news

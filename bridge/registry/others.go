@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -38,10 +39,16 @@ func (r *Registry) take(from string, body []byte, happens bool) (last area.Devic
 func (r *Registry) takePart(p part) []area.Reading {
 	r.mu.Lock()
 	m := merged{}
-	if p.Gone {
+	switch e := r.devices[p.Device]; {
+	case p.Gone:
 		m.urgent = r.leave(p)
-	} else if e, _ := r.entryOf(p.Device); e != nil {
-		m = r.merge(p, e)
+	case r.overdue(p):
+	case !p.Whole && (e == nil || e.home == ""): // what was told before was missed
+		r.behind.add(p.By)
+	default:
+		if e, _ = r.entryOf(p.Device); e != nil {
+			m = r.merge(p, e)
+		}
 	}
 	r.mu.Unlock()
 	r.tell(p.Device, m.urgent)
@@ -68,6 +75,9 @@ func (r *Registry) merge(p part, e *entry) merged {
 // where nothing is left of it. The caller holds the lock.
 func (r *Registry) leave(p part) bool {
 	e := r.devices[p.Device]
+	if p.Removed {
+		r.bury(p.Device, p.AsOf)
+	}
 	switch {
 	case e == nil || e.home == "":
 		return false
@@ -85,6 +95,29 @@ func (r *Registry) leave(p part) bool {
 		r.lose(p.Device, e)
 	}
 	return true
+}
+
+// buriedFor is for how long it is remembered that a device was removed: what was said of
+// it before is still on its way.
+const buriedFor = time.Minute
+
+// bury notes that an operator has removed a device, by the stamp of the node where he
+// did; the caller holds the lock.
+func (r *Registry) bury(d area.DeviceID, at int64) { r.buried[d] = max(r.buried[d], at) }
+
+// overdue tells whether a part is from before its device was removed; the caller holds
+// the lock.
+func (r *Registry) overdue(p part) bool {
+	at, removed := r.buried[p.Device]
+	return removed && p.newest() <= at
+}
+
+// unbury forgets what was removed long ago.
+func (r *Registry) unbury() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.now().Add(-buriedFor).UnixMicro()
+	maps.DeleteFunc(r.buried, func(_ area.DeviceID, at int64) bool { return at < old })
 }
 
 // lose forgets a device that the common table has forgotten, or will by another node.
@@ -111,9 +144,9 @@ func (r *Registry) Changed(key string, value []byte) {
 	}
 	_, player := r.roster.Player(d)
 	r.mu.Lock()
-	if value != nil {
+	if value != nil && !r.overdue(p) {
 		r.changedTo(p, player)
-	} else if e := r.devices[d]; e != nil && e.home != "" && !player {
+	} else if e := r.devices[d]; value == nil && e != nil && e.home != "" && !player {
 		r.lose(d, e)
 	}
 	r.mu.Unlock()

@@ -326,6 +326,7 @@ func (r *Registry) Run(ctx context.Context) error {
 			return nil
 		case <-soon.C:
 			at := r.now()
+			r.unbury()
 			r.write(ctx, func(e *entry) bool { return e.changed && at.Sub(e.kept) >= writeApart })
 		case <-late.C:
 			r.forgetSilent()

@@ -109,6 +109,7 @@ func (r *Registry) forgetSilent() {
 func (r *Registry) Remove(ctx context.Context, d area.DeviceID) error {
 	r.mu.Lock()
 	if r.mux != nil {
+		r.bury(d, r.stamp())
 		r.untold[d] = true
 		r.untell(d)
 	}
