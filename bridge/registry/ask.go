@@ -86,8 +86,10 @@ func (r *Registry) askOften(ctx context.Context, node string) {
 	}
 }
 
-// askAll asks a node for everything that it has heard, page by page.
+// askAll asks a node for everything that it has heard, page by page. What the node hears
+// from then on it tells, and that is heard here.
 func (r *Registry) askAll(ctx context.Context, node string) error {
+	r.mux.Await(ctx, sensorsTopic)
 	after := ""
 	for {
 		body, err := r.ask(ctx, kindSensors, node, []byte(after), askTime)
