@@ -59,7 +59,7 @@ func (h *Hub) joinServer() (err error) {
 		return nil
 	}
 	n := &nodes{}
-	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Note: h.note(), Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
+	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
 	if cfg.Home, err = h.nodeHome(); err != nil {
 		return err
 	}

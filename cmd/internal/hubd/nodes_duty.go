@@ -2,17 +2,6 @@ package hubd
 
 import "github.com/tacet-hub/tacet/bridge/backplane"
 
-// noteShows is what a node tells of itself that shows the site to Home Assistant.
-const noteShows = "home assistant"
-
-// note is what this node tells the others of itself.
-func (h *Hub) note() string {
-	if h.cfg.HomeAssistant.Enabled {
-		return noteShows
-	}
-	return ""
-}
-
 // hasBroker tells whether a node is a hub, and no mere host of the dashboard.
 func hasBroker(n backplane.Node) bool { return n.Note != backplane.WithoutBroker }
 
