@@ -2,7 +2,6 @@ package registry
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"time"
 
@@ -134,12 +133,13 @@ func (r *Registry) Changed(key string, value []byte) {
 	d, err := area.ParseSensorID(key)
 	p := part{Device: d, Whole: true, kept: true}
 	if err == nil && value != nil {
-		if err = json.Unmarshal(value, &p.record); err == nil && p.By == "" {
-			err = errors.New("it does not say which node has written it")
-		}
+		err = json.Unmarshal(value, &p.record)
 	}
 	if err != nil {
 		r.log.Error("kept sensor cannot be read", "device", key, "err", err)
+		return
+	}
+	if value != nil && p.By == "" { // of an earlier version: the node that has it tells of it
 		return
 	}
 	_, player := r.roster.Player(d)
