@@ -13,7 +13,9 @@ import (
 // Rollouts brings devices to other versions: what of [rollout.Service] REST
 // needs, and the releases that there are.
 type Rollouts interface {
-	Releases() []Release
+	// Releases are the newest ones, in the order of their architectures. It may wait a
+	// second for other nodes.
+	Releases(ctx context.Context) []Release
 	List() []rollout.Rollout
 	Get(id string) (rollout.Rollout, error)
 	Start(ctx context.Context, r rollout.Request, by string, may func(area.Name) error) (rollout.Rollout, error)
@@ -41,7 +43,7 @@ var rolloutRoutes = []route{
 func (a *API) listReleases(c *call) (answer, error) {
 	var all []Release
 	if !c.foreign() {
-		all = a.Rollouts.Releases()
+		all = a.Rollouts.Releases(c.Context())
 	}
 	return page(c, all, func(r *Release) string { return r.Arch })
 }

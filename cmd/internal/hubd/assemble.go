@@ -208,7 +208,7 @@ func (h *Hub) makeRollouts() (err error) {
 func (h *Hub) makeAPI() (err error) {
 	h.api, err = api.New(api.Config{Who: h.who.who, MQTT: h.mqttFor}, api.Resources{
 		Areas: areas{h}, Devices: devices{h}, Orders: stopper{h.orders, h}, Schedules: h.schedule, Readings: h.registry, Mappings: h.rulebook, Topics: topics{h}, Groups: members{h},
-		Credentials: h.auth, Clips: sharedClips{h.clips, h}, Rollouts: rollouts{h.rollouts, h.updates}, Proofs: h.proof, Keys: h.peers, Nodes: h.census, Backups: &backups{h: h},
+		Credentials: h.auth, Clips: sharedClips{h.clips, h}, Rollouts: rollouts{h.rollouts, h}, Proofs: h.proof, Keys: h.peers, Nodes: h.census, Backups: &backups{h: h},
 	}, h.log)
 	return err
 }

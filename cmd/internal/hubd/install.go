@@ -1,6 +1,7 @@
 package hubd
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"net/http"
@@ -39,7 +40,7 @@ func (h *Hub) serveInstall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := strings.NewReplacer(
-		"@HUB@", scheme+"://"+r.Host, "@RELEASES@", h.installable(),
+		"@HUB@", scheme+"://"+r.Host, "@RELEASES@", h.installable(r.Context()),
 		"@UNIT@", strings.TrimSpace(systemd.DeviceService()), "@RULES@", strings.TrimSpace(systemd.DeviceRules()),
 	).Replace(installScript)
 	head := w.Header()
@@ -48,10 +49,10 @@ func (h *Hub) serveInstall(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(text)) // the caller has gone
 }
 
-// installable is a line for each program on the shelf.
-func (h *Hub) installable() string {
+// installable is a line for each program that a node has.
+func (h *Hub) installable(ctx context.Context) string {
 	var b strings.Builder
-	for _, m := range h.updates.shelf.Releases() {
+	for _, m := range (rollouts{h: h}).Releases(ctx) {
 		if shellWord.MatchString(m.Arch) && shellWord.MatchString(m.Version) && shellWord.MatchString(m.SHA256) {
 			fmt.Fprintf(&b, "%s %s %s\n", m.Arch, m.Version, m.SHA256)
 		}

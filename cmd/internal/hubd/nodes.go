@@ -82,6 +82,7 @@ func (h *Hub) makeNodes(life string) (err error) {
 	n.hub = backplane.NewCluster(n.mux)
 	h.joinRelay()
 	h.joinProof()
+	h.joinReleases(n.mux)
 	if err = h.nameIsFree(plane); err != nil {
 		return err
 	}

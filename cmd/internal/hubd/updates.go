@@ -61,6 +61,9 @@ func (h *Hub) updateRoutes(mux *http.ServeMux) {
 				api.Fail(w, r, err)
 				return
 			}
+			if h.releaseElsewhere(w, r) {
+				return
+			}
 			release, m, err := h.updates.shelf.Release(r.PathValue("arch"))
 			if err != nil {
 				h.failUpdate(w, r, err)
@@ -187,16 +190,5 @@ func (c counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 // rollouts are the rollouts of REST, and what there is to roll out.
 type rollouts struct {
 	*rollout.Service
-	updates *updates
-}
-
-func (r rollouts) Releases() (list []api.Release) {
-	for _, m := range r.updates.shelf.Releases() {
-		out := api.Release{Arch: m.Arch, Version: m.Version, Bytes: m.Size, SHA256: m.SHA256, BuiltAt: area.At(m.Built)}
-		if m.MinVersion != "" {
-			out.MinVersion = &m.MinVersion
-		}
-		list = append(list, out)
-	}
-	return list
+	h *Hub
 }
