@@ -19,9 +19,12 @@ const (
 	aboutFilter = 'f' // filter: somebody subscribes to it; no value
 	aboutShare  = 's' // shared subscription, as it was asked for: how many members are connected
 	aboutClient = 'c' // client id: who has its session, see session.encode
-	aboutSide   = 'x' // publisher of the hub that this node has too: see Config.Sides
+	aboutSide   = 'x' // publisher of the hub that this node has too: see Config.Sides; sideLinked while its other side is there
 	aboutNote   = 'n' // topic of notes that this node wants; no value
 )
+
+// sideLinked is the value of a side that is linked, see [Relay.LinkSide].
+const sideLinked = "1"
 
 func key(about byte, name string) string { return string(about) + name }
 

@@ -26,14 +26,14 @@ type peer struct {
 	wants   interest.Tree
 	filters map[string]struct{}
 	shares  map[string]int
-	clients map[string]string // value of the fact, by client id
-	sides   map[string]struct{}
+	clients map[string]string   // value of the fact, by client id
+	sides   map[string]bool     // true: it is linked
 	notes   map[string]struct{} // topics
 	coming  map[string]string   // of a telling of all that has not ended
 }
 
 func newPeer(name string, life uint64) *peer {
-	return &peer{name: name, life: life, filters: map[string]struct{}{}, shares: map[string]int{}, clients: map[string]string{}, sides: map[string]struct{}{}, notes: map[string]struct{}{}}
+	return &peer{name: name, life: life, filters: map[string]struct{}{}, shares: map[string]int{}, clients: map[string]string{}, sides: map[string]bool{}, notes: map[string]struct{}{}}
 }
 
 // take takes a telling in; false: one before it is missing.
@@ -128,7 +128,9 @@ func (p *peer) set(x fact, changed func(client, is string)) {
 		p.clients[name] = x.value
 		changed(name, x.value)
 	case aboutSide:
-		mark(p.sides, name, !x.gone)
+		if delete(p.sides, name); !x.gone {
+			p.sides[name] = x.value == sideLinked
+		}
 	case aboutNote:
 		mark(p.notes, name, !x.gone)
 	}

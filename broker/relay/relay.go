@@ -254,7 +254,32 @@ func (r *Relay) Others() []string {
 	return all
 }
 
-// HasSide tells whether a node has a publisher of the hub itself.
+// LinkSide tells the other nodes whether one of our Sides reaches its other side now. It
+// does not block, nor call back.
+func (r *Relay) LinkSide(from string, linked bool) {
+	value := ""
+	if linked {
+		value = sideLinked
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own.set(key(aboutSide, from), value)
+	r.nudge()
+}
+
+// SideLinked tells whether a publisher of the hub at a node, this one too, was said to
+// reach its other side.
+func (r *Relay) SideLinked(node, from string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if node == r.cfg.Node {
+		return r.own.all[key(aboutSide, from)] == sideLinked
+	}
+	p := r.peers[node]
+	return p != nil && p.sides[from]
+}
+
+// HasSide tells whether another node has a publisher of the hub itself.
 func (r *Relay) HasSide(node, from string) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

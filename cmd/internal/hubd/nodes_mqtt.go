@@ -26,12 +26,12 @@ func (h *Hub) joinRelay() {
 	}
 }
 
-// relayParts is the part that carries.
+// relayParts is the part that carries, and what it has to know of bridges.
 func (h *Hub) relayParts() []part {
 	if h.relay == nil {
 		return nil
 	}
-	return []part{{"relay", h.relay.Run}}
+	return []part{{"relay", h.relay.Run}, {"links of bridges", h.tellLinks}}
 }
 
 // everywhere is the bus of parts that want to hear what comes in at any node.
@@ -57,7 +57,7 @@ func (h *Hub) orKept() bus {
 	if h.broker == nil {
 		return h.bus
 	}
-	return everywhere{h.bus, h.broker.SubscribeKept}
+	return everywhere{h.bus, h.actedOn(h.broker.SubscribeKept)}
 }
 
 // besides is the bus of a bridge: it also carries what comes in at nodes that do not
