@@ -27,6 +27,7 @@ type numbering struct {
 	seen   uint64              // the place in it up to which everything was handed over, when another one has begun
 	lacks  bool                // of that epoch some may be gone
 	base   uint64              // the server's own history has what came behind this offset
+	mine   uint64              // id of this server's newest event when the base was known: it, and those before it, may lie before the base
 	ahead  map[uint64]*arrival // by offset; of the log's epoch
 	parked []*arrival          // without a place, which wait for one before them
 	heard  map[string]uint64   // by server, its newest event

@@ -308,3 +308,26 @@ func TestServerWithoutALog(t *testing.T) {
 		}
 	})
 }
+
+// TestOwnEventOnItsWay: where a group stands was read when the log had taken an event of
+// ours, and before it has answered that: the log was not set back.
+func TestOwnEventOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBench(t)
+		d.Group("h").Send("a1")
+		d.paper.write(Position{"1", 1})
+		g := d.rooms.hold("h")
+		synctest.Wait()
+		d.paper.placed[0](Position{"1", 1}, nil)
+		synctest.Wait()
+		if d.scribe.away.Load() || d.count.loose.Load() != 0 || g.pos != (Position{"1", 1}) {
+			t.Errorf("the group is at %+v, the log away: %v; %+v", g.pos, d.scribe.away.Load(), d.Stats())
+		}
+		d.Group("h").Send("a2") // and now it is
+		d.paper.placed[1](Position{"1", 1}, nil)
+		synctest.Wait()
+		if !d.scribe.away.Load() && d.count.loose.Load() == 0 {
+			t.Error("a place that is given out twice is not noticed")
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (s *Server) gone(g *group) {
 // on as if they had never been. The order is held.
 func (n *numbering) setBack(at, pos Position, a *arrival) bool {
 	return n.ready.Load() && at.Epoch == pos.Epoch && at.Offset <= pos.Offset && !n.knows(a) &&
-		(at.Offset > n.base || a.head.From == n.own)
+		(at.Offset > n.base || a.head.From == n.own && a.head.ID > n.mine)
 }
 
 // heldBefore tells whether a group stood behind a place already.

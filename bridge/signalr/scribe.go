@@ -206,7 +206,7 @@ func (w *scribe) stands(ctx context.Context, s *Server, name string, at Position
 		if n.born == "" {
 			n.born = at.Epoch
 		}
-		n.epoch, n.was, n.base = at.Epoch, at.Epoch, from.Offset
+		n.epoch, n.was, n.base, n.mine = at.Epoch, at.Epoch, from.Offset, w.last.Load()
 		n.ready.Store(true)
 		n.loose.Store(false)
 		before := g.pos
@@ -261,7 +261,7 @@ func (w *scribe) skip(s *Server, name string, from, to Position) {
 	defer g.order.Unlock()
 	if g.num.ready.Load() && g.pos == from && to.Epoch == from.Epoch && to.Offset > from.Offset {
 		s.count.passed.Add(to.Offset - from.Offset - 1)
-		g.num.base = to.Offset - 1
+		g.num.base, g.num.mine = to.Offset-1, w.last.Load()
 		s.rooms.place(g, Position{to.Epoch, to.Offset - 1})
 		s.repositioned(g, true)
 	}

@@ -27,7 +27,7 @@ func TestClusterMeasures(t *testing.T) {
 			continue
 		}
 		var out bytes.Buffer
-		b := clusterBench{length: 200 * time.Millisecond, program: redistest.Program, out: &out}
+		b := clusterBench{length: time.Second, program: redistest.Program, out: &out}
 		last, err := b.scenario(t.Context(), sc)
 		if err != nil {
 			t.Errorf("%s: %v", sc.name, err)
