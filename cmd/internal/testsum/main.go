@@ -153,11 +153,16 @@ func (s *sum) hasFailed(pkg string) bool {
 	return false
 }
 
-// detectorCrashed tells whether a package ended since a check of the race detector's
-// own failed, which says nothing about what was tested.
+// detectorCrash is how a program says that it ended inside of the race detector: a check
+// of the detector's own failed, or it read what is not there, beneath all goroutines,
+// where the runtime fires the timers of a bubble of synctest.
+var detectorCrash = regexp.MustCompile(`^(ThreadSanitizer: CHECK failed|goroutine 0 gp=.*synctest bubble)`)
+
+// detectorCrashed tells whether a package ended so, which says nothing about what was
+// tested.
 func (s *sum) detectorCrashed(pkg string) bool {
 	for n, lines := range s.said {
-		if n.pkg == pkg && slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "ThreadSanitizer: CHECK failed") }) {
+		if n.pkg == pkg && slices.ContainsFunc(lines, func(l string) bool { return detectorCrash.MatchString(l) }) {
 			return true
 		}
 	}
