@@ -186,11 +186,15 @@ func (c *committer) waits() bool {
 	return len(c.later) > 0 || !c.next.idle()
 }
 
-// settle writes a group and tells everybody how it went.
+// settle writes a group and tells everybody how it went. Who is told of a failure finds
+// the store in trouble.
 func (c *committer) settle(g *group) {
 	err := c.failed
 	if err == nil {
 		err = c.commit(g)
+	}
+	if err != nil {
+		c.sick.Store(&err)
 	}
 	c.tell(g, err)
 	switch {
@@ -198,11 +202,9 @@ func (c *committer) settle(g *group) {
 		c.lookAhead()
 		c.reached(g.pos)
 	case area.CodeOf(err) == area.CodeDiskFull:
-		c.sick.Store(&err)
 		c.putBack(g)
 	case c.failed == nil:
 		c.failed = err
-		c.sick.Store(&err)
 		if o := c.state.Load(); o != nil {
 			o.lost(c.durable+1, 1<<64-1)
 		}
