@@ -146,7 +146,7 @@ func TestTheHubOfALedAreaIsKilled(t *testing.T) {
 		w.order(next, func(o area.Order) bool { return o.State == area.OrderAssigned }) // by the leader, so he has it
 		l.serve.signal(syscall.SIGKILL)
 		l.serve.wait()
-		if ms := other.over(id); ms < whole*95/100 {
+		if ms := other.over(id); ms < whole*3/4 { // on a busy machine the one takes longer than the other; who is cut off is so in his first half
 			t.Errorf("it played for %d ms, undisturbed for %d", ms, whole)
 		}
 		first.over(next)
