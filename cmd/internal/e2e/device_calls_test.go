@@ -126,7 +126,6 @@ func TestNpmFullDevice(t *testing.T) {
 		return err == nil && o.Work == id
 	})
 	n.invoke("TakeWork", string(id))
-	next := h.announce(`{"to":{"location":"1"},"message":"Go"}`)
 	var grant struct {
 		Token area.Token `json:"token"`
 	}
@@ -134,6 +133,7 @@ func TestNpmFullDevice(t *testing.T) {
 		t.Fatalf("Claim answers %+v (%v)", grant, err)
 	}
 	begin := time.Now()
+	next := h.announce(`{"to":{"location":"1"},"message":"Go"}`)
 	for at := begin; at.Sub(begin) < 3*time.Second; at = time.Now() { // longer than the lease
 		n.invoke("Renew", "north", grant.Token)
 	}

@@ -61,6 +61,9 @@ func TestOrderOfOrders(t *testing.T) {
 	for _, priority := range []string{"background", "normal", "normal", "high"} {
 		ids = append(ids, h.announce(map[string]any{"to": map[string]any{"location": "1"}, "message": "x", "priority": priority}))
 	}
+	for _, id := range ids { // the area has them all before somebody can do one
+		w.order(id, func(o area.Order) bool { return o.State == area.OrderWaiting })
+	}
 	h.classic("gate-1", "north", "1", func() {})
 	var before area.Order
 	for _, i := range []int{3, 1, 2, 0} {
