@@ -39,6 +39,20 @@ func (p *program) step(name string) seen {
 	return v
 }
 
+// looks are how the dashboard is judged.
+var looks = []string{"light, 1440 px", "light, 390 px", "dark, 1440 px", "dark, 390 px"}
+
+// judged expects that axe-core found nothing wrong in a look, and that the page does not
+// scroll sideways.
+func (p *program) judged(look string) seen {
+	p.t.Helper()
+	v, _ := heard(p, 0, look, func(s seen) bool { return s.Look == look && s.Checked > 0 })
+	if len(v.Violations) > 0 || v.Sideways > 0 {
+		p.t.Errorf("%s: %d rules hold, violated are %s; %d px sideways", look, v.Checked, brief(v.Violations), v.Sideways)
+	}
+	return v
+}
+
 // TestDashboard: an operator announces by the form, sees it speak and end, and
 // sees what a sensor says.
 func TestDashboard(t *testing.T) {
@@ -109,15 +123,8 @@ func TestDashboardForAll(t *testing.T) {
 	h.publish("zigbee2mqtt/window", `{"contact":false,"battery":80,"action":"opened"}`)
 	w.order("w-1", func(o area.Order) bool { return o.State == area.OrderPlaying })
 	p := h.browse("axe.mjs")
-	for _, look := range []string{"light, 1440 px", "light, 390 px", "dark, 1440 px", "dark, 390 px"} {
-		v, _ := heard(p, 0, look, func(s seen) bool { return s.Look == look })
-		if len(v.Violations) > 0 || v.Checked == 0 {
-			t.Errorf("%s: %d rules hold, violated are %s", look, v.Checked, brief(v.Violations))
-		}
-		if v.Sideways > 0 {
-			t.Errorf("%s: the page scrolls sideways by %d px", look, v.Sideways)
-		}
-		if len(v.Complaints) > 0 {
+	for _, look := range looks {
+		if v := p.judged(look); len(v.Complaints) > 0 {
 			t.Errorf("%s: the browser complained: %s", look, brief(v.Complaints))
 		}
 	}

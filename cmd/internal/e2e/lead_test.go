@@ -70,14 +70,11 @@ func TestWhoLeadsIsShown(t *testing.T) {
 	p := h.browse("lead.mjs")
 	same(t, "the card", p.step("led").Text, "pi-1 leads")
 	for _, look := range []string{"light, 1440 px", "dark, 390 px"} {
-		v, _ := heard(p, 0, look, func(s seen) bool { return s.Look == look })
+		v := p.judged(look)
 		for _, want := range []string{"pi-1, a device of the area", "10.0.0.5:1883", "80", "3 reports or records", "pi-2", "hub, through pi-1", "heard"} {
 			if !strings.Contains(v.Text, want) {
 				t.Errorf("%s: the window lacks %q: %s", look, want, v.Text)
 			}
-		}
-		if len(v.Violations) > 0 || v.Checked == 0 || v.Sideways > 0 {
-			t.Errorf("%s: %d rules hold, violated are %s; %d px sideways", look, v.Checked, brief(v.Violations), v.Sideways)
 		}
 	}
 	stop()

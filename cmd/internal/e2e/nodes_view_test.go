@@ -8,7 +8,8 @@ import (
 )
 
 // TestDashboardOfNodes: the page of a node shows the other one, its death and its
-// return, and says that the hub is degraded where the nodes cannot reach each other.
+// return, and says that the hub is degraded where the nodes cannot reach each other;
+// axe-core finds nothing wrong with what it says of them.
 func TestDashboardOfNodes(t *testing.T) {
 	t.Parallel()
 	l := startLedger(t)
@@ -33,6 +34,11 @@ func TestDashboardOfNodes(t *testing.T) {
 	l.wait()
 	if s := p.step("away"); !has(s.Text, "no answer", "degraded") || !has(s.Look, "hub-2", "degraded") || s.Loud != "dot w" {
 		t.Errorf("the server is away: the page shows %q, and of the hub %q with %q", s.Text, s.Look, s.Loud)
+	}
+	for _, when := range []string{"gone", "away"} {
+		for _, look := range looks {
+			p.judged(when + ", " + look)
+		}
 	}
 	if c := p.step("end").Complaints; len(c) > 0 {
 		t.Errorf("the browser complained: %s", brief(c))

@@ -1,23 +1,19 @@
 // A person at the dashboard of a hub that asks who he is: the form, wide and
 // narrow, a wrong password, the right one, an announcement, and out again.
 // Usage: node signin.mjs URL CHROMIUM NAME PASSWORD
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { launch, tell, watch } from './browser.mjs';
+import { judge, judged } from './judge.mjs';
 
 const [url, executable, name, password] = process.argv.slice(2);
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const browser = await launch(executable);
 try {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
-  await context.addInitScript({ content: axe }); // not a script of the page: its policy does not count
+  const context = await judged(browser, { viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
   const complaints = [];
   await watch(page, complaints);
   await page.goto(url);
   await page.getByTestId('sign-in').waitFor();
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  tell({ step: 'asked', checked: found.passes.length, violations: found.violations.map((v) => `${v.id}: ${v.help}`) });
+  tell({ step: 'asked', ...await judge(page) });
   for (const width of [1440, 390]) {
     await page.setViewportSize({ width, height: 900 });
     tell({ step: `asked at ${width} px`, box: await page.getByTestId('sign-in').boundingBox() });
