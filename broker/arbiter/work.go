@@ -136,8 +136,13 @@ func (c *Core) cancel(id area.WorkID, reason string) {
 	c.endWork(w, area.OrderCancelled, reason)
 }
 
-// stored forgets an end that the order service has.
+// stored forgets an end that the order service has. Where the work goes on here, that
+// was seen elsewhere: nobody is to play it any more.
 func (c *Core) stored(id area.WorkID) {
+	if w := c.works[id]; w != nil {
+		c.dropWork(w)
+		c.refuseWork(id, area.ReasonSuperseded)
+	}
 	is := func(r workRecord) bool { return r.Work == id }
 	n := len(c.ended) + len(c.start.Works)
 	c.ended, c.start.Works = slices.DeleteFunc(c.ended, is), slices.DeleteFunc(c.start.Works, is)
@@ -175,10 +180,7 @@ func (c *Core) dropOrphans() {
 // endWork is the one end of a work. Whoever still wants the area for it is
 // refused, whoever has it is stopped.
 func (c *Core) endWork(w *work, end area.OrderState, reason string) {
-	delete(c.works, w.ID)
-	if i := slices.Index(c.order, w); i >= 0 {
-		c.order = slices.Delete(c.order, i, i+1)
-	}
+	c.dropWork(w)
 	c.do(Report{Report: area.Report{Work: w.ID, Area: c.cfg.Area, State: end, Device: w.device, Att: w.att, Reason: reason, Dur: w.measured}})
 	if w.recorded {
 		r := w.record()
@@ -187,13 +189,23 @@ func (c *Core) endWork(w *work, end area.OrderState, reason string) {
 			c.ended = slices.Delete(c.ended, 0, 1)
 		}
 		c.ended = append(c.ended, r)
-		c.save()
 	}
 	why := area.ReasonSuperseded
 	if end == area.OrderExpired {
 		why = area.ReasonExpired
 	}
 	c.refuseWork(w.ID, why)
+}
+
+// dropWork has a work be nobody's to do.
+func (c *Core) dropWork(w *work) {
+	delete(c.works, w.ID)
+	if i := slices.Index(c.order, w); i >= 0 {
+		c.order = slices.Delete(c.order, i, i+1)
+	}
+	if w.recorded {
+		c.save()
+	}
 }
 
 // refuseWork takes a work's claims back.

@@ -137,6 +137,18 @@ func TestEndsOfAWork(t *testing.T) {
 		d.hear("b", wantFor(2), "busy(held:b) b<grant(1000002,2.5s)")
 		d.hear("a", doneWith(area.Played, 1), "report(w1,played,2) b<revoke(stale) a<released")
 	})
+	t.Run("seen elsewhere", func(t *testing.T) {
+		d := granted(t, nil)
+		d.want(Stored{Work: "w1"}, "a<revoke(stale)")
+		d.hear("a", doneWith(area.Preempted, 1), "a<released busy(idle)")
+		if got := string(d.disk); got != `{"v":1,"term":1,"alive_ms":4250}` {
+			t.Errorf("the record is %s", got)
+		}
+		d = assigned(t, nil)
+		d.hear("b", area.Claim{Dur: time.Second}, "busy(held:b) b<grant(1000001,2.5s)")
+		d.hear("a", wantFor(1), "a<queued(1) busy(held:b,a)")
+		d.want(Stored{Work: "w1"}, "a<refused(superseded) busy(held:b)")
+	})
 	t.Run("lost contact", func(t *testing.T) {
 		d := granted(t, nil)
 		d.at(2750*time.Millisecond, "busy(idle)")
