@@ -13,6 +13,7 @@ import (
 type crossing struct {
 	own   bool // this node has the area
 	term  uint64
+	first uint64 // term by which its reign began
 	until area.Instant
 	post  outpost         // while it has not; its works are always this node's
 	city  capital         // while it has
@@ -199,7 +200,7 @@ func (d *desk) reigned(s reign.State, reporter Reporter) {
 // live, and the works that were accepted here.
 func (d *desk) begin(s reign.State, reporter Reporter) {
 	n := d.nodes
-	n.own, n.term, n.until, n.city = true, s.Term, s.Until, newCapital(d.name)
+	n.own, n.term, n.first, n.until, n.city = true, s.Term, s.Term, s.Until, newCapital(d.name)
 	d.setReign(s.Term)
 	if len(s.Core) > 0 {
 		d.ends.record = s.Core

@@ -59,8 +59,14 @@ func (d *desk) rawFrom(m *rawMessage, reporter Reporter) {
 	}
 }
 
+// saidFrom takes in a word of an outpost. A work that was handed to an earlier reign may
+// have had its end since, which the node that has it would not say again: it hands on
+// anew what has none.
 func (d *desk) saidFrom(from string, t *area.Trunk, reporter Reporter) {
 	if t.Op == area.TrunkSubmit {
+		if t.Term < d.nodes.first {
+			return
+		}
 		d.acts([]Action{d.nodes.city.submitted(from, t)}, reporter)
 		if end := d.nodes.city.ended(t.Handed.Work, d.s.clock()); end != nil {
 			d.acts([]Action{end}, reporter)

@@ -521,11 +521,10 @@ func TestAWorkThatIsHandedInAfterItsEnd(t *testing.T) {
 		s.pass(time.Second, d)
 		offers := brokertest.Subscribe(t, d.c, area.AreaWorkTopic("north"), 1)
 		says := func(say area.Trunk) {
-			say.Area, say.Life = "north", "hub-2-1"
-			a.service.Hear("hub-2", fmt.Appendf(nil, `{"v":1,"area":"north","life":"hub-2-1","term":1,"say":%s}`, say.Encode()))
+			a.hears("hub-2", say)
 			s.pass(100*time.Millisecond, d)
 		}
-		in := area.Trunk{Op: area.TrunkSubmit, N: 1, Handed: &area.Handed{Work: "w-1", Att: 1, TTLMs: 60_000, DurMs: 1000, Prio: 100, Redo: area.RedoRetry, IfBusy: area.BusyQueue}}
+		in := area.Trunk{Op: area.TrunkSubmit, N: 1, Term: a.service.Reign("north"), Handed: &area.Handed{Work: "w-1", Att: 1, TTLMs: 60_000, DurMs: 1000, Prio: 100, Redo: area.RedoRetry, IfBusy: area.BusyQueue}}
 		says(in)
 		if offers.Len() != 1 {
 			t.Fatalf("%d offers, want 1", offers.Len())
@@ -539,5 +538,38 @@ func TestAWorkThatIsHandedInAfterItsEnd(t *testing.T) {
 		if got := b.reports.states("w-1"); len(got) < 2 || got[len(got)-1] != "cancelled user" {
 			t.Errorf("hub-2 has heard %v", got)
 		}
+	})
+}
+
+// hears hands the owner a word of an outpost.
+func (n *siteNode) hears(from string, say area.Trunk) {
+	say.Area, say.Life = "north", from+"-1"
+	n.service.Hear(from, fmt.Appendf(nil, `{"v":1,"area":"north","life":"%s-1","term":%d,"say":%s}`, from, say.Term, say.Encode()))
+}
+
+// A work that was handed to an earlier reign comes late: it may have ended since, and is
+// not held out. Nor is one whose end its node has, wherever that was seen.
+func TestAWorkOfAnEarlierReign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, _ := pair(t)
+		defer s.close()
+		d := a.quick(t, "gate-1", "1", 1)
+		s.pass(time.Second, d)
+		offers := brokertest.Subscribe(t, d.c, area.AreaWorkTopic("north"), 1)
+		offered := func(say area.Trunk, want int) {
+			t.Helper()
+			a.hears("hub-2", say)
+			s.pass(2500*time.Millisecond, d)
+			if got := offers.Len(); got != want {
+				t.Errorf("after %s of term %d: %d offers, want %d", say.Op, say.Term, got, want)
+			}
+			offers.Take(t, offers.Len())
+		}
+		reign := a.service.Reign("north")
+		in := area.Trunk{Op: area.TrunkSubmit, N: 1, Term: reign - 1, Handed: &area.Handed{Work: "w-1", Att: 1, TTLMs: 60_000, DurMs: 1000, Prio: 100, Redo: area.RedoRetry, IfBusy: area.BusyQueue}}
+		offered(in, 0)
+		in.Term = reign
+		offered(in, 3)
+		offered(area.Trunk{Op: area.TrunkStored, Term: reign, Work: "w-1"}, 0)
 	})
 }
