@@ -147,10 +147,14 @@ func (c *Conn) reason() error {
 	return c.cause
 }
 
-// look is what the server does for a connection once per sweep: acknowledge what
-// came, ping the client when nothing was written for long, and end the
-// connection when the client is silent or its token too old.
+// look is what the server does for a connection once per sweep: wait no more for a
+// client that does not speak, acknowledge what came, ping the client when nothing was
+// written for long, and end the connection when the client is silent or its token too
+// old.
 func (c *Conn) look(now time.Duration) {
+	if c.tape != nil && now-time.Duration(c.heard.Load()) >= quietest {
+		c.tape.speak()
+	}
 	c.acknowledge()
 	if at := c.expires.Load(); at != 0 && int64(now) >= at {
 		c.dismiss(ErrExpired, "", true)

@@ -16,6 +16,7 @@ var errReplaced = errors.New("taken over by a new transport")
 // It belongs to the reader, except what is atomic.
 type reception struct {
 	on    bool          // the client speaks version 2
+	spoke bool          // it has sent something since its handshake
 	next  uint64        // id of the next message that counts
 	seen  atomic.Uint64 // highest id so far
 	acked atomic.Uint64 // what the client was told of
@@ -76,6 +77,14 @@ func (c *Conn) agree(version int) {
 	}
 	c.got.on, c.got.next = true, 1
 	c.tape.enable()
+}
+
+// spoken notes that the client has sent something since its handshake.
+func (c *Conn) spoken() {
+	if c.got.on && !c.got.spoke {
+		c.got.spoke = true
+		c.tape.speak()
+	}
 }
 
 // resumable says whether the connection outlives its line.

@@ -97,6 +97,7 @@ func (c *Conn) record(b []byte) error {
 	case !c.greeted.Load():
 		return c.greet(b)
 	}
+	c.spoken()
 	c.tally.messagesIn.Add(1)
 	m, err := c.codec.Parse(bytes.Clone(b)) // arguments outlive the buffer
 	if err != nil {

@@ -1,6 +1,13 @@
 package signalr
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// quietest is how long a client that does not speak is waited for.
+const quietest = time.Second
 
 // tape is the sending half of a connection that survives its transport: it
 // numbers what counts, in the order in which it is queued, and keeps it until
@@ -8,12 +15,18 @@ import "sync"
 // by a group, passes [tape.post]; numbering and queueing are one step, so that
 // nothing comes between a replay and what follows it.
 //
-// Ids begin with 1 and are never reset (HubProtocol.md, Stateful reconnect).
+// Ids begin with 1 and are never reset (HubProtocol.md, Stateful reconnect). The
+// vendor's npm client begins to count after it has read the answer to its
+// handshake, and what a socket brings in the same read as that answer goes by
+// uncounted: on a resumption it would then take its latest message for a new one.
+// So nothing that counts is written before the client has spoken once, which the
+// vendor's clients do at once, or has been silent for [quietest].
 type tape struct {
 	limit int // bytes that may be unacknowledged
 
 	mu     sync.Mutex
 	on     bool     // the client speaks version 2
+	quiet  bool     // the client has not spoken since its handshake: what counts is kept, and not yet written
 	over   bool     // the connection has ended
 	line   *line    // nil: there is no transport now
 	next   *line    // taken over, and not yet read from
@@ -36,7 +49,25 @@ func (t *tape) start(l *line) {
 func (t *tape) enable() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.on = true
+	t.on, t.quiet = true, true
+}
+
+// speak has what was held back written: the client counts.
+func (t *tape) speak() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.play()
+}
+
+// play is speak with the lock held.
+func (t *tape) play() {
+	if !t.quiet {
+		return
+	}
+	t.quiet = false
+	if t.line != nil && len(t.kept) > 0 && t.line.put(false, t.kept...) == overflow {
+		t.line.cut() // the replay will bring them
+	}
 }
 
 // enabled says whether the connection outlives its line.
@@ -46,16 +77,22 @@ func (t *tape) enabled() bool {
 	return t.on && !t.over
 }
 
-// post queues frames on the current line, if there is one, and keeps those that
-// count for a replay.
+// post queues frames on the current line, if there is one and the client has spoken,
+// and keeps those that count for a replay. Those of one call count all, or are the last.
 func (t *tape) post(seal bool, frames []*frame) (verdict, *line) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return refused, nil
 	}
+	if seal {
+		t.play()
+	}
 	if t.on && !t.keep(frames) {
 		return overflow, nil
+	}
+	if t.quiet && slices.ContainsFunc(frames, func(f *frame) bool { return f.counts }) {
+		return queued, nil
 	}
 	t.over = seal
 	v := refused
@@ -127,7 +164,7 @@ func (t *tape) attach(l *line) (before *line, ok bool) {
 	if t.next != nil {
 		t.unread = append(t.unread, t.next)
 	}
-	before, t.line, t.next = t.line, l, l
+	before, t.line, t.next, t.quiet = t.line, l, l, false
 	l.c.line.Store(l)
 	l.put(false, append([]*frame{l.c.sequence(t.first)}, t.kept...)...)
 	select {
