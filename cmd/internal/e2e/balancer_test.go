@@ -147,17 +147,40 @@ func (s *serve) warm(members ...*program) {
 	}
 }
 
+// composed is how the balancer of configs/compose chooses.
+func composed(t *testing.T) string {
+	t.Helper()
+	conf, err := os.ReadFile(filepath.Join("..", "..", "..", "configs", "compose", "nginx.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(conf)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "hash ") {
+			return line
+		}
+	}
+	t.Fatalf("it does not say how: %s", conf)
+	return ""
+}
+
+// resumed counts the connections that were gone on with.
+func (s *serve) resumed() float64 { return s.metric("tacet_hub_resumed") }
+
 // TestBalancer: behind a balancer that knows nothing of connections, and behind one that
 // keeps an id at one node, which need not be the node that has it, each transport works:
-// what reaches another node is served by the connection's own.
+// what reaches another node is served by the connection's own. So it is behind the one of
+// configs/compose, and a connection whose way to the balancer is cut is resumed behind each.
 func TestBalancer(t *testing.T) {
 	t.Parallel()
 	l := startLedger(t)
 	a, b := l.node("hub-1", t.TempDir()), l.node("hub-2", t.TempDir())
-	for name, stick := range map[string]string{"by turns": "", "by id": "hash $arg_id;"} {
+	for name, stick := range map[string]string{"by turns": "", "by id": "hash $arg_id;", "as in configs/compose": composed(t)} {
 		t.Run(name, func(t *testing.T) {
 			door := startBalancer(t, stick, a, b)
-			var members []*program
+			way := newProxy(t, strings.TrimPrefix(door.url, "http://"))
+			cut, _ := roam(t, way.url+"/hubs/devices", "WebSockets", "stateful")
+			cuts, resumed := 0, a.resumed()+b.resumed()
+			members := []*program{cut}
 			homes := map[string]int{}
 			for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
 				for range 2 {
@@ -174,7 +197,11 @@ func TestBalancer(t *testing.T) {
 			a.warm(members...)
 			b.warm(members...)
 			for n := range 20 {
-				[]*serve{a, b}[n%2].push(n)
+				if n%5 == 4 { // each node sends while nobody is there
+					way.cut(cuts%2 == 1)
+					cuts++
+				}
+				[]*serve{a, b}[n/5%2].push(n)
 				for _, p := range members {
 					hearsPush(p, n)
 				}
@@ -184,6 +211,9 @@ func TestBalancer(t *testing.T) {
 				if code := p.wait(); code != 0 {
 					t.Errorf("ended with code %d", code)
 				}
+			}
+			if got := a.resumed() + b.resumed() - resumed; got != float64(cuts) || strings.Contains(strings.Join(cut.out.since(0), " "), "back") {
+				t.Errorf("cut %d times, resumed %v times", cuts, got)
 			}
 		})
 	}

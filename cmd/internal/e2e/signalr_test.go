@@ -111,7 +111,7 @@ func TestNpmReconnects(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			h := newLibrary(t, httptest.NewServer)
 			proxy := newProxy(t, h.addr)
-			p := scenario(t, "reconnect", proxy.url, transport)
+			p := scenario(t, "reconnect", proxy.url+"/hub", transport)
 			heard(p, 0, "connection", said("connected"))
 			proxy.cut(false)
 			if code := p.wait(); code != 0 {
@@ -154,7 +154,7 @@ func TestNpmDrain(t *testing.T) {
 func TestNpmStatefulReconnect(t *testing.T) {
 	h := newLibrary(t, httptest.NewServer)
 	proxy := newProxy(t, h.addr)
-	p := scenario(t, "stateful", proxy.url)
+	p := scenario(t, "stateful", proxy.url+"/hub")
 	heard(p, 0, "connection", said("connected"))
 	for n := range 3000 {
 		last := n%250 == 249
@@ -197,7 +197,7 @@ func newProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{url: "http://" + l.Addr().String() + "/hub", target: target, listener: l, pairs: make(map[*pair]bool)}
+	p := &proxy{url: "http://" + l.Addr().String(), target: target, listener: l, pairs: make(map[*pair]bool)}
 	p.tasks.Go(p.serve)
 	t.Cleanup(func() { _ = l.Close(); p.each((*pair).end); p.tasks.Wait() })
 	return p
