@@ -300,14 +300,35 @@ func (s *site) SetMember(ctx context.Context, who auth.Principal, g area.Group, 
 	return s.Close(ctx, who, id)
 }
 
-func (s *site) Send(_ context.Context, _ auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
-	if g.Reserved() {
-		return 0, area.Errorf(area.CodeForbidden, "group %s is the hub's", g)
+// receives refuses whom nobody may send to, and does not find whom there is not.
+func (s *site) receives(who auth.Principal, to Receiver) error {
+	switch {
+	case area.Group(to.Group).Reserved():
+		return area.Errorf(area.CodeForbidden, "group %s is the hub's", to.Group)
+	case to.Connection != "" && to.Connection != "c1", to.Tenant != "" && to.Tenant != who.Tenant:
+		return area.Errorf(area.CodeNotFound, "%v is not there", to)
 	}
+	return nil
+}
+
+func (s *site) Send(_ context.Context, who auth.Principal, to Receiver, event string, args []json.RawMessage) (int, error) {
 	if event == "panic" {
 		panic("on purpose")
 	}
-	return 3, nil
+	return 3, s.receives(who, to)
+}
+
+func (s *site) InvokeAll(ctx context.Context, who auth.Principal, to Receiver, method string, args []json.RawMessage) ([]Reply, error) {
+	until, _ := ctx.Deadline()
+	left, _ := json.Marshal(time.Until(until).Round(time.Second).String())
+	return []Reply{{ConnectionID: ptr("c1"), Result: left}, {ConnectionID: ptr("c2"), Error: "no answer in time"}, {Error: "node hub-2: away"}}, s.receives(who, to)
+}
+
+func (s *site) InvokeOne(_ context.Context, who auth.Principal, to Receiver, method string, args []json.RawMessage) (Reply, error) {
+	if method == "Silent" {
+		return Reply{}, area.Errorf(area.CodeNoAnswer, "no answer in time")
+	}
+	return Reply{ConnectionID: ptr("c1"), Result: json.RawMessage("null")}, s.receives(who, to)
 }
 
 // roster is what the order service asks; desk takes its works.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -13,14 +12,10 @@ var groupRoutes = []route{
 	{http.MethodGet, "/groups/{group}/members", auth.Read, (*API).listMembers},
 	{http.MethodPut, "/groups/{group}/members/{connection}", auth.Operate, (*API).addMember},
 	{http.MethodDelete, "/groups/{group}/members/{connection}", auth.Operate, (*API).removeMember},
-	{http.MethodPost, "/groups/{group}/send", auth.Announce, (*API).sendToGroup},
 	{http.MethodGet, "/presence", auth.Read, (*API).listPresence},
 	{http.MethodGet, "/last-seen", auth.Read, (*API).listLastSeen},
 	{http.MethodDelete, "/connections/{connection}", auth.Operate, (*API).closeConnection},
 }
-
-// maxEvent is the longest name of an event, in bytes.
-const maxEvent = 128
 
 // group is the group that the path names; what is no name names nothing.
 func (c *call) group() (area.Group, error) {
@@ -58,33 +53,6 @@ func (a *API) setMember(c *call, member bool) (answer, error) {
 		return answer{}, err
 	}
 	return nothing()
-}
-
-// sent is the answer to a send.
-type sent struct {
-	Connections int `json:"connections"`
-}
-
-func (a *API) sendToGroup(c *call) (answer, error) {
-	g, err := c.group()
-	if err != nil {
-		return answer{}, err
-	}
-	var b struct {
-		Event *string           `json:"event"`
-		Args  []json.RawMessage `json:"args"`
-	}
-	if err := c.decode(&b); err != nil {
-		return answer{}, err
-	}
-	if b.Event == nil || *b.Event == "" || len(*b.Event) > maxEvent {
-		return answer{}, area.InvalidField("event", "the name of an event of 1 to %d bytes is needed", maxEvent)
-	}
-	n, err := a.Groups.Send(c.Context(), c.who, g, *b.Event, b.Args)
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusAccepted, body: sent{Connections: n}}, nil
 }
 
 func (a *API) listPresence(c *call) (answer, error) {

@@ -123,8 +123,13 @@ type Topics interface {
 // after the rights to a group itself: forbidden.
 type Groups interface {
 	Members(who auth.Principal, g area.Group) ([]Member, error)
-	// Send answers how many connections the event goes to.
-	Send(ctx context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (connections int, err error)
+	// Send answers how many connections the event goes to: not_found.
+	Send(ctx context.Context, who auth.Principal, to Receiver, event string, args []json.RawMessage) (connections int, err error)
+	// InvokeAll calls a method of each connection, and answers what came of it when all
+	// have answered, or ctx ends: not_found, invalid where there are too many.
+	InvokeAll(ctx context.Context, who auth.Principal, to Receiver, method string, args []json.RawMessage) ([]Reply, error)
+	// InvokeOne is InvokeAll that takes the first good answer: no_answer.
+	InvokeOne(ctx context.Context, who auth.Principal, to Receiver, method string, args []json.RawMessage) (Reply, error)
 	// Presence lists who is there in a scope: tenant, area:A, group:G, user:U or
 	// attr:K=V.
 	Presence(who auth.Principal, scope string) ([]Member, error)
@@ -162,6 +167,21 @@ type Credentials interface {
 	Tokens(tenant string) []auth.Token
 	CreateToken(ctx context.Context, t auth.Token) (secret string, err error)
 	DeleteToken(ctx context.Context, tenant, name string) error
+}
+
+// Receiver is whom an event or a question is for. One of its fields is set.
+type Receiver struct {
+	Group      string
+	User       string // of the caller's tenant
+	Connection string // its id
+	Tenant     string
+}
+
+// Reply is what a connection has answered, or why it has not.
+type Reply struct {
+	ConnectionID *string         `json:"connection_id"` // nil: a whole node, which did not answer
+	Result       json.RawMessage `json:"result,omitempty"`
+	Error        string          `json:"error,omitempty"` // in place of a result
 }
 
 // Member is a connection that is there.

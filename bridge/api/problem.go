@@ -91,7 +91,7 @@ func (a *API) refuse(c *call, err error) {
 	case area.CodeForbidden:
 		a.count.forbidden.Add(1)
 	}
-	if p.Status >= 500 {
+	if p.Status >= 500 && p.Code != area.CodeNoAnswer { // that is no fault of the hub
 		a.count.failed.Add(1)
 		a.log.Error("a request failed", "err", fmt.Errorf("%s %s, instance %s: %w", c.Method, c.Pattern, c.id, err))
 	} else {

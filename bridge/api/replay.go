@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"io"
@@ -21,12 +22,13 @@ const (
 )
 
 // replays remembers the answers to writes that came with a key. Orders are not
-// among them: the order service remembers its own. Writes with a key run one at
-// a time, so that the second of two finds the first one's answer.
+// among them: the order service remembers its own. Writes with the same key run one
+// at a time, so that the second of two finds the first one's answer.
 type replays struct {
-	mu    sync.Mutex
-	known map[replayKey]replay
-	order []replayKey // oldest first
+	mu      sync.Mutex
+	known   map[replayKey]replay
+	order   []replayKey                 // oldest first
+	running map[replayKey]chan struct{} // closed when it has ended
 }
 
 type replayKey struct{ who, key string }
@@ -51,28 +53,70 @@ func (a *API) once(c *call, write func(*API, *call) (answer, error)) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	now, k := a.cfg.Now(), replayKey{c.caller(), key}
-	a.replays.mu.Lock()
-	defer a.replays.mu.Unlock()
-	if was, ok := a.replays.known[k]; ok && now.Sub(was.at) < replayTime {
-		if was.request != request {
-			return answer{}, area.Errorf(area.CodeIdempotencyMismatch, "the key %.40q came with another request before", key)
-		}
+	k := replayKey{c.caller(), key}
+	was, found, err := a.replays.begin(c.Context(), k, a.cfg.Now())
+	switch {
+	case err != nil:
+		return answer{}, err
+	case found && was.request != request:
+		return answer{}, area.Errorf(area.CodeIdempotencyMismatch, "the key %.40q came with another request before", key)
+	case found:
 		was.out.replayed = true
 		return was.out, nil
 	}
+	defer a.replays.end(k)
 	out, err := write(a, c)
 	if err == nil {
 		out, err = out.kept()
 	}
 	if err == nil {
-		a.replays.put(k, replay{request: request, out: out, at: now})
+		a.replays.put(k, replay{request: request, out: out, at: a.cfg.Now()})
 	}
 	return out, err
 }
 
-// put remembers an answer; the caller holds the lock.
+// begin answers what a key has had before. Where that is nothing its write begins;
+// [replays.end] ends it. It waits for one that runs, or until ctx ends.
+func (r *replays) begin(ctx context.Context, k replayKey, now time.Time) (was replay, found bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		if was, ok := r.known[k]; ok && now.Sub(was.at) < replayTime {
+			return was, true, nil
+		}
+		busy := r.running[k]
+		if busy == nil {
+			break
+		}
+		r.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		r.mu.Lock()
+		if err != nil {
+			return was, false, err
+		}
+	}
+	if r.running == nil {
+		r.running = map[replayKey]chan struct{}{}
+	}
+	r.running[k] = make(chan struct{})
+	return was, false, nil
+}
+
+func (r *replays) end(k replayKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.running[k])
+	delete(r.running, k)
+}
+
+// put remembers an answer.
 func (r *replays) put(k replayKey, v replay) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.known == nil {
 		r.known = map[replayKey]replay{}
 	}

@@ -128,6 +128,12 @@ func TestRights(t *testing.T) {
 		{"POST", "/orders?dry_run=true", `{"to":{"area":"north"},"message":"x"}`, and(refuse(out, "nobody", "viewer", "device", "south operator"), refuse(area.CodeUnknownArea, "stranger"))},
 		{"DELETE", "/orders/o-1", "", and(refuse(out, "nobody", "viewer", "device", "south operator"), refuse(gone, "stranger"))},
 		{"POST", "/groups/g/send", `{"event":"x","args":[]}`, refuse(out, "nobody", "viewer", "device")},
+		{"POST", "/groups/g/invoke", `{"event":"x","args":[]}`, refuse(out, "nobody", "viewer", "device")},
+		{"POST", "/users/ann/send", `{"event":"x","args":[]}`, refuse(out, low...)},
+		{"POST", "/users/ann/invoke", `{"event":"x","args":[]}`, refuse(out, low...)},
+		{"POST", "/connections/c1/send", `{"event":"x","args":[]}`, refuse(out, low...)},
+		{"POST", "/connections/c1/invoke", `{"event":"x","args":[]}`, refuse(out, low...)},
+		{"POST", "/tenants/acme/send", `{"event":"x","args":[]}`, and(administers, refuse(gone, "admin"))},
 
 		{"PATCH", "/areas/south", `{"volume":3}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},
 		{"PUT", "/areas/south", `{"name":"South Wing"}`, and(refuse(out, low...), refuse(out, "north operator"), refuse(gone, "stranger"))},

@@ -137,7 +137,7 @@ func secretive(r route) bool {
 
 // routes is everything that is served.
 func routes() []route {
-	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, nodeRoutes, backupRoutes, contractRoutes)
+	return slices.Concat(areaRoutes, locationRoutes, deviceRoutes, orderRoutes, scheduleRoutes, readingRoutes, mappingRoutes, groupRoutes, sendRoutes, topicRoutes, clipRoutes, rolloutRoutes, tokenRoutes, enrolmentRoutes, nodeRoutes, backupRoutes, contractRoutes)
 }
 
 // New makes the API; it serves every path below /api/.

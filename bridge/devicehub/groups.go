@@ -50,26 +50,11 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 
 // send sends an event to a group of somebody's tenant, and to the group's topic;
 // the topics of other tenants are not mirrored. payload is the arguments as JSON.
-func (h *Hub) send(p auth.Principal, from string, g area.Group, event string, args []any, payload []byte) (connections int) {
-	n := h.Server.Group(room(p, g)).Send(event, args...)
+func (h *Hub) send(p auth.Principal, from string, g area.Group, event string, args []any, payload []byte) {
+	h.Server.Group(room(p, g)).Send(event, args...)
 	if !foreign(p) {
 		h.Mirror.GroupSent(from, g, event, payload)
 	}
-	return n
-}
-
-// Send sends an event to a group on somebody's behalf, and answers to how many
-// connections it goes. Its error is an [area.Error] of code invalid,
-// unknown_area, forbidden or bad_request.
-func (h *Hub) Send(p auth.Principal, g area.Group, event string, args []any) (connections int, err error) {
-	if _, err := h.MaySend(p, string(g)); err != nil {
-		return 0, err
-	}
-	payload, err := json.Marshal(args)
-	if err != nil {
-		return 0, area.Errorf(area.CodeBadRequest, "an argument is no JSON")
-	}
-	return h.send(p, area.FromHub, g, event, args, payload), nil
 }
 
 func (h *Hub) getAreas(_ context.Context, c *signalr.Call) (any, error) {

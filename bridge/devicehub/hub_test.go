@@ -33,6 +33,7 @@ type site struct {
 	pipe    *signalrtest.Pipe
 	sent    []string // what went to the mirror
 	clips   []string // what was uploaded
+	stop    func()   // in good order
 }
 
 type links struct{ b *brokertest.Broker }
@@ -86,7 +87,8 @@ func (s *site) GroupSent(from string, g area.Group, event string, args []byte) {
 	s.sent = append(s.sent, string(g)+" "+event+" "+string(args))
 }
 
-func newSite(t *testing.T) *site {
+// newSite is a hub that is alone, or, by with, a node of several.
+func newSite(t *testing.T, with ...func(*signalr.Config, *devicehub.Config, *devicehub.Parts)) *site {
 	t.Helper()
 	log, start := slog.New(slog.DiscardHandler), time.Now()
 	clock := func() area.Instant { return area.Instant(time.Since(start)) }
@@ -108,12 +110,18 @@ func newSite(t *testing.T) *site {
 	must(err)
 	past, err := replay.New(replay.Config{}, time.Now)
 	must(err)
-	server, err := signalr.New(signalr.Config{Authenticate: authenticate, History: past}, log)
-	must(err)
-	s.Hub, err = devicehub.New(devicehub.Config{Node: "hub-1"}, devicehub.Parts{
-		Server: server, Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s, Who: connected,
+	hub, cfg := signalr.Config{Authenticate: authenticate, History: past}, devicehub.Config{Node: "hub-1"}
+	parts := devicehub.Parts{
+		Bus: s.broker, Arbiter: s.arbiter, Roster: s.roster, Orders: announcer{s.orders}, View: view{s.roster}, Mirror: s, Who: connected,
 		Clips: uploads{s}, Streams: streams{}, Past: past, Clock: clock, Now: time.Now,
-	}, log)
+	}
+	for _, f := range with {
+		f(&hub, &cfg, &parts)
+	}
+	server, err := signalr.New(hub, log)
+	must(err)
+	parts.Server = server
+	s.Hub, err = devicehub.New(cfg, parts, log)
 	must(err)
 	s.pipe = signalrtest.NewPipe(server)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,7 +135,8 @@ func newSite(t *testing.T) *site {
 			}
 		})
 	}
-	t.Cleanup(func() { cancel(); wg.Wait(); _ = s.pipe.Close() })
+	s.stop = sync.OnceFunc(func() { cancel(); wg.Wait(); _ = s.pipe.Close() })
+	t.Cleanup(s.stop)
 	synctest.Wait()
 	return s
 }

@@ -143,6 +143,13 @@ func (h *Hub) inArea(p auth.Principal, text string, do auth.Action) error {
 	return may(p, do, name)
 }
 
+// userGroup is the group of a user's connections. Its name may be one that no client can
+// say; then what is sent to the user still goes there.
+func userGroup(name string) area.Group { return area.Group("user:" + name) }
+
+// tenantGroup is the group of a tenant's connections, as [userGroup] is.
+func tenantGroup(name string) area.Group { return area.Group("tenant:" + name) }
+
 // enter makes a connection a member of the groups that the hub keeps: its
 // user's, its roles' and its tenant's. In open mode nobody is anybody.
 func (h *Hub) enter(c *signalr.Conn) {
@@ -150,13 +157,9 @@ func (h *Hub) enter(c *signalr.Conn) {
 	if p.Kind == auth.KindAnonymous || p.Name == "" {
 		return
 	}
-	groups := []string{"user:" + p.Name, "tenant:" + p.Tenant}
+	rooms := []string{room(p, userGroup(p.Name)), room(p, tenantGroup(p.Tenant))}
 	for _, r := range p.Roles {
-		groups = append(groups, "role:"+r)
-	}
-	rooms := make([]string, 0, len(groups))
-	for _, name := range groups {
-		if g, err := area.ParseGroup(name); err == nil { // a name that no group can have has none
+		if g, err := area.ParseGroup("role:" + r); err == nil { // a name that no group can have has none
 			rooms = append(rooms, room(p, g))
 		}
 	}

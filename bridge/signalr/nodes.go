@@ -141,6 +141,8 @@ func (t Target) inquire(l Letter, one bool, method string, args []any) ([]byte, 
 func answerOf[R any](m protocol.Message, method string) (a Answer[R]) {
 	a.ID = m.ID
 	switch {
+	case m.Failed && m.Error == context.DeadlineExceeded.Error():
+		a.Err = context.DeadlineExceeded
 	case m.Failed:
 		a.Err = Error(m.Error)
 	case sizeOf(m.Result) == 0:
@@ -216,9 +218,23 @@ func (s *Server) inquired(q inquiry) (t Target, ok bool) {
 	return t, true
 }
 
+// onTheWay is what an answer may take to the node that asks: a tenth of the time that it
+// waits, but not more than this.
+const onTheWay = 250 * time.Millisecond
+
+// inTime ends so long before ctx does that the answers that are there reach who asks: one
+// client that is silent must not take those of the others with it.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(onTheWay, time.Until(end)/10)))
+}
+
 // answers asks the target's connections of this server alone.
 func (t Target) answers(ctx context.Context, one bool, method string, args []any) (b []byte) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := inTime(ctx)
 	defer cancel()
 	answers, wait := askHere[value](ctx, t, method, args)
 	defer wait()

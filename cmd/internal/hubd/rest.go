@@ -2,7 +2,6 @@ package hubd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -177,14 +176,6 @@ func (m members) Close(ctx context.Context, who auth.Principal, connection strin
 
 func (m members) SetMember(ctx context.Context, who auth.Principal, g area.Group, connection string, member bool) error {
 	return m.h.devices.SetMember(ctx, who, connection, string(g), member)
-}
-
-func (m members) Send(_ context.Context, who auth.Principal, g area.Group, event string, args []json.RawMessage) (int, error) {
-	list := make([]any, len(args))
-	for i, a := range args {
-		list[i] = a
-	}
-	return m.h.devices.Send(who, g, event, list)
 }
 
 // streams are the hub's streams: the pump sees what changes, the registry has the
