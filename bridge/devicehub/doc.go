@@ -44,6 +44,12 @@
 // snapshot. Where somebody left is remembered for users and registered devices;
 // one whose connection was lost is sent some events again rather than too few.
 //
+// A user's own group takes no asking: who comes back, and is nowhere else, is sent what his
+// group had since he left, before his first call; a further client of one who is there
+// begins with what comes. Where some of it is gone he is told by PositionChanged. So what
+// is sent to a user (Send) reaches him within a day, once; who was on a node that was killed
+// is sent up to ten seconds of it again.
+//
 // Over several nodes positions are the same everywhere, but for what a node sends while
 // it has lost the others' server: then it counts alone, and nobody else knows of it. Its
 // members are told by PositionChanged, in its place between the events, and once more
@@ -56,6 +62,7 @@
 //     alone); messages of the bus over a second bounded queue, whose overflow is
 //     dropped and counted, since everything on it is said again. It ends with
 //     Run's context.
+//   - another one notes where the users who are here stand in their groups.
 //
 // # What it does not do
 //

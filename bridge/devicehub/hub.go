@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -167,7 +168,10 @@ func (h *Hub) Run(ctx context.Context) error {
 		arb: h.Arbiter, count: &h.count, devices: map[area.DeviceID]*classic{}, full: map[area.DeviceID]*device{},
 		busy: map[area.Name]area.Busy{}, taking: map[area.WorkID]area.DeviceID{}, open: map[area.WorkID]openOffer{},
 	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() { h.trail(ctx) })
 	h.loop(ctx, l)
+	tasks.Wait()
 	return nil
 }
 

@@ -160,7 +160,7 @@ func (h *Hub) selves(c *signalr.Conn) (names []string) {
 		names = append(names, "device/"+string(at.device))
 	}
 	if u := c.User(); u != "" {
-		names = append(names, "user/"+u) // unique over tenants
+		names = append(names, userName(u))
 	}
 	return names
 }

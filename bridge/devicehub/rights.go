@@ -157,14 +157,16 @@ func (h *Hub) enter(c *signalr.Conn) {
 	if p.Kind == auth.KindAnonymous || p.Name == "" {
 		return
 	}
-	rooms := []string{room(p, userGroup(p.Name)), room(p, tenantGroup(p.Tenant))}
+	own := room(p, userGroup(p.Name))
+	rooms := []string{room(p, tenantGroup(p.Tenant))}
 	for _, r := range p.Roles {
 		if g, err := area.ParseGroup("role:" + r); err == nil { // a name that no group can have has none
 			rooms = append(rooms, room(p, g))
 		}
 	}
-	defer h.Server.Listen(c.Context(), rooms...)()
+	defer h.Server.Listen(c.Context(), append(rooms, own)...)()
 	for _, name := range rooms {
 		_, _ = c.Join(name) // an error means that the connection is ending, or is in as many as it may
 	}
+	h.enterOwn(c, own)
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr"
 )
 
-// Marks remembers for all nodes where users and devices left groups, for a day. While the
+// Marks remembers for all nodes where users and devices left groups, for 30 days. While the
 // server is away each node knows its own. It is safe for concurrent use.
 //
 // What is on its way to the server waits in a queue of [marksQueue]; more is not shared,
@@ -23,6 +24,10 @@ type Marks struct {
 	queue chan marked
 	count struct{ shared, dropped, failed atomic.Uint64 }
 }
+
+// marksAge is for how long a mark is kept: longer than the events, so that who comes later
+// is told of a gap.
+const marksAge = 30 * 24 * time.Hour
 
 // marksQueue is how many marks wait to be shared.
 const marksQueue = 8192
@@ -103,7 +108,7 @@ func (m *Marks) share(ctx context.Context, list []marked) {
 	}
 	_, err := m.s.do(ctx, func(b rueidis.Builder) (cmds rueidis.Commands) {
 		for _, x := range list {
-			cmds = append(cmds, b.Set().Key(x.key).Value(x.at.Epoch+" "+strconv.FormatUint(x.at.Offset, 10)).PxMilliseconds(logAge.Milliseconds()).Build())
+			cmds = append(cmds, b.Set().Key(x.key).Value(x.at.Epoch+" "+strconv.FormatUint(x.at.Offset, 10)).PxMilliseconds(marksAge.Milliseconds()).Build())
 		}
 		return cmds
 	})

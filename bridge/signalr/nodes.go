@@ -180,7 +180,7 @@ func (s *Server) Answer(ctx context.Context, question []byte) ([]byte, error) {
 	if !ok || json.Unmarshal(head, &q) != nil {
 		return nil, errWire
 	}
-	if q.Kind >= askJoin && q.Kind <= askClose {
+	if q.Kind >= askJoin && q.Kind <= askThere {
 		return refusal(s.attend(ctx, q)), nil
 	}
 	m, _, err := parseRecord(record)

@@ -12,6 +12,7 @@ const (
 	askJoin byte = iota + 64
 	askLeave
 	askClose
+	askThere
 )
 
 // AddToGroup makes a connection, of whichever node, a member of a group; to add it again
@@ -32,6 +33,12 @@ func (s *Server) RemoveFromGroup(ctx context.Context, id, group string) error {
 // client is told. It blocks and fails as [Server.AddToGroup] does.
 func (s *Server) CloseConn(ctx context.Context, id, reason string) error {
 	return s.about(ctx, inquiry{Kind: askClose, Target: id, Text: reason})
+}
+
+// HasConn answers nil where a connection, of whichever node, is there, [ErrClosed] where it
+// is not, and another error where its node does not answer until ctx ends.
+func (s *Server) HasConn(ctx context.Context, id string) error {
+	return s.about(ctx, inquiry{Kind: askThere, Target: id})
 }
 
 // about does something to a connection, here or at its node.
@@ -68,7 +75,7 @@ func (s *Server) attend(ctx context.Context, q inquiry) (err error) {
 		_, err = c.Join(q.Text)
 	case askLeave:
 		c.Leave(q.Text)
-	default:
+	case askClose:
 		c.Close(Error(q.Text))
 	}
 	return err
