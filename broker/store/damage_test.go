@@ -80,6 +80,7 @@ func verdict(t testing.TB, path, what string, want map[string]string) {
 
 // TestNoDamagePassesInSilence flips bits and cuts at random places.
 func TestNoDamagePassesInSilence(t *testing.T) {
+	t.Parallel()
 	path, content, want := library(t)
 	r := rand.New(rand.NewPCG(7, 11))
 	for i := range 120 {
@@ -102,6 +103,7 @@ func TestNoDamagePassesInSilence(t *testing.T) {
 // TestDamagedStructureIsSalvaged breaks the heads of pages one by one: most of
 // what the file held is there afterwards.
 func TestDamagedStructureIsSalvaged(t *testing.T) {
+	t.Parallel()
 	path, content, want := library(t)
 	page, salvaged := os.Getpagesize(), 0
 	for at := 2 * page; at < len(content); at += page {

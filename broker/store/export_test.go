@@ -102,6 +102,7 @@ func TestExportLeavesOutWhatIsDamaged(t *testing.T) {
 }
 
 func TestReserve(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tacet.db")
 	release, err := Reserve(path)
 	if err != nil {

@@ -399,6 +399,7 @@ func TestDamagedFileIsMovedAside(t *testing.T) {
 // every time, works, and answers either what was written or an error. Going
 // back to an earlier transaction is allowed, as bbolt does it by itself.
 func TestDamageIsNeverReadAsWell(t *testing.T) {
+	t.Parallel()
 	path, content := filled(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 100 {

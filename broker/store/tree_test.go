@@ -1,18 +1,21 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // TestWhatBboltWritesIsWell: the walk asks for no more than bbolt keeps, through
 // splits, merges and first records that come and go.
 func TestWhatBboltWritesIsWell(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tacet.db")
 	s := open(t, path)
 	r := rand.New(rand.NewPCG(3, 5))
@@ -42,27 +45,40 @@ func TestWhatBboltWritesIsWell(t *testing.T) {
 // TestBranchThatLeadsElsewhere swaps the first child of a branch for each other
 // page of the file: what is not its child is seen before bbolt may write.
 func TestBranchThatLeadsElsewhere(t *testing.T) {
-	path, content, want := library(t)
+	t.Parallel()
+	_, content, want := library(t)
 	page, tried := os.Getpagesize(), 0
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	paths := make(chan string, 8) // each takes most of its time to wait for the disk
+	for range cap(paths) {
+		paths <- filepath.Join(t.TempDir(), "tacet.db")
+	}
 	for at := 2 * page; at < len(content); at += page {
 		if native.Uint16(content[at+8:]) != branchPage {
 			continue
 		}
 		pointer := at + pageHead + 8
 		was := native.Uint64(content[pointer:])
-		for to := range len(content) / page {
-			damaged := append([]byte(nil), content...)
-			native.PutUint64(damaged[pointer:], uint64(to))
-			if err := os.WriteFile(path, damaged, 0o600); err != nil {
-				t.Fatal(err)
+		for to := range uint64(len(content) / page) {
+			if to == was {
+				continue
 			}
-			if uint64(to) != was {
+			tried++
+			path := <-paths
+			tasks.Go(func() {
+				defer func() { paths <- path }()
+				damaged := bytes.Clone(content)
+				native.PutUint64(damaged[pointer:], to)
+				if err := os.WriteFile(path, damaged, 0o600); err != nil {
+					t.Error(err)
+					return
+				}
 				verdict(t, path, fmt.Sprintf("page %d leads to %d, not %d", at/page, to, was), want)
-				tried++
-			}
-			for _, aside := range setAside(t, path) {
-				_ = os.Remove(aside)
-			}
+				for _, aside := range setAside(t, path) {
+					_ = os.Remove(aside)
+				}
+			})
 		}
 	}
 	if tried == 0 {
@@ -75,7 +91,7 @@ func setAside(t *testing.T, path string) []string {
 	t.Helper()
 	files, err := filepath.Glob(path + ".*")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return files
 }
