@@ -3,6 +3,7 @@ package external
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"log/slog"
 	"strings"
 	"sync"
@@ -17,7 +18,8 @@ import (
 // BusConfig sets a bus up.
 type BusConfig struct {
 	Server
-	Node string // name of this hub process, which tells its messages from those of others
+	Node    string // name of this hub process, which tells its messages from those of others
+	Several bool   // hub processes of other names at the broker are nodes of this hub; false: other hubs
 }
 
 // Stats counts what a bus or a bridge did. Those with "now" come and go.
@@ -66,9 +68,8 @@ type Bus struct {
 	kept *kept
 	next atomic.Int64
 
-	mu    sync.Mutex // guards subs, and is held while they are called: a late one sees replays first, and nothing twice
-	subs  map[int64]*subscription
-	conns map[area.DeviceID]uint64 // a number for each device that spoke, in the place of its connection's; the dispatcher's
+	mu   sync.Mutex // guards subs, and is held while they are called: a late one sees replays first, and nothing twice
+	subs map[int64]*subscription
 }
 
 type subscription struct {
@@ -90,7 +91,7 @@ func NewBus(cfg BusConfig, log *slog.Logger) (*Bus, error) {
 	if !area.IsID(cfg.Node) {
 		return nil, errors.New("external: a node's name is needed")
 	}
-	b := &Bus{cfg: cfg, log: log, out: newQueue(4096, 16<<20), kept: newKept(10_000, 32<<20), subs: map[int64]*subscription{}, conns: map[area.DeviceID]uint64{}}
+	b := &Bus{cfg: cfg, log: log, out: newQueue(4096, 16<<20), kept: newKept(10_000, 32<<20), subs: map[int64]*subscription{}}
 	b.link = newLink(cfg.Server, b.out, log)
 	b.link.filters = []paho.SubscribeOptions{{Topic: everything, QoS: 1}}
 	b.link.receive = b.received
@@ -198,18 +199,18 @@ func (b *Bus) received(p *paho.Publish) {
 	m := area.Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Replay: p.Retain || b.link.late.is(p.Topic), Retain: p.Retain}
 	retained := p.Retain
 	if props := p.Properties; props != nil {
-		var ours bool
-		if m.From, ours = b.publisher(props.User.Get(fromProperty)); ours {
-			retained = retained || strings.HasSuffix(props.User.Get(fromProperty), " retained")
+		signature := props.User.Get(fromProperty)
+		if m.From, m.Node = b.publisher(signature); m.From != "" {
+			retained = retained || strings.HasSuffix(signature, " retained")
 			m.Retain = retained
 		}
 		if props.ResponseTopic != "" || len(props.CorrelationData) > 0 {
 			m.Reply = &area.Reply{Topic: props.ResponseTopic, Correlation: props.CorrelationData}
 		}
 	}
+	m.Conn = connOf(m)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.Conn = b.connOf(m)
 	b.kept.put(m, retained)
 	for _, s := range b.subs {
 		if area.MatchFilter(s.filter, m.Topic) {
@@ -218,46 +219,41 @@ func (b *Bus) received(p *paho.Publish) {
 	}
 }
 
-// publisher is who published a message, by its signature: one of ours, or another
-// node.
-func (b *Bus) publisher(signature string) (from string, ours bool) {
+// publisher is who published a message, by its signature: one of the hub's own
+// publishers, at this node where none is named, or another hub. From is empty where it
+// was none of them.
+func (b *Bus) publisher(signature string) (from, node string) {
 	node, rest, ok := strings.Cut(signature, " ")
 	from, _, _ = strings.Cut(rest, " ")
 	switch {
-	case !ok || !area.ReservedClient(from):
-		return "", false
+	case !ok || !area.ReservedClient(from) || !area.IsID(node):
+		return "", ""
 	case node == b.cfg.Node:
-		return from, true
-	case area.IsID(node):
-		return area.FromNode + ":" + node, false
+		return from, ""
+	case b.cfg.Several:
+		return from, node
 	}
-	return "", false
+	return area.FromNode + ":" + node, ""
 }
 
-// mostConns bounds the devices that have a number.
-const mostConns = 20_000
-
-// connOf is a number for the connection of a device that speaks: one for each
-// device, since nobody tells when a connection of it ends. mu is held.
-func (b *Bus) connOf(m area.Message) uint64 {
+// connOf is a number for the connection of a device that speaks: nobody tells of
+// connections, so each device has one, and the same one at every node of the hub.
+func connOf(m area.Message) uint64 {
 	t := area.ParseTopic(m.Topic)
 	if m.Replay || t.Device == "" || m.From != "" {
 		return 0
 	}
-	n, ok := b.conns[t.Device]
-	if !ok && len(b.conns) < mostConns {
-		n = uint64(len(b.conns) + 1)
-		b.conns[t.Device] = n
-	}
-	return n
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(t.Device)) // never fails
+	return max(1, h.Sum64())
 }
 
-// repeat sends again what the hub has retained: a broker that lost our session
-// may have lost that, too.
+// repeat sends again what this node of the hub has retained last: a broker that lost
+// our session may have lost that, too.
 func (b *Bus) repeat() {
 	var list []outgoing
 	for _, m := range b.kept.list("#", 0) {
-		if m.From != "" && !strings.HasPrefix(m.From, area.FromNode+":") {
+		if m.From != "" && m.Node == "" && area.Passes(m, area.FromNode) {
 			list = append(list, outgoing{topic: m.Topic, payload: m.Payload, qos: m.QoS, retain: true, user: b.signature(m)})
 		}
 	}

@@ -13,7 +13,12 @@ import (
 // newBus runs a bus until the test ends or stop is called.
 func newBus(t *testing.T, b *peer, node string) (bus *Bus, stop func()) {
 	t.Helper()
-	bus, err := NewBus(BusConfig{Server: b.server("tacet-" + node), Node: node}, logTo(t))
+	return runBus(t, BusConfig{Server: b.server("tacet-" + node), Node: node})
+}
+
+func runBus(t *testing.T, cfg BusConfig) (bus *Bus, stop func()) {
+	t.Helper()
+	bus, err := NewBus(cfg, logTo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +109,22 @@ func testBus(t *testing.T, b *peer) {
 	second, _ := newBus(t, b, "hub-2")
 	publish(t, second, area.Message{Topic: "a/3", Payload: []byte("z"), QoS: 1})
 	all.await(t, "a/3 z from tacet-node:hub-2")
+
+	// Of a hub of several nodes it is told who published it there, and what is retained.
+	node, _ := runBus(t, BusConfig{Server: b.server("tacet-hub-3"), Node: "hub-3", Several: true})
+	nodes := make(chan area.Message, 1)
+	if _, err := node.Subscribe("k/node", func(m area.Message) { nodes <- m }); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, node, area.Message{Topic: "a/4", Payload: []byte("z"), QoS: 1})
+	all.await(t, "a/4 z from tacet-node:hub-3") // the broker serves it
+	publish(t, second, area.Message{Topic: "k/node", Payload: []byte("z"), QoS: 1, Retain: true, From: area.FromArbiter})
+	if m := <-nodes; m.Node != "hub-2" || m.From != area.FromArbiter || !m.Retain {
+		t.Errorf("a message of another node is %+v", m)
+	}
+	if got := node.Retained("k/node", 0); len(got) != 1 || got[0].Node != "hub-2" {
+		t.Errorf("another node's retained message is %+v", got)
+	}
 
 	for _, m := range []area.Message{{Topic: ""}, {Topic: "a/#"}, {Topic: "a", QoS: 3}, {Topic: "a", From: "somebody"}} {
 		if err := bus.Publish(t.Context(), m); area.CodeOf(err) != area.CodeInvalid {

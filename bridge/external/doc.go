@@ -16,6 +16,10 @@
 // or was not running, comes late: a sensor's word among it is a replay, as what is
 // retained is. Works and groups are not told apart: nothing of them is lost.
 //
+// Several nodes of a hub may each have a Bus over one broker: each then hears everything,
+// what the others publish too, which has their name in Node. Which of them acts on what is
+// the hub's business (see cmd/internal/hubd).
+//
 // [Bridge] carries chosen topics to another broker and from it. What goes out
 // waits while the link is down, within a bound, and on disk when it waits for
 // longer than half a second; with QoS 2 each message arrives once, also where the
