@@ -90,9 +90,18 @@ func (d *desk) stepNodes(ev Event, reporter Reporter) {
 
 func (d *desk) moveNodes(ev Event, reporter Reporter) {
 	n := d.nodes
+	if all, ok := ev.(overheard); ok {
+		if ev = all.Event; !n.own {
+			d.acts(slices.Clone(n.post.overhear(ev, d.s.speaks(), d.s.clock())), reporter)
+			return
+		}
+	}
 	switch ev := ev.(type) {
 	case reigned:
 		d.reigned(ev.State, reporter)
+		return
+	case shownOtherwise:
+		d.correct(ev)
 		return
 	case told:
 		if n.own {

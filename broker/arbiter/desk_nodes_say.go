@@ -19,6 +19,9 @@ func (d *desk) report(r area.Report, reporter Reporter) {
 // speak publishes what the owner's arbiter says. What a device of a leader says of
 // itself the broker has from the owner's.
 func (d *desk) speak(list []posted) {
+	if d.mute() {
+		return // he has said it to all
+	}
 	for _, m := range list {
 		if m.From != "" {
 			d.s.heardStatus(area.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, From: m.From})

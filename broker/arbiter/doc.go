@@ -67,6 +67,11 @@
 // their ends are repeated. An outpost that hears nothing for 2 s tells who wants the
 // area to wait.
 //
+// Where all nodes hear one broker that is somebody else's ([Nodes].Speaks), the owner
+// hears what devices say there himself, and alone publishes what is the area's: an outpost
+// hands on what it was told beside the broker, and the works. While nobody has the area,
+// one of the nodes tells devices to wait. See service_shared.go.
+//
 // Where an area is set to go on per node, a node that reaches neither the ledger nor the
 // owner for as long as a reign may last arbitrates for its own devices, by a core of
 // its own, until it is one of the others again: see alone, a pure state machine as

@@ -226,6 +226,12 @@ func (o *outpost) claimed(ev Heard) {
 		o.say(area.Trunk{Op: area.TrunkHeard, Device: ev.Device, Claim: &c, Hold: ev.Hold})
 		return
 	}
+	o.waits(ev)
+}
+
+// waits tells a device to wait.
+func (o *outpost) waits(ev Heard) {
+	c := ev.Claim
 	a := area.Answer{Op: area.OpQueued, Boot: c.Boot, MID: c.MID, Claim: c.Claim, Term: o.term, From: o.hub}
 	switch c.Op {
 	case area.OpWant:

@@ -19,7 +19,7 @@ func (r *Roster) here() map[area.Name][]herePlayer {
 			continue
 		}
 		out[q.area] = append(out[q.area], herePlayer{
-			Device: id, Name: cmpOr(q.renamed, q.Name), Location: string(q.location), Via: q.Via, Boot: q.Boot, MID: q.MID, Conn: q.Conn, Told: q.Told,
+			Device: id, Name: cmpOr(q.renamed, q.Name), Location: string(q.location), Via: q.Via, Boot: q.Boot, MID: q.MID, Conn: q.Conn, Told: q.Told, Link: sharedLink(link),
 			Volume: q.Volume, Muted: q.Muted, Attributes: q.Attributes,
 		})
 	}
@@ -30,8 +30,10 @@ func (r *Roster) here() map[area.Name][]herePlayer {
 }
 
 // registerFrom registers a device that is live at another node. One that is live
-// here too stays here, unless the other connection is known to be newer.
+// here too stays here, unless the other connection is known to be newer. Of one on a
+// connection that all nodes hear, what was heard here counts.
 func (r *Roster) registerFrom(node string, in area.Name, p herePlayer) {
+	link := cmpOr(p.Link, nodeLink(node))
 	r.mu.Lock()
 	q := r.players[p.Device]
 	stays := false
@@ -39,12 +41,15 @@ func (r *Roster) registerFrom(node string, in area.Name, p herePlayer) {
 		newer := p.Conn != 0 && (p.Boot > q.Boot || p.Boot == q.Boot && p.Conn > q.Conn)
 		stays = !newer
 	}
+	if p.Link != "" {
+		stays = q != nil && q.presence != area.PresenceUnknown
+	}
 	r.mu.Unlock()
 	if stays {
 		return
 	}
 	_, _, _ = r.Register(Player{ // a location that is another area's here is so there
-		Device: p.Device, Name: p.Name, Area: string(in), Location: p.Location, Via: p.Via, Link: nodeLink(node), Boot: p.Boot, MID: p.MID, Conn: p.Conn, Told: p.Told,
+		Device: p.Device, Name: p.Name, Area: string(in), Location: p.Location, Via: p.Via, Link: link, Boot: p.Boot, MID: p.MID, Conn: p.Conn, Told: p.Told,
 		Volume: p.Volume, Muted: p.Muted, Attributes: p.Attributes,
 	})
 }

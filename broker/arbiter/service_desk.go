@@ -311,7 +311,7 @@ func (d *desk) ourself(b area.Busy) area.Leader {
 	return l
 }
 
-func (d *desk) say(to area.DeviceID, a area.Answer) { d.put(area.GrantTopic(to), a.Encode(), false) }
+func (d *desk) say(to area.DeviceID, a area.Answer) { d.gather(area.GrantTopic(to), a.Encode(), false) }
 
 func (d *desk) holdOut(a HoldOut) {
 	topic := area.AreaWorkTopic(d.name)
@@ -321,7 +321,14 @@ func (d *desk) holdOut(a HoldOut) {
 	d.put(topic, a.Offer.Encode(), false)
 }
 
+// put gathers what is the area's.
 func (d *desk) put(topic string, payload []byte, retain bool) {
+	if !d.mute() {
+		d.gather(topic, payload, retain)
+	}
+}
+
+func (d *desk) gather(topic string, payload []byte, retain bool) {
 	d.out = append(d.out, area.Message{Topic: topic, Payload: payload, QoS: 1, Retain: retain, From: area.FromArbiter})
 }
 
@@ -413,7 +420,7 @@ func (d *desk) close(reporter Reporter) {
 // clear takes the retained topics of a removed area away.
 func (d *desk) clear(ctx context.Context) {
 	for _, topic := range []string{area.BusyTopic(d.name), area.FlagTopic(d.name), area.LeaderTopic(d.name)} {
-		d.put(topic, nil, true)
+		d.gather(topic, nil, true)
 	}
 	d.stale = false
 	d.leaveNodes()

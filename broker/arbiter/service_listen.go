@@ -26,6 +26,9 @@ func (s *Service) listen() (cancel func(), err error) {
 		area.VoteTopic("+", "+"):  s.heardVote,
 	}
 	maps.Copy(all, s.listenTrunks())
+	if s.oneBroker() {
+		all[area.BusyTopic("+")] = s.heardBusy
+	}
 	for filter, heard := range all {
 		c, err := s.bus.Subscribe(filter, heard)
 		if err != nil {
@@ -93,6 +96,9 @@ func (s *Service) register(p Player) bool {
 }
 
 func (s *Service) refuse(d area.DeviceID, a area.Answer) {
+	if !s.speaks() {
+		return
+	}
 	a.Op, a.From = area.OpRefused, s.name()
 	s.Post(area.Message{Topic: area.GrantTopic(d), QoS: 1, Payload: a.Encode()})
 }
@@ -120,7 +126,7 @@ func (s *Service) heardClaim(m area.Message) {
 		return
 	}
 	if d := s.found(t.Area); d != nil {
-		d.box.hear(Heard{Device: t.Device, Claim: c})
+		d.box.hear(s.overBroker(Heard{Device: t.Device, Claim: c}))
 	}
 }
 
@@ -148,7 +154,7 @@ func (s *Service) heardSet(m area.Message) {
 		return
 	}
 	if d := s.found(t.Area); d != nil {
-		d.box.hear(Set{Device: t.Device, On: on, Will: m.Will})
+		d.box.hear(s.overBroker(Set{Device: t.Device, On: on, Will: m.Will}))
 	}
 }
 

@@ -309,7 +309,7 @@ func (s *Service) heardTrunk(m area.Message) {
 	}
 	_, member := s.cfg.Members.Member(msg.Area, t.Device)
 	if d := s.found(msg.Area); d != nil {
-		d.box.hear(up{device: t.Device, member: member, msg: msg})
+		d.box.hear(s.overBroker(up{device: t.Device, member: member, msg: msg}))
 	}
 }
 
@@ -347,7 +347,7 @@ func (s *Service) heardCommand(m area.Message) {
 		return
 	}
 	if d := s.found(p.Area); d != nil {
-		d.box.hear(command{m})
+		d.box.hear(s.overBroker(command{m}))
 	}
 }
 

@@ -17,6 +17,10 @@ type Nodes struct {
 	Hub    string // name of all of them together, as devices repeat it in "from"
 	Reigns Reigns
 	Wire   Wire
+	// Speaks is set where all nodes hear one broker that is somebody else's, and tells
+	// whether this one answers what is no area's to answer, of which one of them is to. It
+	// must not block. nil: each node has a broker of its own.
+	Speaks func() bool
 }
 
 // Reigns is the ledger of areas; [reign.Keeper] is one. It must run before the
@@ -117,6 +121,9 @@ func (s *Service) Reign(a area.Name) uint64 {
 // one that is not connected nobody knows.
 func (s *Service) SendsTo(d area.DeviceID) bool {
 	link := s.roster.linkOf(d)
+	if sharedLink(link) != "" && !s.speaks() {
+		return false
+	}
 	if !isTrunkLink(link) {
 		return nodeOfLink(link) == ""
 	}
@@ -259,6 +266,11 @@ func (s *Service) sayHere(said map[area.Name][]herePlayer, all bool) map[area.Na
 	}
 	for _, a := range slices.Sorted(maps.Keys(now)) {
 		list := now[a]
+		if !s.oneBroker() {
+			for i := range list {
+				list[i].Link = ""
+			}
+		}
 		changed, gone := playersOf(list, said[a])
 		if all || len(changed)+len(gone) > 0 {
 			s.wire("", word{Area: a, Here: &list})

@@ -26,6 +26,7 @@ type site struct {
 	areas  []arbiter.AreaConfig
 	led    map[string]*leaders // by node; nil: none may lead
 	reigns arbiter.Reigns      // in place of keepers; nil: none
+	one    *brokertest.Broker  // that all nodes hear; nil: each has its own
 	voices int                 // most that may sound at once, of which no two are at one node; 0: one
 
 	mu    sync.Mutex
@@ -125,7 +126,10 @@ var siteAreas = []arbiter.AreaConfig{{ID: "north", Volume: -1, Lease: time.Secon
 
 func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 	s.t.Helper()
-	h := &hub{Broker: brokertest.New(s.t)}
+	h := &hub{Broker: s.one}
+	if s.one == nil {
+		h.Broker = brokertest.New(s.t)
+	}
 	n := &siteNode{hub: h, name: name, disk: disk, lane: lane{ledger: &s.ledger}}
 	clock := func() area.Instant { return area.Instant(time.Since(s.start)) + 1 }
 	life := fmt.Sprint(name, "-", time.Since(s.start).Nanoseconds())
@@ -141,6 +145,11 @@ func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 	if s.reigns != nil {
 		cfg.Nodes.Reigns = s.reigns
 	}
+	var bus area.Bus = h.Broker
+	var connections arbiter.Links = links{h.Broker}
+	if s.one != nil {
+		bus, connections, cfg.Nodes.Speaks = oneBus{h.Broker, name}, unlinked{}, func() bool { return s.eldest() == name }
+	}
 	if s.led != nil {
 		if s.led[name] == nil {
 			s.led[name] = &leaders{by: map[string][]byte{}}
@@ -148,7 +157,7 @@ func (s *site) join(name string, index uint64, disk *ledger) *siteNode {
 		cfg.Leaders, cfg.Members, cfg.Retained = s.led[name], able{}, h.Retained
 	}
 	if h.service, err = arbiter.New(cfg,
-		h.Broker, disk, links{h.Broker}, h.roster, clock, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+		bus, disk, connections, h.roster, clock, time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		s.t.Fatal(err)
 	}
 	ledgers, stopLedger := context.WithCancel(context.Background())

@@ -58,6 +58,6 @@ func (s *Service) heardVote(m area.Message) {
 	d := s.desks[t.Area]
 	s.mu.Unlock()
 	if d != nil {
-		d.box.hear(Voted{Device: t.Device, Vote: v})
+		d.box.hear(s.overBroker(Voted{Device: t.Device, Vote: v}))
 	}
 }

@@ -75,6 +75,7 @@ type herePlayer struct {
 	MID        string            `json:"mid,omitempty"`
 	Conn       uint64            `json:"conn,omitempty"`
 	Told       bool              `json:"told,omitempty"`
+	Link       string            `json:"link,omitempty"` // where all nodes call the connection the same
 	Volume     *int              `json:"volume,omitempty"`
 	Muted      bool              `json:"muted,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
