@@ -57,6 +57,10 @@ type Areas interface {
 // named as such: the pump learns from it how sensors speak; their readings, and what is
 // sent to groups of all nodes, are left to the node where it came in. Others may be nil:
 // this node is alone. Retained may be nil, where the broker is not ours.
+//
+// Acts is set where all nodes hear one broker, and so everything: it tells whether what
+// follows from a message for all of the hub is this node's to do, as it is of exactly one
+// node. nil: it is where the message came in.
 type Parts struct {
 	Bus      area.Bus
 	Others   Others
@@ -66,6 +70,7 @@ type Parts struct {
 	Readings Readings
 	Areas    Areas
 	Retained Retainer
+	Acts     func(area.Message) bool
 	Now      func() time.Time
 }
 
@@ -101,6 +106,7 @@ type Pump struct {
 	in        *inbox.Queue
 	out       *inbox.Queue
 	elsewhere *elsewhere
+	hearsAll  bool // of what comes in at any node
 	topics    *topics
 	views     views
 	rules     atomic.Pointer[mapping.Table]
@@ -126,6 +132,10 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	if parts.Others == nil {
 		parts.Others = noOthers{}
 	}
+	all := parts.Acts != nil
+	if !all {
+		parts.Acts = cameInHere
+	}
 	if parts.Here == nil {
 		parts.Here = parts.Hub
 	}
@@ -133,7 +143,7 @@ func New(cfg Config, parts Parts, log *slog.Logger) (*Pump, error) {
 	p := &Pump{
 		Parts: parts, log: log, in: inbox.New(cfg.Inbox, cfg.InboxBytes), out: inbox.New(cfg.Mirror, cfg.InboxBytes),
 		topics: newTopics(cfg.Topics, cfg.TopicsBytes), ready: make(chan struct{}), faults: map[string]uint64{}, reader: mapping.NewReader(),
-		elsewhere: newElsewhere(), sample: sampler{gap: topicGap, most: topicWait},
+		elsewhere: newElsewhere(), hearsAll: all, sample: sampler{gap: topicGap, most: topicWait},
 	}
 	p.rules.Store(parts.Mappings)
 	return p, nil
@@ -208,8 +218,10 @@ func (p *Pump) sendSample() time.Duration {
 	return time.Hour
 }
 
+func cameInHere(m area.Message) bool { return m.Node == "" }
+
 // handle does everything that one message asks for. Of what comes in at another node
-// the sample and the views have what they want by other ways.
+// the sample and the views have what they want by other ways, unless this one hears all.
 func (p *Pump) handle(m area.Message) {
 	if p.note(m) {
 		return
@@ -221,7 +233,7 @@ func (p *Pump) handle(m area.Message) {
 		return
 	}
 	if !m.Replay {
-		if m.Node == "" {
+		if m.Node == "" || p.hearsAll {
 			p.sample.offer(seen)
 			offer(&p.views.topics, seen)
 		}
@@ -229,7 +241,7 @@ func (p *Pump) handle(m area.Message) {
 			stateToWatchers(p.Hub, t.Area, eventTopic, m.Topic, show(seen))
 		}
 	}
-	if t.Kind == area.KindGroup && m.Node == "" { // the node where it came in sends it to all of the group
+	if t.Kind == area.KindGroup && p.Acts(m) { // the node that acts on it sends it to all of the group
 		p.toGroup(m, t)
 	}
 	p.mapped(seen)

@@ -25,7 +25,7 @@ type Readings interface {
 func (p *Pump) mapped(m sampled) {
 	out := p.read(m)
 	for _, topic := range out.Again {
-		if newest, ok := p.topics.newest(topic); ok && newest.Node == "" {
+		if newest, ok := p.topics.newest(topic); ok && p.Acts(newest) {
 			newest.Replay = true
 			again := p.read(sampled{newest, m.at})
 			p.Readings.Disown(topic, again.Devices())
@@ -44,8 +44,8 @@ func (p *Pump) read(s sampled) mapping.Outcome {
 		user = m.From
 	}
 	out := p.reader.Read(p.rules.Load(), mapping.Message{Topic: m.Topic, Payload: m.Payload, User: user, Will: m.Will, Replay: m.Replay, At: now})
-	if m.Node != "" {
-		return mapping.Outcome{Again: out.Again} // the rest is told by the node where it came in
+	if !p.Acts(m) {
+		return mapping.Outcome{Again: out.Again} // the rest is told by the node that acts on it
 	}
 	if out.Faults.Any() {
 		p.blame(m, &out.Faults)
