@@ -11,7 +11,7 @@ import (
 // commanded takes a command on the publisher's goroutine. One that is retained is
 // old news.
 func (s *Service) commanded(m area.Message) {
-	if _, ours := parseCommand(m.Topic); !ours || m.Replay || len(m.Payload) == 0 {
+	if _, ours := parseCommand(m.Topic); !ours || m.Replay || m.Node != "" || len(m.Payload) == 0 || !s.Mine() {
 		return
 	}
 	select {

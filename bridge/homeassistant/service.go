@@ -58,6 +58,11 @@ type Parts struct {
 	Orders Orders
 	Chimes Chimes
 	Who    func(area.Message) (auth.Principal, bool) // who published a command; false: nobody may know
+	// Mine tells whether this node is the one that shows the site and does what is
+	// commanded, where all nodes of a hub hear one broker; Changes calls changed when that
+	// may be another. nil: this one is.
+	Mine    func() bool
+	Changes func(changed func()) (cancel func())
 }
 
 // Stats counts since the start.
@@ -100,6 +105,9 @@ type Service struct {
 
 // New makes a service; it shows and does nothing before Run.
 func New(cfg Config, p Parts, log *slog.Logger) (*Service, error) {
+	if p.Mine == nil {
+		p.Mine, p.Changes = func() bool { return true }, func(func()) func() { return func() {} }
+	}
 	if p.Bus == nil || p.Site == nil || p.Orders == nil || p.Chimes == nil || p.Who == nil {
 		return nil, errors.New("homeassistant: a part is missing")
 	}
@@ -135,10 +143,14 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer s.Site.Watch(func() { signal(s.wake) })()
 	defer s.Orders.Watch(s.ordered)()
+	defer s.Changes(func() { signal(s.wake) })()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.obey(ctx) })
 	s.show(ctx)
 	wg.Wait()
+	if !s.Mine() {
+		return nil
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = s.Bus.Publish(last, message(hubTopic, offline)) // the broker may be gone already
@@ -183,7 +195,7 @@ func (s *Service) status(m area.Message) {
 // show publishes what differs from what is there, and everything when Home
 // Assistant asks for it.
 func (s *Service) show(ctx context.Context) {
-	there := s.left()
+	there, mine := s.left(), s.Mine()
 	var again []string // topics that are to be published once more
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -205,6 +217,9 @@ func (s *Service) show(ctx context.Context) {
 				continue
 			}
 		case <-s.birth:
+			if !mine {
+				continue
+			}
 			again = slices.Sorted(maps.Keys(there))
 			portion = max(1, len(again)*int(step)/int(spread))
 			tick.Reset(step)
@@ -217,7 +232,13 @@ func (s *Service) show(ctx context.Context) {
 			}
 			continue
 		}
-		s.differ(ctx, there, documents(s.look()))
+		was := mine
+		if mine = s.Mine(); mine && !was {
+			there = s.left()
+		}
+		if mine {
+			s.differ(ctx, there, documents(s.look()))
+		}
 		changed, resting = false, false
 		pause.Reset(gather)
 	}
