@@ -37,7 +37,7 @@ func areaShow(env Env) *cobra.Command {
 			if f.json {
 				return printJSON(c, body)
 			}
-			if err := shownArea(a).print(c.OutOrStdout()); err != nil || a.Peers == nil || len(a.Peers.Members) == 0 {
+			if err := shownArea(a, hub.base).print(c.OutOrStdout()); err != nil || a.Peers == nil || len(a.Peers.Members) == 0 {
 				return err
 			}
 			fmt.Fprintln(c.OutOrStdout())
@@ -48,8 +48,8 @@ func areaShow(env Env) *cobra.Command {
 	return c
 }
 
-// shownArea is an area as a table of keys and values.
-func shownArea(a area.Area) table {
+// shownArea is an area as a table of keys and values, as the hub at base told.
+func shownArea(a area.Area, base string) table {
 	var b area.Busy
 	if json.Unmarshal(a.Busy, &b) != nil {
 		b.State = "" // no arbiter has said anything yet
@@ -61,7 +61,7 @@ func shownArea(a area.Area) table {
 	t := table{{"KEY", "VALUE"}}
 	for _, line := range [][2]string{
 		{"id", string(a.ID)}, {"name", a.Name}, {"source", string(a.Source)}, {"state", string(b.State)}, {"holder", text(b.Holder)}, {"waiting", strconv.Itoa(waiting(a))},
-		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", webOf(l)},
+		{"topology", a.Topology}, {"leader", leads(l)}, {"term", strconv.FormatUint(l.Term, 10)}, {"since", instant(l.Since)}, {"broker", l.Addr}, {"web", webOf(l, base)},
 		{"owes", strconv.Itoa(l.Owes)}, {"split", split(l.Split)}, {"per node", perNode(l)}, {"mode", a.Mode}, {"policy", a.Policy},
 		{"lease", (time.Duration(a.LeaseMs) * time.Millisecond).String()}, {"volume", strconv.Itoa(a.Volume)}, {"members", texts(a.Members)},
 	} {
@@ -83,14 +83,17 @@ func leads(l area.Lead) string {
 }
 
 // webOf is the address of a leader's web listener. Its host, which is not told, is the
-// broker's; where that listens to all addresses, nobody's name for it is known here.
-func webOf(l area.Lead) string {
+// broker's; the hub whose broker listens to all addresses is where it was asked.
+func webOf(l area.Lead, base string) string {
 	scheme, port, ok := strings.Cut(l.Web, "://:")
 	host, _, err := net.SplitHostPort(l.Addr)
-	if ip := net.ParseIP(host); !ok || err != nil || host == "" || ip != nil && ip.IsUnspecified() {
-		return l.Web
+	switch ip := net.ParseIP(host); {
+	case ok && err == nil && host != "" && (ip == nil || !ip.IsUnspecified()):
+		return scheme + "://" + net.JoinHostPort(host, port)
+	case ok && l.Mode == area.LeaderHub:
+		return base
 	}
-	return scheme + "://" + net.JoinHostPort(host, port)
+	return l.Web
 }
 
 func instant(t *area.Time) string {

@@ -33,7 +33,7 @@ func TestVerdictPromisesNoMoreThanWasMeasured(t *testing.T) {
 func TestAnAreaThatIsGrantedPerNode(t *testing.T) {
 	at := area.At(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))
 	var out strings.Builder
-	if err := shownArea(area.Area{Leader: &area.Lead{Mode: area.LeaderHub, Host: "hub-1", Live: true, Alone: &at}}).print(&out); err != nil {
+	if err := shownArea(area.Area{Leader: &area.Lead{Mode: area.LeaderHub, Host: "hub-1", Live: true, Alone: &at}}, "").print(&out); err != nil {
 		t.Fatal(err)
 	}
 	if want := "since 2026-11-21T10:00:00.000Z: other nodes cannot be reached, and may grant to theirs"; !strings.Contains(out.String(), want) {
