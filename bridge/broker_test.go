@@ -47,7 +47,7 @@ func TestSensorToWatcher(t *testing.T) {
 		if d, _ := w.reg.Device("yard"); d.LastSeen != nil || d.Presence != area.PresenceUnknown {
 			t.Errorf("yard was never heard live: %s", encode(d))
 		}
-		items, err := w.pump.Topics(t.Context(), "home/#")
+		items, _, err := w.pump.Topics(t.Context(), "home/#")
 		must(t, err)
 		if len(items) != 2 || items[0].Retained || !items[1].Retained {
 			t.Errorf("topics: %s", encode(items))

@@ -29,20 +29,20 @@ type Others interface {
 	// filter matches, not for what they retain already. It must not block.
 	Subscribe(filter string, enqueue func(area.Message)) (cancel func(), err error)
 	// Ask has each other node answer by [Pump.Answer], and calls more with what it
-	// answers, one node at a time, until that has no further question for the node (nil).
-	// It blocks until all have answered, or ctx ends.
-	Ask(ctx context.Context, question []byte, more func(answer []byte, err error) (question []byte))
+	// answers, one node at a time, until that has no further question for the node (nil);
+	// with an error where it does not answer. It blocks until all have, or ctx ends.
+	Ask(ctx context.Context, question []byte, more func(node string, answer []byte, err error) (question []byte))
 }
 
 // noOthers are those of a node that is alone.
 type noOthers struct{}
 
-func (noOthers) Wanted(string) bool                                      { return false }
-func (noOthers) Say(string, []byte)                                      {}
-func (noOthers) Want(string, bool)                                       {}
-func (noOthers) Await(context.Context)                                   {}
-func (noOthers) Subscribe(string, func(area.Message)) (func(), error)    { return func() {}, nil }
-func (noOthers) Ask(context.Context, []byte, func([]byte, error) []byte) {}
+func (noOthers) Wanted(string) bool                                              { return false }
+func (noOthers) Say(string, []byte)                                              {}
+func (noOthers) Want(string, bool)                                               {}
+func (noOthers) Await(context.Context)                                           {}
+func (noOthers) Subscribe(string, func(area.Message)) (func(), error)            { return func() {}, nil }
+func (noOthers) Ask(context.Context, []byte, func(string, []byte, error) []byte) {}
 
 // NoteTopics is the topic of notes of the sample of topics.
 const NoteTopics = area.Root + "/hub/topics"

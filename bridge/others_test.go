@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,15 +106,16 @@ func (l link) Subscribe(filter string, enqueue func(area.Message)) (cancel func(
 	}, nil
 }
 
-func (l link) Ask(ctx context.Context, question []byte, more func(answer []byte, err error) []byte) {
+func (l link) Ask(ctx context.Context, question []byte, more func(node string, answer []byte, err error) []byte) {
 	for node, w := range l.elsewhere() {
 		if node == "mute" {
 			<-ctx.Done()
-			more(nil, ctx.Err())
+			more(node, nil, ctx.Err())
 			continue
 		}
 		for q := question; q != nil; {
-			q = more(w.pump.Answer(ctx, q))
+			answer, err := w.pump.Answer(ctx, q)
+			q = more(node, answer, err)
 		}
 	}
 }
@@ -186,10 +188,10 @@ func TestTopicsOfOtherNodes(t *testing.T) {
 		a.publish(t, "x/huge", strings.Repeat("x", listMost+1))
 		b.publish(t, "x/own", "1")
 		synctest.Wait()
-		items, err := b.pump.Topics(t.Context(), "x/#")
+		items, missing, err := b.pump.Topics(t.Context(), "x/#")
 		must(t, err)
-		if len(items) != 32 || items[29].Topic != "x/29" || items[30].Topic != "x/both" || string(items[30].Payload) != `"new"` || items[31].Topic != "x/own" {
-			t.Errorf("b lists %d topics", len(items))
+		if len(items) != 32 || missing != nil || items[29].Topic != "x/29" || items[30].Topic != "x/both" || string(items[30].Payload) != `"new"` || items[31].Topic != "x/own" {
+			t.Errorf("b lists %d topics, and misses those of %v", len(items), missing)
 		}
 		if n := a.pump.Stats().TopicsUnknown; n == 0 {
 			t.Error("a topic that is too large for the way is not counted")
@@ -224,8 +226,8 @@ func TestTopicsOfOtherNodes(t *testing.T) {
 	})
 }
 
-// A node that does not answer holds the list up for two seconds, and that it is missing
-// is counted.
+// A node that does not answer holds the list up for two seconds; that it is missing is
+// told, and counted.
 func TestTopicsOfAMuteNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCountry(t, "a", "mute")
@@ -233,10 +235,10 @@ func TestTopicsOfAMuteNode(t *testing.T) {
 		a.publish(t, "x", "1")
 		synctest.Wait()
 		begin := time.Now()
-		items, err := a.pump.Topics(t.Context(), "#")
+		items, missing, err := a.pump.Topics(t.Context(), "#")
 		must(t, err)
-		if took := time.Since(begin); len(items) != 1 || took != listTime || a.pump.Stats().TopicsUnknown != 1 {
-			t.Errorf("%d topics after %v, %+v", len(items), took, a.pump.Stats())
+		if took := time.Since(begin); len(items) != 1 || !slices.Equal(missing, []string{"mute"}) || took != listTime || a.pump.Stats().TopicsUnknown != 1 {
+			t.Errorf("%d topics without those of %v after %v, %+v", len(items), missing, took, a.pump.Stats())
 		}
 		for _, w := range c.worlds {
 			w.close()

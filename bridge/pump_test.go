@@ -193,14 +193,14 @@ func TestTopicList(t *testing.T) {
 		w.publish(t, "a/live", "text")
 		w.publish(t, "b/other", "1")
 		synctest.Wait()
-		items, err := w.pump.Topics(t.Context(), "a/#")
+		items, _, err := w.pump.Topics(t.Context(), "a/#")
 		must(t, err)
 		got, _ := json.Marshal(items)
 		want := fmt.Sprintf(`[{"topic":"a/kept","payload":1,"retained":true,"qos":1,"ts":0},{"topic":"a/live","payload":"text","retained":false,"qos":0,"ts":%d}]`, time.Now().UnixMilli())
 		if string(got) != want {
 			t.Errorf(" got %s\nwant %s", got, want)
 		}
-		if _, err := w.pump.Topics(t.Context(), "a/#/b"); area.CodeOf(err) != area.CodeInvalid {
+		if _, _, err := w.pump.Topics(t.Context(), "a/#/b"); area.CodeOf(err) != area.CodeInvalid {
 			t.Errorf("a bad filter: %v", err)
 		}
 		w.close()

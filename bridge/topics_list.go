@@ -23,30 +23,32 @@ const (
 
 // Topics is the newest value of each topic that a filter matches, at whichever node it
 // came in, by topic name. It blocks until the other nodes have answered, for two
-// seconds, or until ctx ends; of those that have not what they retain is there, and
-// that is counted ([Stats].TopicsUnknown). Its error is an [area.Error] of code invalid.
-// It is never nil.
-func (p *Pump) Topics(ctx context.Context, filter string) ([]area.TopicValue, error) {
+// seconds, or until ctx ends; of those that have not, or not to the end, what they retain
+// is there, they are missing, by name, and that is counted ([Stats].TopicsUnknown). Its
+// error is an [area.Error] of code invalid. The list is never nil.
+func (p *Pump) Topics(ctx context.Context, filter string) (list []area.TopicValue, missing []string, err error) {
 	if !area.ValidFilter(filter) {
-		return nil, area.InvalidField("filter", "%q is no topic filter", filter)
+		return nil, nil, area.InvalidField("filter", "%q is no topic filter", filter)
 	}
-	return p.list(ctx, filter), nil
+	list, missing = p.list(ctx, filter)
+	return list, missing, nil
 }
 
 // list is Topics of a valid filter.
-func (p *Pump) list(ctx context.Context, filter string) []area.TopicValue {
+func (p *Pump) list(ctx context.Context, filter string) (list []area.TopicValue, missing []string) {
 	own := p.topics.list(filter, p.Retained)
 	ctx, stop := context.WithTimeout(ctx, listTime)
 	defer stop()
 	var others []area.TopicValue
-	p.Others.Ask(ctx, encode(listQuestion{Filter: filter}), func(answer []byte, err error) []byte {
+	p.Others.Ask(ctx, encode(listQuestion{Filter: filter}), func(node string, answer []byte, err error) []byte {
 		var page listAnswer
 		if err == nil {
 			err = json.Unmarshal(answer, &page)
 		}
 		if err != nil {
 			p.count.topicsUnknown.Add(1)
-			p.log.Debug("topics of another node are not known", "err", err)
+			p.log.Debug("topics of another node are not known", "node", node, "err", err)
+			missing = append(missing, node)
 			return nil
 		}
 		others = append(others, page.Items...)
@@ -55,7 +57,8 @@ func (p *Pump) list(ctx context.Context, filter string) []area.TopicValue {
 		}
 		return encode(listQuestion{filter, page.Items[len(page.Items)-1].Topic})
 	})
-	return newestOf(own, others)
+	slices.Sort(missing)
+	return newestOf(own, others), missing
 }
 
 // newestOf joins lists of topics: of each the newest value, by topic name. One that is

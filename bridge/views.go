@@ -186,7 +186,8 @@ func (p *Pump) StreamTopics(ctx context.Context, filter string, perSecond int, s
 	}
 	defer cancel()
 	p.Others.Await(ctx)
-	for _, now := range p.list(ctx, filter) {
+	current, _ := p.list(ctx, filter)
+	for _, now := range current {
 		if err := send(now); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func ptr[T any](v T) *T { return &v }
 // site is areas, devices, readings, schedules, groups and topics in memory.
 type site struct {
 	asked     time.Time // to of the newest course
-	missing   []string  // nodes, of every course
+	missing   []string  // nodes, of every course and of topics
 	mu        sync.Mutex
 	areas     map[area.Name]area.Area
 	devices   map[area.DeviceID]area.Device
@@ -248,11 +248,11 @@ func (s *site) Retained(filter string, most int) (all []area.Message) {
 	return all
 }
 
-func (s *site) Topics(_ context.Context, filter string) (all []area.TopicValue, err error) {
+func (s *site) Topics(_ context.Context, filter string) (all []area.TopicValue, missing []string, err error) {
 	for _, m := range s.Retained(filter, 0) {
 		all = append(all, area.TopicValue{Topic: m.Topic, Payload: area.ShowPayload(m.Payload), Retained: true, QoS: m.QoS})
 	}
-	return all, nil
+	return all, s.missing, nil
 }
 
 func (s *site) Publish(_ context.Context, batch ...area.Message) error {

@@ -112,8 +112,9 @@ type Mappings interface {
 
 // Topics reads and writes MQTT topics.
 type Topics interface {
-	// Topics is the newest message of each topic that matches, in any order.
-	Topics(ctx context.Context, filter string) ([]area.TopicValue, error)
+	// Topics is the newest message of each topic that matches, in any order, and the
+	// nodes whose part is missing, by name.
+	Topics(ctx context.Context, filter string) (list []area.TopicValue, missing []string, err error)
 	// Retained is at most so many of the retained messages that match.
 	Retained(filter string, most int) []area.Message
 	Publish(ctx context.Context, batch ...area.Message) error

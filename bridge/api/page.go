@@ -144,6 +144,13 @@ func page[T any](c *call, items []T, key func(*T) string) (answer, error) {
 	return ok(out)
 }
 
+// parted is a page of what each node of a hub has a part of, and the nodes whose part is
+// not in it.
+type parted[T any] struct {
+	list[T]
+	Missing []string `json:"missing,omitempty"`
+}
+
 func listOf[T any](c *call, items []T, key func(*T) string) (out list[T], err error) {
 	at, err := c.position()
 	if err != nil {

@@ -73,11 +73,5 @@ func (a *API) course(c *call, q *query, f registry.Filter) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(courses{out, missing})
-}
-
-// courses is a page of courses, and the nodes whose part is not in it.
-type courses struct {
-	list[registry.Series]
-	Missing []string `json:"missing,omitempty"`
+	return ok(parted[registry.Series]{out, missing})
 }

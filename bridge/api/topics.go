@@ -40,13 +40,17 @@ func (a *API) listTopics(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	all, err := a.Topics.Topics(c.Context(), filter)
+	all, missing, err := a.Topics.Topics(c.Context(), filter)
 	if err != nil {
 		return answer{}, err
 	}
 	may := c.topics()
 	all = slices.DeleteFunc(slices.Clone(all), func(t area.TopicValue) bool { return !may.read(t.Topic) })
-	return page(c, all, func(t *area.TopicValue) string { return t.Topic })
+	out, err := listOf(c, all, func(t *area.TopicValue) string { return t.Topic })
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(parted[area.TopicValue]{out, missing})
 }
 
 // topicBody is the body of a publish. A text is sent as it is, {"base64":"…"}

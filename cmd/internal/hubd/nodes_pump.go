@@ -41,14 +41,16 @@ func (o otherPumps) Subscribe(filter string, enqueue func(area.Message)) (cancel
 }
 
 // Ask asks all nodes at once, and each for what it has beyond its first answer.
-func (o otherPumps) Ask(ctx context.Context, question []byte, more func(answer []byte, err error) []byte) {
+func (o otherPumps) Ask(ctx context.Context, question []byte, more func(node string, answer []byte, err error) []byte) {
 	if !o.Up() {
-		more(nil, relay.ErrMute)
+		for _, node := range o.Others() {
+			more(node, nil, relay.ErrMute)
+		}
 		return
 	}
 	next := map[string][]byte{}
 	hear := func(node string, answer []byte, err error) bool {
-		next[node] = more(answer, err)
+		next[node] = more(node, answer, err)
 		return true
 	}
 	o.mux.Ask(ctx, kindTopics, o.Others(), question, hear)

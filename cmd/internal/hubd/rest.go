@@ -237,7 +237,7 @@ var _ devicehub.View = (*bridge.View)(nil)
 // broker what it keeps.
 type topics struct{ h *Hub }
 
-func (t topics) Topics(ctx context.Context, filter string) ([]area.TopicValue, error) {
+func (t topics) Topics(ctx context.Context, filter string) (list []area.TopicValue, missing []string, err error) {
 	return t.h.pump.Topics(ctx, filter)
 }
 
