@@ -14,6 +14,8 @@ import (
 	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
 	"github.com/tacet-hub/tacet/bridge/signalr"
+	"github.com/tacet-hub/tacet/broker/estate"
+	"github.com/tacet-hub/tacet/broker/estate/estatetest"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
 	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
@@ -51,7 +53,7 @@ func TestInCluster(t *testing.T) {
 		test func(*testing.T, *redistest.Cluster, func(*testing.T) *engine)
 	}{
 		{"sharded", sharded}, {"slot moves", slotMoves}, {"plane", planeInCluster}, {"reigns", reignsInCluster},
-		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"log", logInCluster}, {"log, spread", logSpread},
+		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"estates", estatesInCluster}, {"log", logInCluster}, {"log, spread", logSpread},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, c, site) })
 	}
@@ -93,6 +95,11 @@ func tablesInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *
 func changesInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
 	e := site(t)
 	changesTold(t, e.tables("a"), e.tables("b"))
+}
+
+// estatesInCluster: everything of one node is in one slot.
+func estatesInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
+	estatetest.Run(t, func(t *testing.T) estate.Common { return site(t).estates("a") })
 }
 
 func logInCluster(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {

@@ -13,6 +13,8 @@ import (
 	"github.com/tacet-hub/tacet/bridge/backplane/backplanetest"
 	"github.com/tacet-hub/tacet/bridge/redis/redistest"
 	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
+	"github.com/tacet-hub/tacet/broker/estate"
+	"github.com/tacet-hub/tacet/broker/estate/estatetest"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
 	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
@@ -45,7 +47,7 @@ func TestReignsOnValkey(t *testing.T) {
 // of its "API compatibility" page (website/docs/commands/api-compatibility.md); of
 // streams it has some, as an experiment, and can bound none while something is added.
 var everywhere = strings.Fields(`Get Mget Set Del Rename Exists Pexpire Pttl Incrby
-	Hget Hgetall Hmget Hset Hsetnx Hdel
+	Hget Hgetall Hmget Hset Hsetnx Hdel Hincrby Hscan
 	Sadd Srem Smembers
 	Rpush Rpushx Llen Ltrim Lrange
 	Watch Unwatch Multi Exec
@@ -92,6 +94,9 @@ func TestOnlyCommonCommands(t *testing.T) {
 	t.Run("changes", func(t *testing.T) {
 		e := site(t)
 		changesTold(t, e.tables("a"), e.tables("b"))
+	})
+	t.Run("estates", func(t *testing.T) {
+		estatetest.Run(t, func(t *testing.T) estate.Common { return site(t).estates("a") })
 	})
 	t.Run("log", func(t *testing.T) {
 		replaytest.Test(t, func(t *testing.T) replaytest.Store { return logs{site(t)} })
