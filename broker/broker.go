@@ -48,6 +48,7 @@ type Broker struct {
 	kept     *durable
 	count    counters
 	rights   rights
+	heirs    *heirs
 
 	retained sync.RWMutex // held while the tree is written or scanned: see hook.OnPublish
 	tree     tree
@@ -84,7 +85,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, links: map[*link]struct{}{}}
 	b.lines.log, b.tree = log, newTree()
-	b.seats.b = b
+	b.seats.b, b.heirs = b, newHeirs(b)
 	b.half = newHalfOpen(b.cfg.MaxHalfOpen, b.cfg.MaxHalfOpenPerAddr)
 	b.watchRights()
 	b.server = mqtt.New(b.options())
@@ -146,6 +147,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.work.Go(func() { b.keepRights(ctx) })
 	b.work.Go(func() { b.kept.sweep(ctx) })
 	b.work.Go(func() { b.lines.run(ctx) })
+	b.work.Go(func() { b.heirs.run(ctx) })
 	b.work.Go(func() { b.expireRetained(ctx) })
 	failed := make([]error, len(doors))
 	for i, d := range doors {

@@ -39,6 +39,11 @@ type Config struct {
 	// the whole hub.
 	Relay *relay.Relay
 
+	// Estates are the sessions that other nodes leave behind when they are down, which
+	// this one takes over: see "Several nodes" in the package comment. It needs Relay.
+	// Nil: such a session begins anew.
+	Estates Estates
+
 	// ProxyFrom are the networks of the load balancers that are believed: their
 	// connections to the broker's own listeners must begin with a PROXY header,
 	// version 1 or 2, whose address is then the client's for limits and logs. A

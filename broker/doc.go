@@ -154,9 +154,14 @@
 //   - A client id is taken over from another node as from another connection: that one
 //     is closed with 0x8E, its will is published, and its session comes here with its
 //     queue, before CONNACK (move.go). What is published in that moment may come twice,
-//     of QoS 2 too. Where the other node is gone, does not say within two seconds that it
-//     is there, or takes more than five for all of it, the session begins anew, and the
-//     client is told so.
+//     of QoS 2 too. Where the other node takes more than five seconds for all of it, the
+//     session begins anew, and the client is told so.
+//   - With [Config].Estates what a node keeps of its sessions is with the others too: an
+//     acknowledgement waits for that as it does for the disk. Where a node is gone, or
+//     does not say within two seconds that it is there, its sessions go on elsewhere, as
+//     they were acknowledged: when the client comes, and all of them when the node is
+//     down ([Broker.Adopt]). A node that comes back hands on what it alone had (heirs.go,
+//     leave.go). Of a node that was only silent messages of QoS 2 may come twice.
 //   - An acknowledgement says what this node has done and has on disk. The others get
 //     the message at most once; what is lost on the way is counted there.
 //   - The topics by which areas are arbitrated are each node's own ([relay.Carries]).
@@ -169,7 +174,8 @@
 // something waits. A connection whose peer does not take its bytes at once has a
 // flusher, which ends when the bytes are gone, the write deadline is over, or the
 // connection closes (at most a second later). A delayed will is a timer. What is
-// retained and has expired is taken away once a second. Run waits for all of them. The library adds a write loop per connection, which
+// retained and has expired is taken away once a second. One gives up what other nodes
+// have taken over. Run waits for all of them. The library adds a write loop per connection, which
 // has something to do for subscribers of $SYS alone, and one event loop; both
 // end with their owner.
 //

@@ -12,6 +12,8 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tacet-hub/tacet/broker/relay"
 )
 
 // A client that connects here and has its session at another node takes it over from
@@ -22,17 +24,20 @@ import (
 //	take   close the connection, and tell what the session is; without keep, end it
 //	queue  what waits, from a number on, as much as goes into one answer
 //	done   end the session, and tell what has come to its queue since
+//	rest   of a session that was taken over while the node was down (heirs.go): what was not known of its queue then
 //
 // Subscriptions stand here before they end there: what is published meanwhile may come
 // twice, also at QoS 2, and is not lost. Where the other node does not answer the
-// session begins anew here, and the client is told so (session present 0); the other
-// drops the old one when it hears of the newer.
+// session is taken from what it has left (heirs.go); where it has left nothing it begins
+// anew here, and the client is told so (session present 0). The other drops the old one
+// when it hears of the newer.
 
 // What is asked.
 const (
 	moveTake byte = iota + 1
 	moveQueue
 	moveDone
+	moveRest
 )
 
 // moveBytes is about how much of a queue goes into one answer.
@@ -45,16 +50,23 @@ func (b *Broker) fetch(l *link, clean bool) {
 	if b.cfg.Relay == nil {
 		return
 	}
+	b.heirs.installed()
 	node, newer := b.cfg.Relay.Holder(l.id)
 	if node == "" {
-		return
+		if node, newer = b.heirs.leftBy(l.id); node == "" {
+			return
+		}
 	}
 	b.count.takeovers.Add(1)
 	b.watchers.tell(Notice{Kind: TookOver, Client: l.id, Addr: l.addr})
 	ctx, stop := context.WithTimeout(context.Background(), takeoverWait)
 	defer stop()
 	m := mover{b: b, ctx: ctx, node: node, client: l.id}
-	if err := m.move(!clean && newer); err != nil {
+	err := m.move(!clean && newer)
+	if errors.Is(err, relay.ErrMute) && b.cfg.Estates != nil && b.cfg.Relay.Up() {
+		err = b.heirs.inherit(ctx, node, l.id, !clean && newer, mostHeirs)
+	}
+	if err != nil {
 		b.count.unmoved.Add(1)
 		b.warn("session is not taken over from its node", "device", l.id, "node", node, "err", err)
 	}
@@ -103,7 +115,7 @@ func (m *mover) move(keep bool) error {
 	if err != nil {
 		return fmt.Errorf("what came to the queue at the end is lost: %w", err)
 	}
-	_, _ = readQueue(r, x, func(one movedMessage) { m.b.installLate(cl, x, one) })
+	_, _ = readQueue(r, func(one movedMessage) { m.b.installLate(cl, x, one) })
 	m.b.count.moved.Add(1)
 	m.b.cfg.Relay.Client(m.client, time.Now().UnixMicro(), false) // its connection may end before it is told of
 	return r.end()
@@ -115,7 +127,7 @@ func (m *mover) page(x *moved, from int64) (more bool, last int64, err error) {
 	if err != nil {
 		return false, 0, err
 	}
-	more, n := readQueue(r, x, func(one movedMessage) { x.queue = append(x.queue, one) })
+	more, n := readQueue(r, func(one movedMessage) { x.queue = append(x.queue, one) })
 	if r.end() != nil || more && n == 0 {
 		return false, 0, errMove
 	}
@@ -190,6 +202,8 @@ func (b *Broker) Answer(ctx context.Context, from string, question []byte) ([]by
 		return out, nil
 	case moveDone:
 		return b.giveRest(client, int64(r.number())), nil
+	case moveRest:
+		return b.heirs.takeRest(from, client, r), nil
 	}
 	return nil, errMove
 }
@@ -260,10 +274,12 @@ func (b *Broker) giveRest(client string, after int64) []byte {
 
 // Elsewhere implements relay.Broker: a newer session of the client is at another node,
 // so what is here ends.
-func (b *Broker) Elsewhere(client string) {
+func (b *Broker) Elsewhere(client string) { b.elsewhere(client, "") }
+
+func (b *Broker) elsewhere(client, node string) {
 	l := b.sessions.get(client)
 	if l == nil {
-		b.endAbsent(client)
+		b.heirs.leave(client, node)
 		return
 	}
 	b.cut(l, TakenOver, packets.ErrSessionTakenOver)
@@ -275,7 +291,7 @@ func (b *Broker) Elsewhere(client string) {
 func (b *Broker) endElsewhere(l *link) {
 	if l.elsewhere.Load() && b.cfg.Relay != nil {
 		b.wills.back(l.id, false)
-		b.endAbsent(l.id)
+		b.heirs.leave(l.id, "")
 	}
 }
 

@@ -15,6 +15,7 @@ type moved struct {
 	owner    []byte
 	version  byte
 	expiry   uint32 // seconds; MQTT 5 alone
+	gone     int64  // since when there is no connection, in Unix seconds; 0: there will be one
 	subs     []packets.Subscription
 	received []uint16 // QoS 2 messages of the client that were taken and not released
 	queue    []movedMessage
@@ -126,7 +127,7 @@ func appendQueued(out []byte, pk *packets.Packet) []byte {
 }
 
 // readQueue reads messages until the answer ends.
-func readQueue(r *reader, x *moved, each func(movedMessage)) (more bool, n int) {
+func readQueue(r *reader, each func(movedMessage)) (more bool, n int) {
 	for more = r.byte() == 1; !r.bad && len(r.rest) > 0; n++ {
 		flags := r.byte()
 		one := movedMessage{sent: flags&flagSent != 0, released: flags&flagReleased != 0}
@@ -158,7 +159,7 @@ func (d *durable) begin(x *moved) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := newStored(x.client)
-	s.owner, s.version, s.expiry = x.owner, x.version, x.expiry
+	s.owner, s.version, s.expiry, s.gone = x.owner, x.version, x.expiry, x.gone
 	d.sessions[x.client] = s
 	d.store.TouchLater(tableSessions, x.client)
 	for _, sub := range x.subs {

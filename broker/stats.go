@@ -41,6 +41,8 @@ type Stats struct {
 	Wills             int64 // wills published
 	Moved             int64 // sessions taken over from other nodes with what they had
 	Unmoved           int64 // sessions that another node has and did not give: they began anew
+	Inherited         int64 // sessions taken over from what nodes have left that are down
+	Forsaken          int64 // sessions that another node has, which did not take what was in their queues here
 	Unshared          int64 // messages of shared subscriptions that came from another node when nobody had them any more
 
 	Received, Sent           int64 // messages, our own included
@@ -54,7 +56,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, acceptErrors, refusedConnects, evicted, silent, timeouts, slow, takeovers, stuck, deaf, tooLarge, panics atomic.Int64
-	refused, gated, badTopics, refusedFilters, wills, unshared, moved, unmoved                                         atomic.Int64
+	refused, gated, badTopics, refusedFilters, wills, unshared, moved, unmoved, inherited, forsaken                    atomic.Int64
 
 	reasons reasons
 	braked  atomic.Int64
@@ -82,6 +84,7 @@ func (b *Broker) Stats() Stats {
 		RefusedFilters:  c.refusedFilters.Load(),
 		DroppedMessages: atomic.LoadInt64(&info.MessagesDropped), DroppedQueued: atomic.LoadInt64(&info.InflightDropped),
 		Wills: c.wills.Load(), Unshared: c.unshared.Load(), Moved: c.moved.Load(), Unmoved: c.unmoved.Load(),
+		Inherited: c.inherited.Load(), Forsaken: c.forsaken.Load(),
 		Received: atomic.LoadInt64(&info.MessagesReceived), Sent: atomic.LoadInt64(&info.MessagesSent),
 		BytesReceived: atomic.LoadInt64(&info.BytesReceived), BytesSent: atomic.LoadInt64(&info.BytesSent),
 		Retained: atomic.LoadInt64(&info.Retained), Subscriptions: atomic.LoadInt64(&info.Subscriptions),

@@ -152,3 +152,45 @@ func (r *Relay) settle(node string, told map[string]string) (elsewhere []string)
 	}
 	return elsewhere
 }
+
+// mostLeft is of how many nodes that are gone it is remembered who had a session there;
+// of a further one it is not.
+const mostLeft = 16
+
+// leave remembers whose sessions a node has that is gone. mu is held.
+func (r *Relay) leave(p *peer) {
+	if len(p.clients) > 0 && len(r.left) < mostLeft {
+		r.left[p.name] = p.clients
+	}
+}
+
+// Newest is the node that has, or had when it left, the newest session of a client, this
+// one included; since tells when it was taken up, in microseconds since 1970. Empty:
+// nobody is known to have one.
+func (r *Relay) Newest(client string) (node string, since int64) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var best session
+	look := func(name, text string) {
+		if s, ok := parseSession(text); ok && (node == "" || s.newer(name, best, node)) {
+			node, best = name, s
+		}
+	}
+	for name, clients := range r.left {
+		look(name, clients[client])
+	}
+	for name, p := range r.peers {
+		look(name, p.clients[client])
+	}
+	look(r.cfg.Node, r.own.all[key(aboutClient, client)])
+	return node, best.at
+}
+
+// Since is when this node took up the session that it has of a client, in microseconds
+// since 1970; 1: before it started; 0: it has none.
+func (r *Relay) Since(client string) int64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	own, _ := parseSession(r.own.all[key(aboutClient, client)])
+	return own.at
+}

@@ -133,6 +133,7 @@ type Relay struct {
 
 	mu    sync.RWMutex
 	peers map[string]*peer
+	left  map[string]map[string]string // of nodes that are gone: what they had told of clients
 	own   facts
 	subs  subs
 	notes map[string]int // how many here want those of a topic
@@ -146,7 +147,7 @@ func New(cfg Config) (*Relay, error) {
 		return nil, err
 	}
 	cfg = cfg.filled()
-	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, own: newFacts(), notes: map[string]int{}, news: make(chan struct{})}
+	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, left: map[string]map[string]string{}, own: newFacts(), notes: map[string]int{}, news: make(chan struct{})}
 	r.onNote = func(string, string, []byte) {}
 	r.in = queue{most: cfg.Queue, wake: r.wake}
 	r.subs = newSubs(cfg.Filters, &r.own)

@@ -229,8 +229,9 @@ func (r *Relay) peer(name string) *peer {
 func (r *Relay) live(all []Node) {
 	var met []string
 	r.mu.Lock()
-	for name := range r.peers {
+	for name, p := range r.peers {
 		if !slices.ContainsFunc(all, func(n Node) bool { return n.Name == name }) {
+			r.leave(p)
 			delete(r.peers, name)
 		}
 	}
@@ -261,7 +262,11 @@ func (r *Relay) live(all []Node) {
 func (r *Relay) facts(node string, t telling) {
 	told := map[string]string{} // of clients
 	r.mu.Lock()
-	ok := r.peer(node).take(t, func(client, is string) { told[client] = is })
+	p := r.peer(node)
+	ok := p.take(t, func(client, is string) { told[client] = is })
+	if p.told {
+		delete(r.left, node)
+	}
 	elsewhere := r.settle(node, told)
 	r.mu.Unlock()
 	r.broker.Rerouted()
