@@ -9,7 +9,7 @@ import (
 func (h *Hub) brokerConfig() broker.Config {
 	l := h.cfg.Limits
 	c := broker.Config{
-		Addr: h.cfg.MQTT.Addr, Auth: h.auth, Store: h.store.State(), Relay: h.relay,
+		Addr: h.cfg.MQTT.Addr, Auth: h.auth, Relay: h.relay,
 		MaxConnections: l.MQTTConnections, MaxPerAddr: l.MQTTConnectionsPerAddr, MaxSessions: l.MQTTSessions,
 		MaxHalfOpen: l.MQTTHalfOpen, MaxHalfOpenPerAddr: l.MQTTHalfOpenPerAddr,
 		MaxConnectBytes: l.MQTTConnectBytes, MaxPacketBytes: l.MQTTPacketBytes,

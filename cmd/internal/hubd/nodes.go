@@ -18,6 +18,7 @@ import (
 	"github.com/tacet-hub/tacet/bridge/window"
 	"github.com/tacet-hub/tacet/broker/arbiter"
 	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/estate"
 	"github.com/tacet-hub/tacet/broker/reign"
 	"github.com/tacet-hub/tacet/scheduler"
 )
@@ -39,6 +40,10 @@ type nodes struct {
 	lacks     atomic.Pointer[string] // see nodes_store.go
 	shows     *window.Source         // see nodes_census.go
 	met       atomic.Bool            // see nodes_duty.go
+	estates   *redis.Estates         // see nodes_heirs.go
+	estate    *estate.Mirror         // what this node would leave
+	others    chan struct{}          // holds one: the nodes that live have changed
+	timeout   time.Duration          // after which a node that is silent is down
 	log       *redis.Log             // of what groups had; see nodes_clients.go
 	marks     *redis.Marks           // where who left them
 }
@@ -58,7 +63,7 @@ func (h *Hub) joinServer() (err error) {
 	if h.cfg.Redis.URL == "" {
 		return nil
 	}
-	n := &nodes{}
+	n := &nodes{others: make(chan struct{}, 1)}
 	cfg := redis.Config{URL: h.cfg.Redis.URL, Node: h.cfg.Node, Prefix: h.cfg.Redis.Prefix, Heartbeat: h.cfg.Redis.Heartbeat, NodeTimeout: h.cfg.Redis.NodeTimeout, Log: h.log}
 	if cfg.Home, err = h.nodeHome(); err != nil {
 		return err
@@ -66,7 +71,7 @@ func (h *Hub) joinServer() (err error) {
 	if n.server, err = redis.NewServer(cfg); err != nil {
 		return err
 	}
-	n.ledger = redis.NewReigns(n.server)
+	n.ledger, n.timeout = redis.NewReigns(n.server), cfg.NodeTimeout
 	h.nodes = n
 	return nil
 }
@@ -100,6 +105,10 @@ func (h *Hub) makeNodes(life string) (err error) {
 			names[i] = node.Name
 		}
 		h.arbiter.NodesLive(names)
+		select {
+		case n.others <- struct{}{}:
+		default:
+		}
 	})
 	n.shows = window.NewSource(n.mux, time.Now)
 	n.shows.OnWatch(func(on bool) { h.relay.Want(bridge.NoteTopics, on) })
@@ -215,7 +224,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(h.relayParts(), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(append(h.relayParts(), h.heirParts()...), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
 }
 
 // knowsNodes tells whether it is known who else is there.
@@ -228,6 +237,9 @@ func (h *Hub) closeNodes() {
 	if h.nodes != nil {
 		h.nodes.ledger.Close()
 		h.nodes.tables.Close()
+		if h.nodes.estates != nil {
+			h.nodes.estates.Close()
+		}
 		h.nodes.server.Close()
 	}
 }
@@ -248,6 +260,9 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
 		to["relay"] = func() any { return h.relay.Stats() }
+		if n.estate != nil {
+			to["estate"] = func() any { return n.estate.Stats() }
+		}
 		to["replay_marks"] = func() any { return n.marks.Stats() }
 		to["replay_nodes"] = func() any { return n.log.Stats() }
 		to["presence_nodes"] = func() any { return n.directory.Stats() }

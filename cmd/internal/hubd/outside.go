@@ -40,7 +40,10 @@ func (h *Hub) openBroker() (err error) {
 	if err = h.makeRelay(); err != nil {
 		return err
 	}
-	if h.broker, err = broker.New(h.brokerConfig(), h.log); err != nil {
+	if err = h.makeEstate(); err != nil {
+		return err
+	}
+	if h.broker, err = broker.New(h.keepSessions(h.brokerConfig()), h.log); err != nil {
 		return err
 	}
 	h.bus = h.broker
@@ -119,7 +122,7 @@ func (h *Hub) runBroker(ctx context.Context) error {
 	if h.outside != nil {
 		return h.outside.Run(ctx)
 	}
-	return h.broker.Run(ctx)
+	return h.runOurs(ctx)
 }
 
 // bridgeParts are the bridges as parts.
