@@ -107,13 +107,14 @@ func bridges(t *testing.T, b *peer) {
 	other := b.client()
 	publish(t, hub, area.Message{Topic: "hall/t/old", Payload: []byte("1"), QoS: 1, Retain: true})
 	b.wait("publish", other.Publish("site/in/kept", 1, true, "2"))
+	there := b.hear(other, "#", 1)
 	x, _ := newBridge(t, hub, b, newTable(),
 		Carried{Filter: "t/#", Direction: Out, Local: "hall/", Remote: "site/", QoS: 1},
 		Carried{Filter: "in/#", Direction: In, Local: "far/", Remote: "site/", QoS: 2},
 		Carried{Filter: "both/#", Direction: Both, QoS: 1},
 		Carried{Filter: "tacet/#", Direction: Both, QoS: 1},
 	)
-	here, there := hear(t, hub, "#"), b.hear(other, "#", 1)
+	here := hear(t, hub, "#")
 	until(t, "it is connected", x.Connected)
 	here.await(t, "far/in/kept 2 from tacet-bridge:plant")
 	there.await(t, "site/t/old 1") // live at who was there before, and retained:
