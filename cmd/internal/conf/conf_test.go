@@ -156,7 +156,7 @@ func TestValidate(t *testing.T) {
 		"redis' query":            {"redis: {url: \"redis://u:p@x?sentinel\"}", `t.yaml:1: redis.url: its query has "sentinel", which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db`},
 		"redis' beat":             {"redis: {url: \"redis://x\", heartbeat: 15s}", `t.yaml:1: redis.heartbeat: 15s is not at least 100ms and at most half of redis.node_timeout (20s)`},
 		"redis' prefix":           {"redis: {url: \"redis://x\", prefix: \"a b\"}", `t.yaml:1: redis.prefix: "a b" has braces or blanks, or more than 64 bytes`},
-		"redis and a broker":      {"redis: {url: \"redis://x\"}\nmqtt: {external: {url: \"mqtt://x\"}}", `t.yaml:2: mqtt.external.url: an outside broker does not go with redis.url: it would hand each message to every node, and each would act on it; mqtt.bridges joins it with the nodes`},
+		"redis and a broker":      {"redis: {url: \"redis://x\"}\nmqtt: {external: {url: \"mqtt://x\"}, bridges: [{name: b, url: \"mqtt://y\", topics: [{filter: a}]}]}", `t.yaml:2: mqtt.bridges: bridges do not go with both mqtt.external.url and redis.url: each node would carry what all of them hear; the outside broker's own bridges do`},
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},
 		"outside broker":          {"mqtt: {external: {url: \"http://x\"}}", `t.yaml:1: mqtt.external.url: "http://x" is not a broker's address such as mqtt://broker:1883 or mqtts://broker:8883`},

@@ -79,7 +79,8 @@ type MQTTTLS struct {
 	ClientCAFile string `yaml:"client_ca_file"` // authorities of clients; with it every client must show a certificate of theirs
 }
 
-// External is an outside broker, which stands in for the embedded one.
+// External is an outside broker, which stands in for the embedded one. Several nodes
+// (redis.url) may have the same: one of them then acts on what is said there.
 type External struct {
 	URL          string    `yaml:"url"`      // mqtt://host[:1883] or mqtts://host[:8883]; it must speak MQTT 5; default none: the embedded broker
 	Username     string    `yaml:"username"` // default none

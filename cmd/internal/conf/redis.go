@@ -30,5 +30,5 @@ func (k *check) redis() {
 	k.that(!strings.ContainsAny(r.Prefix, "{} \r\n") && len(r.Prefix) <= 64, "redis.prefix", "%q has braces or blanks, or more than 64 bytes", r.Prefix)
 	k.that(r.Heartbeat >= shortestBeat && r.NodeTimeout >= 2*r.Heartbeat, "redis.heartbeat", "%s is not at least %s and at most half of redis.node_timeout (%s)", r.Heartbeat, shortestBeat, r.NodeTimeout)
 	k.that(r.Advertise == "" || isBase(r.Advertise), "redis.advertise", "%q is not http:// or https:// with a host alone", r.Advertise)
-	k.that(k.MQTT.External.URL == "", "mqtt.external.url", "an outside broker does not go with redis.url: it would hand each message to every node, and each would act on it; mqtt.bridges joins it with the nodes")
+	k.that(k.MQTT.External.URL == "" || len(k.MQTT.Bridges) == 0, "mqtt.bridges", "bridges do not go with both mqtt.external.url and redis.url: each node would carry what all of them hear; the outside broker's own bridges do")
 }

@@ -45,7 +45,9 @@ func (h *Hub) watchHealth() (cancel func(), err error) {
 			return // the arbiter counts what cannot be read
 		}
 		for _, c := range a.news(area.ParseTopic(m.Topic).Device, s) {
-			h.alerts.Raise(c, 1)
+			if h.acts(m) {
+				h.alerts.Raise(c, 1)
+			}
 		}
 	})
 }

@@ -116,7 +116,7 @@ func (h *Hub) makeBridge() error {
 		return err
 	}
 	if h.pump, err = bridge.New(bridge.Config{}, bridge.Parts{
-		Bus: h.orKept(), Others: h.otherPumps(), Hub: burst{h.signalr.Burst(), h.shows()}, Here: hereGroups{h.signalr, h.shows()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Now: time.Now,
+		Bus: h.orKept(), Others: h.otherPumps(), Hub: burst{h.signalr.Burst(), h.shows()}, Here: hereGroups{h.signalr, h.shows()}, Mappings: h.rulebook.Rules(), Readings: h.registry, Areas: h.roster, Retained: h.bus, Acts: h.whoActs(), Now: time.Now,
 	}, h.log); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@
 // With mqtt.external an outside broker stands in for the embedded one (outside.go):
 // there are no gates, no doors to watch and no events of connections; submits are
 // taken from a queue, and whoever may publish a request there asks as an operator.
+// Several nodes may have one outside broker (nodes_outside.go).
 // mqtt.bridges carries topics to and from other brokers. While one of these is away
 // the hub is "degraded", and goes on.
 //

@@ -44,6 +44,7 @@ type nodes struct {
 	estate    *estate.Mirror         // what this node would leave
 	others    chan struct{}          // holds one: the nodes that live have changed
 	timeout   time.Duration          // after which a node that is silent is down
+	say       say                    // see nodes_outside.go
 	log       *redis.Log             // of what groups had; see nodes_clients.go
 	marks     *redis.Marks           // where who left them
 }
@@ -111,9 +112,12 @@ func (h *Hub) makeNodes(life string) (err error) {
 		}
 	})
 	n.shows = window.NewSource(n.mux, time.Now)
-	n.shows.OnWatch(func(on bool) { h.relay.Want(bridge.NoteTopics, on) })
+	if h.relay != nil {
+		n.shows.OnWatch(func(on bool) { h.relay.Want(bridge.NoteTopics, on) })
+	}
 	n.mux.Want(wordTopic, true)
 	n.meet()
+	h.joinOutside()
 	n.courier = courier.New(n.mux, h.clips, n.server, h.log)
 	h.health.backplane, h.health.areas = h.backplaneState, h.areasState
 	h.makeForward(n)
@@ -152,7 +156,7 @@ func (h *Hub) arbiters() *arbiter.Nodes {
 	if h.nodes == nil {
 		return nil
 	}
-	return &arbiter.Nodes{Hub: hubName, Reigns: h.nodes.keeper, Wire: words{h.nodes.mux}}
+	return &arbiter.Nodes{Hub: hubName, Reigns: h.nodes.keeper, Wire: words{h.nodes.mux}, Speaks: h.whoSpeaks()}
 }
 
 // arbiterName is how devices know the arbiter of this hub.
@@ -173,8 +177,11 @@ func (h *Hub) arbiterIndex() uint64 {
 
 // cluster is how the device hub knows the other nodes; nil: there are none.
 func (h *Hub) cluster() signalr.Cluster {
-	if h.nodes == nil {
+	switch {
+	case h.nodes == nil:
 		return nil
+	case h.relay == nil:
+		return h.nodes.hub
 	}
 	return noting{h.nodes.hub, h.relay}
 }
@@ -259,7 +266,9 @@ func (h *Hub) nodeStats(to map[string]func() any) map[string]func() any {
 		to["shared"] = func() any { return h.shared.Stats() }
 		to["census"] = func() any { return h.census.Stats() }
 		to["clips_nodes"] = func() any { return n.courier.Stats() }
-		to["relay"] = func() any { return h.relay.Stats() }
+		if h.relay != nil {
+			to["relay"] = func() any { return h.relay.Stats() }
+		}
 		if n.estate != nil {
 			to["estate"] = func() any { return n.estate.Stats() }
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/tacet-hub/tacet/bridge/external"
 	"github.com/tacet-hub/tacet/broker"
@@ -31,7 +32,7 @@ func (h *Hub) openBroker() (err error) {
 		if err != nil {
 			return fmt.Errorf("mqtt.external: %w", err)
 		}
-		if h.outside, err = external.NewBus(external.BusConfig{Server: srv, Node: h.cfg.Node}, h.log); err != nil {
+		if h.outside, err = external.NewBus(external.BusConfig{Server: srv, Node: h.cfg.Node, Several: h.nodes != nil}, h.log); err != nil {
 			return fmt.Errorf("mqtt.external: %w", err)
 		}
 		h.bus = h.outside
@@ -209,15 +210,28 @@ func (unlinked) Connections(func(uint64, string)) (cancel func()) { return func(
 const submitsMost = 1024
 
 // takeSubmits takes the works that come over an outside broker, which has no gate:
-// each is handed in once it has come. It ends with ctx.
+// each is handed in once it has come, by the node that has the say. What that one may
+// not have taken is handed in when another has it: a work that is known is no second
+// one. It ends with ctx.
 func (h *Hub) takeSubmits(ctx context.Context) error {
 	if h.outside == nil {
 		<-ctx.Done()
 		return nil
 	}
-	queue := make(chan area.Message, submitsMost)
+	queue, anew := make(chan area.Message, submitsMost), make(chan struct{}, 1)
+	waiting := standby{long: h.cfg.Redis.NodeTimeout + h.cfg.Redis.Heartbeat}
+	defer h.sayChanges(func() {
+		select {
+		case anew <- struct{}{}:
+		default:
+		}
+	})()
 	cancel, err := h.bus.Subscribe(area.SubmitTopic("+"), func(m area.Message) {
-		if m.Replay || len(m.Payload) == 0 {
+		if m.Replay || len(m.Payload) == 0 || m.Node != "" {
+			return
+		}
+		if !h.acts(m) {
+			waiting.put(m, time.Now())
 			return
 		}
 		select {
@@ -236,6 +250,12 @@ func (h *Hub) takeSubmits(ctx context.Context) error {
 			return nil
 		case m := <-queue:
 			_ = h.submit(ctx, m) // it has answered
+		case <-anew:
+			if h.speaks() {
+				for _, m := range waiting.take(time.Now()) {
+					_ = h.submit(ctx, m)
+				}
+			}
 		}
 	}
 }

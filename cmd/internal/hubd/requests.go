@@ -8,7 +8,7 @@ import (
 
 // makeRequests answers requests of REST that come over MQTT.
 func (h *Hub) makeRequests() (err error) {
-	h.requests, err = api.NewDesk(api.DeskParts{Bus: h.bus, API: h.api, Principal: h.asks, MayAnswer: h.mayAnswer}, h.log)
+	h.requests, err = api.NewDesk(api.DeskParts{Bus: h.heardOnce(), API: h.api, Principal: h.asks, MayAnswer: h.mayAnswer}, h.log)
 	return err
 }
 

@@ -21,6 +21,7 @@ func (h *Hub) makeShown() (err error) {
 	}
 	h.shown, err = homeassistant.New(homeassistant.Config{Prefix: h.cfg.HomeAssistant.Prefix, Version: h.opt.Version}, homeassistant.Parts{
 		Bus: h.bus, Site: shownSite{h}, Orders: shownOrders{h}, Chimes: chimes{h}, Who: h.asks,
+		Mine: h.speaks, Changes: h.sayChanges,
 	}, h.log)
 	return err
 }

@@ -1,0 +1,174 @@
+package hubd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/tacet-hub/tacet/broker/area"
+	"github.com/tacet-hub/tacet/broker/brokertest"
+	"github.com/tacet-hub/tacet/cmd/internal/conf"
+)
+
+// mosquitto is somebody else's broker; it answers its address.
+func mosquitto(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	file := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(file, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nuser root\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path = "/usr/sbin/mosquitto"
+	}
+	_ = l.Close()
+	cmd := exec.Command(path, "-c", file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: install the Debian packages of .ci/tools", err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	poll(t, "mosquitto listens", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return "mqtt://" + addr
+}
+
+// outsiders hears what is said on topics of somebody else's broker.
+func outsiders(t *testing.T, url string, filters ...string) (mqtt.Client, *brokertest.Inbox) {
+	t.Helper()
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp" + strings.TrimPrefix(url, "mqtt")).SetClientID(fmt.Sprintf("outsider-%d", time.Now().UnixNano())).SetOrderMatters(true))
+	wait(t, c.Connect())
+	t.Cleanup(func() { c.Disconnect(0) })
+	in := brokertest.NewInbox()
+	for _, f := range filters {
+		wait(t, c.Subscribe(f, 1, func(_ mqtt.Client, m mqtt.Message) {
+			in.Put(area.Message{Topic: m.Topic(), Payload: m.Payload()})
+		}))
+	}
+	return c, in
+}
+
+func wait(t *testing.T, tok mqtt.Token) {
+	t.Helper()
+	if !tok.WaitTimeout(time.Minute) || tok.Error() != nil {
+		t.Fatalf("client of the outside broker: %v", tok.Error())
+	}
+}
+
+// Two nodes have one outside broker: whatever is said there has its consequences once,
+// whichever node acts, and for the clients of both; also once the node is gone that had
+// the say, and the area.
+func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
+	url, s := mosquitto(t), startServer(t)
+	with := func(name string) func(*conf.Config) {
+		return func(c *conf.Config) {
+			s.node(name, t.TempDir())(c)
+			c.MQTT.External.URL, c.HomeAssistant.Enabled = url, true
+			c.Mappings = []conf.Mapping{{Topic: "plant/{line}/alarm", Group: "alarms", Event: "Alarm"}}
+		}
+	}
+	h1, r1, stop1 := started(t, with("hub-1"))
+	idleAt(t, r1)
+	h2, r2, _ := started(t, with("hub-2"))
+	idleAt(t, r2)
+	poll(t, "hub-1 has the say", func() bool { return h1.speaks() && !h2.speaks() })
+	player(t, url, "gate-1")
+	for _, r := range []Ready{r1, r2} {
+		until(t, r.HTTP+"/api/v1/devices/gate-1", hasAll(`"presence":"online"`))
+	}
+	out, said := outsiders(t, url, "tacet/group/#", "tacet/response/#", "tacet/area/north/busy", "homeassistant/#")
+	say := func(topic, payload string, retain bool) { t.Helper(); wait(t, out.Publish(topic, 1, retain, payload)) }
+
+	played := func(r Ready, id string) {
+		t.Helper()
+		until(t, r.HTTP+"/api/v1/orders/"+id, hasAll(`"state":"played"`, `"attempt":1`, `"device":"gate-1"`))
+	}
+	for id, r := range map[string]Ready{"o-1": r1, "o-2": r2} {
+		write(t, "POST", r.HTTP+"/api/v1/orders", `{"id":"`+id+`","to":{"area":"north"},"message":"hello","expires":"60s"}`)
+	}
+	say(area.SubmitTopic("north"), `{"v":1,"work":"w-1","dur_ms":500}`, false)
+	for _, id := range []string{"o-1", "o-2", "w-1"} {
+		played(r1, id)
+		played(r2, id)
+	}
+
+	one, two := memberOf(t, r1, "alarms", "Alarm"), memberOf(t, r2, "alarms", "Alarm")
+	mine, theirs := memberOf(t, r1, "g", "Down"), memberOf(t, r2, "g", "Down")
+	once := func(from, to int, alarms, group []chan string) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			say("plant/1/alarm", fmt.Sprint(i), false)
+			say("tacet/group/g/Down", fmt.Sprint(i), false)
+		}
+		for i := from; i < to; i++ {
+			for n, in := range alarms {
+				if got := next(t, in); !strings.Contains(got, fmt.Sprintf(`"payload":%d,`, i)) {
+					t.Fatalf("member %d of alarms gets %s, want %d", n, got, i)
+				}
+			}
+			for n, in := range group {
+				if got := next(t, in); !strings.Contains(got, fmt.Sprint(i)) {
+					t.Fatalf("member %d of g gets %s, want %d", n, got, i)
+				}
+			}
+		}
+	}
+	once(1000, 1050, []chan string{one, two}, []chan string{mine, theirs})
+
+	say("tacet/request/orders/create", `{"transaction":"t-1","body":{"id":"q-1","to":{"area":"north"},"message":"hello"}}`, false)
+	played(r2, "q-1")
+	c2, _ := dialHub(t, r2)
+	if _, err := c2.Invoke(t.Context(), "SendToGroup", "g", "Up", 7); err != nil {
+		t.Fatal(err)
+	}
+	say("home/north/hall/temperature", "21.5", true)
+	for _, r := range []Ready{r1, r2} {
+		until(t, r.HTTP+"/api/v1/readings?device=hall", hasAll(`"value":21.5`))
+		until(t, r.HTTP+"/api/v1/topics?filter=home/%23", hasAll(`"topic":"home/north/hall/temperature"`))
+	}
+	if _, err := c2.Invoke(t.Context(), "SendToGroup", "g", "End"); err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for count["tacet/group/g/End"] == 0 {
+		m := said.Take(t, 1)[0]
+		count[m.Topic]++
+	}
+	if count["tacet/group/g/Up"] != 1 || count["tacet/response/t-1"] != 1 {
+		t.Errorf("said %v, want one event and one answer", count)
+	}
+	for topic, n := range count {
+		if strings.HasPrefix(topic, "homeassistant/") && n > 2 { // each time that something differs
+			t.Errorf("%s was published %d times", topic, n)
+		}
+	}
+
+	if err := stop1(); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "hub-2 has the say", h2.speaks)
+	ledBy(t, "hub-2", r2)
+	once(2000, 2050, []chan string{two}, []chan string{theirs})
+	say(area.SubmitTopic("north"), `{"v":1,"work":"w-2","dur_ms":500}`, false)
+	played(r2, "w-2")
+	until(t, r2.HTTP+"/api/v1/areas/north/proof", hasAll(`"overlaps":0`))
+}
