@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/tacet-hub/tacet/broker/area"
 )
@@ -37,6 +36,8 @@ type reply struct {
 	More    bool               `json:"more,omitempty"` // heads, or lines
 	Fork    bool               `json:"fork,omitempty"` // the record does not go on from After
 	Lines   string             `json:"lines,omitempty"`
+
+	stored *recalled // of whoever answers for a node that does not live; nil: it has answered itself
 }
 
 // version is how far a record goes, and when in the order of all records that was.
@@ -110,23 +111,34 @@ func (b *Book) tellLines(q question, r *reply) error {
 // linesAfter reads whole lines behind a record, of the oldest file that has some.
 // Fork: the record with that number is another one.
 func linesAfter(dir string, after head) (lines []byte, fork bool, err error) {
-	list, err := segments(dir)
+	list, err := stretches(dir)
 	if err != nil {
 		return nil, false, err
 	}
+	return linesOf(list, after, func(s stretch) ([]byte, error) {
+		content, err := os.ReadFile(s.path(dir))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil // the oldest was dropped just now
+		case err != nil:
+			return nil, fmt.Errorf("proof: %w", err)
+		}
+		return content, nil
+	})
+}
+
+// linesOf is linesAfter of files that lie anywhere.
+func linesOf(list []stretch, after head, read func(stretch) ([]byte, error)) (lines []byte, fork bool, err error) {
 	from := 0
-	for i, path := range list {
-		if first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), suffix), 10, 64); err == nil && first <= after.N {
+	for i, s := range list {
+		if s.First <= after.N {
 			from = i
 		}
 	}
-	for _, path := range list[min(from, len(list)):] {
-		content, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the oldest was dropped just now
-		}
+	for _, s := range list[min(from, len(list)):] {
+		content, err := read(s)
 		if err != nil {
-			return nil, false, fmt.Errorf("proof: %w", err)
+			return nil, false, err
 		}
 		if lines, fork = cut(content, after); len(lines) > 0 || fork {
 			return lines, fork, nil

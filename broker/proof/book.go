@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,15 +27,16 @@ type Config struct {
 	// it full is counted, and recorded as missing. 0: 4,096.
 	Queue int
 	// FileBytes is how long a file of the record gets, 64 KiB or more, and Files how
-	// many of an area are kept, the newest, 2 or more. 0: 4 MiB, and 16.
+	// many of an area are kept, the newest, 2 or more. 0: 256 KiB, and 256.
 	FileBytes int64
 	Files     int
+	// CommonBytes is how much of an area's record the nodes have in common of each of
+	// them ([Book.Mirror]): whole files, the newest, and that one in any case. FileBytes
+	// or more; 0: 2 MiB.
+	CommonBytes int64
 }
 
-const (
-	syncEvery = 5 * time.Second
-	watched   = 24 * time.Hour
-)
+const syncEvery = 5 * time.Second
 
 // Book writes the records of all areas. Make it with [Open]; Run writes. Its
 // methods are safe for concurrent use.
@@ -48,9 +48,12 @@ type Book struct {
 	count struct {
 		written, dropped, failed, overlaps, intruders, conflicts, barges, splits, perNode atomic.Uint64
 		copied, copyFailed, forks                                                         atomic.Uint64
+		mirrored, mirrorFailed, mirrorForks, regained                                     atomic.Uint64
 	}
 	life   string // of this start, for who copies
 	pastes chan pasted
+	grew   chan struct{} // holds one: there is more for [Book.Mirror]
+	done   chan struct{} // closed when Run has returned
 
 	areas  map[area.Name]*volume // Run's own
 	audits map[area.Name]*Audit  // same; of areas too that only other nodes have recorded
@@ -92,8 +95,11 @@ func Open(cfg Config, now func() time.Time, log *slog.Logger) (*Book, error) {
 	if cfg.Files == 0 {
 		cfg.Files = segmentsKept
 	}
-	if cfg.FileBytes < 64<<10 || cfg.Files < 2 {
-		return nil, fmt.Errorf("proof: %d files of %d bytes are less than 2 of 65536", cfg.Files, cfg.FileBytes)
+	if cfg.CommonBytes == 0 {
+		cfg.CommonBytes = max(commonSize, cfg.FileBytes)
+	}
+	if cfg.FileBytes < 64<<10 || cfg.Files < 2 || cfg.CommonBytes < cfg.FileBytes {
+		return nil, fmt.Errorf("proof: %d files of %d bytes are less than 2 of 65536, or %d in common less than a file", cfg.Files, cfg.FileBytes, cfg.CommonBytes)
 	}
 	for _, dir := range []string{cfg.Dir, cfg.Copies} {
 		if dir == "" {
@@ -107,6 +113,7 @@ func Open(cfg Config, now func() time.Time, log *slog.Logger) (*Book, error) {
 	clock := func() int64 { return began.UnixMilli() + now().Sub(began).Milliseconds() } // Sub is by the monotonic clock
 	return &Book{
 		cfg: cfg, clock: clock, log: log, queue: make(chan entry, cfg.Queue), areas: map[area.Name]*volume{}, audits: map[area.Name]*Audit{}, life: rand.Text(), pastes: make(chan pasted),
+		grew: make(chan struct{}, 1), done: make(chan struct{}),
 		copies: map[place]*files{}, heads: map[area.Name]version{}, peers: map[string]*peer{}, got: map[place]head{},
 	}, nil
 }
@@ -141,8 +148,9 @@ func (b *Book) Merge(a area.Name, r Record, ago time.Duration) {
 
 // Run writes until ctx ends, then what still waits, and closes the files. It
 // returns nil: what cannot be written is counted, recorded when it can be again,
-// and logged.
+// and logged. It runs once.
 func (b *Book) Run(ctx context.Context) error {
+	defer close(b.done)
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
 	b.begin()
@@ -192,6 +200,7 @@ func (b *Book) begin() {
 	b.mu.Lock()
 	b.begun = true
 	b.mu.Unlock()
+	b.wakeMirror()
 }
 
 // lost has every area's record say that some are missing: whose they were is not
@@ -251,66 +260,14 @@ func (b *Book) grown(a area.Name, f *files) {
 	defer b.mu.Unlock()
 	b.newest++
 	b.heads[a] = version{head{f.n, f.chain.String()}, b.newest}
+	b.wakeMirror()
 }
 
-// judge tells of what is against the promise.
-func (b *Book) judge(a area.Name, list []Finding) {
-	for _, f := range list {
-		switch f.Is {
-		case Overlap:
-			b.count.overlaps.Add(1)
-			level := slog.LevelError
-			if f.Declared == PerNode {
-				level = slog.LevelWarn // as the area is set to
-			}
-			b.log.Log(context.Background(), level, "two devices sounded at once", "area", a, "device", f.Device, "dur", time.Duration(f.Ms)*time.Millisecond)
-		case Intruder:
-			b.count.intruders.Add(1)
-		case Conflict:
-			b.count.conflicts.Add(1)
-		}
-		b.remember(f)
+func (b *Book) wakeMirror() {
+	select {
+	case b.grew <- struct{}{}:
+	default:
 	}
-}
-
-// remember counts a finding for a day. A conflict is none yet: what the device says
-// may have been underway for long, and its report will tell.
-func (b *Book) remember(f Finding) {
-	if f.Is == Conflict {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.recent = append(b.recent, f.At.UnixMilli())
-}
-
-// follow begins to judge what is recorded of an area, here and elsewhere, with what
-// there is of the last 24 hours.
-func (b *Book) follow(a area.Name) error {
-	if b.audits[a] != nil {
-		return nil
-	}
-	others, err := b.others(a)
-	if err != nil {
-		return err
-	}
-	audit := &Audit{}
-	own := source{dir: filepath.Join(b.cfg.Dir, string(a))}
-	strands, err := together(append([]source{own}, others...), b.clock()-watched.Milliseconds(), audit, func(list []Finding) {
-		for _, f := range list {
-			b.remember(f)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, s := range strands {
-		if s.Broken != "" {
-			b.log.Error("the record of an area was changed or damaged", "area", a, "node", s.node, "err", s.Broken)
-		}
-	}
-	b.audits[a] = audit
-	return nil
 }
 
 // volume is the record of an area, begun or gone on with; what it says of the last
@@ -349,14 +306,6 @@ func (b *Book) sync() {
 	}
 }
 
-// forget drops findings that are older than a day.
-func (b *Book) forget() {
-	since := b.clock() - watched.Milliseconds()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.recent = slices.DeleteFunc(b.recent, func(f int64) bool { return f < since })
-}
-
 func (b *Book) finish() {
 	for {
 		select {
@@ -374,19 +323,4 @@ func (b *Book) finish() {
 			b.log.Error("record of an area cannot be written", "area", a, "err", err)
 		}
 	}
-}
-
-// Overlaps counts what was against the promise of one voice in the last 24 hours,
-// in all areas: overlaps and intruders.
-func (b *Book) Overlaps() int {
-	since := b.clock() - watched.Milliseconds()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := 0
-	for _, f := range b.recent {
-		if f >= since {
-			n++
-		}
-	}
-	return n
 }

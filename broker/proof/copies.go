@@ -40,6 +40,10 @@ type peer struct {
 	clock compared
 	heard int64              // when it was asked last, and everything was here
 	heads map[area.Name]head // what it has said that it has
+
+	// Of what the nodes have in common of it:
+	refused map[area.Name]string // why some is not taken
+	aside   map[area.Name]int64  // ends of records from which the node has not gone on
 }
 
 // copied lists what there is of other nodes' records of an area.
@@ -96,14 +100,14 @@ func (b *Book) others(a area.Name) ([]source, error) {
 		if p == nil {
 			continue
 		}
-		list[i].clock, list[i].heard = p.clock, p.heard
+		list[i].clock, list[i].heard, list[i].refused, list[i].aside = p.clock, p.heard, p.refused[a], max(list[i].aside, p.aside[a])
 		if f := b.got[place{list[i].node, a}]; p.heads[a].N > f.N {
 			list[i].behind = p.heads[a].N - f.N
 		}
 	}
 	for node, p := range b.peers { // of whom nothing is here yet
-		if h := p.heads[a]; h.N > 0 && !slices.ContainsFunc(list, func(s source) bool { return s.node == node }) {
-			list = append(list, source{dir: filepath.Join(b.cfg.Copies, node, string(a)), node: node, clock: p.clock, behind: h.N})
+		if h := p.heads[a]; (h.N > 0 || p.refused[a] != "") && !slices.ContainsFunc(list, func(s source) bool { return s.node == node }) {
+			list = append(list, source{dir: filepath.Join(b.cfg.Copies, node, string(a)), node: node, clock: p.clock, behind: h.N, refused: p.refused[a], aside: p.aside[a]})
 		}
 	}
 	slices.SortFunc(list, func(x, y source) int { return strings.Compare(x.node, y.node) })
@@ -297,7 +301,7 @@ func (b *Book) loadCopies() error {
 func (b *Book) peer(node string) *peer {
 	p := b.peers[node]
 	if p == nil {
-		p = &peer{clock: uncompared, heads: map[area.Name]head{}}
+		p = &peer{clock: uncompared, heads: map[area.Name]head{}, refused: map[area.Name]string{}, aside: map[area.Name]int64{}}
 		b.peers[node] = p
 	}
 	return p

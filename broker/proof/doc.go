@@ -63,14 +63,47 @@
 // record or put back an older one, is found: the copy is kept aside, and the verdict
 // says so. Of a copy that is aside nothing is judged.
 //
+// # What the nodes have in common
+//
+// Where all that have a record are gone with their disks, a [Common] has it, a server
+// that all nodes use: each brings the newest of its own there as soon as it is written
+// ([Book.Mirror]), line by line with their chains, and Follow copies from there what was
+// recorded by nodes that do not live, for that is all that is left of them. So there is
+// one way to read, from files on the own disk, and one to judge. The disks have the whole
+// all the same: they have more of it, and a verdict needs no server.
+//
+// The mirror has no queue. It knows how far the record goes there, and reads what is
+// missing from the files: what was written while the server was away comes later, and one
+// that was emptied, or set back, is filled again, by its node, and within half a minute
+// by any that has a copy of a node that does not live. A write there is done only if
+// nobody else has written meanwhile.
+//
+// A node whose disk is new, or older than it was, first takes back what it had in common
+// ([Book.Regain]), and goes on with that. Where it could not, since the server was away,
+// what is there does not fit any more, and is kept aside there for whoever reads it.
+//
+// With its record a node says there up to when that is all, and by how much its clock is
+// ahead of the server's. By that a node that has never met it tells its times, to a
+// second.
+//
+// What was changed there does not go on from its chain, is not copied, and makes the
+// verdict say so; so does what does not go on from a copy, which stays.
+//
 // # Limits
 //
-// A file ends at 4 MiB; of an area the newest 16 are kept ([Config] can say
+// A file ends at 256 KiB; of an area the newest 256 are kept ([Config] can say
 // otherwise), and the first line of
 // each says with which sum the one before it ended. Copies are bounded in the same
-// way, for each area of at most 64 nodes. Records wait in a queue of
-// 4,096; what finds it full is counted, and the record says itself how many are
+// way, for each area of at most 64 nodes that live, and 64 that do not. In common are the
+// newest 2 MiB of each area and node, some 2,400 plays, in whole files; a node that could
+// reach the server again after more than that begins there with these. Records wait in a
+// queue of 4,096; what finds it full is counted, and the record says itself how many are
 // missing. Writing is not waited for by those who grant: a power cut can take the
-// newest seconds, which the next start shows as a gap; kill -9 takes nothing that
-// was written.
+// newest seconds, which the next start shows as a gap, or has back from what is in common;
+// kill -9 takes nothing that was written.
+//
+// # Goroutines
+//
+// [Book.Run], [Book.Follow] and [Book.Mirror] block, each for its caller; Follow starts
+// one for each node that it asks, and awaits it.
 package proof

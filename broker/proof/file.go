@@ -7,16 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 const (
-	segmentSize  = 4 << 20 // of a Config that says nothing else
-	segmentsKept = 16      // same
+	segmentSize  = 256 << 10 // of a Config that says nothing else
+	segmentsKept = 256       // same
 	suffix       = ".jsonl"
 	mostLine     = 64 << 10
+	longLine     = 2 << 10 // a longer one is none of ours; by so much a file is longer than it should be
 )
 
 // files is the record of one area on disk: one writer appends, anybody reads.
@@ -138,22 +142,67 @@ func (f *files) begin() error {
 	if err := f.close(); err != nil {
 		return err
 	}
-	path := filepath.Join(f.dir, fmt.Sprintf("%016d%s", f.n+1, suffix))
+	path := stretch{First: f.n + 1}.path(f.dir)
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("proof: %w", err)
 	}
 	f.file, f.size = file, 0
-	list, err := segments(f.dir)
+	list, err := stretches(f.dir)
 	if err != nil {
 		return err
 	}
-	for ; len(list) > f.keep; list = list[1:] {
-		if err := os.Remove(list[0]); err != nil {
+	for _, s := range list[:len(list)-within(list, f.keep, int64(f.keep)*(f.most+longLine))] {
+		if err := os.Remove(s.path(f.dir)); err != nil {
 			return fmt.Errorf("proof: %w", err)
 		}
 	}
 	return nil
+}
+
+// stretch is a file of a record: the number of its first line, and how long it is.
+type stretch struct {
+	First uint64 `json:"first"`
+	Bytes int64  `json:"bytes"`
+}
+
+func (s stretch) path(dir string) string {
+	return filepath.Join(dir, fmt.Sprintf("%016d%s", s.First, suffix))
+}
+
+// stretches are the files of a record, oldest first.
+func stretches(dir string) (list []stretch, err error) {
+	paths, err := segments(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), suffix), 10, 64)
+		if err != nil {
+			continue // nobody's here
+		}
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the oldest was dropped just now
+		}
+		if err != nil {
+			return nil, fmt.Errorf("proof: %w", err)
+		}
+		list = append(list, stretch{first, info.Size()})
+	}
+	return list, nil
+}
+
+// within is how many files at the end of a list are within bounds, the last one in any
+// case.
+func within(list []stretch, most int, bytes int64) (n int) {
+	for _, s := range slices.Backward(list) {
+		if bytes -= s.Bytes; n > 0 && (n == most || bytes < 0) {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // sync makes what was written safe from a power cut.

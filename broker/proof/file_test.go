@@ -139,16 +139,16 @@ func TestCutLine(t *testing.T) {
 func TestFilesAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	f := reopened(t, dir)
-	f.most = 8 << 10
+	f.most, f.keep = 8<<10, 16
 	node := strings.Repeat("n", 900)
-	for i := range (segmentsKept + 2) * 9 {
+	for i := range (f.keep + 2) * 9 {
 		add(t, f, Record{T: int64(i + 1), Is: Started, Node: node})
 	}
 	if err := f.close(); err != nil {
 		t.Fatal(err)
 	}
 	list, err := segments(dir)
-	if err != nil || len(list) != segmentsKept {
+	if err != nil || len(list) != f.keep {
 		t.Fatalf("%d files, %v", len(list), err)
 	}
 	if v := check(t, dir); v.Broken != "" {

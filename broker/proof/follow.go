@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,33 +31,31 @@ type Others interface {
 // follower copies the records of one node.
 type follower struct {
 	b     *Book
-	ask   func(ctx context.Context, question []byte) ([]byte, error)
+	ask   func(ctx context.Context, q question) (reply, error)
 	node  string
 	life  string
 	since uint64
+
+	stored bool // what is in common answers, not the node
+	told   map[area.Name]string
 }
 
 // Follow copies what other nodes record, twice a second, until ctx ends, and returns
 // nil. A node that cannot be reached is asked again: what it has written meanwhile
-// comes then. Run must run, and [Config.Copies] be set.
-func (b *Book) Follow(ctx context.Context, others Others) error {
+// comes then. Of nodes that do not live it copies what is in common, where there is
+// such a thing (nil: there is none), every five seconds. Run must run, and
+// [Config.Copies] be set.
+func (b *Book) Follow(ctx context.Context, others Others, common Common) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
-	known := map[string]*follower{}
-	for {
-		var tasks sync.WaitGroup
-		for _, node := range others.Nodes() {
-			f := known[node]
-			if f == nil {
-				if node == b.cfg.Node || !area.IsID(node) || len(known) >= mostNodes {
-					continue
-				}
-				f = &follower{b: b, node: node, ask: func(ctx context.Context, q []byte) ([]byte, error) { return others.Ask(ctx, node, q) }}
-				known[node] = f
-			}
-			tasks.Go(func() { f.round(ctx) })
+	known, dead := map[string]*follower{}, map[string]*follower{}
+	for next := b.clock(); ; {
+		living := others.Nodes()
+		if now := b.clock(); common != nil && now >= next {
+			next = now + storedEvery.Milliseconds()
+			b.fetchStored(ctx, common, func(node string) bool { return slices.Contains(living, node) }, dead)
 		}
-		tasks.Wait()
+		b.followAll(ctx, others, living, known)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -65,62 +64,114 @@ func (b *Book) Follow(ctx context.Context, others Others) error {
 	}
 }
 
-// round asks the node once, and copies all that is new. What fails comes in the next.
+// followAll asks all nodes that live once, at the same time.
+func (b *Book) followAll(ctx context.Context, others Others, living []string, known map[string]*follower) {
+	var tasks sync.WaitGroup
+	for _, node := range living {
+		f := known[node]
+		if f == nil {
+			if node == b.cfg.Node || !area.IsID(node) || len(known) >= mostNodes {
+				continue
+			}
+			f = &follower{b: b, node: node, ask: asking(others, node)}
+			known[node] = f
+		}
+		tasks.Go(func() { f.round(ctx) })
+	}
+	tasks.Wait()
+}
+
+// asking asks a node that lives.
+func asking(others Others, node string) func(context.Context, question) (reply, error) {
+	return func(ctx context.Context, q question) (r reply, err error) {
+		ask, err := json.Marshal(q)
+		if err != nil {
+			return r, err
+		}
+		b, err := others.Ask(ctx, node, ask)
+		if err != nil {
+			return r, err
+		}
+		if err := json.Unmarshal(b, &r); err != nil {
+			return r, fmt.Errorf("proof: the answer of %s: %w", node, err)
+		}
+		return r, nil
+	}
+}
+
+// round asks once, and copies all that is new. What fails comes in the next.
 func (f *follower) round(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	begun := f.b.clock()
-	r, err := f.put(ctx, question{Since: f.since, Life: f.life})
+	if f.told == nil {
+		f.told = map[area.Name]string{}
+	}
+	r, err := f.ask(ctx, question{Since: f.since, Life: f.life})
 	if err != nil {
 		return // it is known from when on nothing is known
 	}
-	f.b.compare(f.node, begun, r.Now)
-	todo := f.b.heard(f.node, r)
-	for a := range todo {
+	if f.stored {
+		f.b.recall(f.node, *r.stored)
+	} else {
+		f.b.compare(f.node, begun, r.Now)
+	}
+	whole := true
+	for a := range f.b.heard(f.node, r) {
 		if err = f.copy(ctx, a); err != nil {
-			if ctx.Err() == nil {
-				f.b.count.copyFailed.Add(1)
-				f.b.log.Warn("record of a node cannot be copied", "area", a, "node", f.node, "err", err)
+			if ctx.Err() != nil {
+				return
 			}
-			return
+			whole = false
+			f.failed(a, err)
 		}
 	}
-	f.life, f.since = r.Life, r.Version
-	if !r.More {
-		f.b.complete(f.node, begun)
+	switch {
+	case !whole:
+	case f.stored:
+		f.b.completeTo(f.node, r.stored.known)
+	default:
+		f.life, f.since = r.Life, r.Version
+		if !r.More {
+			f.b.complete(f.node, begun)
+		}
 	}
+}
+
+// failed tells, once, what keeps a record from being copied. What is in common and does
+// not go on from itself, or from the copy, is part of each verdict: nobody else judges it.
+func (f *follower) failed(a area.Name, err error) {
+	f.b.count.copyFailed.Add(1)
+	if f.stored && (errors.Is(err, errLine) || errors.Is(err, errOther)) {
+		f.b.refuse(place{f.node, a}, err)
+	}
+	if f.told[a] == err.Error() {
+		return
+	}
+	f.told[a] = err.Error()
+	f.b.log.Warn("record of a node cannot be copied", "area", a, "node", f.node, "err", err)
 }
 
 // copy brings the copy of an area's record up to what the node has.
 func (f *follower) copy(ctx context.Context, a area.Name) error {
 	p := place{f.node, a}
 	for {
-		r, err := f.put(ctx, question{Area: a, After: f.b.have(p)})
+		r, err := f.ask(ctx, question{Area: a, After: f.b.have(p)})
 		if err != nil {
 			return err
 		}
 		if r.Lines == "" && !r.Fork {
+			delete(f.told, a)
+			f.b.accept(p)
 			return nil
+		}
+		if r.Fork && f.stored {
+			return errOther // and the copy stays
 		}
 		if err := f.b.paste(ctx, pasted{place: p, lines: []byte(r.Lines), restart: r.Fork}); err != nil {
 			return err
 		}
 	}
-}
-
-func (f *follower) put(ctx context.Context, q question) (r reply, err error) {
-	ask, err := json.Marshal(q)
-	if err != nil {
-		return r, err
-	}
-	b, err := f.ask(ctx, ask)
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("proof: the answer of %s: %w", f.node, err)
-	}
-	return r, nil
 }
 
 // pasted is lines of another node on their way to the goroutine of Run.
@@ -162,19 +213,16 @@ func (b *Book) heard(node string, r reply) map[area.Name]bool {
 	defer b.mu.Unlock()
 	p := b.peer(node)
 	for a, h := range r.Heads {
-		if area.IsID(string(a)) {
+		if area.IsID(string(a)) && (r.stored == nil || h.N >= p.heads[a].N) {
 			p.heads[a] = h
-			todo[a] = b.got[place{node, a}] != h
 		}
-	}
-	for a, h := range p.heads { // from before, if it did not come
-		if b.got[place{node, a}] != h {
+		if p.refused[a] != "" {
 			todo[a] = true
 		}
 	}
-	for a, is := range todo {
-		if !is {
-			delete(todo, a)
+	for a, h := range p.heads { // from before too, if it did not come
+		if got := b.got[place{node, a}]; got != h && (r.stored == nil || got.N <= h.N) {
+			todo[a] = true
 		}
 	}
 	return todo
@@ -185,6 +233,15 @@ func (b *Book) complete(node string, when int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.peer(node).heard = when
+}
+
+// completeTo notes up to when, by the clock of a node, all that it had is here.
+func (b *Book) completeTo(node string, when int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.peer(node); when > 0 {
+		p.heard = max(p.heard, when-p.clock.Ahead)
+	}
 }
 
 // compare compares clocks: the other one's answer was written between two readings of

@@ -26,7 +26,12 @@ type plant struct {
 	mu    sync.Mutex
 	books map[string]*Book // of those that are alive
 	away  bool             // nobody reaches anybody
+
+	common Common // nil: there is none
 }
+
+// commonOfPlant is how much of an area's record its nodes have in common.
+const commonOfPlant = 128 << 10
 
 func newPlant(t *testing.T) *plant {
 	return &plant{t: t, dirs: map[string]string{}, books: map[string]*Book{}}
@@ -63,15 +68,21 @@ func (p *plant) node(name string, ahead time.Duration) (b *Book, stop func()) {
 	if p.dirs[name] == "" {
 		p.dirs[name] = p.t.TempDir()
 	}
-	cfg := Config{Dir: filepath.Join(p.dirs[name], "proof"), Copies: filepath.Join(p.dirs[name], "proof-of"), Node: name, FileBytes: 64 << 10, Files: 3}
+	cfg := Config{Dir: filepath.Join(p.dirs[name], "proof"), Copies: filepath.Join(p.dirs[name], "proof-of"), Node: name, FileBytes: 64 << 10, Files: 3, CommonBytes: commonOfPlant}
 	b, err := Open(cfg, func() time.Time { return time.Now().Add(ahead) }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	if p.common != nil {
+		_ = b.Regain(p.t.Context(), p.common)
+	}
 	ctx, cancel := context.WithCancel(p.t.Context())
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = b.Run(ctx) })
-	tasks.Go(func() { _ = b.Follow(ctx, view{p, name}) })
+	tasks.Go(func() { _ = b.Follow(ctx, view{p, name}, p.common) })
+	if p.common != nil {
+		tasks.Go(func() { _ = b.Mirror(ctx, p.common, view{p, name}.Nodes) })
+	}
 	p.mu.Lock()
 	p.books[name] = b
 	p.mu.Unlock()
@@ -83,6 +94,17 @@ func (p *plant) node(name string, ahead time.Duration) (b *Book, stop func()) {
 		cancel()
 		tasks.Wait()
 	}
+}
+
+// kill ends a node of which nobody hears that it ends: what it writes then is lost.
+func (p *plant) kill(name string, stop func()) {
+	p.mu.Lock()
+	delete(p.books, name)
+	p.mu.Unlock()
+	if m, ok := p.common.(*Memory); ok {
+		defer m.Snapshot()()
+	}
+	stop()
 }
 
 func (p *plant) reach(on bool) {

@@ -15,6 +15,11 @@ type Stats struct {
 	Copied     uint64 // records of other nodes
 	CopyFailed uint64 // times that some could not be copied, or kept; they come again
 	Forks      uint64 // copies that their node does not go on from
+
+	Mirrored     uint64 // records that were brought to what the nodes have in common
+	MirrorFailed uint64 // times that some could not be; they come again
+	MirrorForks  uint64 // records there that did not go on here, and were put aside
+	Regained     uint64 // records of this node that were taken back from there
 }
 
 // Stats is a snapshot of the counters.
@@ -24,5 +29,6 @@ func (b *Book) Stats() Stats {
 		Overlaps: b.count.overlaps.Load(), Intruders: b.count.intruders.Load(), Conflicts: b.count.conflicts.Load(),
 		Barges: b.count.barges.Load(), Splits: b.count.splits.Load(), PerNode: b.count.perNode.Load(),
 		Copied: b.count.copied.Load(), CopyFailed: b.count.copyFailed.Load(), Forks: b.count.forks.Load(),
+		Mirrored: b.count.mirrored.Load(), MirrorFailed: b.count.mirrorFailed.Load(), MirrorForks: b.count.mirrorForks.Load(), Regained: b.count.regained.Load(),
 	}
 }

@@ -32,12 +32,13 @@ type Strand struct {
 
 // source is one record that a verdict is made of.
 type source struct {
-	dir    string
-	node   string // empty: this one
-	clock  compared
-	heard  int64 // up to when what is here is all, by this node's clock; 0: the last record
-	behind uint64
-	aside  int64 // when the copy ends that the node does not go on from; 0: there is none
+	dir     string
+	node    string // empty: this one
+	clock   compared
+	heard   int64 // up to when what is here is all, by this node's clock; 0: the last record
+	behind  uint64
+	refused string // why some that the nodes have in common is not among it
+	aside   int64  // when the copy ends that the node does not go on from; 0: there is none
 }
 
 // strand is a source that is being read, one record at a time.
@@ -167,6 +168,9 @@ func (s *strand) judge(now, since int64) Strand {
 	s.Incomplete = s.Behind > 0 || !s.ended && now-s.heard > silence
 	if s.Broken == "" && s.aside >= max(since, 1) {
 		s.Broken = "the node does not go on from the copy that was here, which is kept aside; that ends at " + at(s.aside).String()
+	}
+	if s.Broken == "" && s.refused != "" {
+		s.Broken = "what the nodes have in common of it is not taken: " + s.refused
 	}
 	return s.Strand
 }

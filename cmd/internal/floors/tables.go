@@ -6,7 +6,7 @@ import "strings"
 // The longest prefix of a package's path counts.
 var rank = map[string]int{
 	"broker/area": 0,
-	"broker/clip": 1, "broker/auth": 1, "broker/turn": 1, "broker/store": 1, "broker/proof": 1, "broker/peers": 1, "broker/reign": 1, "broker/reign/reigntest": 2, "broker/shared": 2, "broker/shared/sharedtest": 3,
+	"broker/clip": 1, "broker/auth": 1, "broker/turn": 1, "broker/store": 1, "broker/proof": 1, "broker/proof/prooftest": 2, "broker/peers": 1, "broker/reign": 1, "broker/reign/reigntest": 2, "broker/shared": 2, "broker/shared/sharedtest": 3,
 	"broker/estate": 0, "broker/estate/estatetest": 1, "broker/interest": 0, "broker/relay": 1, "broker/relay/relaytest": 6,
 	"broker/arbiter": 2, "broker/order": 3, "broker": 4, "broker/brokertest": 5,
 

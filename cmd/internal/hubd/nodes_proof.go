@@ -24,7 +24,7 @@ func (h *Hub) joinProof() {
 }
 
 // followProof copies the records of the others.
-func (h *Hub) followProof(ctx context.Context) error { return h.proof.Follow(ctx, books{h.nodes.mux}) }
+func (h *Hub) followProof(ctx context.Context) error { return h.proof.Follow(ctx, books{h.nodes.mux}, nil) }
 
 // books are those of the other nodes.
 type books struct{ mux *backplane.Mux }
