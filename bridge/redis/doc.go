@@ -28,6 +28,9 @@
 // signalr.Log): a list for each group, and the number of its last event, which grow in
 // one transaction.
 //
+// [Records] on it is what the nodes have in common of the record of what sounded (package
+// proof): texts and files of each node.
+//
 // # Queues
 //
 // What is published waits in a queue of at most [Config.Queue] bytes. One goroutine

@@ -16,6 +16,8 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/estate"
 	"github.com/tacet-hub/tacet/broker/estate/estatetest"
+	"github.com/tacet-hub/tacet/broker/proof"
+	"github.com/tacet-hub/tacet/broker/proof/prooftest"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
 	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
@@ -54,6 +56,7 @@ func TestInCluster(t *testing.T) {
 	}{
 		{"sharded", sharded}, {"slot moves", slotMoves}, {"plane", planeInCluster}, {"reigns", reignsInCluster},
 		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"estates", estatesInCluster}, {"log", logInCluster}, {"log, spread", logSpread},
+		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"log", logInCluster}, {"log, spread", logSpread}, {"records", recordsInCluster},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, c, site) })
 	}
@@ -112,6 +115,11 @@ type ringLogs struct {
 }
 
 func (x ringLogs) Forget(t testing.TB) { all(t, x.c, "FLUSHALL") }
+
+// recordsInCluster: everything of the records is in one slot.
+func recordsInCluster(t *testing.T, _ *redistest.Cluster, site func(*testing.T) *engine) {
+	prooftest.Test(t, func(t *testing.T) func() proof.Common { return site(t).records })
+}
 
 // logSpread: the groups are spread over the servers.
 func logSpread(t *testing.T, c *redistest.Cluster, site func(*testing.T) *engine) {

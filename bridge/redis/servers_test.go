@@ -15,6 +15,8 @@ import (
 	"github.com/tacet-hub/tacet/bridge/replay/replaytest"
 	"github.com/tacet-hub/tacet/broker/estate"
 	"github.com/tacet-hub/tacet/broker/estate/estatetest"
+	"github.com/tacet-hub/tacet/broker/proof"
+	"github.com/tacet-hub/tacet/broker/proof/prooftest"
 	"github.com/tacet-hub/tacet/broker/reign/reigntest"
 	"github.com/tacet-hub/tacet/broker/shared"
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
@@ -52,7 +54,7 @@ var everywhere = strings.Fields(`Get Mget Set Del Rename Exists Pexpire Pttl Inc
 	Rpush Rpushx Llen Ltrim Lrange
 	Watch Unwatch Multi Exec
 	Publish Subscribe Unsubscribe
-	ConfigGet`)
+	ConfigGet Time`)
 
 // around are those that the client sends for itself.
 var around = strings.Fields(`hello auth ping client cluster`)
@@ -100,6 +102,9 @@ func TestOnlyCommonCommands(t *testing.T) {
 	})
 	t.Run("log", func(t *testing.T) {
 		replaytest.Test(t, func(t *testing.T) replaytest.Store { return logs{site(t)} })
+	})
+	t.Run("records", func(t *testing.T) {
+		prooftest.Test(t, func(t *testing.T) func() proof.Common { return site(t).records })
 	})
 	if list, err := e.one.Do("ACL", "LOG"); err != nil || list != "" {
 		t.Errorf("was refused: %s %v", list, err)
