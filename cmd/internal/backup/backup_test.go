@@ -45,6 +45,8 @@ func hub(t testing.TB) (dir string) {
 	file(t, dir, "clips/new/123", "half")
 	file(t, dir, "proof/north/0000000000000001.jsonl", "one\n")
 	file(t, dir, "proof/north/0000000000000002.jsonl", "two\n")
+	file(t, dir, "proof-of/hub-2/north/0000000000000001.jsonl", "other\n")
+	file(t, dir, "proof-of/hub-2/clock.json", `{"ahead_ms":1,"error_ms":2}`)
 	file(t, dir, "history/1764331200.journal", "TACJ1")
 	file(t, dir, "history/1764330600-1764331200.raw", "segment")
 	file(t, dir, "ready.json", "{}")

@@ -10,6 +10,7 @@
 //	tables/NAME/0001     records of a table of the store; 0002 and so on where they are many
 //	clips/DIGITS         a sound file, and DIGITS.json what is known of it
 //	proof/AREA/N.jsonl   the record of what sounded
+//	proof-of/NODE/…      the same of other nodes, AREA/N.jsonl, and clock.json: by how much its clock is ahead
 //	history/NAME         what sensors measured, where it was asked for
 //	manifest.json        [Manifest], JSON: name, length and SHA-256 of every file before it
 //	manifest.sha256      the SHA-256 of manifest.json, 64 hexadecimal digits

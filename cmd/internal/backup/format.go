@@ -95,6 +95,7 @@ var kinds = []kind{
 	{"note", regexp.MustCompile(`^clips/[0-9a-f]{64}\.json$`), 1 << 20},
 	{"proof", regexp.MustCompile(`^proof/[A-Za-z0-9_-]{1,64}/[0-9]{16}\.jsonl$`), 1 << 30},
 	{"copy", regexp.MustCompile(`^proof-of/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}/[0-9]{16}\.jsonl$`), 1 << 30},
+	{"clock", regexp.MustCompile(`^proof-of/[A-Za-z0-9_-]{1,64}/clock\.json$`), 1 << 20},
 	{"history", regexp.MustCompile(`^history/[0-9]{1,20}(-[0-9]{1,20})?\.[a-z]{1,16}$`), 1 << 30},
 }
 
