@@ -156,6 +156,7 @@ func TestValidate(t *testing.T) {
 		"redis' query":            {"redis: {url: \"redis://u:p@x?sentinel\"}", `t.yaml:1: redis.url: its query has "sentinel", which is none of addr, master_set, sentinel_username, sentinel_password, skip_verify, db`},
 		"redis' beat":             {"redis: {url: \"redis://x\", heartbeat: 15s}", `t.yaml:1: redis.heartbeat: 15s is not at least 100ms and at most half of redis.node_timeout (20s)`},
 		"redis' prefix":           {"redis: {url: \"redis://x\", prefix: \"a b\"}", `t.yaml:1: redis.prefix: "a b" has braces or blanks, or more than 64 bytes`},
+		"redis' record":           {"redis: {url: \"redis://x\", proof_bytes: 262143}", `t.yaml:1: redis.proof_bytes: 262143 is not 262144 or more`},
 		"redis and a broker":      {"redis: {url: \"redis://x\"}\nmqtt: {external: {url: \"mqtt://x\"}, bridges: [{name: b, url: \"mqtt://y\", topics: [{filter: a}]}]}", `t.yaml:2: mqtt.bridges: bridges do not go with both mqtt.external.url and redis.url: each node would carry what all of them hear; the outside broker's own bridges do`},
 		"TLS":                     {"http: {tls: {cert_file: a}}", `t.yaml:1: http.tls: cert_file and key_file go together`},
 		"MQTT TLS":                {"mqtt: {tls: {cert_file: a}}", `t.yaml:1: mqtt.tls: addr, cert_file and key_file go together`},

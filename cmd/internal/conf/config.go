@@ -129,6 +129,7 @@ type Redis struct {
 	Prefix      string        `yaml:"prefix"`       // of every key; default tacet
 	Heartbeat   time.Duration `yaml:"heartbeat"`    // between two signs of life of a node; default 5s
 	NodeTimeout time.Duration `yaml:"node_timeout"` // after which a silent node is gone, its name free, and who was live at it is not; its areas are taken over sooner, by their lease; default 20s
+	ProofBytes  int64         `yaml:"proof_bytes"`  // of the record of what sounded that the server has beside the nodes' own disks, of each area and node; 262144 or more; default 2097152
 	Advertise   string        `yaml:"advertise"`    // http or https URL at which other nodes reach this one's web listener; default: http.addr, and this machine's address where that names none
 }
 
@@ -268,7 +269,7 @@ func Default() Config {
 		HTTP:  HTTP{Addr: "127.0.0.1:8080", AdminAddr: "127.0.0.1:8090"},
 		MQTT:  MQTT{Addr: "127.0.0.1:1883", WebSocket: true},
 		Data:  "./tacet-data",
-		Redis: Redis{Prefix: "tacet", Heartbeat: 5 * time.Second, NodeTimeout: 20 * time.Second},
+		Redis: Redis{Prefix: "tacet", Heartbeat: 5 * time.Second, NodeTimeout: 20 * time.Second, ProofBytes: 2 << 20},
 		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTSessions: 100_000, MQTTConnectBytes: 16384, MQTTPacketBytes: 262144,
 			MessagesPerSecond: 10_000, SubscriptionsPerDevice: 100, RetainedPerDevice: 1000, RetainedBytesPerDevice: 4 << 20, RetainedBytes: 256 << 20,
 			SessionQueue: 1000, SessionQueueBytes: 8 << 20, ClipsBytes: 1 << 30},

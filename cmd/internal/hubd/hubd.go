@@ -146,7 +146,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	if err := h.openClips(); err != nil {
 		return err
 	}
-	if err := h.openProof(); err != nil {
+	if err := h.openProof(ctx); err != nil {
 		return err
 	}
 	if err := h.loadTLS(); err != nil {

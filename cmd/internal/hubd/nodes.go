@@ -37,6 +37,7 @@ type nodes struct {
 	forward   *forward.Forwarder     // see nodes_clients.go
 	directory *presence.Directory    // see nodes_clients.go
 	tables    *redis.Tables          // see nodes_store.go
+	records   *redis.Records         // see nodes_proof.go
 	lacks     atomic.Pointer[string] // see nodes_store.go
 	shows     *window.Source         // see nodes_census.go
 	met       atomic.Bool            // see nodes_duty.go
@@ -231,7 +232,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(append(h.relayParts(), h.heirParts()...), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}}...)
+	return append(append(append(h.relayParts(), h.heirParts()...), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}, {"records in common", h.mirrorProof}}...)
 }
 
 // knowsNodes tells whether it is known who else is there.
@@ -247,6 +248,7 @@ func (h *Hub) closeNodes() {
 		if h.nodes.estates != nil {
 			h.nodes.estates.Close()
 		}
+		h.nodes.closeRecords()
 		h.nodes.server.Close()
 	}
 }
