@@ -89,33 +89,53 @@ func TestAnOverlapOfThoseThatAreGoneIsFound(t *testing.T) {
 	})
 }
 
-// TestANodeWithANewDiskGoesOn where its record ended, for itself and for those that had
-// copied it.
-func TestANodeWithANewDiskGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPlant(t)
-		p.common = NewMemory(0)
-		one, stopOne := p.node("hub-1", 0)
-		two, stopTwo := p.node("hub-2", 0)
-		defer stopTwo()
-		for i := range 10 {
-			plays(one, "d1", area.Token(i+1))
-		}
-		time.Sleep(time.Second)
-		p.kill("hub-1", stopOne)
-		one, stopOne = p.fresh("hub-1", "hub-1")
-		plays(one, "d1", 11)
-		time.Sleep(2 * followEvery)
-		for _, b := range []*Book{one, two} {
-			if v := p.verdict(b); !v.OneVoice || v.Plays != 11 || v.Measured != 11 {
-				t.Errorf("%q %+v", v.Broken, v.Counts)
+// TestANodeWithAnotherDiskGoesOn where its record ended, for itself and for those that had
+// copied it: the disk is new, or was put back to what it was before.
+func TestANodeWithAnotherDiskGoesOn(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, dir, before string){
+		"new": func(*testing.T, string, string) {},
+		"put back": func(t *testing.T, dir, before string) {
+			if err := os.CopyFS(dir, os.DirFS(before)); err != nil {
+				t.Fatal(err)
 			}
-		}
-		if s := one.Stats(); s.Regained == 0 || s.MirrorForks != 0 || two.Stats().Forks != 0 {
-			t.Errorf("%+v", s)
-		}
-		stopOne()
-	})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlant(t)
+				p.common = NewMemory(0)
+				one, stopOne := p.node("hub-1", 0)
+				two, stopTwo := p.node("hub-2", 0)
+				defer stopTwo()
+				before := t.TempDir()
+				for i := range 10 {
+					if plays(one, "d1", area.Token(i+1)); i == 4 {
+						if err := os.CopyFS(before, os.DirFS(p.dirs["hub-1"])); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				time.Sleep(time.Second)
+				p.kill("hub-1", stopOne)
+				if err := os.RemoveAll(p.dirs["hub-1"]); err != nil {
+					t.Fatal(err)
+				}
+				change(t, p.dirs["hub-1"], before)
+				one, stopOne = p.node("hub-1", 0)
+				plays(one, "d1", 11)
+				time.Sleep(2 * followEvery)
+				for _, b := range []*Book{one, two} {
+					if v := p.verdict(b); !v.OneVoice || v.Plays != 11 || v.Measured != 11 {
+						t.Errorf("%q %+v", v.Broken, v.Counts)
+					}
+				}
+				if s := one.Stats(); s.Regained == 0 || s.MirrorForks != 0 || two.Stats().Forks != 0 {
+					t.Errorf("%+v", s)
+				}
+				stopOne()
+			})
+		})
+	}
 }
 
 // TestWhatIsInCommonHeals: it was away, emptied, set back, or lost a part; each time it is
