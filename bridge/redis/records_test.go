@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"bytes"
+	"strconv"
 	"testing"
 
 	"github.com/tacet-hub/tacet/broker/proof"
@@ -70,5 +72,26 @@ func TestRecordsEnd(t *testing.T) {
 	}
 	if left, err := e.one.Do("HGET", r.s.cfg.recordNodesKey(), "old"); err != nil || left != "" {
 		t.Errorf("who is long gone is not forgotten: %s, %v", left, err)
+	}
+}
+
+// BenchmarkRecord is one record brought to the server, of 210 bytes.
+func BenchmarkRecord(b *testing.B) {
+	e := startEngine(b)
+	s, err := NewServer(Config{URL: e.url, Node: "a"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	r := NewRecords(s)
+	defer r.Close()
+	line := append(bytes.Repeat([]byte("x"), 209), '\n')
+	was := ""
+	for n := 0; b.Loop(); n++ {
+		is := strconv.Itoa(n + 1)
+		if done, err := r.Write(b.Context(), "n", proof.Write{Name: "x", Was: was, Texts: map[string]string{"x": is}, File: "f", Begin: n%1000 == 0, Lines: line}); !done || err != nil {
+			b.Fatal(done, err)
+		}
+		was = is
 	}
 }

@@ -137,6 +137,7 @@ func TestServerKilled(t *testing.T) {
 	if got := eb.Bodies(t, 500); !slices.Equal(got, numbers(0, 500)) {
 		t.Errorf("heard %v", got)
 	}
+	eb.Until(t, "told that it is back", func(_ []backplane.Envelope, _ map[string]uint64, _ []string, up bool) bool { return up })
 	if s := b.Stats(); s.Missed != 0 || s.Losses == 0 || !s.Connected {
 		t.Errorf("stats %+v", s)
 	}
