@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -9,7 +10,7 @@ import (
 )
 
 // crossing is a desk's part in a hub of several nodes. It is the desk's goroutine's,
-// but for follows.
+// but for deaf.
 type crossing struct {
 	own   bool // this node has the area
 	term  uint64
@@ -21,6 +22,8 @@ type crossing struct {
 	local uint64          // term that is known to be on this node's disk
 	kept  []area.DeviceID // same, of who has the area without a lease
 	lead  []byte          // same, of the device that leads it
+
+	deaf atomic.Bool // this node does not reach the broker that all hear, and does not want the area
 }
 
 // maxSpread bounds the payloads of one word to other nodes, in bytes; a single
@@ -47,7 +50,7 @@ func (d *desk) follow(cfg CoreConfig) error {
 // refollow tells the ledger how long a reign is to outlive its last word, and the
 // highest term that is known.
 func (d *desk) refollow(cfg CoreConfig, term uint64) {
-	if d.nodes == nil {
+	if d.nodes == nil || d.nodes.deaf.Load() {
 		return
 	}
 	box := d.box
@@ -99,6 +102,9 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 	switch ev := ev.(type) {
 	case reigned:
 		d.reigned(ev.State, reporter)
+		return
+	case reaching:
+		d.reach(ev.ok, reporter)
 		return
 	case shownOtherwise:
 		d.correct(ev)

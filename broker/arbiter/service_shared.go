@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,6 +82,51 @@ func (d *desk) correct(ev shownOtherwise) {
 		d.put(area.LeaderTopic(d.name), d.mirror.addr.Encode(), true)
 	}
 	d.showMirrored(is)
+}
+
+// reaching is whether this node reaches the broker that all hear.
+type reaching struct{ ok bool }
+
+func (reaching) event() {}
+
+// Reach says whether this node reaches the broker that all hear, or as well as any other
+// does: else it gives up the areas that it has, and takes none. It may be said again and
+// again; it does not block.
+func (s *Service) Reach(ok bool) {
+	if !s.oneBroker() {
+		return
+	}
+	s.mu.Lock()
+	desks := slices.Collect(maps.Values(s.desks))
+	s.mu.Unlock()
+	for _, d := range desks {
+		d.box.put(reaching{ok})
+	}
+}
+
+// reach gives the area up, in order, where nobody hears this node say anything of it, and
+// wants it again when somebody does. What was granted is in the record.
+func (d *desk) reach(ok bool, reporter Reporter) {
+	n := d.nodes
+	if n.deaf.Swap(!ok) == !ok {
+		return
+	}
+	if ok {
+		d.mu.Lock()
+		cfg := d.set
+		d.mu.Unlock()
+		d.refollow(cfg, 0)
+		return
+	}
+	if n.own {
+		d.s.log.Warn("area given up, the broker is not reached", "area", d.name, "node", n.post.self)
+		d.stepCore(Close{}, reporter)
+	}
+	box := d.box
+	d.s.cfg.Nodes.Reigns.GiveUp(d.name, func(err error) { box.put(gaveUp{err}) })
+	if n.own {
+		d.lose()
+	}
 }
 
 // sharedLink is the connection of a player, where all nodes call it the same; empty:

@@ -195,6 +195,38 @@ func TestOwnerOfOneBrokerIsKilled(t *testing.T) {
 	})
 }
 
+// A node that does not reach the broker any more gives its areas up in order, so that one
+// that does goes on at once, and takes none until it reaches it again.
+func TestANodeWithoutTheOneBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, b, _ := oneBroker(t)
+		defer s.close()
+		d := a.quick(t, "gate-1", "1", 1)
+		plays := func() {
+			t.Helper()
+			d.step(turn.Wish{Prio: area.Normal, Dur: time.Second})
+			s.until("gate-1 plays", func() bool { return d.turn.Phase() == turn.Playing }, d)
+			d.step(turn.Over{Result: area.Played})
+		}
+		plays()
+		a.service.Reach(false)
+		if took := s.until("hub-2 has north", func() bool { return owner(b) && !owner(a) }, d); took > 3*time.Second {
+			t.Errorf("hub-2 has north %v after it was given up", took)
+		}
+		plays()
+		s.pass(30*time.Second, d)
+		a.service.Reach(true)
+		a.service.Reach(true)
+		s.pass(5*time.Second, d)
+		if owner(a) || !owner(b) {
+			t.Error("hub-1 has taken north from hub-2")
+		}
+		b.service.Reach(false)
+		s.until("hub-1 has north", func() bool { return owner(a) && !owner(b) }, d)
+		plays()
+	})
+}
+
 // A node that starts when devices have long been there learns of them from the others,
 // and keeps them when those are gone; a device that says that it goes is gone at all,
 // whatever another node has said before it heard that.

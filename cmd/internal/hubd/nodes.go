@@ -46,6 +46,7 @@ type nodes struct {
 	others    chan struct{}          // holds one: the nodes that live have changed
 	timeout   time.Duration          // after which a node that is silent is down
 	say       say                    // see nodes_outside.go
+	reaches   reaches                // see nodes_reach.go
 	log       *redis.Log             // of what groups had; see nodes_clients.go
 	marks     *redis.Marks           // where who left them
 }
@@ -232,7 +233,7 @@ func (h *Hub) nodeParts() []part {
 	if h.nodes == nil {
 		return nil
 	}
-	return append(append(append(h.relayParts(), h.heirParts()...), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}, {"records in common", h.mirrorProof}}...)
+	return append(append(append(append(h.relayParts(), h.outsideParts()...), h.heirParts()...), h.sharedParts()...), []part{{"backplane", h.nodes.mux.Run}, {"replay", h.nodes.log.Run}, {"marks", h.nodes.marks.Run}, {"areas", h.nodes.keeper.Run}, {"clips", h.nodes.courier.Run}, {"records", h.followProof}, {"records in common", h.mirrorProof}}...)
 }
 
 // knowsNodes tells whether it is known who else is there.

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tacet-hub/tacet/bridge/backplane"
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -22,10 +21,14 @@ import (
 //     Assistant, alarms of devices' health. It shows the site to Home Assistant, sends the
 //     members of areas their documents, and answers devices where no area's owner does.
 //
-// The eldest node that reaches the broker has the say. When it is killed the next one has it
-// once that is noticed (redis.node_timeout). Of what came in between works are taken then
-// ([standby]), devices say again what matters to an area, and what is retained and has
-// changed is read again; events of groups, requests and commands are lost.
+// The eldest node that reaches the broker has the say (nodes_reach.go). When it is killed
+// the next one has it once that is noticed (redis.node_timeout). Of what came in between
+// works are taken then ([standby]), devices say again what matters to an area, and a sensor
+// has its next word; events of groups, requests and commands are lost. A node that does not
+// reach the broker is heard of sooner (redis.heartbeat), gives up its areas, and serves its
+// own clients with what the others hear. One that reaches the broker and not the server of
+// the nodes keeps a say that it had: what is said then may have its consequences twice, at
+// its own clients and at those of the others; nothing is granted by it, as ever.
 
 // oneBroker tells whether all nodes have the same broker, which is not theirs.
 func (h *Hub) oneBroker() bool { return h.outside != nil && h.nodes != nil }
@@ -55,11 +58,16 @@ func (h *Hub) joinOutside() {
 	if !h.oneBroker() {
 		return
 	}
-	n := h.nodes
-	judge := func([]backplane.Node) { n.say.set(h.duty(hasBroker)) }
-	n.mux.OnNodes(judge)
-	n.mux.OnConnected(func(bool) { judge(nil) })
-	n.say.watch(h.peers.Changed) // documents are sent that the node before has not
+	h.joinReach()
+	h.nodes.say.watch(h.peers.Changed) // documents are sent that the node before has not
+}
+
+// outsideParts is what tells the other nodes how this one stands with the broker.
+func (h *Hub) outsideParts() []part {
+	if !h.oneBroker() {
+		return nil
+	}
+	return []part{{"reach of the outside broker", h.tellReach}}
 }
 
 // sayChanges calls changed when another node may have the say.

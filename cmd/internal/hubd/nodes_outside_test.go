@@ -1,12 +1,15 @@
 package hubd
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -74,21 +77,79 @@ func wait(t *testing.T, tok mqtt.Token) {
 	}
 }
 
+// way is a way to a broker that can be cut.
+type way struct {
+	url string
+	cut func()
+}
+
+func wayTo(t *testing.T, url string) way {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var all []net.Conn
+	closed := false
+	hold := func(c net.Conn) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if closed {
+			_ = c.Close()
+			return false
+		}
+		all = append(all, c)
+		return true
+	}
+	stop := sync.OnceFunc(func() {
+		_ = l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		closed = true
+		for _, c := range all {
+			_ = c.Close()
+		}
+	})
+	done := alongside(t, func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, stop)()
+		var carrying sync.WaitGroup
+		defer carrying.Wait()
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return nil
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(url, "mqtt://"))
+			if err != nil || !hold(in) || !hold(out) {
+				_ = in.Close()
+				continue
+			}
+			carry := func(to, from net.Conn) { _, _ = io.Copy(to, from); _ = to.Close() }
+			carrying.Go(func() { carry(in, out) })
+			carrying.Go(func() { carry(out, in) })
+		}
+	})
+	t.Cleanup(done)
+	return way{"mqtt://" + l.Addr().String(), stop}
+}
+
 // Two nodes have one outside broker: whatever is said there has its consequences once,
-// whichever node acts, and for the clients of both; also once the node is gone that had
-// the say, and the area.
+// whichever node acts, and for the clients of both; also once the node that had the say,
+// and the area, does not reach the broker, and once it is gone.
 func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
 	url, s := mosquitto(t), startServer(t)
-	with := func(name string) func(*conf.Config) {
+	first := wayTo(t, url)
+	with := func(name, url string) func(*conf.Config) {
 		return func(c *conf.Config) {
 			s.node(name, t.TempDir())(c)
 			c.MQTT.External.URL, c.HomeAssistant.Enabled = url, true
 			c.Mappings = []conf.Mapping{{Topic: "plant/{line}/alarm", Group: "alarms", Event: "Alarm"}}
 		}
 	}
-	h1, r1, stop1 := started(t, with("hub-1"))
+	h1, r1, stop1 := started(t, with("hub-1", first.url))
 	idleAt(t, r1)
-	h2, r2, _ := started(t, with("hub-2"))
+	h2, r2, _ := started(t, with("hub-2", url))
 	idleAt(t, r2)
 	poll(t, "hub-1 has the say", func() bool { return h1.speaks() && !h2.speaks() })
 	player(t, url, "gate-1")
@@ -162,12 +223,17 @@ func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
 		}
 	}
 
+	first.cut()
+	poll(t, "hub-2 has the say", func() bool { return h2.speaks() && !h1.speaks() })
+	ledBy(t, "hub-2", r1, r2)
+	once(2000, 2050, []chan string{one, two}, []chan string{mine, theirs})
+	write(t, "POST", r1.HTTP+"/api/v1/orders", `{"id":"o-3","to":{"area":"north"},"message":"hello","expires":"60s"}`)
+	played(r1, "o-3")
+
 	if err := stop1(); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, "hub-2 has the say", h2.speaks)
-	ledBy(t, "hub-2", r2)
-	once(2000, 2050, []chan string{two}, []chan string{theirs})
+	once(3000, 3050, []chan string{two}, []chan string{theirs})
 	say(area.SubmitTopic("north"), `{"v":1,"work":"w-2","dur_ms":500}`, false)
 	played(r2, "w-2")
 	until(t, r2.HTTP+"/api/v1/areas/north/proof", hasAll(`"overlaps":0`))
