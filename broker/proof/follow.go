@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,7 @@ func (b *Book) followAll(ctx context.Context, others Others, living []string, kn
 	for _, node := range living {
 		f := known[node]
 		if f == nil {
-			if node == b.cfg.Node || !area.IsID(node) || len(known) >= mostNodes {
+			if node == b.cfg.Node || !area.IsID(node) || !room(known, living) {
 				continue
 			}
 			f = &follower{b: b, node: node, ask: asking(others, node)}
@@ -79,6 +80,15 @@ func (b *Book) followAll(ctx context.Context, others Others, living []string, kn
 		tasks.Go(func() { f.round(ctx) })
 	}
 	tasks.Wait()
+}
+
+// room tells whether one more can be followed. Where there are as many as there may be,
+// those that are none of the nodes any more are forgotten: who comes back is asked for all.
+func room(known map[string]*follower, nodes []string) bool {
+	if len(known) >= mostNodes {
+		maps.DeleteFunc(known, func(node string, _ *follower) bool { return !slices.Contains(nodes, node) })
+	}
+	return len(known) < mostNodes
 }
 
 // asking asks a node that lives.

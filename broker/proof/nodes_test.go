@@ -354,3 +354,18 @@ func TestQuestionsOfStrangers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRoom: nodes that are none any more make room for others, and only they.
+func TestRoom(t *testing.T) {
+	known, nodes := map[string]*follower{}, []string{}
+	for i := range mostNodes {
+		nodes = append(nodes, fmt.Sprint("hub-", i))
+		known[nodes[i]] = &follower{}
+	}
+	if room(known, append(nodes, "hub-x")) || len(known) != mostNodes {
+		t.Errorf("among %d nodes there is room for one more", len(known))
+	}
+	if !room(known, append(nodes[1:], "hub-x")) || known["hub-0"] != nil || len(known) != mostNodes-1 {
+		t.Errorf("%d are known, and there is no room", len(known))
+	}
+}

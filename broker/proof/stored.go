@@ -161,7 +161,7 @@ func (b *Book) fetchStored(ctx context.Context, c Common, living func(string) bo
 		}
 		f := known[node]
 		if f == nil {
-			if len(known) >= mostNodes {
+			if !room(known, names) {
 				continue
 			}
 			f = &follower{b: b, node: node, stored: true, ask: (&stored{b: b, c: c, node: node}).ask}
