@@ -112,6 +112,17 @@ func pair(t *testing.T, s reign.Store) (a, b *node) {
 	return a, b
 }
 
+// withPair is a bubble with a pair of nodes and their ledger.
+func withPair(t *testing.T, then func(t *testing.T, m *reign.Memory, a, b *node)) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(reign.Memory)
+		a, b := pair(t, m)
+		defer b.stop()
+		defer a.stop()
+		then(t, m, a, b)
+	})
+}
+
 func TestOneNodeTakesAnArea(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := new(reign.Memory)
@@ -133,11 +144,7 @@ func TestOneNodeTakesAnArea(t *testing.T) {
 }
 
 func TestAnAreaIsHandedOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := new(reign.Memory)
-		a, b := pair(t, m)
-		defer b.stop()
-		defer a.stop()
+	withPair(t, func(t *testing.T, _ *reign.Memory, a, b *node) {
 		before := a.now().Term
 		wrote := make(chan error, 2)
 		a.k.Commit("north", reign.Commit{Core: []byte("last"), Term: before + 64}, func(err error) { wrote <- err })
@@ -185,11 +192,7 @@ func TestALostNode(t *testing.T) {
 const leastGap = 1100 * time.Millisecond // the wait counts from a look, at most one beat after the write
 
 func TestTheLedgerIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := new(reign.Memory)
-		a, b := pair(t, m)
-		defer b.stop()
-		defer a.stop()
+	withPair(t, func(t *testing.T, m *reign.Memory, a, b *node) {
 		m.Away(true)
 		after(t, ttl, a, b)
 		if a.reigns() || a.now().Mine {
@@ -209,11 +212,7 @@ func TestTheLedgerIsAway(t *testing.T) {
 }
 
 func TestTheLedgerIsFlushed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := new(reign.Memory)
-		a, b := pair(t, m)
-		defer b.stop()
-		defer a.stop()
+	withPair(t, func(t *testing.T, m *reign.Memory, a, b *node) {
 		before := a.now().Term
 		m.Flush()
 		time.Sleep(1100 * time.Millisecond) // the next renewal
@@ -234,11 +233,7 @@ func TestTheLedgerIsFlushed(t *testing.T) {
 // TestALostAnswer: a write that was done though nobody heard of it is known for
 // our own.
 func TestALostAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := new(reign.Memory)
-		a, b := pair(t, m)
-		defer b.stop()
-		defer a.stop()
+	withPair(t, func(t *testing.T, m *reign.Memory, a, b *node) {
 		m.LoseAnswers(true)
 		after(t, 2*time.Second, a, b)
 		m.LoseAnswers(false)

@@ -27,16 +27,14 @@ type noBroker struct{ Broker }
 func (noBroker) Rerouted()  {}
 func (noBroker) Sums() Sums { return Sums{} }
 
-// Who asks a node that does not answer waits for two seconds, and then nobody waits
-// until something is heard of it.
-func TestAMuteNode(t *testing.T) {
+// besideB is a bubble with the relay of node a, which knows of a node b and no more.
+func besideB(t *testing.T, b Broker, w Wire, then func(t *testing.T, ctx context.Context, r *Relay)) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := New(Config{Node: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &deafWire{deaf: true}
-		r.Serve(noBroker{})
+		r.Serve(b)
 		r.Join(w)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -44,6 +42,19 @@ func TestAMuteNode(t *testing.T) {
 		r.Connected(true)
 		r.Nodes([]Node{{"a", 1}, {"b", 1}})
 		synctest.Wait()
+		then(t, ctx, r)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who asks a node that does not answer waits for two seconds, and then nobody waits
+// until something is heard of it.
+func TestAMuteNode(t *testing.T) {
+	w := &deafWire{deaf: true}
+	besideB(t, noBroker{}, w, func(t *testing.T, ctx context.Context, r *Relay) {
 		for i, want := range []time.Duration{probeWait, 0} {
 			begin := time.Now()
 			if _, err := r.Ask(ctx, "b", []byte("q")); !errors.Is(err, ErrMute) || time.Since(begin) != want {
@@ -59,10 +70,6 @@ func TestAMuteNode(t *testing.T) {
 		r.Connected(false)
 		if _, err := r.Ask(ctx, "b", []byte("q")); !errors.Is(err, ErrMute) {
 			t.Errorf("while the wire is down: %v", err)
-		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -10,20 +10,7 @@ import (
 // Who waits for a node that does not answer waits for five seconds, and then nobody
 // does until something is heard of it.
 func TestAwaitAMuteNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, err := New(Config{Node: "a"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &bookWire{}
-		r.Serve(&bookBroker{})
-		r.Join(w)
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- r.Run(ctx) }() // joined below
-		r.Connected(true)
-		r.Nodes([]Node{{"a", 1}, {"b", 1}})
-		synctest.Wait()
+	besideB(t, &bookBroker{}, &bookWire{}, func(t *testing.T, ctx context.Context, r *Relay) {
 		for i, want := range []time.Duration{awaitMost, 0} {
 			begin := time.Now()
 			if r.Await(ctx); time.Since(begin) != want {
@@ -51,9 +38,5 @@ func TestAwaitAMuteNode(t *testing.T) {
 		}
 		r.Connected(false)
 		r.Await(ctx)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	})
 }
