@@ -33,6 +33,7 @@ func newCountry(t *testing.T, names ...string) *country {
 	c := &country{worlds: map[string]*world{}, want: map[string]map[string]int{}}
 	for _, name := range names {
 		w := newWorldAmong(t, newBus(), link{c, name}, newWatcher())
+		t.Cleanup(w.close)
 		c.mu.Lock()
 		c.worlds[name], c.want[name] = w, map[string]int{}
 		c.mu.Unlock()
@@ -165,9 +166,6 @@ func TestTheSampleOfOtherNodes(t *testing.T) {
 		if s := b.pump.Stats(); s.NotesUnread != 1 {
 			t.Errorf("a note that cannot be read: %+v", s)
 		}
-		for _, w := range c.worlds {
-			w.close()
-		}
 	})
 }
 
@@ -220,9 +218,6 @@ func TestTopicsOfOtherNodes(t *testing.T) {
 		if _, err := a.pump.Answer(t.Context(), []byte(`{"filter":"#/x"}`)); area.CodeOf(err) != area.CodeInvalid {
 			t.Errorf("a question with a bad filter: %v", err)
 		}
-		for _, w := range c.worlds {
-			w.close()
-		}
 	})
 }
 
@@ -239,9 +234,6 @@ func TestTopicsOfAMuteNode(t *testing.T) {
 		must(t, err)
 		if took := time.Since(begin); len(items) != 1 || !slices.Equal(missing, []string{"mute"}) || took != listTime || a.pump.Stats().TopicsUnknown != 1 {
 			t.Errorf("%d topics without those of %v after %v, %+v", len(items), missing, took, a.pump.Stats())
-		}
-		for _, w := range c.worlds {
-			w.close()
 		}
 	})
 }

@@ -87,11 +87,7 @@ func TestProof(t *testing.T) {
 func TestProofOutlivesKills(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	web, mqtt := newDoor(t), newDoor(t)
-	first := startProcess(t, data)
-	web.lead(t, first.ready.HTTP)
-	mqtt.lead(t, first.ready.MQTT)
-	h := first.through(web, mqtt)
+	h, first, web, mqtt := startBehindDoors(t, data)
 	w := h.watch()
 	h.gate("gate-1", "north", "1")
 	if o := w.ended(h.announce(`{"to":{"location":"1"},"message":"Go"}`)); o.State != area.OrderPlayed {

@@ -72,6 +72,17 @@ func (s *serve) through(web, mqtt *door) *hub {
 	return &h
 }
 
+// startBehindDoors starts a hub process, the first of those to which two doors lead; h
+// is the hub behind them, whichever that is.
+func startBehindDoors(t *testing.T, data string) (h *hub, first *serve, web, mqtt *door) {
+	t.Helper()
+	web, mqtt = newDoor(t), newDoor(t)
+	first = startProcess(t, data)
+	web.lead(t, first.ready.HTTP)
+	mqtt.lead(t, first.ready.MQTT)
+	return first.through(web, mqtt), first, web, mqtt
+}
+
 // settleMs is how long the arbiter of north said that it settles, in a term after
 // the given one: what the arbiter before it said is retained, until this one
 // speaks.
@@ -87,11 +98,7 @@ func (h *hub) settleMs(after uint64) (l area.Leader) {
 func TestServe(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	web, mqtt := newDoor(t), newDoor(t)
-	first := startProcess(t, data)
-	web.lead(t, first.ready.HTTP)
-	mqtt.lead(t, first.ready.MQTT)
-	h := first.through(web, mqtt)
+	h, first, web, mqtt := startBehindDoors(t, data)
 	before := h.settleMs(0)
 	if before.SettleMs == 0 {
 		t.Errorf("the first hub of a directory says %+v: it knows of no clean end", before)
@@ -137,11 +144,7 @@ func TestServe(t *testing.T) {
 func TestKilledHub(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	web, mqtt := newDoor(t), newDoor(t)
-	first := startProcess(t, data)
-	web.lead(t, first.ready.HTTP)
-	mqtt.lead(t, first.ready.MQTT)
-	h := first.through(web, mqtt)
+	h, first, web, mqtt := startBehindDoors(t, data)
 	w := h.watch()
 	one, two := h.gate("gate-1", "north", "1"), h.gate("gate-2", "north", "2")
 	id := h.announce(`{"to":{"location":"1"},"message":"This is a longer announcement, in the middle of which the hub dies."}`)
