@@ -23,6 +23,7 @@ type town struct {
 	servers map[string]*signalr.Server
 	wants   map[string]map[string]int // by node and topic
 	letters int                       // delivered
+	t       *testing.T
 	away    bool
 }
 
@@ -46,8 +47,6 @@ func (n in) Want(topic string, on bool) {
 		delete(n.wants[n.self], topic)
 	}
 }
-
-func (n in) Await(context.Context, string) {} // it is heard at once
 
 func (n in) Publish(topic string, l signalr.Letter) error {
 	return n.deliver(l, func(node string) bool { return n.wants[node][topic] > 0 })
@@ -93,7 +92,7 @@ func (n in) Ask(ctx context.Context, nodes []string, q []byte, reply func(string
 // newTown makes two servers of one hub.
 func newTown(t *testing.T, more func(*signalr.Server)) (tw *town, a, b *site) {
 	t.Helper()
-	tw = &town{servers: map[string]*signalr.Server{}, wants: map[string]map[string]int{}}
+	tw = &town{t: t, servers: map[string]*signalr.Server{}, wants: map[string]map[string]int{}}
 	build := func(name string) *site {
 		h := newSite(t, signalr.Config{Authenticate: byToken, Cluster: in{tw, name}}, more)
 		tw.mu.Lock()

@@ -40,7 +40,6 @@ func (s *Server) connected(c *Conn) error {
 
 // connected tells the hub of a new connection; a filter that refuses it ends it.
 func (c *Conn) connected() {
-	c.s.tags.enter(c, c.User())
 	if err := c.s.connected(c); err != nil {
 		c.Close(err)
 	}

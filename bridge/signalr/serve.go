@@ -149,6 +149,7 @@ func (c *Conn) greet(b []byte) error {
 	if c.welcome(h) {
 		c.s.count.connections.Add(1)
 		c.s.log.Debug("client connected", "conn", c.id)
+		c.s.tags.enter(c, c.User())
 		c.listenForUser()
 		c.guard(c.connected)
 	}

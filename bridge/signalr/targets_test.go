@@ -1,6 +1,7 @@
 package signalr_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -135,5 +136,14 @@ func TestHubContext(t *testing.T) {
 	}
 	if err := hub.AddToGroup(t.Context(), "nobody", "g"); !errors.Is(err, signalr.ErrClosed) {
 		t.Errorf("unknown connection: %v", err)
+	}
+}
+
+// Await: it is heard at once, but what nobody wants never is.
+func (n in) Await(_ context.Context, topic string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.wants[n.self][topic] == 0 {
+		n.t.Errorf("%s waits for topic %q, which nobody there wants", n.self, topic)
 	}
 }
