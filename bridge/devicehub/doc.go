@@ -44,6 +44,19 @@
 // snapshot. Where somebody left is remembered for users and registered devices;
 // one whose connection was lost is sent some events again rather than too few.
 //
+// With [Parts].Absences the hub does so by itself. What a connection of a user or a
+// registered device leaves that ended without a goodbye (it was cut, fell silent, its node
+// went down or died, not: its client closed it, or an operator) is kept for a day, and goes
+// to one connection of the same user or device, the next to come back, once: it is a
+// member of those groups again, but for areas and those that it may not hear any more,
+// and is sent what they had meanwhile. A device takes over when it registers, a user when
+// he connects; one who came back before his node noticed that he was gone, then. It is left to the
+// client for two seconds to join them itself, as it did before the hub could: what it does
+// then is as if the hub did nothing. Later it finds that it is in them; "resume", or the position that it
+// counted, then sends nothing again, and it is answered whether something was missing. One that has not asked is told of a gap by
+// PositionChanged. What a killed node had is known by the others: where its connections
+// stood is taken from when it was heard.
+//
 // A user's own group takes no asking: who comes back, and is nowhere else, is sent what his
 // group had since he left, before his first call; a further client of one who is there
 // begins with what comes. Where some of it is gone he is told by PositionChanged. So what
@@ -62,7 +75,10 @@
 //     alone); messages of the bus over a second bounded queue, whose overflow is
 //     dropped and counted, since everything on it is said again. It ends with
 //     Run's context.
-//   - another one notes where the users who are here stand in their groups.
+//   - another one notes where the users who are here stand in their groups, and a third
+//     hands over what was found to be left when its owner was back already: four more bring connections into the groups that they have taken over. All end with
+//     Run's context. What waits for it is bounded like the calls; more is counted, and
+//     taken over by who comes next.
 //
 // # What it does not do
 //

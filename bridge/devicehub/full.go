@@ -97,6 +97,7 @@ func (h *Hub) register(ctx context.Context, c *signalr.Call) (any, error) {
 	}
 	h.moved(conn, name)
 	conn.Set(registered{}, place{device: d, area: name})
+	h.cameBack(ctx, conn, d)
 	return h.answered(ctx, c, func(l *loop, done func(any, error)) {
 		l.enrol(d, name, link(conn), conn, uint64(r.Boot), r.MID, func(v any, err error) {
 			if err == nil && conflict != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/presence"
 	"github.com/tacet-hub/tacet/bridge/replay"
 	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/broker/arbiter"
@@ -90,13 +91,16 @@ type Parts struct {
 	Mirror  Mirror
 	Clips   Clips
 	Streams Streams
-	Past    Past                               // nil: nothing of it is kept
-	Others  Others                             // nil: there are no other nodes
-	Marks   Marks                              // where who left which group; nil: this process remembers it
-	Log     LogPast                            // when the events were that are numbered for all nodes; nil: none are
-	Who     func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
-	Clock   func() area.Instant
-	Now     func() time.Time
+	Past    Past    // nil: nothing of it is kept
+	Others  Others  // nil: there are no other nodes
+	Marks   Marks   // where who left which group; nil: this process remembers it
+	Log     LogPast // when the events were that are numbered for all nodes; nil: none are
+	// Absences keeps what lost connections have left; nil: nothing is, and clients rejoin
+	// their groups themselves.
+	Absences Absences
+	Who      func(*signalr.Conn) auth.Principal // on whose behalf a client is connected
+	Clock    func() area.Instant
+	Now      func() time.Time
 }
 
 // Hub answers the calls of /hubs/devices. Make it with [New], then run it.
@@ -111,10 +115,15 @@ type Hub struct {
 	heard chan func(*loop)
 	count counters
 	marks Marks
+
+	owners    chan string          // of whom something was found to be left
+	gone      chan []presence.Conn // of a node
+	returners chan returner        // to be in the groups that were taken over
+	heirs     sync.Mutex           // held from a look whether a connection has taken something over until it is noted
 }
 
 type counters struct {
-	dropped, malformed, timeouts, unclaimed atomic.Uint64
+	dropped, malformed, timeouts, unclaimed, late atomic.Uint64
 }
 
 // Stats counts what happened since the start.
@@ -123,6 +132,7 @@ type Stats struct {
 	Malformed uint64 // messages of the bus that could not be read
 	Timeouts  uint64 // claims that waited 60 s in vain
 	Unclaimed uint64 // works that a classic device was told of and did not claim
+	Late      uint64 // times that what was left could not be handed over, or kept, at once: the queue was full
 }
 
 // New makes the hub and registers its methods with the server, which must not
@@ -134,7 +144,8 @@ func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
-	h := &Hub{Parts: p, node: cfg.Node, log: log, nodeTimeout: cfg.NodeTimeout, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox)}
+	h := &Hub{Parts: p, node: cfg.Node, log: log, nodeTimeout: cfg.NodeTimeout, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox),
+		owners: make(chan string, cfg.Inbox), gone: make(chan []presence.Conn, mostGone), returners: make(chan returner, cfg.Inbox)}
 	if h.marks == nil {
 		h.marks = replay.NewMarks(0)
 	}
@@ -146,7 +157,7 @@ func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
 func (h *Hub) Stats() Stats {
 	return Stats{
 		Dropped: h.count.dropped.Load(), Malformed: h.count.malformed.Load(),
-		Timeouts: h.count.timeouts.Load(), Unclaimed: h.count.unclaimed.Load(),
+		Timeouts: h.count.timeouts.Load(), Unclaimed: h.count.unclaimed.Load(), Late: h.count.late.Load(),
 	}
 }
 
@@ -170,6 +181,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	var tasks sync.WaitGroup
 	tasks.Go(func() { h.trail(ctx) })
+	tasks.Go(func() { h.handOver(ctx) })
+	for range regainers {
+		tasks.Go(func() { h.bringBack(ctx) })
+	}
 	h.loop(ctx, l)
 	tasks.Wait()
 	return nil

@@ -70,6 +70,7 @@ func (h *Hub) methods() {
 	})
 	h.Server.OnDisconnect(func(c *signalr.Conn, err error) {
 		h.markAll(c, err != nil)
+		defer h.leave(c, err) // it may take a moment
 		if c.Get(registered{}) == nil {
 			return
 		}
@@ -134,6 +135,7 @@ func (h *Hub) deviceConnected(ctx context.Context, c *signalr.Call) (any, error)
 	if e := h.do(ctx, func(l *loop) { l.register(d, name, link(conn), conn) }); e != nil {
 		return nil, e
 	}
+	h.cameBack(ctx, conn, d)
 	return nil, err // a location conflict: registered, without the location
 }
 

@@ -66,13 +66,18 @@ func (h *Hub) others(fits func(presence.Conn) bool) (list []seat) {
 		return nil
 	}
 	for _, c := range h.Others.Others(fits) {
-		var s seat
-		if json.Unmarshal(c.About, &s) == nil {
-			s.Node, s.ConnectionID = c.Node, c.ID
+		if s, ok := parseSeat(c); ok {
 			list = append(list, s)
 		}
 	}
 	return list
+}
+
+// parseSeat is what another node tells of a connection.
+func parseSeat(c presence.Conn) (s seat, ok bool) {
+	ok = json.Unmarshal(c.About, &s) == nil
+	s.Node, s.ConnectionID = c.Node, c.ID
+	return s, ok
 }
 
 // find is the seat of a connection of any node.

@@ -37,7 +37,7 @@ func (s *site) comes(t *testing.T, name string) (*signalrtest.Client, func() str
 // drained answers what has been heard since it was asked last.
 func drained(heard chan string) func() string {
 	return func() (all string) {
-		time.Sleep(2 * time.Second)
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		for len(heard) > 0 {
 			all += " " + <-heard
@@ -80,6 +80,10 @@ func TestMissedByUser(t *testing.T) {
 		a.notify(t, "viewer", 7, 7)
 		c, heard = b.comes(t, "viewer")
 		hears("back at the other node", heard, " 5 6 7")
+		if _, got := joins(t, c, "user:viewer", "resume"); got != "7 false" {
+			t.Errorf("who resumes by himself: %s", got)
+		}
+		hears("who resumes by himself", heard, "")
 		second, also := a.comes(t, "viewer")
 		hears("with one more client", also, "")
 		a.notify(t, "viewer", 8, 8)

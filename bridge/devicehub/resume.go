@@ -87,6 +87,10 @@ func (h *Hub) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if gap, ok := h.regained(c.Conn(), room(p, g), from, resumes(since)); back && ok {
+		at, err := c.Conn().JoinAt(room(p, g))
+		return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, err
+	}
 	if !back {
 		at, err := c.Conn().JoinAt(room(p, g))
 		return joined{Epoch: at.Epoch, Offset: at.Offset}, err
@@ -94,6 +98,9 @@ func (h *Hub) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 	at, gap, err := c.Conn().JoinSince(room(p, g), from)
 	return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, err
 }
+
+// resumes tells whether a client wants to go on where its user or device left.
+func resumes(since json.RawMessage) bool { return string(bytes.TrimSpace(since)) == `"resume"` }
 
 // since reads the position that a client wants to go on from; back is false for
 // one that comes for the first time. A user or device of whom it is not known
@@ -105,6 +112,9 @@ func (h *Hub) since(c *signalr.Conn, group string, raw json.RawMessage) (from si
 		return from, false, nil
 	case `"resume"`:
 		for _, who := range h.selves(c) {
+			if at, ok := h.stoodBefore(c, who, group); ok {
+				return at, true, nil
+			}
 			if at, ok := h.leftAt(c, who, group); ok {
 				return at, true, nil
 			}
@@ -157,7 +167,7 @@ func (h *Hub) elsewhere(c *signalr.Conn, who, group string) bool {
 // that of its device, and that of its user.
 func (h *Hub) selves(c *signalr.Conn) (names []string) {
 	if at, ok := c.Get(registered{}).(place); ok {
-		names = append(names, "device/"+string(at.device))
+		names = append(names, deviceName(at.device))
 	}
 	if u := c.User(); u != "" {
 		names = append(names, userName(u))
@@ -179,17 +189,21 @@ func (h *Hub) markAll(c *signalr.Conn, lost bool) {
 		return
 	}
 	for _, group := range c.Groups() {
-		at, ok := c.LeftAt(group)
-		if !ok {
-			continue
+		if at, ok := h.stood(c, group, lost); ok {
+			h.mark(c, group, at)
 		}
-		if lost && h.Past != nil {
-			if before, ok := h.Past.Before(group, at.Epoch, c.Heard().Add(-onItsWay)); ok && before.Offset < at.Offset {
-				at = before
-			}
-		}
-		h.mark(c, group, at)
 	}
+}
+
+// stood is where a connection that has ended stood in a group.
+func (h *Hub) stood(c *signalr.Conn, group string, lost bool) (signalr.Position, bool) {
+	at, ok := c.LeftAt(group)
+	if ok && lost && h.Past != nil {
+		if before, ok := h.Past.Before(group, at.Epoch, c.Heard().Add(-onItsWay)); ok && before.Offset < at.Offset {
+			at = before
+		}
+	}
+	return at, ok
 }
 
 func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
@@ -202,6 +216,10 @@ func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
 		return nil, err
 	}
 	group := room(h.caller(c), g)
+	h.forgo(c.Conn(), group)
+	if g, ok := c.Conn().Get(regained{}).(*gainings); ok {
+		g.drop(group)
+	}
 	if at, ok := c.Conn().Leave(group); ok {
 		h.mark(c.Conn(), group, at)
 	}

@@ -44,6 +44,7 @@ type Directory struct {
 	self     string
 	life     uint64
 	describe func(id string) (Conn, bool)
+	gone     func([]Conn)
 	heard    chan event
 	wake     chan struct{}
 	listed   chan []backplane.Node // the newest list of nodes, not taken yet
@@ -99,7 +100,7 @@ func New(cfg Config, m *backplane.Mux, describe func(id string) (Conn, bool)) *D
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		cfg: cfg, mux: m, self: m.Plane().Self(), life: rand.Uint64(), describe: describe,
+		cfg: cfg, mux: m, self: m.Plane().Self(), life: rand.Uint64(), describe: describe, gone: func([]Conn) {},
 		heard: make(chan event, cfg.Inbox), wake: make(chan struct{}, 1), listed: make(chan []backplane.Node, 1),
 		dirty: map[string]struct{}{}, own: newMembers(), nodes: map[string]*node{},
 	}
@@ -110,6 +111,10 @@ func New(cfg Config, m *backplane.Mux, describe func(id string) (Conn, bool)) *D
 	m.Want(topic, true)
 	return d
 }
+
+// OnGone has f told of the connections of a node that is gone. It is called with a lock
+// held: it must only enqueue. Before Run only.
+func (d *Directory) OnGone(f func([]Conn)) { d.gone = f }
 
 // Stats counts. Those without "now" only grow.
 type Stats struct {

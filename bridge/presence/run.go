@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -197,9 +198,12 @@ func (d *Directory) take(e event, ask func(string)) {
 
 // present drops the nodes that are gone, and has the new ones asked.
 func (d *Directory) present(list []backplane.Node) (ask []string) {
-	for name := range d.nodes {
+	for name, n := range d.nodes {
 		if !slices.ContainsFunc(list, func(n backplane.Node) bool { return n.Name == name }) {
 			delete(d.nodes, name)
+			if len(n.conns) > 0 {
+				d.gone(slices.Collect(maps.Values(n.conns)))
+			}
 		}
 	}
 	for _, n := range list {

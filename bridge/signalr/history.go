@@ -3,6 +3,7 @@ package signalr
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/tacet-hub/tacet/bridge/signalr/protocol"
@@ -98,6 +99,33 @@ func (c *Conn) JoinSince(name string, from Position) (at Position, gap bool, err
 	return at, c.catchUp(name, from, at), nil
 }
 
+// Replay sends what a group had behind from and up to to, where a member joined it that
+// should have heard that before: it comes late, behind what the group has had since. gap
+// says that some of it is missing. In a group that a [Log] numbers it blocks until the log
+// has answered, else it needs [Config.History].
+func (c *Conn) Replay(name string, from, to Position) (gap bool) {
+	if from == to {
+		return false
+	}
+	if from.Epoch != to.Epoch || from.Offset > to.Offset {
+		return true
+	}
+	var list []Past
+	switch h := c.s.cfg.History; {
+	case c.s.numbers(name):
+		var err error
+		if list, gap, err = c.s.pastOf(c.ctx, name, from); err != nil {
+			return true
+		}
+		list = slices.DeleteFunc(list, func(p Past) bool { return p.At.Epoch != to.Epoch || p.At.Offset > to.Offset })
+	case h != nil:
+		list, gap = h.Since(name, from, to)
+	default:
+		return true
+	}
+	return !c.resend(name, list) || gap
+}
+
 // catchUp sends what a group had between two positions. The group's order is
 // held; the arguments are JSON already, so that no method of the program is
 // called. before is what lies in front of from, where that is known already.
@@ -110,6 +138,12 @@ func (c *Conn) catchUp(name string, from, to Position, before ...Past) (gap bool
 	} else {
 		gap = from != to
 	}
+	return !c.resend(name, list) || gap
+}
+
+// resend sends events of the past, the newest of them where not all fit into half of what
+// may wait for a connection; it then answers false.
+func (c *Conn) resend(name string, list []Past) (all bool) {
 	room := c.s.cfg.OutboxBytes/2 - c.line.Load().out.load()
 	frames := make([]*frame, len(list))
 	first := len(list)
@@ -128,7 +162,7 @@ func (c *Conn) catchUp(name string, from, to Position, before ...Past) (gap bool
 		_ = c.post(false, frames[first:]...) // an error means that the connection is ending
 		c.s.count.replayed.Add(uint64(len(list) - first))
 	}
-	return gap || first > 0
+	return first == 0
 }
 
 func (c *Conn) pastFrame(p Past) (*frame, error) {

@@ -27,6 +27,20 @@ func (c *Conn) JoinAt(name string) (Position, error) {
 	return c.Join(name)
 }
 
+// Began answers from where on a numbered group has given its events to members here: where
+// it stood when the first of them came, if it has counted on since. It is the position of a
+// [Conn.Join] that did not wait for it. False where it is not known yet, or the group is
+// not numbered by a [Log].
+func (s *Server) Began(name string) (Position, bool) {
+	g := s.rooms.find(name)
+	if g == nil || g.num == nil {
+		return Position{}, false
+	}
+	g.order.Lock()
+	defer g.order.Unlock()
+	return Position{Epoch: g.num.epoch, Offset: g.num.base}, g.num.ready.Load()
+}
+
 // hold keeps a numbered group awake, and waits until its position is known.
 func (s *Server) hold(c *Conn, name string) (g *group, letGo func(), err error) {
 	g = s.rooms.hold(name)

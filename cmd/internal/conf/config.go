@@ -165,6 +165,7 @@ type Hub struct {
 	ClientTimeout    time.Duration `yaml:"client_timeout"`    // a client silent for so long is gone; default 30s
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout"` // for the first message; default 15s
 	DetailedErrors   bool          `yaml:"detailed_errors"`   // errors of ours in full to clients; default false
+	Rejoin           bool          `yaml:"rejoin"`            // users and registered devices whose connection was lost are in its groups again when they come back; default true
 	PublicURL        string        `yaml:"public_url"`        // where clients reach this very node: negotiation sends them there; default none: where they came
 }
 
@@ -273,7 +274,7 @@ func Default() Config {
 		Limits: Limits{ConnectionsPerUser: 10, HubMessageBytes: 32768, MQTTSessions: 100_000, MQTTConnectBytes: 16384, MQTTPacketBytes: 262144,
 			MessagesPerSecond: 10_000, SubscriptionsPerDevice: 100, RetainedPerDevice: 1000, RetainedBytesPerDevice: 4 << 20, RetainedBytes: 256 << 20,
 			SessionQueue: 1000, SessionQueueBytes: 8 << 20, ClipsBytes: 1 << 30},
-		Hub:           Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second},
+		Hub:           Hub{Keepalive: 15 * time.Second, ClientTimeout: 30 * time.Second, HandshakeTimeout: 15 * time.Second, Rejoin: true},
 		Speech:        Speech{Engine: "espeak-ng", Voice: "en"},
 		HomeAssistant: HomeAssistant{Enabled: true, Prefix: "homeassistant"},
 		Process:       Process{LogFormat: "text", LogLevel: "info"},

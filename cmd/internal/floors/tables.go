@@ -16,7 +16,7 @@ var rank = map[string]int{
 
 	"scheduler/rule": 0, "scheduler": 10,
 
-	"bridge/mapping": 10, "bridge/history": 10, "bridge/presence": 11, "bridge/forward": 11, "bridge/replay": 10, "bridge/replay/replaytest": 11, "bridge/seen": 10, "bridge/inbox": 10, "bridge/backplane": 10, "bridge/backplane/backplanetest": 11, "bridge/census": 11, "bridge/window": 12,
+	"bridge/mapping": 10, "bridge/history": 10, "bridge/presence": 11, "bridge/forward": 11, "bridge/replay": 10, "bridge/replay/replaytest": 11, "bridge/seen": 10, "bridge/absence": 11, "bridge/inbox": 10, "bridge/backplane": 10, "bridge/backplane/backplanetest": 11, "bridge/census": 11, "bridge/window": 12,
 	"bridge/registry": 12, "bridge/rollout": 12, "bridge/redis": 12, "bridge/external": 12, "bridge/courier": 12,
 	"bridge": 13, "bridge/devicehub": 13, "bridge/api": 13, "bridge/dashboard": 13,
 

@@ -24,7 +24,7 @@ import (
 
 // assemble makes every part, each after those that it is handed.
 func (h *Hub) assemble() error {
-	for _, step := range []func() error{h.makeSeen, h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeCensus, h.makeAPI, h.makeRequests} {
+	for _, step := range []func() error{h.makeSeen, h.makeAbsences, h.makeAreas, h.makeOrders, h.makeHub, h.makeBridge, h.makeDeviceHub, h.makeSchedule, h.makeRollouts, h.makeBridges, h.makeShown, h.makeCensus, h.makeAPI, h.makeRequests} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func rules(list []conf.Mapping) (out []mapping.Rule) {
 func (h *Hub) makeDeviceHub() (err error) {
 	h.devices, err = devicehub.New(devicehub.Config{Node: h.cfg.Node, NodeTimeout: h.cfg.Redis.NodeTimeout}, devicehub.Parts{
 		Server: h.signalr, Bus: h.bus, Arbiter: h.arbiter, Roster: h.roster, Orders: announcer{h}, View: h.view, Mirror: h.pump, Who: h.who.whoConnected, Clips: uploads{h},
-		Streams: streams{h}, Past: h.past, Others: h.otherConns(), Marks: h.groupMarks(), Log: h.groupPast(),
+		Streams: streams{h}, Past: h.past, Others: h.otherConns(), Marks: h.groupMarks(), Log: h.groupPast(), Absences: h.keepsAbsences(),
 		Clock: h.clock, Now: time.Now,
 	}, h.log)
 	return err

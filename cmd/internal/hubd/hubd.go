@@ -17,6 +17,7 @@ import (
 	_ "time/tzdata" // zones on a machine that has none installed
 
 	"github.com/tacet-hub/tacet/bridge"
+	"github.com/tacet-hub/tacet/bridge/absence"
 	"github.com/tacet-hub/tacet/bridge/api"
 	"github.com/tacet-hub/tacet/bridge/census"
 	"github.com/tacet-hub/tacet/bridge/devicehub"
@@ -95,6 +96,7 @@ type Hub struct {
 	history  *history.Store
 	past     *replay.Memory
 	seen     *seen.Book
+	absences *absence.Book
 	api      *api.API
 	requests *api.Desk
 	pump     *bridge.Pump
@@ -252,7 +254,7 @@ func (h *Hub) guard() guard {
 func (h *Hub) parts() [][]part {
 	return [][]part{
 		{{"web", h.serveWeb}, {"forward", h.runForward}, {"certificates", h.certs.run}, {"rights", h.watchRights}, {"admin", h.serveAdmin}, {"scheduler", h.schedule.Run}, {"requests", h.requests.Run}, {"hub", h.signalr.Run}, {"watchdog", h.watchItself}},
-		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}, {"last seen", h.seen.Run}}...),
+		append(h.bridgeParts(), []part{{"submits", h.takeSubmits}, {"home assistant", h.runShown}, {"devices", h.devices.Run}, {"presence", h.runDirectory}, {"rollouts", h.rollouts.Run}, {"figures", h.figures.Run}, {"alerts", h.alerts.Run}, {"doors", h.watchDoors}, {"trouble", h.watchTrouble}, {"pump", h.pump.Run}, {"view", h.view.Run}, {"registry", h.registry.Run}, {"last seen", h.seen.Run}, {"absences", h.absences.Run}}...),
 		append(h.orderParts(), []part{{"arbiter", func(ctx context.Context) error { return h.arbiter.Run(ctx, reporter{h}) }}, {"peers", h.runPeers}, {"orders", h.orders.Run}, {"speech", h.voice.Run}, {"census", h.census.Run}}...),
 		append(h.nodeParts(), []part{{"broker", h.runBroker}, {"proof", h.proof.Run}, {"history", h.history.Run}}...),
 	}

@@ -46,6 +46,7 @@ func (h *Hub) metrics() http.Handler {
 			"tls":       func() any { return h.certs.stats() },
 			"updates":   func() any { return h.updates.stats() },
 			"last_seen": func() any { return h.seen.Stats() },
+			"absences":  func() any { return h.absences.Stats() },
 			"rollouts":  func() any { return h.rollouts.Stats() },
 		}))},
 	)

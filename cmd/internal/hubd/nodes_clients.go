@@ -42,6 +42,7 @@ const kindPresence = backplane.KindUser + 49
 // makeDirectory makes what knows the connections of all nodes.
 func (h *Hub) makeDirectory(n *nodes) {
 	n.directory = presence.New(presence.Config{Kind: kindPresence, Log: h.log}, n.mux, func(id string) (presence.Conn, bool) { return h.devices.Describe(id) })
+	n.directory.OnGone(func(list []presence.Conn) { h.devices.Gone(list) })
 }
 
 // runDirectory tells the other nodes of this one's connections.
