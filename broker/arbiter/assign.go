@@ -280,6 +280,8 @@ func (c *Core) workDone(d *device, m *area.Claim) uint64 {
 	switch {
 	case w == nil && c.hasEnded(m.Work):
 		return c.newest()
+	case w == nil && m.Result == area.Played && m.Work != "":
+		return c.unknownDone(d.id, m)
 	case w == nil || m.Result != area.Played && !w.is(d.id, m.MID, m.Boot, m.Att):
 		return 0
 	}

@@ -41,7 +41,8 @@ type Core struct {
 	works   map[area.WorkID]*work
 	order   []*work // those that have not ended: higher priority first, then arrival
 	ended   []workRecord
-	present int // devices that can take work
+	heardOf hearsay // where there are several hub nodes
+	present int     // devices that can take work
 	at      map[area.LocationID]area.DeviceID
 
 	rev    uint64

@@ -37,9 +37,14 @@ func (d *desk) follow(cfg CoreConfig) error {
 		return err
 	}
 	d.nodes = &crossing{
-		post:  outpost{area: d.name, self: d.s.cfg.Node, hub: cfg.Node, lease: cfg.filled().Lease, works: newErrands()},
+		post:  outpost{area: d.name, self: d.s.cfg.Node, hub: cfg.Node, lease: cfg.filled().Lease, works: newErrands(r.Works)},
 		city:  newCapital(d.name),
 		local: r.Term,
+	}
+	for _, w := range r.Works {
+		if w.End == area.OrderPlayed {
+			d.nodes.post.played.note(w.report(d.name))
+		}
 	}
 	d.nodes.post.led = d.s.led[d.name]
 	d.nodes.lead = d.nodes.post.led
@@ -115,6 +120,7 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 			return
 		}
 		if n.alone.here() {
+			d.wasPlayed(ev.word, reporter)
 			if ev.word.Owner && ev.word.Term >= n.post.term {
 				n.alone.hears()
 			}
@@ -130,6 +136,10 @@ func (d *desk) moveNodes(ev Event, reporter Reporter) {
 	case Configure:
 		n.post.lease = ev.Config.filled().Lease
 	case Submit:
+		if r, over := n.post.works.ended(ev.Work.ID); over {
+			d.act(Report{Report: r.report(d.name)}, reporter)
+			return
+		}
 		n.post.works.add(ev)
 		n.city.ours(ev.Work.ID)
 	case Stored:
@@ -251,6 +261,10 @@ func (d *desk) takeOn(reporter Reporter) {
 		d.stepOwn(Set{Device: device}, reporter)
 	}
 	n.post.holds, n.kept = postHolds{}, nil
+	for _, r := range n.post.played {
+		d.stepOwn(Ended{Report: r}, reporter)
+	}
+	n.post.played = nil
 	for _, p := range d.s.roster.live(d.name) {
 		if !n.own && nodeOfLink(p.Link) != "" {
 			continue // another node's
@@ -299,7 +313,8 @@ func (d *desk) bound() {
 	}
 }
 
-// lose ends a reign at once. What sounds without a lease the next owner has to know.
+// lose ends a reign at once. What sounds without a lease the next owner has to know, and
+// what was played.
 func (d *desk) lose() {
 	n := d.nodes
 	now := d.s.clock()
@@ -310,6 +325,7 @@ func (d *desk) lose() {
 	d.setReign(0)
 	if d.core != nil {
 		n.post.holds.ofOurs(d.core.Holds(now), now)
+		n.post.played = d.core.havePlayed()
 		d.ends.counts = d.ends.counts.plus(d.core.Counts())
 	}
 	if d.mirror != nil {

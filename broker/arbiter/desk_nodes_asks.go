@@ -7,6 +7,7 @@ func (d *desk) asks(ev told, reporter Reporter) {
 	w := ev.word
 	switch {
 	case w.Owner:
+		d.wasPlayed(w, reporter)
 		d.s.log.Debug("another node says that it has our area", "area", d.name, "node", ev.from)
 	case w.Join != nil:
 		d.joined(ev.from, w.Join, reporter)
@@ -14,6 +15,13 @@ func (d *desk) asks(ev told, reporter Reporter) {
 		d.rawFrom(w.Raw, reporter)
 	case w.Say != nil:
 		d.saidFrom(ev.from, w.Say, reporter)
+	}
+}
+
+// wasPlayed takes in the late word of an owner before us that a work was played.
+func (d *desk) wasPlayed(w word, reporter Reporter) {
+	if t := w.Say; w.Owner && t != nil && t.Op == area.TrunkReport && t.Report.State == area.OrderPlayed {
+		d.stepOwn(Ended{Report: t.Report.Report(d.name)}, reporter)
 	}
 }
 
@@ -25,6 +33,9 @@ func (d *desk) joined(from string, j *join, reporter Reporter) {
 	}
 	if len(j.Holds) > 0 {
 		d.stepOwn(Inherit{Holds: j.Holds}, reporter)
+	}
+	for _, r := range j.Played {
+		d.stepOwn(Ended{Report: r.Report(d.name)}, reporter)
 	}
 	lead := d.lead()
 	answer := word{Joined: true, Lead: &lead, Mirror: &d.nodes.post.led}

@@ -20,6 +20,8 @@ type errands struct {
 	by    map[area.WorkID]*errand
 	order []*errand
 	n     uint64
+
+	kept []workRecord // of this node's record at its start, until they are handed in again
 }
 
 // errand is one work, with what is known of it.
@@ -34,7 +36,9 @@ type errand struct {
 	over   bool         // its end was reported: it is nobody's to do any more
 }
 
-func newErrands() errands { return errands{by: map[area.WorkID]*errand{}} }
+func newErrands(kept []workRecord) errands {
+	return errands{by: map[area.WorkID]*errand{}, kept: slices.Clone(kept)}
+}
 
 // add takes a work in, and tells whether it was not there.
 func (e *errands) add(ev Submit) bool {
@@ -42,15 +46,39 @@ func (e *errands) add(ev Submit) bool {
 		return false
 	}
 	e.n++
-	one := &errand{ev: ev, n: e.n}
+	one := &errand{ev: e.recall(ev), n: e.n}
 	e.by[ev.Work.ID] = one
 	e.order = append(e.order, one)
 	return true
 }
 
+// recall adds what this node's record knows of a work: who has it, or had it.
+func (e *errands) recall(ev Submit) Submit {
+	i := slices.IndexFunc(e.kept, func(r workRecord) bool { return r.Work == ev.Work.ID })
+	if i < 0 {
+		return ev
+	}
+	r := e.kept[i]
+	e.kept = slices.Delete(e.kept, i, i+1)
+	if r.Device != "" || r.Att > 1 {
+		ev.Att, ev.Reason, ev.Given = r.Att, r.Reason, ledWork{workRecord: r}.given()
+	}
+	return ev
+}
+
+// ended is the end of a work that this node's record knows; false: it knows none.
+func (e *errands) ended(id area.WorkID) (workRecord, bool) {
+	i := slices.IndexFunc(e.kept, func(r workRecord) bool { return r.Work == id && r.End != "" })
+	if i < 0 {
+		return workRecord{}, false
+	}
+	return e.kept[i], true
+}
+
 func (e *errands) remove(id area.WorkID) {
 	delete(e.by, id)
 	e.order = slices.DeleteFunc(e.order, func(one *errand) bool { return one.ev.Work.ID == id })
+	e.kept = slices.DeleteFunc(e.kept, func(r workRecord) bool { return r.Work == id })
 }
 
 // note keeps how far a work has come, for whoever has the area next.

@@ -10,7 +10,6 @@ import (
 
 const (
 	mostHanded  = 32   // works that are sent in one step
-	mostPlayed  = 1024 // works that were played and that nobody knew; the oldest goes
 	mostUnheard = 4096 // works that are handed in soon; of one more it is not known who had it
 	mostPending = 4096 // reports that wait for their end to be durable; of one more the leader hears nothing, and says it again
 )
@@ -19,8 +18,8 @@ const (
 type mirrorWorks struct {
 	by      map[area.WorkID]*away
 	order   []*away
-	unheard []workRecord  // what is known of works that nobody has handed in since the start, or that were adopted just now
-	played  []area.Report // works that were played, and that nobody here knows yet; the oldest first
+	unheard []workRecord // what is known of works that nobody has handed in since the start, or that were adopted just now
+	played  hearsay
 	pending map[area.WorkID][]receipt
 	coming  []adopt       // orders of the leader, to be adopted once they are written down
 	unsaid  []area.WorkID // ends that the leader has yet to hear of; the oldest first
@@ -255,7 +254,7 @@ func (m *mirror) report(d area.DeviceID, t area.Trunk) {
 		return
 	case r.State.Ended():
 		if a == nil && t.Order == nil && r.State == area.OrderPlayed {
-			m.works.strange(r)
+			m.works.played.note(r)
 		}
 		m.ended(receipt{d, t.N}, r, a, t.Order)
 		return
@@ -274,9 +273,7 @@ func (m *mirror) report(d area.DeviceID, t area.Trunk) {
 // played, while who had accepted it could not say so; else who has it, for when it
 // is handed in.
 func (w *mirrorWorks) met(r area.Report, h *area.Handed) area.Report {
-	if i := slices.IndexFunc(w.played, func(p area.Report) bool { return p.Work == r.Work }); i >= 0 {
-		p := w.played[i]
-		w.played = slices.Delete(w.played, i, i+1)
+	if p, was := w.played.take(r.Work); was {
 		p.Att = max(p.Att, r.Att)
 		return p
 	}
@@ -360,7 +357,7 @@ func (m *mirror) doneHere(ev Heard, unknown bool) {
 	}
 	if a == nil {
 		if unknown {
-			m.works.strange(area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: c.Att})
+			m.works.played.note(area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: c.Att})
 		}
 		return
 	}
@@ -370,16 +367,4 @@ func (m *mirror) doneHere(ev Heard, unknown bool) {
 	m.counts.Merged++
 	m.do(played{ev.Device, c.Work})
 	m.do(Report{Report: area.Report{Work: c.Work, Area: m.cfg.area, State: area.OrderPlayed, Device: ev.Device, Att: cmp.Or(c.Att, a.ev.Att)}})
-}
-
-// strange remembers a work that was played and that nobody here knows: the leader
-// that had accepted it is gone, and will hand it in when it is back.
-func (w *mirrorWorks) strange(r area.Report) {
-	if slices.ContainsFunc(w.played, func(p area.Report) bool { return p.Work == r.Work }) {
-		return
-	}
-	if len(w.played) >= mostPlayed {
-		w.played = slices.Delete(w.played, 0, 1)
-	}
-	w.played = append(w.played, r)
 }

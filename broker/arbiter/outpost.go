@@ -36,11 +36,12 @@ type outpost struct {
 	lost  bool         // the owner is silent, and that was shown
 	below string       // node that may have the area by a term below one that was heard of
 
-	holds postHolds
-	lead  area.Lead // who arbitrates, by the owner's newest word; Term 0: none has said
-	led   []byte    // what he remembers of a device that leads (mirror.gist); empty: none does
-	shown area.Busy // newest state that was shown
-	rev   uint64
+	holds  postHolds
+	played hearsay   // until the next owner knows
+	lead   area.Lead // who arbitrates, by the owner's newest word; Term 0: none has said
+	led    []byte    // what he remembers of a device that leads (mirror.gist); empty: none does
+	shown  area.Busy // newest state that was shown
+	rev    uint64
 }
 
 // Actions of an outpost, beside those of core and mirror.
@@ -175,7 +176,7 @@ func (o *outpost) watch() {
 	}
 	o.joins = o.now.Add(joinEvery)
 	if o.owner != "" {
-		o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: o.holds.leaves(o.now)}})
+		o.send(word{Join: &join{Term: o.shown.Term, Rev: o.theirs(), Holds: o.holds.leaves(o.now), Played: o.played.said()}})
 	}
 	if o.below != "" && !o.live() {
 		o.do(toNode{o.below, word{Join: &join{Term: o.term}}})
@@ -306,10 +307,15 @@ func (o *outpost) handOn() {
 // area has to hear of that.
 func (o *outpost) told(ev told) {
 	w := ev.word
-	if !w.Owner || ev.from != o.owner && w.Term == o.term {
+	if !w.Owner {
+		return
+	}
+	if ev.from != o.owner && w.Term == o.term {
+		o.late(w)
 		return
 	}
 	if w.Term < o.term {
+		o.late(w)
 		if !o.live() {
 			o.below = ev.from
 		}
@@ -325,6 +331,9 @@ func (o *outpost) told(ev told) {
 	}
 	o.heard = o.now
 	o.holds.heard(w.Holds, w.Joined, o.now)
+	if w.Joined {
+		o.played = nil
+	}
 	if w.Lead != nil && w.Lead.Term != 0 {
 		o.lead = *w.Lead
 	}

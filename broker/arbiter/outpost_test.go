@@ -19,7 +19,7 @@ type post struct {
 }
 
 func newPost(t *testing.T) *post {
-	return &post{t: t, now: 1000 * sec, o: outpost{area: "north", self: "hub-2", hub: "hub", lease: 4 * time.Second, works: newErrands()}}
+	return &post{t: t, now: 1000 * sec, o: outpost{area: "north", self: "hub-2", hub: "hub", lease: 4 * time.Second, works: newErrands(nil)}}
 }
 
 func (p *post) want(ev Event, want string) {

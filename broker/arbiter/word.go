@@ -38,6 +38,8 @@ type join struct {
 	Term  uint64      `json:"term"`
 	Rev   uint64      `json:"rev"`
 	Holds []area.Hold `json:"holds,omitempty"` // of a reign of the outpost's that was not ended in order
+
+	Played []area.Reported `json:"played,omitempty"` // works that were played, as the outpost has heard, and may be the only one to know
 }
 
 // rawMessage is a message as a broker had it.

@@ -72,7 +72,7 @@ func (c *Core) submit(ev Submit) {
 		return
 	}
 	if r, ok := c.endOf(id); ok {
-		c.do(Report{Report: area.Report{Work: id, Area: c.cfg.Area, State: r.End, Device: r.Device, Att: r.Att, Reason: r.Reason, Dur: time.Duration(r.DurMs) * time.Millisecond}})
+		c.do(Report{Report: r.report(c.cfg.Area)})
 		return
 	}
 	w := &work{Work: ev.Work, expires: ev.Expires, att: 1, offerAt: c.now}
@@ -92,6 +92,11 @@ func (c *Core) submit(ev Submit) {
 	}
 	c.order = slices.Insert(c.order, at, w)
 	w.seen = c.canBeDone(w)
+	if r, was := c.heardOf.take(id); was {
+		w.recorded = true
+		c.endedElsewhere(r)
+		return
+	}
 	if !c.skip(w) && !w.seen && w.device == "" {
 		c.do(Report{Report: area.Report{Work: id, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}}) // for a device
 	}
@@ -143,6 +148,7 @@ func (c *Core) stored(id area.WorkID) {
 		c.dropWork(w)
 		c.refuseWork(id, area.ReasonSuperseded)
 	}
+	c.heardOf.take(id)
 	is := func(r workRecord) bool { return r.Work == id }
 	n := len(c.ended) + len(c.start.Works)
 	c.ended, c.start.Works = slices.DeleteFunc(c.ended, is), slices.DeleteFunc(c.start.Works, is)

@@ -93,7 +93,11 @@ func recordOf(h area.Hold) holdRecord {
 // endedElsewhere ends a work whose end another arbiter has seen.
 func (c *Core) endedElsewhere(r area.Report) {
 	w := c.works[r.Work]
-	if w == nil || !r.State.Ended() {
+	if w == nil {
+		c.hears(r)
+		return
+	}
+	if !r.State.Ended() {
 		return
 	}
 	if r.Device != "" {
