@@ -19,6 +19,7 @@ type capital struct {
 	area   area.Name
 	origin map[area.WorkID]string
 	ends   []*ending
+	left   map[teller]bool // holds that the reign before left, as they were told
 	n      uint64
 }
 
@@ -29,6 +30,12 @@ type ending struct {
 	sent   area.Instant
 }
 
+// teller is a node, in one of its lives, that tells of a device's hold.
+type teller struct {
+	node, life string
+	device     area.DeviceID
+}
+
 // toNode: send the word to one node.
 type toNode struct {
 	node string
@@ -37,7 +44,22 @@ type toNode struct {
 
 func (toNode) action() {}
 
-func newCapital(a area.Name) capital { return capital{area: a, origin: map[area.WorkID]string{}} }
+func newCapital(a area.Name) capital {
+	return capital{area: a, origin: map[area.WorkID]string{}, left: map[teller]bool{}}
+}
+
+// inherits are the holds of a join that this life of the node has not told this reign of
+// before. An outpost says them until it hears that they are known: what it says once more
+// may have ended meanwhile.
+func (c *capital) inherits(from string, w word) (list []area.Hold) {
+	for _, h := range w.Join.Holds {
+		if by := (teller{from, w.Life, h.Device}); !c.left[by] {
+			c.left[by] = true
+			list = append(list, h)
+		}
+	}
+	return list
+}
 
 // submitted notes who has accepted a work, and says that it has come.
 func (c *capital) submitted(from string, t *area.Trunk) Action {

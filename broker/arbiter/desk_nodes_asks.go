@@ -10,7 +10,7 @@ func (d *desk) asks(ev told, reporter Reporter) {
 		d.wasPlayed(w, reporter)
 		d.s.log.Debug("another node says that it has our area", "area", d.name, "node", ev.from)
 	case w.Join != nil:
-		d.joined(ev.from, w.Join, reporter)
+		d.joined(ev.from, w, reporter)
 	case w.Raw != nil:
 		d.rawFrom(w.Raw, reporter)
 	case w.Say != nil:
@@ -27,12 +27,15 @@ func (d *desk) wasPlayed(w word, reporter Reporter) {
 
 // joined answers an outpost, with the state where it shows another. One that has heard
 // of a later reign would not hear of ours: it has to become the later one.
-func (d *desk) joined(from string, j *join, reporter Reporter) {
+func (d *desk) joined(from string, w word, reporter Reporter) {
+	j := w.Join
 	if b, _ := d.shown(); j.Term > max(d.reignTerm(), b.Term) {
 		d.stepOwn(HeardTerm{Term: j.Term}, reporter)
 	}
-	if len(j.Holds) > 0 {
-		d.stepOwn(Inherit{Holds: j.Holds}, reporter)
+	if w.Term >= d.nodes.first { // what was said to an earlier reign is said again
+		if holds := d.nodes.city.inherits(from, w); len(holds) > 0 {
+			d.stepOwn(Inherit{Holds: holds}, reporter)
+		}
 	}
 	for _, r := range j.Played {
 		d.stepOwn(Ended{Report: r.Report(d.name)}, reporter)

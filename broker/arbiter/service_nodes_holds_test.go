@@ -1,6 +1,7 @@
 package arbiter_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,5 +89,28 @@ func TestDevicesStayWhileNobodyHasTheArea(t *testing.T) {
 		waits.step(turn.Over{Result: area.Played})
 		fresh.step(turn.Wish{Prio: area.Normal, Dur: time.Second})
 		s.until("gate-3 plays", func() bool { return fresh.turn.Phase() == turn.Playing }, waits, fresh)
+	})
+}
+
+// What an outpost says of holds is heard once in a reign: one that has ended meanwhile is
+// not there again by a word that was said before, or to an earlier reign.
+func TestHoldsAreInheritedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, a, _ := pair(t)
+		defer s.close()
+		joins := func(life string, term uint64, want area.BusyState) {
+			t.Helper()
+			a.service.Hear("hub-9", fmt.Appendf(nil, `{"v":1,"area":"north","life":%q,"term":%d,"join":{"term":%d,"rev":0,"holds":[{"kind":"dumb","device":"old-1","left_ms":90000}]}}`, life, term, term))
+			s.pass(500 * time.Millisecond)
+			if got := a.busy(t, "north"); (len(got.Intruders) > 0) != (want == area.Held) {
+				t.Errorf("after a join of %s, term %d: %s", life, term, got.Encode())
+			}
+		}
+		reign := a.service.Reign("north")
+		joins("l1", reign-1, area.Idle)
+		joins("l1", reign, area.Held)
+		a.hears("hub-2", area.Trunk{Op: area.TrunkSet, Term: reign, Device: "old-1"})
+		joins("l1", reign, area.Idle)
+		joins("l2", reign, area.Held) // it has started anew, with what its disk has
 	})
 }
