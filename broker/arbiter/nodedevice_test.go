@@ -43,6 +43,8 @@ type nodeDevice struct {
 	wish   turn.Wish
 	queue  []turn.Wish   // assigned works
 	played []area.WorkID // the journal: it outlives a crash
+	began  int64         // when the present sound did
+	done   area.Claim    // the newest that said what was played
 }
 
 func (d *nodeDevice) now() area.Instant { return local(d.w.now-d.born, d.ppm) }
@@ -198,6 +200,9 @@ func (d *nodeDevice) act(a turn.Action) {
 		c := a.Claim
 		d.sent[c.Seq%64].seq, d.sent[c.Seq%64].at = c.Seq, d.now()
 		w.log("%s -> %s boot %d claim %d seq %d playing %v token %d", d.id, c.Op, c.Boot, c.Claim, c.Seq, c.Playing, c.Token)
+		if c.Op == area.OpDone && c.Result == area.Played && c.Claim != 0 {
+			d.done = c
+		}
 		d.say(area.Message{Topic: area.ClaimTopic(nodeArea, d.id), Payload: c.Encode()})
 	case turn.Start:
 		d.plays++
@@ -271,7 +276,7 @@ func (d *nodeDevice) want() {
 // loud checks the one rule.
 func (d *nodeDevice) loud() {
 	w := d.w
-	d.sounds = true
+	d.sounds, d.began = true, w.now
 	w.log("%s sounds, token %d", d.id, d.turn.Token())
 	if w.nodeOf(d.by) != nil {
 		w.r.alone++
@@ -321,6 +326,7 @@ func (d *nodeDevice) heard(a area.Answer) {
 		a.Lease += late + late/100
 	}
 	if a.Op != area.OpGrant {
+		d.answered(a)
 		d.step(turn.Heard{Answer: a})
 		return
 	}

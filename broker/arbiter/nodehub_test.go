@@ -120,6 +120,7 @@ type noStore struct{ reign.Store }
 // pump does all that is due in the process.
 func (n *simNode) pump() {
 	for n.up && n.asleep == 0 {
+		n.misorder()
 		if n.call == nil {
 			if c := n.keeper.Step(); c != nil {
 				n.w.server.ask(n, c)

@@ -13,9 +13,18 @@ import (
 // nodeOrder is an order that a node of a nodeWorld has accepted. It outlives the node's
 // processes, as on its disk.
 type nodeOrder struct {
-	work area.Work
-	at   *simNode
-	end  area.OrderState
+	work  area.Work
+	at    *simNode
+	end   area.OrderState
+	plays []nodePlay
+	told  int64 // when a player was answered that its word is heard: it has played the order; 0: none was
+}
+
+// nodePlay is a full play of an order.
+type nodePlay struct {
+	by           area.DeviceID
+	att          int
+	began, ended int64
 }
 
 // Report is the node's order service: it keeps the first end of an order, and says
@@ -48,7 +57,11 @@ func (w *nodeWorld) submit() {
 	if w.calm {
 		return
 	}
-	w.in(w.upTo(8*time.Second), w.submit)
+	gap := 8 * time.Second
+	if w.bug.orders {
+		gap = 2 * time.Second
+	}
+	w.in(w.upTo(gap), w.submit)
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	if !n.up || n.asleep != 0 || n.leaving {
 		return
@@ -119,9 +132,64 @@ func (d *nodeDevice) journal(r area.Result) {
 		return
 	}
 	d.played = append(d.played, d.wish.Work)
-	for _, o := range d.w.devices {
-		if o != d && slices.Contains(o.played, d.wish.Work) {
-			d.w.r.twice++
+	o := d.w.orders[d.wish.Work]
+	o.plays = append(o.plays, nodePlay{d.id, d.wish.Att, d.began, d.w.now})
+	if len(o.plays) > 1 {
+		d.w.again(o)
+	}
+}
+
+// again looks whether an order may have been played once more: at most once, by another
+// device, and as a second attempt, since nobody had heard the first one say that it had
+// played (§3.5, 4). What the server has forgotten is known to who lives.
+func (w *nodeWorld) again(o *nodeOrder) {
+	first, is := o.plays[0], o.plays[len(o.plays)-1]
+	forgot := w.server.forgot > first.began
+	w.log("TWICE %s: %+v, forgotten %v", o.work.ID, o.plays, forgot)
+	switch {
+	case len(o.plays) > 2:
+		w.bad(&w.r.badPlays, "%s is played %d times", o.work.ID, len(o.plays))
+	case first.by == is.by:
+		w.bad(&w.r.badPlays, "%s plays %s twice", is.by, o.work.ID)
+	case is.began < first.ended && !w.perNode:
+		w.bad(&w.r.badPlays, "%s and %s play %s at once", first.by, is.by, o.work.ID)
+	case forgot:
+		w.r.forgotten++
+	case o.work.Redo == area.RedoOnce:
+		w.bad(&w.r.badPlays, "%s is played twice", o.work.ID)
+	case o.told != 0 && o.told < is.began:
+		w.bad(&w.r.badPlays, "%s plays %s, and %s was answered that it has", is.by, o.work.ID, first.by)
+	case is.att < 2:
+		w.bad(&w.r.badPlays, "%s plays %s once more, in attempt %d", is.by, o.work.ID, is.att)
+	default:
+		w.r.unheard++
+	}
+}
+
+// answered notes that a device has heard that its word is: it has played an order.
+func (d *nodeDevice) answered(a area.Answer) {
+	if a.Op != area.OpReleased || a.Boot != d.boot || a.Claim != d.done.Claim || d.done.Work == "" {
+		return
+	}
+	if o := d.w.orders[d.done.Work]; o.told == 0 {
+		o.told = d.w.now
+	}
+}
+
+// misorder breaks the rules of orders that a mutant breaks, before the process goes on.
+func (n *simNode) misorder() {
+	bug := n.w.bug
+	if n.desk.core != nil {
+		n.desk.core.mutant = bug.core
+	}
+	if bug.handsOnce {
+		for _, one := range n.desk.nodes.post.works.order {
+			one.taken = one.taken || one.sent != 0
+		}
+	}
+	if bug.endsOnce {
+		for _, e := range n.desk.nodes.city.ends {
+			e.sent = n.clock()
 		}
 	}
 }

@@ -16,6 +16,7 @@ type nodeServer struct {
 	away    int64                      // it is not there until then
 	still   int64                      // it does nothing until then
 	wrote   int64                      // its newest write
+	forgot  int64                      // when it last had less than was written
 }
 
 type nodeRecord struct {
@@ -30,7 +31,7 @@ const nodePatience = 2 * time.Second
 func (s *nodeServer) flush(w *nodeWorld) {
 	w.log("the server forgets everything")
 	w.r.flushes++
-	s.entries = nil
+	s.entries, s.forgot = nil, w.now
 }
 
 // older has a replica that knew less become the server.
@@ -40,6 +41,7 @@ func (s *nodeServer) older(w *nodeWorld) {
 	}
 	w.log("the server is an older one")
 	w.r.olds++
+	s.forgot = w.now
 	s.entries = maps.Clone(s.before[w.rng.IntN(len(s.before))])
 	for _, n := range w.nodes {
 		n.conn++
@@ -49,7 +51,7 @@ func (s *nodeServer) older(w *nodeWorld) {
 func (s *nodeServer) kill(w *nodeWorld, d time.Duration) {
 	w.log("the server is killed for %v", d)
 	w.r.flushes++
-	s.entries, s.away = nil, w.now+int64(d)
+	s.entries, s.away, s.forgot = nil, w.now+int64(d), w.now
 	for _, n := range w.nodes {
 		n.conn++
 	}

@@ -25,7 +25,8 @@ const nodesHandOvers = simHandOvers / 50
 // TestSimulationOfNodes hands an area over whose hub is several nodes, among kills,
 // stops, standstills and cuts of nodes and of the server that joins them, which also
 // forgets, or knows less: at no moment two devices may sound, no token is granted
-// twice, and the area never stays stuck.
+// twice, and the area never stays stuck; each order has one end, and is played once more
+// only where nobody could know that it was, or as a second attempt.
 func TestSimulationOfNodes(t *testing.T) {
 	if *nodesSeed != 0 {
 		w := newNodeWorld(*nodesSeed, nodeMutants[*nodesBreak], nodesPerSeed)
@@ -53,7 +54,7 @@ func TestSimulationOfNodes(t *testing.T) {
 		sum.handOvers, sum.overlaps, seeds, sum.doubleTokens, sum.stuck, sum.starved, took.Seconds(), float64(sum.handOvers)/took.Seconds(), sum.sim.Hours()/24)
 	fmt.Printf("nodes: %d reigns, %d kills, %d stops, %d standstills, %d cuts; server: %d times emptied, %d times older, %d standstills; %d writes refused; devices: %d crashes, %d moves\n",
 		sum.reigns, sum.kills, sum.stops, sum.pauses, sum.cuts, sum.flushes, sum.olds, sum.stalls, sum.refused, sum.crashes, sum.moves)
-	fmt.Printf("nodes: %d orders, %d played twice, %d with a second end that nobody was told, %d wrong\n", sum.orders, sum.twice, sum.second, sum.badEnds)
+	fmt.Printf("nodes: %d orders, %d with a second end that nobody was told, %d with a wrong one; played twice: %d whose player was not heard, %d that the server had forgotten, %d wrongly\n", sum.orders, sum.second, sum.badEnds, sum.unheard, sum.forgotten, sum.badPlays)
 	fmt.Printf("nodes: %d times a node went on by itself, %d plays that it granted then, %d of them began beside another's\n", sum.parted, sum.alone, sum.beside)
 }
 
@@ -66,4 +67,7 @@ var nodeMutants = map[string]nodeBug{
 	"no disk remembers the terms (§8.18)":             {forgets: true},
 	"per node, nothing is waited for (§8.11)":         {perNode: true, noRest: true},
 	"per node, nothing has to run out (§8.11)":        {perNode: true, noRunOut: true},
+	"superseded attempts of nodes play on (§8.12)":    {orders: true, core: mutant{noSupersede: true}},
+	"a work is handed on once (§8.13)":                {orders: true, handsOnce: true},
+	"an end is said once (§8.13)":                     {orders: true, endsOnce: true},
 }

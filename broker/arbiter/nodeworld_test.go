@@ -56,6 +56,11 @@ type nodeBug struct {
 	perNode  bool // the area is set to per_node
 	noRest   bool // §8.11: with the ledger away a node grants without waiting
 	noRunOut bool // §8.11: a node joins the others while what it granted may sound
+
+	orders    bool   // there are many
+	core      mutant // of the arbiter
+	handsOnce bool   // §3.5, 5: a work is handed to the owner once
+	endsOnce  bool   // §8.13: the end of a work is said once
 }
 
 type nodeToken struct {
@@ -70,14 +75,15 @@ type nodeResult struct {
 	moves, crashes, reigns                            int
 	refused                                           int // writes that found another head
 	parted, alone, beside                             int // times that a node went on by itself, plays that it granted then, and those that began beside another node's
-	orders, twice, second, badEnds                    int // orders, those that two devices have played, reports of another end than before, and what is wrong with ends
+	orders, second, badEnds                           int // orders, reports of another end than before, and what is wrong with ends
+	unheard, forgotten, badPlays                      int // second plays: of a device that nobody had heard, of what the server had forgotten, and those that may not be
 	lower                                             int // a device was granted a lower token than before
 	sim                                               time.Duration
 	first                                             string
 }
 
 func (r nodeResult) bad() int {
-	return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.lower + r.badEnds
+	return r.overlaps + r.doubleTokens + r.stuck + r.starved + r.lower + r.badEnds + r.badPlays
 }
 
 func (r *nodeResult) add(o nodeResult) {
@@ -87,7 +93,8 @@ func (r *nodeResult) add(o nodeResult) {
 	}{
 		{&r.handOvers, o.handOvers}, {&r.overlaps, o.overlaps}, {&r.doubleTokens, o.doubleTokens}, {&r.stuck, o.stuck}, {&r.starved, o.starved}, {&r.kills, o.kills}, {&r.stops, o.stops},
 		{&r.pauses, o.pauses}, {&r.cuts, o.cuts}, {&r.flushes, o.flushes}, {&r.olds, o.olds}, {&r.stalls, o.stalls}, {&r.moves, o.moves}, {&r.crashes, o.crashes}, {&r.reigns, o.reigns},
-		{&r.refused, o.refused}, {&r.parted, o.parted}, {&r.alone, o.alone}, {&r.beside, o.beside}, {&r.lower, o.lower}, {&r.orders, o.orders}, {&r.twice, o.twice}, {&r.second, o.second}, {&r.badEnds, o.badEnds},
+		{&r.refused, o.refused}, {&r.parted, o.parted}, {&r.alone, o.alone}, {&r.beside, o.beside}, {&r.lower, o.lower}, {&r.orders, o.orders}, {&r.second, o.second}, {&r.badEnds, o.badEnds},
+		{&r.unheard, o.unheard}, {&r.forgotten, o.forgotten}, {&r.badPlays, o.badPlays},
 	} {
 		*p.to += p.more
 	}
@@ -144,7 +151,7 @@ func newNodeWorld(seed uint64, b nodeBug, goal int) *nodeWorld {
 		w.in(w.upTo(2*time.Second), d.start)
 	}
 	w.in(20*time.Second, w.fault)
-	if b == (nodeBug{}) && (seed%4 == 1 || seed%4 == 2) {
+	if b.orders || b == (nodeBug{}) && (seed%4 == 1 || seed%4 == 2) {
 		w.orders = map[area.WorkID]*nodeOrder{}
 		w.in(5*time.Second, w.submit)
 	}
