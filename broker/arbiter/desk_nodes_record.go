@@ -42,9 +42,7 @@ func (d *desk) rememberHere() {
 	for _, h := range d.nodes.post.holds.all(d.s.clock()) {
 		r.Holds = append(r.Holds, recordOf(h))
 	}
-	for _, p := range d.nodes.post.played {
-		r.Works = append(r.Works, workRecord{Work: p.Work, Att: max(1, p.Att), Device: p.Device, End: p.State})
-	}
+	r.Works = d.nodes.post.played.records()
 	d.ends.record = r.encode()
 	d.commitHere(d.ends.record, nil)
 }

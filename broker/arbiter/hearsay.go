@@ -7,23 +7,24 @@ import (
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
-// mostPlayed bounds a hearsay; the oldest goes.
-const mostPlayed = 256
+// mostPlayed bounds a hearsay, which is in each record; the oldest goes.
+const mostPlayed = 128
 
 // hearsay is works that were played and that nobody here knows, the oldest first: who
 // has accepted such a work is gone, or is not heard, and will hand it in when it is back.
 // Then it has its end, and is not played once more.
 type hearsay []area.Report
 
-// note remembers that a work was played.
-func (h *hearsay) note(r area.Report) {
+// note remembers that a work was played, and tells whether that is new.
+func (h *hearsay) note(r area.Report) bool {
 	if slices.ContainsFunc(*h, func(p area.Report) bool { return p.Work == r.Work }) {
-		return
+		return false
 	}
 	if len(*h) >= mostPlayed {
 		*h = slices.Delete(*h, 0, 1)
 	}
 	*h = append(*h, r)
+	return true
 }
 
 // take answers what is known of a work, and forgets it.
@@ -52,14 +53,25 @@ func (o *outpost) late(w word) {
 	}
 }
 
+// records is hearsay as it is written down.
+func (h hearsay) records() (list []workRecord) {
+	for _, r := range h {
+		list = append(list, workRecord{Work: r.Work, Att: max(1, r.Att), Device: r.Device, End: area.OrderPlayed})
+	}
+	return list
+}
+
 // unknownDone hears a device say that it has played a work that nobody has handed in. One
-// of the record has its end by that, once that is durable: the answer is the number of
-// the record that has to be. Any other may be a work of another node.
+// of the record has its end by that; any other may be a work of another node. The answer
+// is the number of the record that has to be durable before the device may forget it.
 func (c *Core) unknownDone(d area.DeviceID, m *area.Claim) uint64 {
 	i := slices.IndexFunc(c.start.Works, func(r workRecord) bool { return r.Work == m.Work })
-	if i < 0 {
-		c.hears(area.Report{Work: m.Work, Area: c.cfg.Area, State: area.OrderPlayed, Device: d, Att: max(m.Att, 1)})
+	switch {
+	case i < 0 && !c.cfg.Reigned:
 		return 0
+	case i < 0:
+		c.hears(area.Report{Work: m.Work, Area: c.cfg.Area, State: area.OrderPlayed, Device: d, Att: m.Att})
+		return c.newest()
 	}
 	r := &c.start.Works[i]
 	r.Device, r.Att, r.Reason, r.End = d, max(r.Att, m.Att), "", area.OrderPlayed
@@ -69,8 +81,8 @@ func (c *Core) unknownDone(d area.DeviceID, m *area.Claim) uint64 {
 
 // hears remembers that a work was played that is not known here.
 func (c *Core) hears(r area.Report) {
-	if c.cfg.Reigned && r.State == area.OrderPlayed && !c.hasEnded(r.Work) {
-		c.heardOf.note(r)
+	if c.cfg.Reigned && r.State == area.OrderPlayed && area.IsID(string(r.Work)) && !c.hasEnded(r.Work) && c.heardOf.note(r) {
+		c.save()
 	}
 }
 

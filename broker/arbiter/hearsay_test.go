@@ -54,6 +54,9 @@ func TestPlayedUnknownToTheArbiter(t *testing.T) {
 			d := owner()
 			hears(d)
 			leaves(d, 1, "w1")
+			if r, err := parseRecord(d.disk); err != nil || len(r.Works) != 1 || r.Works[0].End != area.OrderPlayed {
+				t.Errorf("its record is %s %v", d.disk, err)
+			}
 			d.work(nil, "report(w1,played,1)")
 			d.work(nil, "report(w1,played,1)") // until it is stored
 			d.want(Stored{Work: "w1"}, "")

@@ -155,6 +155,6 @@ func (c *Core) record() record {
 			r.Works = append(r.Works, w.record())
 		}
 	}
-	r.Works = append(append(r.Works, c.start.Works...), c.ended...)
+	r.Works = append(append(append(r.Works, c.start.Works...), c.ended...), c.heardOf.records()...)
 	return r
 }

@@ -148,7 +148,9 @@ func (c *Core) stored(id area.WorkID) {
 		c.dropWork(w)
 		c.refuseWork(id, area.ReasonSuperseded)
 	}
-	c.heardOf.take(id)
+	if _, was := c.heardOf.take(id); was {
+		c.save()
+	}
 	is := func(r workRecord) bool { return r.Work == id }
 	n := len(c.ended) + len(c.start.Works)
 	c.ended, c.start.Works = slices.DeleteFunc(c.ended, is), slices.DeleteFunc(c.start.Works, is)
