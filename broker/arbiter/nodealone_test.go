@@ -18,7 +18,7 @@ func (n *simNode) byItself() {
 		n.desk.rejoin(n)
 	}
 	if is := a.here(); is != n.alone {
-		n.alone = is
+		n.alone, n.since = is, n.w.now
 		n.w.log("%s goes on by itself: %v", n.name, is)
 		if is {
 			n.w.r.parted++

@@ -44,6 +44,7 @@ type nodeDevice struct {
 	queue  []turn.Wish   // assigned works
 	played []area.WorkID // the journal: it outlives a crash
 	began  int64         // when the present sound did
+	known  bool          // that it was played before, to who granted it
 	done   area.Claim    // the newest that said what was played
 }
 
@@ -276,7 +277,7 @@ func (d *nodeDevice) want() {
 // loud checks the one rule.
 func (d *nodeDevice) loud() {
 	w := d.w
-	d.sounds, d.began = true, w.now
+	d.sounds, d.began, d.known = true, w.now, d.knew()
 	w.log("%s sounds, token %d", d.id, d.turn.Token())
 	if w.nodeOf(d.by) != nil {
 		w.r.alone++

@@ -43,6 +43,7 @@ type simNode struct {
 	leaving bool
 	gave    bool
 	alone   bool  // it goes on by itself
+	since   int64 // it has started, or joined the others
 	dark    int64 // since when it knows that it does not reach the server; 0: it does
 }
 
@@ -74,6 +75,7 @@ func (n *simNode) start() {
 	if w.bug.slow && n.i == 0 {
 		n.ppm = -500_000
 	}
+	n.since = w.now
 	n.knows, n.call, n.fed, n.said, n.seen, n.wakeAt, n.leaving, n.gave, n.alone, n.dark = 0, nil, map[int]int64{}, map[area.Name][]herePlayer{}, "", 0, false, false, false, 0
 	must := func(err error) {
 		if err != nil {

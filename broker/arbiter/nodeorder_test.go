@@ -17,7 +17,7 @@ type nodeOrder struct {
 	at    *simNode
 	end   area.OrderState
 	plays []nodePlay
-	told  int64 // when a player was answered that its word is heard: it has played the order; 0: none was
+	heard string // who has answered a player first that its word is heard: it has played the order
 }
 
 // nodePlay is a full play of an order.
@@ -25,6 +25,7 @@ type nodePlay struct {
 	by           area.DeviceID
 	att          int
 	began, ended int64
+	known        bool // that it had been played before, to who granted it
 }
 
 // Report is the node's order service: it keeps the first end of an order, and says
@@ -133,7 +134,7 @@ func (d *nodeDevice) journal(r area.Result) {
 	}
 	d.played = append(d.played, d.wish.Work)
 	o := d.w.orders[d.wish.Work]
-	o.plays = append(o.plays, nodePlay{d.id, d.wish.Att, d.began, d.w.now})
+	o.plays = append(o.plays, nodePlay{d.id, d.wish.Att, d.began, d.w.now, d.known})
 	if len(o.plays) > 1 {
 		d.w.again(o)
 	}
@@ -157,7 +158,7 @@ func (w *nodeWorld) again(o *nodeOrder) {
 		w.r.forgotten++
 	case o.work.Redo == area.RedoOnce:
 		w.bad(&w.r.badPlays, "%s is played twice", o.work.ID)
-	case o.told != 0 && o.told < is.began:
+	case is.known:
 		w.bad(&w.r.badPlays, "%s plays %s, and %s was answered that it has", is.by, o.work.ID, first.by)
 	case is.att < 2:
 		w.bad(&w.r.badPlays, "%s plays %s once more, in attempt %d", is.by, o.work.ID, is.att)
@@ -171,9 +172,24 @@ func (d *nodeDevice) answered(a area.Answer) {
 	if a.Op != area.OpReleased || a.Boot != d.boot || a.Claim != d.done.Claim || d.done.Work == "" {
 		return
 	}
-	if o := d.w.orders[d.done.Work]; o.told == 0 {
-		o.told = d.w.now
+	if o := d.w.orders[d.done.Work]; o.heard == "" {
+		o.heard = a.From
 	}
+}
+
+// nodeTold is how long words may take from a node that has joined the others.
+const nodeTold = 15 * time.Second
+
+// knew tells whether who has granted what begins to sound could know that it had been
+// played: he has answered so himself, or he is all nodes, and the node that has is one of
+// them.
+func (d *nodeDevice) knew() bool {
+	o := d.w.orders[d.wish.Work]
+	if o == nil || o.heard == "" || o.heard == d.by {
+		return o != nil && o.heard != ""
+	}
+	n := d.w.nodeOf(o.heard)
+	return d.w.nodeOf(d.by) == nil && n != nil && n.up && !n.alone && d.w.now > n.since+int64(nodeTold)
 }
 
 // misorder breaks the rules of orders that a mutant breaks, before the process goes on.
