@@ -207,6 +207,18 @@ func (r *Roster) Left(d area.DeviceID, boot, conn uint64, reason string) {
 	r.tell(gone)
 }
 
+// Ended tells whether the connection on which a player has said (boot, conn), or a later
+// one, has ended, and why the newest has.
+func (r *Roster) Ended(d area.DeviceID, boot, conn uint64) (reason string, ended bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q, ok := r.players[d]
+	if !ok || q.presence != area.Offline || boot > q.Boot || boot == q.Boot && conn > q.Conn {
+		return "", false
+	}
+	return q.reason, true
+}
+
 // leave takes a player off its connection; the caller holds the lock.
 func (r *Roster) leave(q *player, reason string) Presence {
 	p := Presence{Device: q.Device, Area: q.area, Via: q.Via, Link: q.Link}

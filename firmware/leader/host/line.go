@@ -27,16 +27,17 @@ type line struct {
 	moved     chan struct{} // holds one signal: the roster has changed
 	accepted  atomic.Bool   // the hub has accepted the lead on the connection that stands
 
-	up      bool                   // a connection stands
-	down    area.Instant           // since when none does
-	remote  map[area.DeviceID]bool // devices of the hub
-	served  []area.DeviceID        // devices that are connected here, as the hub knows them
-	shown   area.Leader            // as it is on the bus
-	at      area.Instant           // since when
-	busy    *area.Busy             // newest
-	told    lead                   // as last said
-	said    []area.Instant         // when leads were said that are not answered yet
-	hub     string                 // the life of the hub
+	up      bool                          // a connection stands
+	down    area.Instant                  // since when none does
+	remote  map[area.DeviceID]bool        // devices of the hub
+	served  []area.DeviceID               // devices that are connected here, as the hub knows them
+	came    map[area.DeviceID]area.Status // devices of whose newest connection the hub was told before it was among those served
+	shown   area.Leader                   // as it is on the bus
+	at      area.Instant                  // since when
+	busy    *area.Busy                    // newest
+	told    lead                          // as last said
+	said    []area.Instant                // when leads were said that are not answered yet
+	hub     string                        // the life of the hub
 	disk    disk
 	verdict error // ends the reign
 }
@@ -52,7 +53,7 @@ type lead struct {
 }
 
 func newLine(w *reign) *line {
-	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), moved: make(chan struct{}, 1), remote: map[area.DeviceID]bool{}, down: w.Clock(), disk: newDisk(w.store.Stats())}
+	return &line{reign: w, inbox: make(chan func(), lineInbox), documents: make(chan []byte, 1), moved: make(chan struct{}, 1), remote: map[area.DeviceID]bool{}, came: map[area.DeviceID]area.Status{}, down: w.Clock(), disk: newDisk(w.store.Stats())}
 }
 
 // run is the line until ctx ends, or the hub does not have it; it then says so to
@@ -260,6 +261,7 @@ func (l *line) whole() {
 	}
 	l.tellOrders()
 	l.served = nil
+	clear(l.came)
 	l.presence(l.serves())
 }
 

@@ -60,14 +60,23 @@ func (l *line) heardStatus(m area.Message) {
 		return
 	}
 	l.here(m)
-	l.tellStatus(m)
-}
-
-func (l *line) tellStatus(m area.Message) {
-	if s, err := area.ParseStatus(m.Payload); err == nil {
-		l.tell(area.Trunk{Op: area.TrunkStatus, Device: area.ParseTopic(m.Topic).Device, Status: &s})
+	s, ok := l.tellStatus(m)
+	if d := area.ParseTopic(m.Topic).Device; ok && s.Online && !slices.Contains(l.served, d) && len(l.came) < mostCame {
+		l.came[d] = s
 	}
 }
+
+func (l *line) tellStatus(m area.Message) (area.Status, bool) {
+	s, err := area.ParseStatus(m.Payload)
+	if err == nil {
+		l.tell(area.Trunk{Op: area.TrunkStatus, Device: area.ParseTopic(m.Topic).Device, Status: &s})
+	}
+	return s, err == nil
+}
+
+// mostCame bounds the devices that the hub was told of and nobody has seen served yet.
+// Of one more it hears by what the leader says each second when it goes at once.
+const mostCame = 1000
 
 // presence tells the hub who has come since it was told last, by what they said of
 // themselves, and who has gone, and why: not each end of a connection publishes a
@@ -82,6 +91,15 @@ func (l *line) presence(now []area.DeviceID) {
 			why = *p.Reason
 		}
 		l.tell(area.Trunk{Op: area.TrunkGone, Device: d, Reason: why})
+	}
+	for d, s := range l.came {
+		why, gone := l.roster.Ended(d, s.Boot, s.Conn)
+		if gone && !l.remote[d] && !slices.Contains(l.served, d) { // it came and went while nobody looked
+			l.tell(area.Trunk{Op: area.TrunkGone, Device: d, Reason: why})
+		}
+		if gone || slices.Contains(now, d) {
+			delete(l.came, d)
+		}
 	}
 	come := func(d area.DeviceID) bool { return slices.Contains(now, d) && !slices.Contains(l.served, d) }
 	if slices.ContainsFunc(now, come) {

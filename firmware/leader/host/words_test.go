@@ -50,7 +50,7 @@ func TestTheHubHearsWhoHasGoneAndWhy(t *testing.T) {
 	}
 	c, _ := s.member(addr, "gate-2", 1)
 	s.all(comes)
-	c.Disconnect(250)
+	c.Disconnect(30_000)
 	s.all(goes(area.PresentGoodbye))
 
 	_, socket := s.member(addr, "gate-2", 2)
@@ -71,6 +71,35 @@ func TestTheHubHearsWhoHasGoneAndWhy(t *testing.T) {
 	without.Rev, without.Members = 2, s.doc.Members[:1]
 	o.doc <- without
 	s.all(goes(""))
+}
+
+// A device that comes and goes while the leader looks elsewhere is not left behind at
+// the hub as one that is there.
+func TestTheHubHearsWhoWasThereForAMoment(t *testing.T) {
+	s := newSite(t)
+	o := s.leads(0)
+	addr := <-o.addr
+	s.accepted()
+	line, looks := o.inside.Load().line, make(chan struct{})
+	for conn, end := range map[uint64]string{1: area.PresentGoodbye, 2: area.PresentWill} {
+		line.enqueue(func() { <-looks })
+		gone := make(chan struct{}, 100)
+		stop := line.roster.Watch(func() {
+			if p, ok := line.roster.Player("gate-2"); ok && p.Presence == area.Offline {
+				gone <- struct{}{}
+			}
+		})
+		c, socket := s.member(addr, "gate-2", conn)
+		if end == area.PresentGoodbye {
+			c.Disconnect(30_000)
+		} else {
+			_ = socket.Close()
+		}
+		<-gone
+		stop()
+		looks <- struct{}{}
+		s.all(func(u area.Trunk) bool { return u.Op == area.TrunkGone && u.Device == "gate-2" && u.Reason == end })
+	}
 }
 
 // Of a strict area the members at the hub are asked for their votes, and heard.
