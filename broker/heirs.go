@@ -138,7 +138,9 @@ func (h *heirs) inherit(ctx context.Context, node, client string, keep bool, mos
 		if err != nil {
 			return fmt.Errorf("read what %s has left: %w", node, err)
 		}
-		h.install(node, all[client], true)
+		if h.install(node, all[client], true) {
+			h.makeGood(h.missed(ctx, node), map[string]*moved{client: all[client]})
+		}
 	}
 	h.settle(node, client, c)
 	return nil
@@ -249,6 +251,12 @@ func (b *Broker) Adopt(ctx context.Context, node string, lives func() bool) (n i
 		return 0, false, fmt.Errorf("broker: read what %s has left: %w", node, err)
 	}
 	done = true
+	taken := map[string]*moved{}
+	defer func() {
+		if n > 0 {
+			h.makeGood(h.missed(ctx, node), taken)
+		}
+	}()
 	for client, left := range all {
 		if ctx.Err() != nil || lives() || b.server.Clients.Len() >= b.cfg.MaxSessions {
 			return n, false, ctx.Err()
@@ -257,7 +265,10 @@ func (b *Broker) Adopt(ctx context.Context, node string, lives func() bool) (n i
 		if err != nil {
 			return n, false, fmt.Errorf("broker: claim what %s has left: %w", node, err)
 		}
-		n, done = n+bit(installed), done && settled
+		if done = done && settled; installed {
+			taken[client] = left
+			n++
+		}
 	}
 	return n, done && !lives(), nil
 }

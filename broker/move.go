@@ -25,6 +25,7 @@ import (
 //	queue  what waits, from a number on, as much as goes into one answer
 //	done   end the session, and tell what has come to its queue since
 //	rest   of a session that was taken over while the node was down (heirs.go): what was not known of its queue then
+//	unsure what was sent to a node that is down, named in the place of the client, and is not known to be kept there
 //
 // Subscriptions stand here before they end there: what is published meanwhile may come
 // twice, also at QoS 2, and is not lost. Where the other node does not answer the
@@ -38,6 +39,7 @@ const (
 	moveQueue
 	moveDone
 	moveRest
+	moveUnsure
 )
 
 // moveBytes is about how much of a queue goes into one answer.
@@ -204,6 +206,8 @@ func (b *Broker) Answer(ctx context.Context, from string, question []byte) ([]by
 		return b.giveRest(client, int64(r.number())), nil
 	case moveRest:
 		return b.heirs.takeRest(from, client, r), nil
+	case moveUnsure:
+		return b.unsureOf(client, r.number()), nil
 	}
 	return nil, errMove
 }

@@ -153,14 +153,18 @@ func (r *Relay) settle(node string, told map[string]string) (elsewhere []string)
 	return elsewhere
 }
 
-// mostLeft is of how many nodes that are gone it is remembered who had a session there;
-// of a further one it is not.
+// mostLeft is of how many nodes that are gone it is remembered who had a session there,
+// and what was unsure; of a further one it is not.
 const mostLeft = 16
 
-// leave remembers whose sessions a node has that is gone. mu is held.
+// leave remembers whose sessions a node has that is gone, or has ended and begun anew; then
+// only until it has told itself. mu is held.
 func (r *Relay) leave(p *peer) {
 	if len(p.clients) > 0 && len(r.left) < mostLeft {
 		r.left[p.name] = p.clients
+	}
+	if len(p.unsure.list) > 0 && len(r.leftUnsure) < mostLeft {
+		r.leftUnsure[p.name] = &p.unsure
 	}
 }
 

@@ -19,6 +19,10 @@ type peer struct {
 	knows   uint64 // version of ours that it has said it has
 	checked uint64 // version of ours that it was asked for; 0: none, or the question may be lost
 
+	unsure  unsure // what was sent to it
+	marked  uint64 // so far it had sent, as it has said since our last beat; 0: it has not
+	settled uint64 // and before that
+
 	owed   bool   // it lacks what is retained here: the wire did not take it
 	digest uint64 // of its sums, at its last beat
 	ours   uint64 // of ours then

@@ -55,6 +55,7 @@ type Config struct {
 	Sides   []string // publishers of the hub that this node has itself, such as a bridge to another broker: what they publish at other nodes it does not want
 	Queue   int      // most bytes that wait after they were heard; default 16 MiB
 	Waiting int      // most bytes of QoS 1 and 2 that are handed to the wire while it is down; default 4 MiB
+	Unsure  int      // most bytes that are remembered for each node of what was sent to it with QoS 1 or 2, until it is known to be kept there: see [Relay.Unsure]. 0: nothing
 	Filters int      // most filters that the others are told; over it they are told that everything is wanted. Default 50,000
 	Log     *slog.Logger
 }
@@ -65,8 +66,8 @@ func (c Config) Validate() error {
 	if c.Node == "" {
 		errs = append(errs, errors.New("relay: the node has no name"))
 	}
-	if c.Queue < 0 || c.Waiting < 0 || c.Filters < 0 {
-		errs = append(errs, fmt.Errorf("relay: a bound is negative: queue %d, waiting %d, filters %d", c.Queue, c.Waiting, c.Filters))
+	if c.Queue < 0 || c.Waiting < 0 || c.Filters < 0 || c.Unsure < 0 {
+		errs = append(errs, fmt.Errorf("relay: a bound is negative: queue %d, waiting %d, filters %d, unsure %d", c.Queue, c.Waiting, c.Filters, c.Unsure))
 	}
 	return errors.Join(errs...)
 }
@@ -106,6 +107,7 @@ type Stats struct {
 	Notes      uint64 // handed to the wire, one for each node
 	NotesLost  uint64 // that the wire did not take, or while it was down
 	NotesHeard uint64 // of other nodes
+	Forgotten  uint64 // messages that were not known to be kept at their node when more were sent there than [Config].Unsure has room for
 	FiltersOff uint64 // times that there were too many filters to tell
 	Filters    int    // that others are told, now
 	Nodes      int    // others, now
@@ -113,7 +115,7 @@ type Stats struct {
 }
 
 type counters struct {
-	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff, deferred, compared, mended, tooLarge, notes, notesLost, notesHeard atomic.Uint64
+	sent, sentBytes, received, lost, discarded, missed, malformed, tellings, retold, filtersOff, deferred, compared, mended, tooLarge, notes, notesLost, notesHeard, forgotten atomic.Uint64
 }
 
 // Relay joins a broker with those of other nodes. Its methods are safe for
@@ -131,14 +133,15 @@ type Relay struct {
 	up      atomic.Bool
 	waiting atomic.Int64 // bytes that were handed to the wire while it is down
 
-	mu    sync.RWMutex
-	peers map[string]*peer
-	left  map[string]map[string]string // of nodes that are gone: what they had told of clients
-	own   facts
-	subs  subs
-	notes map[string]int // how many here want those of a topic
-	asked uint64         // version of our facts that somebody waits for the others to know
-	news  chan struct{}  // closed when what somebody may wait for has changed
+	mu         sync.RWMutex
+	peers      map[string]*peer
+	left       map[string]map[string]string // of nodes that are gone: what they had told of clients
+	leftUnsure map[string]*unsure           // and what was unsure
+	own        facts
+	subs       subs
+	notes      map[string]int // how many here want those of a topic
+	asked      uint64         // version of our facts that somebody waits for the others to know
+	news       chan struct{}  // closed when what somebody may wait for has changed
 }
 
 // New makes a relay that knows neither its broker nor a wire yet.
@@ -147,7 +150,7 @@ func New(cfg Config) (*Relay, error) {
 		return nil, err
 	}
 	cfg = cfg.filled()
-	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, left: map[string]map[string]string{}, own: newFacts(), notes: map[string]int{}, news: make(chan struct{})}
+	r := &Relay{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), peers: map[string]*peer{}, left: map[string]map[string]string{}, leftUnsure: map[string]*unsure{}, own: newFacts(), notes: map[string]int{}, news: make(chan struct{})}
 	r.onNote = func(string, string, []byte) {}
 	r.in = queue{most: cfg.Queue, wake: r.wake}
 	r.subs = newSubs(cfg.Filters, &r.own)
@@ -173,7 +176,7 @@ func (r *Relay) Stats() Stats {
 		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(), Received: c.received.Load(), Lost: c.lost.Load(), Discarded: c.discarded.Load(),
 		Dropped: r.in.lost(), Missed: c.missed.Load(), Malformed: c.malformed.Load(), Tellings: c.tellings.Load(), Retold: c.retold.Load(),
 		Notes: c.notes.Load(), NotesLost: c.notesLost.Load(), NotesHeard: c.notesHeard.Load(),
-		FiltersOff: c.filtersOff.Load(), Deferred: c.deferred.Load(), Compared: c.compared.Load(), Mended: c.mended.Load(), TooLarge: c.tooLarge.Load(),
+		Forgotten: c.forgotten.Load(), FiltersOff: c.filtersOff.Load(), Deferred: c.deferred.Load(), Compared: c.compared.Load(), Mended: c.mended.Load(), TooLarge: c.tooLarge.Load(),
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -314,6 +317,9 @@ func (r *Relay) Send(node string, record []byte, qos byte, retained bool) {
 	}
 	switch {
 	case ok:
+		if qos > 0 && r.cfg.Unsure > 0 {
+			r.remember(node, word[1:])
+		}
 		r.count.sent.Add(1)
 		r.count.sentBytes.Add(uint64(len(word)))
 	case retained:

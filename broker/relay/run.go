@@ -24,6 +24,8 @@ const (
 	wordNote         // a note
 	wordCheck        // which version of my facts do you have
 	wordKnown        // that one
+	wordMark         // so far have I sent messages
+	wordSettled      // up to there they are kept here
 )
 
 // Node is another process of the hub.
@@ -205,6 +207,10 @@ func (r *Relay) word(node string, what byte, b []byte) {
 		r.heardCheck(node)
 	case wordKnown:
 		r.heardKnown(node, b)
+	case wordMark:
+		r.heardMark(node, b)
+	case wordSettled:
+		r.heardSettled(node, b)
 	default:
 		r.malformed(node) // of a newer version of this program
 	}
@@ -244,6 +250,7 @@ func (r *Relay) live(all []Node) {
 			continue
 		}
 		if p.life != 0 {
+			r.leave(p)
 			p = newPeer(n.Name, 0)
 			r.peers[n.Name] = p
 		}
@@ -266,6 +273,7 @@ func (r *Relay) facts(node string, t telling) {
 	ok := p.take(t, func(client, is string) { told[client] = is })
 	if p.told {
 		delete(r.left, node)
+		delete(r.leftUnsure, node)
 	}
 	elsewhere := r.settle(node, told)
 	r.mu.Unlock()
@@ -320,9 +328,15 @@ func (r *Relay) beat() {
 			owed = append(owed, name)
 		}
 	}
+	marks := r.marks()
 	r.mu.Unlock()
 	for _, name := range to {
 		_ = r.wire.Send(name, word)
+	}
+	for name, words := range marks {
+		for _, w := range words {
+			_ = r.wire.Send(name, w) // the next beat says it again
+		}
 	}
 	for _, name := range owed {
 		r.payUp(name)

@@ -17,7 +17,7 @@ func Run(t *testing.T, newHub func(t *testing.T) Join) {
 		"publishes": publishes, "only where somebody subscribes": onlyWhereWanted, "once": once, "order": order, "what is the hub's": whatIsTheHubs,
 		"bridges": bridges, "wills": wills, "shared subscriptions": shared, "shared, who goes": sharedGoes, "comes later": comesLater,
 		"takeover": takeover, "takeover at once": takeoverAtOnce, "a session moves": sessionMoves, "a long queue moves": longQueueMoves, "a session ends": sessionEnds, "a session at a node that is gone": sessionGone,
-		"a session that is left": sessionLeft, "sessions that are left, all": sessionsAdopted, "a session that is left, the rest": sessionRest, "a session that is left to two": sessionLeftToTwo,
+		"a session that is left": sessionLeft, "sessions that are left, all": sessionsAdopted, "a session that is left, the rest": sessionRest, "a session that is left to two": sessionLeftToTwo, "a session that is left, what was on its way": sessionMissed,
 		"retained": retained, "retained, the newest": retainedNewest, "retained, a node comes back": retainedComesBack, "notes": notes, "awaited": awaited,
 	} {
 		t.Run(name, func(t *testing.T) {

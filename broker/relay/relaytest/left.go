@@ -39,7 +39,11 @@ func StartHeir(t testing.TB, join Join, name string, disk *brokertest.Store, com
 			return run(ctx)
 		}
 	}
-	h.Node = Start(t, with, name, func(c *broker.Config) { c.Store, c.Estates = h.Mirror, h.Mirror })
+	r, err := relay.New(relay.Config{Node: name, Unsure: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Node = start(t, with, name, r, func(c *broker.Config) { c.Store, c.Estates = h.Mirror, h.Mirror })
 	return h
 }
 
@@ -227,5 +231,56 @@ func sessionLeftToTwo(t *testing.T, join Join) {
 	Say(t, holder.Dial(t, "writer-2"), "q", 1, false, "last")
 	for got := ""; got != "last"; { // the first may come twice
 		got = bodies(in.Take(t, 1))[0]
+	}
+}
+
+// What others had sent to a node, and was not with the other nodes yet when it went down,
+// comes to a session that is taken over: what was there already does not come again.
+func sessionMissed(t *testing.T, join Join) {
+	common := new(estate.Memory)
+	n := heirs(t, join, common, "a", "b", "c")
+	a, b, c := n[0], n[1], n[2]
+	in, other := brokertest.NewInbox(), brokertest.NewInbox()
+	b.away(t, "keeper", "q", in)
+	b.away(t, "waits", "#", other)
+	a.Knows(b.Node, "q", true)
+	c.Knows(b.Node, "q", true)
+	of := map[*Heir]mqtt.Client{a: a.Dial(t, "writer-a"), c: c.Dial(t, "writer-c")}
+	say := func(what string, queued int64) {
+		t.Helper()
+		for h, w := range of {
+			Say(t, w, "q", 1, false, what+h.Name)
+		}
+		b.Until("it has them", func() bool { return b.Stats().Queued == 2*queued })
+	}
+	say("kept of ", 2)
+	b.Copied()
+	common.Away(true)
+	say("missed of ", 4)
+	b.Stop()
+	common.Away(false)
+	a.HasClient("keeper", "")
+	want := []string{"kept of a", "kept of c", "missed of a", "missed of c"}
+	get := func(h *Heir, client string, in *brokertest.Inbox) {
+		t.Helper()
+		if !connect(t, h.Client(t, client, persists(in))) {
+			t.Errorf("%s has no session of %s", h.Name, client)
+		}
+		got := bodies(in.Take(t, len(want)))
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%s gets %q, want %q", client, got, want)
+		}
+	}
+	get(a, "keeper", in)
+	if n, _, err := c.Adopt(t.Context(), "b", func() bool { return false }); n != 1 || err != nil {
+		t.Errorf("%d sessions are taken over, %v", n, err)
+	}
+	a.HasClient("waits", "c")
+	get(a, "waits", other)
+	Say(t, of[c], "q", 1, false, "last")
+	for _, box := range []*brokertest.Inbox{in, other} {
+		if got := bodies(box.Take(t, 1)); got[0] != "last" {
+			t.Errorf("%q comes once more", got)
+		}
 	}
 }

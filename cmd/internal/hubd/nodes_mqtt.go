@@ -6,12 +6,16 @@ import (
 	"github.com/tacet-hub/tacet/broker/relay"
 )
 
+// unsureBytes is what is remembered for each other node of what was sent to it: six
+// seconds, and those until its death is known, of 600 messages of 256 bytes a second.
+const unsureBytes = 4 << 20
+
 // makeRelay makes what carries MQTT messages to the other nodes, where there are some.
 func (h *Hub) makeRelay() (err error) {
 	if h.cfg.Redis.URL == "" {
 		return nil
 	}
-	cfg := relay.Config{Node: h.cfg.Node, Log: h.log}
+	cfg := relay.Config{Node: h.cfg.Node, Unsure: unsureBytes, Log: h.log}
 	for _, b := range h.cfg.MQTT.Bridges {
 		cfg.Sides = append(cfg.Sides, area.FromBridge+":"+b.Name)
 	}
