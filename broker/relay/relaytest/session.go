@@ -153,6 +153,7 @@ func sessionMoves(t *testing.T, join Join) {
 	subscribe(t, c, "q/#", 2)
 	b.Knows(a, "q/x", true)
 	c.Disconnect(0)
+	a.Until("it is away", func() bool { return a.Stats().Connections == 0 })
 	w := map[string]mqtt.Client{"a": a.Dial(t, "writer-a"), "b": b.Dial(t, "writer-b")}
 	var want []area.Message
 	say := func(at string, k int) {
@@ -225,6 +226,7 @@ func longQueueMoves(t *testing.T, join Join) {
 	connect(t, c)
 	subscribe(t, c, "q", 1)
 	c.Disconnect(0)
+	n[0].Until("it is away", func() bool { return n[0].Stats().Connections == 0 })
 	w := n[0].Dial(t, "writer")
 	large := make([]byte, 20_000)
 	for i := range 100 { // 2 MB
