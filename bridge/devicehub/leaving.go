@@ -90,10 +90,14 @@ func (h *Hub) leave(c *signalr.Conn, cause error) {
 		} else if !returns(group) {
 			continue
 		}
-		if at, ok := h.stood(c, group, true); ok {
-			if left[to] == nil {
-				left[to] = map[string]*signalr.Position{}
-			}
+		at, ok := h.stood(c, group, true)
+		if !ok && group == own { // his mark says it
+			continue
+		}
+		if left[to] == nil {
+			left[to] = map[string]*signalr.Position{}
+		}
+		if left[to][group] = nil; ok {
 			left[to][group] = &at
 		}
 	}

@@ -195,9 +195,11 @@ func (h *Hub) markAll(c *signalr.Conn, lost bool) {
 	}
 }
 
-// stood is where a connection that has ended stood in a group.
+// stood is where a connection that has ended stood in a group; false where that was never
+// known, since it ended before the log had said it.
 func (h *Hub) stood(c *signalr.Conn, group string, lost bool) (signalr.Position, bool) {
 	at, ok := c.LeftAt(group)
+	ok = ok && at.Epoch != ""
 	if ok && lost && h.Past != nil {
 		if before, ok := h.Past.Before(group, at.Epoch, c.Heard().Add(-onItsWay)); ok && before.Offset < at.Offset {
 			at = before

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -11,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tacet-hub/tacet/bridge/absence"
 	"github.com/tacet-hub/tacet/bridge/devicehub"
+	"github.com/tacet-hub/tacet/bridge/signalr"
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 )
 
@@ -154,6 +157,38 @@ func TestTwoThatWereLost(t *testing.T) {
 			t.Errorf("heard %q", got)
 		}
 		same(t, "a third", third(), "")
+	})
+}
+
+// TestRejoinedAtOneNode: the same where there is one node alone.
+func TestRejoinedAtOneNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(_ *signalr.Config, _ *devicehub.Config, parts *devicehub.Parts) {
+			book, err := absence.New(absence.Config{Node: "hub-1"}, &rows{all: map[string][]byte{}}, time.Now, slog.New(slog.NewTextHandler(t.Output(), nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts.Absences = book
+		})
+		c, heard := s.comes(t, "viewer")
+		joins(t, c, "g")
+		s.say(t, "g", 1, 1)
+		same(t, "there", heard(), " 1")
+		time.Sleep(10 * time.Second)
+		if _, err := c.Invoke(t.Context(), "Echo", 1); err != nil {
+			t.Fatal(err)
+		}
+		c.Cut()
+		time.Sleep(time.Second)
+		s.say(t, "g", 2, 2)
+		s.notify(t, "viewer", 3, 3)
+		_, heard = s.comes(t, "viewer")
+		same(t, "back", heard(), " 3 2") // his own at once, the group's in a moment
+		s.say(t, "g", 4, 4)
+		same(t, "then", heard(), " 4")
+		_, heard = s.comes(t, "viewer")
+		s.say(t, "g", 5, 5)
+		same(t, "a second", heard(), "")
 	})
 }
 
