@@ -137,6 +137,14 @@ func (e *event) prepare(set uint) (err error) {
 	return err
 }
 
+// apart is the same event for a target of its own, which it may reach beside others: who
+// has it, and how it is written, is each one's own.
+func (e *event) apart() *event {
+	x := *e
+	x.seen, x.burst = nil, nil
+	return &x
+}
+
 // prepared says in which protocols the event needs no encoding any more.
 func (e *event) prepared() (set uint) {
 	for i := range dialects {

@@ -198,7 +198,7 @@ func (s *Server) sendNumbered(group string, e *event, except, not []string) (n i
 	}
 	w := s.scribe
 	l := w.lane(group)
-	s.enqueue(group, l, &arrival{head: recordHead{Except: except, Not: not}, e: e}, wire)
+	s.enqueue(group, l, &arrival{head: recordHead{Except: except, Not: not}, e: e.apart()}, wire)
 	w.mu.Lock()
 	l.senders--
 	w.rest(group, l)
