@@ -68,6 +68,7 @@ func (c *Conn) joinSinceNumbered(name string, from Position) (at Position, gap b
 		return Position{}, false, err
 	}
 	defer letGo()
+	c.reach(g, from)
 	g.order.Lock()
 	epoch, base := g.pos.Epoch, g.num.base
 	g.order.Unlock()
@@ -93,6 +94,19 @@ func (c *Conn) joinSinceNumbered(name string, from Position) (at Position, gap b
 	}
 	from.Offset = max(from.Offset, min(base, at.Offset))
 	return at, c.catchUp(name, from, at, list...) || missing, nil
+}
+
+// reach looks at the log where a client was further than this server is: the node that
+// it comes from has read there what is still on its way here.
+func (c *Conn) reach(g *group, from Position) {
+	g.order.Lock()
+	behind := Later(from.Epoch, g.pos.Epoch) || from.Epoch == g.pos.Epoch && from.Offset > g.pos.Offset
+	g.order.Unlock()
+	if w := c.s.scribe; behind && !w.away.Load() {
+		ctx, stop := context.WithTimeout(c.ctx, logPatience)
+		defer stop()
+		w.look(ctx, c.s, []string{g.name})
+	}
 }
 
 // pastOf reads what the log has of a group behind a position.

@@ -19,7 +19,8 @@ var errCut = errors.New("replaytest: the cable is cut")
 type cable struct {
 	backplane.Plane
 	signalr.Log
-	cut atomic.Bool
+	cut  atomic.Bool
+	deaf atomic.Bool // what others send is lost on its way
 }
 
 func (c *cable) Run(ctx context.Context, h backplane.Handler) error {
@@ -62,7 +63,7 @@ type hearing struct {
 }
 
 func (h hearing) Heard(e backplane.Envelope) {
-	if !h.c.cut.Load() {
+	if !h.c.cut.Load() && !h.c.deaf.Load() {
 		h.Handler.Heard(e)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 // node is a server with a log.
 type node struct {
+	cable *cable // nil: none of its own
 	*signalr.Server
 	pipe *signalrtest.Pipe
 	stop func()
@@ -155,11 +156,14 @@ func (m *member) set(t *testing.T, first, last int) {
 func TestNodes(t *testing.T, stores func(*testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, Store, *node, *node){
 		"back to the other": backToTheOther, "replay and live meet": replayAndLiveMeet, "one order": oneOrder,
-		"nobody there": nobodyThere, "away": away, "forgotten": forgotten, "set back": setBack, "several groups": severalGroups,
+		"nobody there": nobodyThere, "away": away, "forgotten": forgotten, "set back": setBack, "several groups": severalGroups, "ahead": ahead,
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, s := new(backplane.Exchange), stores(t)
-			test(t, s, newNode(t, x.Join("a", ""), s.Log(t)), newNode(t, x.Join("b", ""), s.Log(t)))
+			c := &cable{Plane: x.Join("b", ""), Log: s.Log(t)}
+			b := newNode(t, c, c)
+			b.cable = c
+			test(t, s, newNode(t, x.Join("a", ""), s.Log(t)), b)
 		})
 	}
 }
@@ -192,6 +196,29 @@ func backToTheOther(t *testing.T, _ Store, a, b *node) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
+}
+
+// ahead: who comes from a node that has heard more misses nothing, and is told so.
+func ahead(t *testing.T, _ Store, a, b *node) {
+	m, stays := a.dial(t), b.dial(t)
+	at := m.join(t, "g", nil)
+	stays.join(t, "g", nil)
+	push(a, "g", 1, 5)
+	m.hears(t, 1, 5)
+	stays.hears(t, 1, 5)
+	b.cable.deaf.Store(true)
+	push(a, "g", 6, 10)
+	m.hears(t, 6, 10)
+	from := signalr.Position{Epoch: at.Epoch, Offset: 10}
+	back := b.dial(t)
+	if got := back.join(t, "g", &from); got != (answer{at.Epoch, 10, false}) {
+		t.Errorf("back: %+v", got)
+	}
+	stays.hears(t, 6, 10)
+	b.cable.deaf.Store(false)
+	push(a, "g", 11, 12)
+	back.hears(t, 11, 12)
+	stays.hears(t, 11, 12)
 }
 
 // replayAndLiveMeet: who comes back while both nodes send hears each event once.
