@@ -210,6 +210,32 @@ func TestSentAwayIsNotRejoined(t *testing.T) {
 	})
 }
 
+// TestTakenForLost: a connection whose node seemed to be gone, and was not, leaves nothing
+// while it is there, nor when it says goodbye.
+func TestTakenForLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		a, b := w.node("hub-1"), w.node("hub-2")
+		for _, seen := range []*resident{a, b} {
+			c, _ := a.comes(t, "viewer")
+			joins(t, c, "g")
+			time.Sleep(2 * time.Second)
+			b.book.Keep(t.Context(), "user/default/viewer", absence.Left{Conn: c.ID(), At: time.Now(), Groups: map[string]*signalr.Position{"g": nil}})
+			time.Sleep(time.Second)
+			_, heard := seen.comes(t, "viewer")
+			time.Sleep(3 * time.Second)
+			b.say(t, "g", 1, 1)
+			same(t, "while it is there", heard(), "")
+			_ = c.Close()
+			time.Sleep(time.Second)
+			_, heard = seen.comes(t, "viewer")
+			time.Sleep(3 * time.Second)
+			b.say(t, "g", 2, 2)
+			same(t, "after its goodbye", heard(), "")
+		}
+	})
+}
+
 // TestDeviceIsRejoined: a registered device, in open mode, at another node.
 func TestDeviceIsRejoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
