@@ -39,7 +39,9 @@ func (h *heirs) leave(client, to string) {
 	}
 	_, waits := h.leaving[client]
 	h.mu.Unlock()
-	if !waits {
+	if waits {
+		h.b.server.UnsubscribeClient(cl) // what is published from now on is the other's
+	} else {
 		h.b.endAbsent(client)
 	}
 	h.nudge()
@@ -145,8 +147,7 @@ func (h *heirs) leaveAll(ctx context.Context) {
 
 // handOver brings the queue of a session to the node that has the session.
 func (h *heirs) handOver(ctx context.Context, client, to string) error {
-	cl, there := h.b.server.Clients.Get(client)
-	if !there {
+	if _, there := h.b.server.Clients.Get(client); !there {
 		return nil
 	}
 	if holder, _ := h.b.cfg.Relay.Holder(client); to == "" {
@@ -155,7 +156,6 @@ func (h *heirs) handOver(ctx context.Context, client, to string) error {
 	if to == "" {
 		return nil // it has ended there
 	}
-	h.b.server.UnsubscribeClient(cl)
 	m := mover{b: h.b, ctx: ctx, node: to, client: client}
 	for more, last := true, int64(0); more; {
 		var page []byte
