@@ -62,6 +62,12 @@
 // node alone. Who is live where every node says to all others, so that the owner's
 // dispatcher, and every list of devices, knows all.
 //
+// A device may say that it has played a work to an arbiter that does not know it, since
+// the node that accepted it is down or the ledger has forgotten it. That is written down,
+// at most 128 works of an area, the oldest goes, and told to each owner that follows; the
+// work has its end once it is handed in. A work that was handed to an earlier reign is
+// not taken: it may have had its end since.
+//
 // Words between nodes may be lost: devices say everything again; an outpost says
 // twice a second what it shows, and is sent the state where that is another; works and
 // their ends are repeated. An outpost that hears nothing for 2 s tells who wants the
