@@ -3,10 +3,34 @@ package relay
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// saidWire writes down what it is handed, for who asks.
+type saidWire struct {
+	deafWire
+	mu   sync.Mutex
+	sent []string // first bytes, and who is meant
+}
+
+func (w *saidWire) Send(node string, word []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, fmt.Sprint(node, word[0]))
+	return nil
+}
+
+// said is what it was handed since the last call.
+func (w *saidWire) said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := fmt.Sprint(w.sent)
+	w.sent = nil
+	return all
+}
 
 // What was sent to a node is remembered until the node has said that it is kept, within a
 // bound, and when the node is gone, until it is back and has told what it has.
@@ -16,7 +40,7 @@ func TestUnsure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &bookWire{}
+		w := &saidWire{}
 		r.Serve(&bookBroker{})
 		r.Join(w)
 		ctx, stop := context.WithCancel(t.Context())
@@ -52,14 +76,15 @@ func TestUnsure(t *testing.T) {
 		has(0, 5, 6)
 		r.Hear("b", []byte{wordMark, 9})
 		synctest.Wait()
-		w.sent = nil
+		w.said()
 		time.Sleep(3 * time.Second)
-		if got := fmt.Sprint(w.sent); got != fmt.Sprintf("[b%d b%d]", wordBeat, wordMark) {
+		synctest.Wait()
+		if got := w.said(); got != fmt.Sprintf("[b%d b%d]", wordBeat, wordMark) {
 			t.Errorf("at the next beat it says %s", got)
 		}
-		w.sent = nil
 		time.Sleep(2 * time.Second)
-		if got := fmt.Sprint(w.sent); got != fmt.Sprintf("[b%d b%d b%d]", wordBeat, wordMark, wordSettled) {
+		synctest.Wait()
+		if got := w.said(); got != fmt.Sprintf("[b%d b%d b%d]", wordBeat, wordMark, wordSettled) {
 			t.Errorf("at the one after that it says %s", got)
 		}
 		r.Nodes(both[:1])
