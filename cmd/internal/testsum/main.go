@@ -155,8 +155,9 @@ func (s *sum) hasFailed(pkg string) bool {
 
 // detectorCrash is how a program says that it ended inside of the race detector: a check
 // of the detector's own failed, or it read what is not there, beneath all goroutines,
-// where the runtime fires the timers of a bubble of synctest.
-var detectorCrash = regexp.MustCompile(`^(ThreadSanitizer: CHECK failed|goroutine 0 gp=.*synctest bubble)`)
+// where the runtime fires the timers of a bubble of synctest. Of a fault in a program's
+// own Go the signal stands in brackets, behind a panic.
+var detectorCrash = regexp.MustCompile(`^(ThreadSanitizer: CHECK failed|SIGSEGV: segmentation violation)`)
 
 // detectorCrashed tells whether a package ended so, which says nothing about what was
 // tested.

@@ -36,6 +36,9 @@ func TestSum(t *testing.T) {
 {"Action":"output","Package":"p","Test":"TestA","Output":"goroutine 0 gp=0x1402960 m=0 mp=0x1403d20 [idle, synctest bubble 103]:\n"}
 {"Action":"fail","Package":"p","Elapsed":0.5}
 `
+		nilled = `{"Action":"output","Package":"p","Test":"TestA","Output":"[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x4b2a51]\n"}
+{"Action":"fail","Package":"p","Elapsed":0.5}
+`
 		none = `{"Action":"skip","Package":"empty","Elapsed":0}
 `
 	)
@@ -54,6 +57,7 @@ func TestSum(t *testing.T) {
 		"the detector crashed":  {crash, false, false, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\nfailed: p the race detector crashed, and the package was not run again\ntests: 0 passed, 1 failed, 0 skipped\n"},
 		"it did, and not again": {crash + pass + ended, false, true, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 0 failed, 0 skipped\n"},
 		"it read nowhere":       {segv + pass + ended, false, true, "fail  p 0.5s\nSIGSEGV: segmentation violation\ngoroutine 0 gp=0x1402960 m=0 mp=0x1403d20 [idle, synctest bubble 103]:\n    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 0 failed, 0 skipped\n"},
+		"the program read nil":  {nilled + pass + ended, false, false, "fail  p 0.5s\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x4b2a51]\n    a_test.go:1: 1000 hand-overs\npass  p 1.2s\ntests: 1 passed, 1 failed, 0 skipped\n"},
 		"it did, then a test":   {crash + fail, false, false, "fail  p 0.5s\nThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n    f_test.go:1: got 1\nfail  p 0.5s\nfailed: p TestF\ntests: 0 passed, 1 failed, 0 skipped\n"},
 		"nothing ran":           {none, false, false, "tests: 0 passed, 0 failed, 0 skipped\n"},
 		"no event":              {"go: cannot find module\n" + pass, false, true, "go: cannot find module\n    a_test.go:1: 1000 hand-overs\ntests: 1 passed, 0 failed, 0 skipped\n"},
