@@ -14,6 +14,7 @@ import (
 // Cluster is servers that share the slots among them.
 type Cluster struct {
 	Nodes []*Server // first those that were made masters, then their replicas
+	buses seats     // on which they speak with each other
 }
 
 // StartCluster runs a cluster of so many masters, each with so many replicas, and
@@ -23,7 +24,7 @@ func StartCluster(program string, masters, replicas int, timeout time.Duration) 
 	c := &Cluster{}
 	var addrs []string
 	for range masters * (1 + replicas) {
-		bus, err := freePort()
+		bus, err := c.buses.take()
 		if err != nil {
 			c.Close()
 			return nil, err
@@ -55,6 +56,7 @@ func (c *Cluster) Close() {
 	for _, s := range c.Nodes {
 		s.Close()
 	}
+	c.buses.leave()
 }
 
 // URL names the first server, and the others as its query does.
@@ -203,7 +205,8 @@ func startSentinel(program string, master int, timeout time.Duration) (*Server, 
 		return nil, err
 	}
 	s := &Server{Dir: dir, program: program}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = s.seats.take(); err != nil {
+		s.Close()
 		return nil, err
 	}
 	conf := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nlogfile %s\nsentinel monitor %s 127.0.0.1 %d 1\nsentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\n",
@@ -214,7 +217,7 @@ func startSentinel(program string, master int, timeout time.Duration) (*Server, 
 	}
 	s.cmd = exec.Command(program, file, "--sentinel")
 	if err := s.run(); err != nil {
-		_ = os.RemoveAll(dir)
+		s.Close()
 		return nil, err
 	}
 	return s, nil

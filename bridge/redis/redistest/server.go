@@ -27,6 +27,7 @@ type Server struct {
 	Port    int    // on 127.0.0.1
 	program string
 	args    []string
+	seats   seats
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the process has
 }
@@ -42,25 +43,14 @@ func Start(program string, args ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Dir: dir, program: program, args: args}
-	for range 5 { // somebody else may take the port before the server does
-		if s.Port, err = freePort(); err != nil {
-			break
-		}
-		if err = s.Start(); err == nil {
-			return s, nil
-		}
+	if s.Port, err = s.seats.take(); err == nil {
+		err = s.Start()
 	}
-	_ = os.RemoveAll(dir)
-	return nil, err
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		s.Close()
+		return nil, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return s, nil
 }
 
 // Start runs a server again that was killed, at its old place.
@@ -84,7 +74,7 @@ func (s *Server) run() error {
 	defer tick.Stop()
 	late := time.After(patience)
 	for {
-		if _, err := s.Do("PING"); err == nil {
+		if s.Info("server", "process_id") == strconv.Itoa(s.Pid()) {
 			return nil
 		}
 		select {
@@ -130,7 +120,10 @@ func (s *Server) Signal(sig syscall.Signal) error { return s.cmd.Process.Signal(
 
 // Close ends the process and removes what it kept.
 func (s *Server) Close() {
-	s.Kill()
+	if s.ended != nil {
+		s.Kill()
+	}
+	s.seats.leave()
 	_ = os.RemoveAll(s.Dir)
 }
 
