@@ -82,10 +82,6 @@ func TestLogFull(t *testing.T) {
 	}
 }
 
-func TestLogOnValkey(t *testing.T) {
-	replaytest.Test(t, func(t *testing.T) replaytest.Store { return logs{startValkey(t)} })
-}
-
 // TestLogOldProtocol: a server without RESP3.
 func TestLogOldProtocol(t *testing.T) {
 	replaytest.Test(t, func(t *testing.T) replaytest.Store { return oldLogs{logs{startEngine(t)}} })

@@ -22,29 +22,6 @@ import (
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
 )
 
-func startValkey(t *testing.T) *engine {
-	t.Helper()
-	s, err := redistest.Start("valkey-server")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return &engine{t: t, one: s, url: s.URL()}
-}
-
-func TestContractOnValkey(t *testing.T) {
-	site := startValkey(t).sites()
-	backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
-		e := site(t)
-		return func(name string) backplane.Plane { return e.join(name) }
-	})
-}
-
-func TestReignsOnValkey(t *testing.T) {
-	site := startValkey(t).sites()
-	reigntest.Test(t, func(t *testing.T) reigntest.Ledger { return reignLedger(site(t)) })
-}
-
 // everywhere are the commands that Redis, Valkey and Garnet all have. Garnet's are those
 // of its "API compatibility" page (website/docs/commands/api-compatibility.md); of
 // streams it has some, as an experiment, and can bound none while something is added.
@@ -59,11 +36,11 @@ var everywhere = strings.Fields(`Get Mget Set Del Rename Exists Pexpire Pttl Inc
 // around are those that the client sends for itself.
 var around = strings.Fields(`hello auth ping client cluster`)
 
-// startCommon runs a server on which the nodes may use only the commands that Redis,
-// Valkey and Garnet all have.
-func startCommon(t *testing.T) *engine {
+// startCommon runs a server, Debian's redis-server or the program named, on which the
+// nodes may use only the commands that Redis, Valkey and Garnet all have.
+func startCommon(t *testing.T, program string) *engine {
 	t.Helper()
-	s, err := redistest.Start("")
+	s, err := redistest.Start(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +54,14 @@ func startCommon(t *testing.T) *engine {
 	return e
 }
 
-// TestOnlyCommonCommands: everything works with those alone.
+// TestOnlyCommonCommands: everything works with those alone, on Redis and on Valkey.
 func TestOnlyCommonCommands(t *testing.T) {
-	e := startCommon(t)
+	for name, program := range map[string]string{"redis": "", "valkey": "valkey-server"} {
+		t.Run(name, func(t *testing.T) { onlyCommon(t, startCommon(t, program)) })
+	}
+}
+
+func onlyCommon(t *testing.T, e *engine) {
 	site := e.sites()
 	t.Run("plane", func(t *testing.T) {
 		backplanetest.Test(t, func(t *testing.T) func(string) backplane.Plane {
