@@ -38,6 +38,7 @@ type Census struct {
 	about func() Report
 	now   func() time.Time
 	wake  chan struct{}
+	said  atomic.Uint64 // words
 	count struct{ rounds, silent, malformed, forgotten atomic.Uint64 }
 
 	since area.Time
@@ -49,6 +50,7 @@ type Census struct {
 // entry is what is known of another node.
 type entry struct {
 	report Report
+	said   uint64 // its number
 	life   uint64
 	since  time.Time
 	starts int
@@ -106,7 +108,7 @@ func (c *Census) Tell() {
 // round asks every other node once, and waits no longer than until the next round.
 func (c *Census) round(ctx context.Context) {
 	c.count.rounds.Add(1)
-	body, err := c.about().encode()
+	body, err := c.say()
 	if err != nil {
 		return // plain fields
 	}
@@ -126,12 +128,19 @@ func (c *Census) round(ctx context.Context) {
 // answer tells another node what this one does.
 func (c *Census) answer(_ context.Context, from string, body []byte) ([]byte, error) {
 	c.heard(from, body, -1)
-	return c.about().encode()
+	return c.say()
+}
+
+// say is what this node says of itself. Its number comes first: what a higher one has was
+// looked at later.
+func (c *Census) say() ([]byte, error) {
+	n := c.said.Add(1)
+	return word{c.about(), n}.encode()
 }
 
 // heard takes in what a node says of itself. lag is below 0 where it was not measured.
 func (c *Census) heard(node string, body []byte, lag time.Duration) {
-	r, err := parseReport(body)
+	w, err := parseWord(body)
 	if err != nil {
 		c.count.malformed.Add(1)
 		return
@@ -143,10 +152,13 @@ func (c *Census) heard(node string, body []byte, lag time.Duration) {
 	case e == nil:
 		return // the backplane tells of it first
 	case !e.gone.IsZero(): // an old word brings nobody back, but may be the node's last
-		e.left = e.left || r.State == Draining && r.StartedAt.Equal(e.report.StartedAt.Time)
+		e.left = e.left || w.State == Draining && w.StartedAt.Equal(e.report.StartedAt.Time)
 		return
 	}
-	e.report, e.heard = r, c.now()
+	if !w.StartedAt.Equal(e.report.StartedAt.Time) || w.Said >= e.said { // else it was underway for longer than one after it
+		e.report, e.said = w.Report, w.Said
+	}
+	e.heard = c.now()
 	if lag >= 0 {
 		e.lag = lag
 	}

@@ -144,15 +144,36 @@ func TestLateLastWord(t *testing.T) {
 			{Draining, area.At(said.StartedAt.Add(-time.Second)), "a ready*, b gone"}, // of the start before
 			{Draining, said.StartedAt, "a ready*, b left"},
 		} {
-			word := said
-			word.State, word.StartedAt = c.state, c.start
-			body, err := word.encode()
+			report := said
+			report.State, report.StartedAt = c.state, c.start
+			body, err := word{report, 1}.encode()
 			if err != nil {
 				t.Fatal(err)
 			}
 			a.heard("b", body, -1)
 			a.want(t, c.state, c.want)
 		}
+	})
+}
+
+// Of two words of a node the one that was said later counts, whichever comes first.
+func TestWordsOvertake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := new(backplane.Exchange)
+		a, b := open(t, x, "a"), open(t, x, "b")
+		defer func() { a.stop() }()
+		time.Sleep(2 * time.Second)
+		late, err := b.say() // an answer that is underway for long
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.state.Store(Draining)
+		b.Tell()
+		synctest.Wait()
+		a.heard("b", late, time.Second)
+		a.want(t, "an older word", "a ready*, b draining")
+		b.stop()
+		a.want(t, "its end", "a ready*, b left")
 	})
 }
 
@@ -167,7 +188,7 @@ func TestSilentNode(t *testing.T) {
 		mute.OnAsk(Kind, func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
 			select {
 			case <-held:
-				return (Report{Kind: KindView, State: Degraded}).encode()
+				return word{Report{Kind: KindView, State: Degraded}, 1}.encode()
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -206,7 +227,7 @@ func TestParseReport(t *testing.T) {
 		"too many":     {`{"kind":"hub","state":"ready","areas":[` + strings.Repeat(`"a",`, mostAreas) + `"a"]}`, false},
 		"wrong number": {`{"kind":"hub","state":"ready","memory_bytes":-1}`, false},
 	} {
-		if r, err := parseReport([]byte(c.text)); (err == nil) != c.good || err == nil && r.Areas == nil {
+		if r, err := parseWord([]byte(c.text)); (err == nil) != c.good || err == nil && r.Areas == nil {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}

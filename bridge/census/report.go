@@ -61,10 +61,17 @@ type Backplane struct {
 	Losses    uint64 `json:"losses"` // times that it lost the server, since its start
 }
 
-func (r Report) encode() ([]byte, error) { return json.Marshal(r) }
+// word is a report as it is said: of two of one start the one with the higher number is
+// newer, in whatever order they come.
+type word struct {
+	Report
+	Said uint64 `json:"said"`
+}
 
-// parseReport reads what another node says of itself.
-func parseReport(b []byte) (r Report, err error) {
+func (w word) encode() ([]byte, error) { return json.Marshal(w) }
+
+// parseWord reads what another node says of itself.
+func parseWord(b []byte) (r word, err error) {
 	if len(b) > mostReport {
 		return r, errors.New("census: a report is too large")
 	}
