@@ -50,6 +50,14 @@ type event struct {
 	Args  []json.RawMessage `json:"args"`
 }
 
+// said is to whom something is said, and what.
+func (c *call) said() (to Receiver, e event, err error) {
+	if to, err = c.receiver(); err == nil {
+		e, err = c.event()
+	}
+	return to, e, err
+}
+
 func (c *call) event() (e event, err error) {
 	if err := c.decode(&e); err != nil {
 		return e, err
@@ -66,11 +74,7 @@ type sent struct {
 }
 
 func (a *API) send(c *call) (answer, error) {
-	to, err := c.receiver()
-	if err != nil {
-		return answer{}, err
-	}
-	e, err := c.event()
+	to, e, err := c.said()
 	if err != nil {
 		return answer{}, err
 	}
@@ -95,11 +99,7 @@ func (a *API) invoke(c *call) (answer, error) {
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	to, err := c.receiver()
-	if err != nil {
-		return answer{}, err
-	}
-	e, err := c.event()
+	to, e, err := c.said()
 	if err != nil {
 		return answer{}, err
 	}

@@ -33,8 +33,8 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 	if !area.IsID(event) {
 		return nil, area.InvalidField("event", "an event's name is 1 to 64 of A-Z a-z 0-9 _ -")
 	}
-	if g.Reserved() && area.HubEvent(event) {
-		return nil, area.Errorf(area.CodeForbidden, "event %s is the hub's own", event)
+	if err := maySay(g, event); err != nil {
+		return nil, err
 	}
 	payload, err := json.Marshal(args)
 	if err != nil {
@@ -46,6 +46,15 @@ func (h *Hub) sendToGroup(_ context.Context, c *signalr.Call) (any, error) {
 	}
 	h.send(p, area.FromHub+":"+c.Conn().ID(), g, event, sent, payload)
 	return nil, nil
+}
+
+// maySay tells whether others than the hub may send an event to a group: its own, by which
+// its members know how things stand, they may not.
+func maySay(g area.Group, event string) error {
+	if g.Reserved() && area.HubEvent(event) {
+		return area.Errorf(area.CodeForbidden, "event %s is the hub's own", event)
+	}
+	return nil
 }
 
 // send sends an event to a group of somebody's tenant, and to the group's topic;

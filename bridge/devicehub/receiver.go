@@ -82,6 +82,11 @@ func (h *Hub) Send(p auth.Principal, to Receiver, event string, args []any) (con
 	if err != nil {
 		return 0, err
 	}
+	if to.Group != "" {
+		if err := maySay(area.Group(to.Group), event); err != nil {
+			return 0, err
+		}
+	}
 	payload, err := json.Marshal(args)
 	if err != nil {
 		return 0, area.Errorf(area.CodeBadRequest, "an argument is no JSON")

@@ -85,6 +85,27 @@ func TestSendAtAllNodes(t *testing.T) {
 	})
 }
 
+// TestEventsOfTheHubAlone: by no way does somebody pass off news of his own as the hub's.
+func TestEventsOfTheHubAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		for _, c := range []struct {
+			to    devicehub.Receiver
+			event string
+			code  area.Code
+		}{
+			{devicehub.Receiver{Group: "area:north"}, "AreaChanged", area.CodeForbidden},
+			{devicehub.Receiver{Group: "area:north"}, "Alarm", ""},
+			{devicehub.Receiver{Group: "g"}, "AreaChanged", ""},
+			{devicehub.Receiver{User: "viewer"}, "ReceiveNotification", ""}, // which needs the right to operate
+		} {
+			if _, err := s.Send(persons["operator"], c.to, c.event, nil); area.CodeOf(err) != c.code && (err != nil || c.code != "") {
+				t.Errorf("%s to %+v: %v, want %q", c.event, c.to, err, c.code)
+			}
+		}
+	})
+}
+
 // TestInvokeAtAllNodes: clients of both nodes answer, one says no, one says nothing.
 func TestInvokeAtAllNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
