@@ -227,8 +227,7 @@ func TestOrdersPerNode(t *testing.T) {
 		ended := func(id area.WorkID) func() bool {
 			return func() bool {
 				work()
-				st := b.reports.states(id)
-				return len(st) > 0 && st[len(st)-1] == "played"
+				return b.reports.is(id, "played")
 			}
 		}
 		s.pass(time.Second, d)
@@ -242,7 +241,7 @@ func TestOrdersPerNode(t *testing.T) {
 		if st := b.reports.states("handed"); slices.Contains(st, "assigned") || played["handed"] != 0 {
 			t.Errorf("a work in the hands of hub-1: %v", st)
 		}
-		if st := b.reports.states("back"); len(st) == 0 || st[len(st)-1] != "cancelled user" {
+		if st := b.reports.states("back"); !b.reports.is("back", "cancelled user") {
 			t.Errorf("a work that was taken back: %v", st)
 		}
 		b.service.Stored("north", "back")

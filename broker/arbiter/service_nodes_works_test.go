@@ -11,6 +11,11 @@ import (
 	"github.com/tacet-hub/tacet/broker/turn"
 )
 
+// work is one of a second for anybody in north.
+func work(id area.WorkID) area.Work {
+	return area.Work{ID: id, Area: "north", Prio: area.Normal, Dur: time.Second, Redo: area.RedoRetry, IfBusy: area.BusyQueue, Body: area.Body{Kind: "announce"}}
+}
+
 // A work is accepted at one node, played at another, and ends at the first, whoever
 // has the area meanwhile.
 func TestAWorkOfAnotherNode(t *testing.T) {
@@ -30,7 +35,7 @@ func TestAWorkOfAnotherNode(t *testing.T) {
 				}
 			}
 		}
-		w := area.Work{ID: "w-1", Area: "north", Prio: area.Normal, Dur: time.Second, Redo: area.RedoRetry, IfBusy: area.BusyQueue, Body: area.Body{Kind: "announce"}}
+		w := work("w-1")
 		if err := b.service.Submit(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
@@ -44,14 +49,14 @@ func TestAWorkOfAnotherNode(t *testing.T) {
 			return false
 		}
 		s.until("w-1 is assigned", assigned, d)
-		s.until("hub-2 knows", func() bool { st := b.reports.states("w-1"); return len(st) > 0 && st[len(st)-1] == "assigned" }, d)
+		s.until("hub-2 knows", func() bool { return b.reports.is("w-1", "assigned") }, d)
 		if got := a.reports.states("w-1"); len(got) != 0 {
 			t.Errorf("hub-1 reports a work that it has not accepted: %v", got)
 		}
 		d.step(turn.Wish{Work: "w-1", Att: 1, Prio: area.Normal, Dur: time.Second})
 		s.until("it plays", func() bool { return d.turn.Phase() == turn.Playing }, d)
 		d.step(turn.Over{Result: area.Played})
-		s.until("hub-2 has the end", func() bool { st := b.reports.states("w-1"); return st[len(st)-1] == "played" }, d)
+		s.until("hub-2 has the end", func() bool { return b.reports.is("w-1", "played") }, d)
 		b.service.Stored("north", "w-1")
 		before := len(b.reports.states("w-1"))
 		s.pass(5*time.Second, d)
@@ -69,7 +74,7 @@ func TestAWorkOfAnotherNode(t *testing.T) {
 		if err := b.service.Cancel(t.Context(), "w-2", area.EndUser); err != nil {
 			t.Fatal(err)
 		}
-		s.until("w-2 is cancelled", func() bool { st := b.reports.states("w-2"); return len(st) > 0 && st[len(st)-1] == "cancelled user" })
+		s.until("w-2 is cancelled", func() bool { return b.reports.is("w-2", "cancelled user") })
 	})
 }
 
@@ -79,7 +84,7 @@ func TestAWorkThatTheOwnerTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, a, b := pair(t)
 		defer s.close()
-		w := area.Work{ID: "w-1", Area: "north", Prio: area.Normal, Dur: time.Second, Redo: area.RedoRetry, IfBusy: area.BusyQueue, Body: area.Body{Kind: "announce"}}
+		w := work("w-1")
 		if err := b.service.Submit(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
@@ -93,10 +98,7 @@ func TestAWorkThatTheOwnerTakesOver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.until("hub-1 has the end", func() bool {
-			st := a.reports.states("w-1")
-			return len(st) > 0 && st[len(st)-1] == "cancelled user"
-		})
+		s.until("hub-1 has the end", func() bool { return a.reports.is("w-1", "cancelled user") })
 	})
 }
 
@@ -179,14 +181,11 @@ func TestWhatWasPlayedOutlivesTheReign(t *testing.T) {
 		s.until("somebody has north", func() bool { return owner(a) || owner(b) }, d)
 		s.pass(2*time.Second, d)
 		c := s.join("hub-3", 2, newLedger())
-		w := area.Work{ID: "w-1", Area: "north", Prio: area.Normal, Dur: time.Second, Redo: area.RedoRetry, IfBusy: area.BusyQueue, Body: area.Body{Kind: "announce"}}
+		w := work("w-1")
 		if err := c.service.Submit(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
-		s.until("hub-3 has the end", func() bool {
-			st := c.reports.states("w-1")
-			return len(st) > 0 && st[len(st)-1] == "played"
-		}, d)
+		s.until("hub-3 has the end", func() bool { return c.reports.is("w-1", "played") }, d)
 		if offers.Len() > 0 {
 			t.Errorf("%d offers of what was played", offers.Len())
 		}

@@ -73,6 +73,12 @@ func (r *reports) states(w area.WorkID) (list []string) {
 	return list
 }
 
+// is tells whether that is the newest of what was reported of a work.
+func (r *reports) is(w area.WorkID, state string) bool {
+	list := r.states(w)
+	return len(list) > 0 && list[len(list)-1] == state
+}
+
 // hub is a broker with an arbiter, all in a bubble.
 type hub struct {
 	*brokertest.Broker
