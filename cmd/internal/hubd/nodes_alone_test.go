@@ -68,7 +68,7 @@ func TestTheServerOfTheNodesIsAwayPerNode(t *testing.T) {
 					over++
 				}
 			}
-			return v.PerNode == 2 && over == 2 && v.Plays == 3
+			return v.PerNode == 2 && over == 2 && v.Plays >= 3 // more where a grant came too late for its lease
 		})
 		if _, body := get(t, r.HTTP+"/api/v1/areas/north"); leadOf(body).Term == 0 || leadOf(body).Alone != nil {
 			t.Errorf("the area is %s", body)
