@@ -19,6 +19,7 @@ type Store struct {
 	pos     uint64 // of the group that gathers
 	inside  int    // joined and not left
 	awaited bool
+	writing bool // a group is on its way to the disk
 	held    bool
 	trouble error
 	final   bool
@@ -85,11 +86,13 @@ func (s *Store) Keys(table string) (keys []string) {
 // Settle waits until everything that was touched is written, that for later
 // included.
 func (s *Store) Settle() {
-	pos, _ := s.Join(0)
-	s.Leave(pos)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.pos <= pos || len(s.touched) > 0 {
+	for s.writing || s.awaited || len(s.touched) > 0 {
+		if !s.awaited && len(s.touched) > 0 {
+			s.awaited = true
+			s.moved.Broadcast()
+		}
 		s.moved.Wait()
 	}
 }
@@ -171,25 +174,33 @@ func (s *Store) run() {
 			return
 		}
 		group, pos := s.touched, s.pos
-		s.touched, s.awaited = map[place]struct{}{}, false
+		s.touched, s.awaited, s.writing = map[place]struct{}{}, false, true
 		s.pos++
 		if s.trouble != nil {
 			told = true
 			s.calling(func() { s.lost(pos, 1<<64-1) })
-			continue
+		} else {
+			s.write(group)
+			s.calling(func() { s.durable(pos) })
 		}
-		s.write(group)
-		s.calling(func() { s.durable(pos) })
+		s.writing = false
 		s.moved.Broadcast()
 	}
 }
 
+// write puts a group on the disk, all of it at once.
 func (s *Store) write(group map[place]struct{}) {
+	records := map[place][]byte{}
+	s.calling(func() {
+		for p := range group {
+			if record, keep := s.read(p.table, p.key); keep {
+				records[p] = record
+			}
+		}
+	})
 	changed := false
 	for p := range group {
-		var record []byte
-		var keep bool
-		s.calling(func() { record, keep = s.read(p.table, p.key) })
+		record, keep := records[p]
 		old, had := s.disk[p]
 		switch {
 		case keep && (!had || !slices.Equal(old, record)):
