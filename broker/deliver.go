@@ -123,9 +123,19 @@ func (b *Broker) deliver(cl *mqtt.Client, to *member, m *message) {
 			return
 		}
 	}
-	if l := linkOf(cl); l != nil && !cl.Closed() {
+	if l := connected(cl); l != nil {
 		l.live(m.form(v5, retain, qos, to.ids), id)
 	}
+}
+
+// connected is the connection of a client; nil where it has ended, or is our own. A
+// client that has seen the end counts as gone at once: what is published from then on is
+// not sent, so that it is no duplicate later, and goes to others who share it.
+func connected(cl *mqtt.Client) *link {
+	if l := linkOf(cl); l != nil && !l.out.isClosed() && !cl.Closed() {
+		return l
+	}
+	return nil
 }
 
 // enqueue puts a message of QoS 1 or 2 into the queue of a session, from which

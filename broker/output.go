@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -37,6 +38,8 @@ type output struct {
 
 	drained func() // told when what waited for the peer is out
 
+	closed atomic.Bool // nothing more may be put in; set with the lock, before the peer can see it
+
 	mu       sync.Mutex
 	queue    []byte    // waits to be written
 	pending  int       // bytes in queue and in the flusher's hands
@@ -44,7 +47,6 @@ type output struct {
 	flushing bool      // there is a flusher: nothing may be written past it
 	corked   bool      // nothing goes out before rest
 	timed    bool      // raw has a write deadline
-	closed   bool      // nothing more may be put in
 	end      time.Time // once closed: when the flusher gives up
 	last     bool      // what was put in last says why the connection ends
 }
@@ -67,7 +69,7 @@ const directBytes = 64 << 10
 func (o *output) put(p []byte, w when) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed.Load() {
 		return net.ErrClosed
 	}
 	direct := !o.flushing && o.fd != nil && (w == now || o.pending+len(p) > directBytes)
@@ -128,7 +130,7 @@ func (o *output) rest() error {
 // empty writes what the peer takes of what waits, and leaves the rest to a
 // flusher. The lock is held, and there is none.
 func (o *output) empty() error {
-	if o.fd != nil && !o.closed {
+	if o.fd != nil && !o.closed.Load() {
 		n, err := tryWrite(o.fd, o.queue)
 		if err != nil {
 			return err
@@ -171,9 +173,9 @@ func (o *output) flush() {
 func (o *output) take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) == 0 || o.corked && !o.closed {
+	if len(o.queue) == 0 || o.corked && !o.closed.Load() {
 		o.flushing = false
-		if o.closed {
+		if o.closed.Load() {
 			o.hangUp()
 		} else if o.timed {
 			o.timed = false
@@ -190,7 +192,7 @@ func (o *output) deadline() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t := time.Now().Add(o.wait)
-	if o.closed {
+	if o.closed.Load() {
 		t = o.end
 	}
 	o.timed = true
@@ -206,8 +208,8 @@ func (o *output) written(n int) {
 // fail ends the connection: the peer is gone, or does not read.
 func (o *output) fail(err error) {
 	o.mu.Lock()
-	lost := !o.closed
-	o.closed, o.flushing, o.queue, o.pending = true, false, nil, 0
+	lost := !o.closed.Swap(true)
+	o.flushing, o.queue, o.pending = false, nil, 0
 	o.mu.Unlock()
 	if lost && errors.Is(err, os.ErrDeadlineExceeded) {
 		o.slow()
@@ -220,14 +222,15 @@ func (o *output) fail(err error) {
 func (o *output) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed.Load() {
 		return
 	}
 	at := time.Now()
 	if !o.flushing && o.pending > 0 && o.empty() != nil {
 		o.pending, o.queue = 0, nil // the peer is gone
 	}
-	o.closed, o.end = true, at.Add(linger)
+	o.closed.Store(true)
+	o.end = at.Add(linger)
 	_ = o.raw.SetReadDeadline(at)
 	if !o.flushing {
 		o.hangUp()
@@ -274,7 +277,7 @@ func (o *output) part() {
 func (o *output) readDeadline(t time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed.Load() {
 		return net.ErrClosed
 	}
 	return o.raw.SetReadDeadline(t)
@@ -285,7 +288,7 @@ func (o *output) readDeadline(t time.Time) error {
 func (o *output) wrap(c net.Conn) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed.Load() {
 		return net.ErrClosed
 	}
 	o.raw, o.fd = c, nil
@@ -304,11 +307,9 @@ func (o *output) hasRoom() bool {
 func (o *output) unread() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.closed && o.fd != nil && unread(o.fd)
+	return !o.closed.Load() && o.fd != nil && unread(o.fd)
 }
 
-func (o *output) isClosed() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.closed
-}
+// isClosed tells whether the connection has been given up. Who has seen its end from
+// outside sees it here too, which is before the library knows.
+func (o *output) isClosed() bool { return o.closed.Load() }

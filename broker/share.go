@@ -55,9 +55,9 @@ func (b *Broker) fitness(id string, sub packets.Subscription, pk *packets.Packet
 	if waits && cl.State.Inflight.Len() >= b.cfg.MaxQueue {
 		return unfit
 	}
-	l := linkOf(cl)
+	l := connected(cl)
 	switch {
-	case l == nil || cl.Closed():
+	case l == nil:
 		if waits && !endsWithConnection(cl) {
 			return absent
 		}

@@ -68,10 +68,10 @@ func (o *output) sweepOut() {
 	o.mu.Lock()
 	o.swept = false
 	var err error
-	if !o.flushing && !o.closed && !o.corked && o.pending > 0 {
+	if !o.flushing && !o.closed.Load() && !o.corked && o.pending > 0 {
 		err = o.empty()
 	}
-	out := !o.flushing && !o.closed
+	out := !o.flushing && !o.closed.Load()
 	o.mu.Unlock()
 	switch {
 	case err != nil:

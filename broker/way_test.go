@@ -9,6 +9,7 @@ import (
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // wire is a link of MQTT 5 whose output a test reads.
@@ -180,6 +181,32 @@ func TestWhatWaitsForTheStoreIsBounded(t *testing.T) {
 		}
 		if st := w.b.Stats(); n != 25 || st.SlowConsumers != 1 {
 			t.Errorf("%d acknowledgements waited, %d slow; want 25 and then the end", n, st.SlowConsumers)
+		}
+	})
+}
+
+// TestNothingIsSentBehindTheEnd: between the end of a connection, which its client
+// sees, and the moment in which the library knows of it a message waits, as one that was
+// never sent, and counts its client as away.
+func TestNothingIsSentBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		w.writes(t, "CONNACK", connackBytes, welcomeBytes)
+		cl := w.client.Load()
+		cl.Properties.Props.SessionExpiryInterval = 60
+		w.b.server.Clients.Add(cl)
+		_ = w.Close()
+		if _, err := w.peer.Read(make([]byte, 1)); err == nil || cl.Closed() {
+			t.Fatalf("%v; want the end, and a library that does not know of it", err)
+		}
+		sub := packets.Subscription{Filter: "in", Qos: 1}
+		pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: "in", Payload: []byte("x"), Created: 1}
+		if f := w.b.fitness(cl.ID, sub, &pk); f != absent {
+			t.Errorf("the client of a shared subscription is %d, want absent", f)
+		}
+		w.b.deliver(cl, &member{client: cl.ID, sub: sub}, &message{pk: &pk})
+		if sent := w.sentIDs(); len(sent) != 0 || cl.State.Inflight.Len() != 1 {
+			t.Errorf("%d count as sent, %d wait; want none and one", len(sent), cl.State.Inflight.Len())
 		}
 	})
 }
