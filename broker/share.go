@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"math/rand/v2"
+
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -31,19 +33,23 @@ const (
 	waiting                // is connected, and takes it at once
 )
 
-// pick answers the fittest member, and a random one of equals: Go begins a map
-// anywhere.
+// pick answers the fittest member, and of equals each as often: Go begins a map
+// anywhere, and yet with some of its keys more often than with others.
 func (b *Broker) pick(members map[string]packets.Subscription, pk *packets.Packet) (id string, sub packets.Subscription, ok bool) {
+	left := make([]string, 0, 16)
+	for member := range members {
+		left = append(left, member)
+	}
 	best := unfit
-	for member, s := range members {
-		if f := b.fitness(member, s, pk); f > best {
-			best, id, sub = f, member, s
-			if f == waiting {
-				break
-			}
+	for n := len(left); n > 0 && best < waiting; n-- {
+		i := rand.IntN(n)
+		member := left[i]
+		left[i] = left[n-1]
+		if f := b.fitness(member, members[member], pk); f > best {
+			best, id = f, member
 		}
 	}
-	return id, sub, best > unfit
+	return id, members[id], best > unfit
 }
 
 func (b *Broker) fitness(id string, sub packets.Subscription, pk *packets.Packet) fitness {

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -69,6 +70,33 @@ func TestSharedSubscriptionSparesTheSlow(t *testing.T) {
 		}
 		if given != 2 || n != 198 {
 			t.Errorf("%d went to the slow one and %d to the fast one, want 2 and 198", given, n)
+		}
+	})
+}
+
+// TestSharedSubscriptionIsFair: of those who keep up each gets as much, also where
+// most of the group are away.
+func TestSharedSubscriptionIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, here = 3000, 3
+		b := brokertest.New(t)
+		var crew []*raw
+		for i := range 2 * here {
+			r := dial(t, b, 5, fmt.Sprint("crew-", i), keeping)
+			r.send(subscribePacket(1, 0, "$share/g/in"))
+			r.expect(packets.Suback)
+			if i%2 == 0 {
+				crew = append(crew, r)
+			} else {
+				_ = r.Close()
+			}
+		}
+		synctest.Wait()
+		numbered(t, b, "in", 0, 0, n)
+		for i, r := range crew {
+			if got := len(r.burst()); got < n/here*4/5 || got > n/here*6/5 { // eight standard deviations
+				t.Errorf("%d of %d went to member %d of %d", got, n, i, here)
+			}
 		}
 	})
 }
