@@ -34,6 +34,7 @@ func TestAreaKeyGoesToItsDeviceAlone(t *testing.T) {
 				keeper := b.Dial(t, "root:2", signIn("root"), func(o *mqtt.ClientOptions) { o.SetCleanSession(false) })
 				keeper.Subscribe("#", 1, nil).Wait()
 				keeper.Disconnect(0)
+				synctest.Wait() // it does so beside us
 				other := b.Dial(t, "root:3", signIn("root"))
 				if tok := other.Subscribe(topic, 1, nil).(*mqtt.SubscribeToken); tok.Wait() && tok.Result()[topic] != 0x80 {
 					t.Errorf("a subscription to the topic itself is answered %v", tok.Result())

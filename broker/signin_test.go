@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,32 +132,43 @@ func TestSignInByCertificate(t *testing.T) {
 // TestWrongPasswordsAreSlowedAtTheDoor is RELIABILITY.md §2, brute force.
 func TestWrongPasswordsAreSlowedAtTheDoor(t *testing.T) {
 	for version, want := range map[byte]byte{4: 5, 5: 0x9f} {
-		b := overTCP(t, broker.Config{Auth: authority(t, people())}, silent)
-		at := 0
-		for i := 1; i <= 30 && at == 0; i++ {
-			r := dialTCP(t, b, version)
-			if ack := r.connect("ann", login("ann", fmt.Sprint("guess ", i))); ack.ReasonCode == want {
-				at = i
+		synctest.Test(t, func(t *testing.T) { // else the first wait, of a second, may be over before the next attempt
+			b := brokertest.New(t, withAuth(authority(t, people())))
+			at := 0
+			for i := 1; i <= 30 && at == 0; i++ {
+				r := newRaw(t, pipeFrom(t, b, fmt.Sprint("192.0.2.7:", i)), version)
+				if ack := r.connect("ann", login("ann", fmt.Sprint("guess ", i))); ack.ReasonCode == want {
+					at = i
+				}
+				r.closed()
 			}
-			r.closed()
-		}
-		if at != 6 {
-			t.Errorf("v%d: slowed at attempt %d, want 6", version, at)
-		}
-		if st := b.Stats(); st.RefusedLogins != 6 || st.Connections != 0 || st.Sessions != 0 {
-			t.Errorf("v%d: stats %+v", version, st)
-		}
-		elsewhere := newRaw(t, pipeTo(t, b), version)
-		if ack := elsewhere.connect("ann", as("ann")); ack.ReasonCode != 0 {
-			t.Errorf("v%d: CONNACK %#x to a good login from elsewhere", version, ack.ReasonCode)
-		}
+			if at != 6 {
+				t.Errorf("v%d: slowed at attempt %d, want 6", version, at)
+			}
+			synctest.Wait()
+			if st := b.Stats(); st.RefusedLogins != 6 || st.Connections != 0 || st.Sessions != 0 {
+				t.Errorf("v%d: stats %+v", version, st)
+			}
+			elsewhere := newRaw(t, pipeFrom(t, b, "192.0.2.8:1"), version)
+			if ack := elsewhere.connect("ann", as("ann")); ack.ReasonCode != 0 {
+				t.Errorf("v%d: CONNACK %#x to a good login from elsewhere", version, ack.ReasonCode)
+			}
+		})
 	}
 }
 
-// pipeTo opens a connection to the broker from elsewhere than loopback.
-func pipeTo(t testing.TB, b *broker.Broker) net.Conn {
+// pipeFrom opens a connection to the broker that comes from an address.
+func pipeFrom(t testing.TB, b *brokertest.Broker, addr string) net.Conn {
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = ours.Close() })
-	go func() { _ = b.Establish(theirs) }()
+	go func() { _ = b.Establish(from{theirs, addr}) }()
 	return ours
 }
+
+// from is a connection that comes from an address.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(f.addr)) }

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -303,31 +304,47 @@ func TestProxyHeaders(t *testing.T) {
 // TestProxiedClientsHaveTheirOwnLimits: not those of the balancer, and the
 // deadline covers the header.
 func TestProxiedClientsHaveTheirOwnLimits(t *testing.T) {
-	cfg := broker.Config{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, MaxPerAddr: 1, MaxHalfOpenPerAddr: 1, ConnectTimeout: 300 * time.Millisecond}
-	b := overTCP(t, cfg, silent)
-	w := b.Watch(0)
-	defer w.Close()
-	silentOnes := []*raw{dialTCP(t, b, 5), dialTCP(t, b, 5), dialTCP(t, b, 5)}
-	connect := func(from, id string) (*raw, packets.Packet) {
-		r := dialTCP(t, b, 5)
-		if _, err := fmt.Fprintf(r, "PROXY TCP4 %s 198.51.100.1 49152 1883\r\n", from); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := broker.New(broker.Config{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}, MaxPerAddr: 1, MaxHalfOpenPerAddr: 1}, silent)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return r, r.connect(id)
-	}
-	for i, from := range []string{"192.0.2.1", "192.0.2.2"} {
-		if _, ack := connect(from, fmt.Sprint("gate-", i)); ack.ReasonCode != 0 {
-			t.Errorf("%s: CONNACK %#x", from, ack.ReasonCode)
+		ln := &failing{conns: make(chan net.Conn)}
+		b.SetListener(ln)
+		run(t, b)
+		w := b.Watch(0)
+		defer w.Close()
+		balanced := func() *raw {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _ = ours.Close() })
+			ln.conns <- from{theirs, "192.0.2.99:1"}
+			return newRaw(t, ours, 5)
 		}
-	}
-	if _, ack := connect("192.0.2.2", "gate-3"); ack.ReasonCode != 0x97 {
-		t.Errorf("a second one of 192.0.2.2: CONNACK %#x, want 0x97", ack.ReasonCode)
-	}
-	for _, r := range silentOnes {
-		r.closed()
-	}
-	expectNotice(t, w, broker.RefusedConnect, "address", "gate-3")
-	for n := 0; n < 3; {
-		n += expectNotice(t, w, broker.RefusedConnect, "silent", "").N
-	}
+		start, silentOnes := time.Now(), []*raw{balanced(), balanced(), balanced()}
+		connect := func(from, id string) packets.Packet {
+			r := balanced()
+			if _, err := fmt.Fprintf(r, "PROXY TCP4 %s 198.51.100.1 49152 1883\r\n", from); err != nil {
+				t.Fatal(err)
+			}
+			return r.connect(id)
+		}
+		for i, from := range []string{"192.0.2.1", "192.0.2.2"} {
+			if ack := connect(from, fmt.Sprint("gate-", i)); ack.ReasonCode != 0 {
+				t.Errorf("%s: CONNACK %#x", from, ack.ReasonCode)
+			}
+		}
+		if ack := connect("192.0.2.2", "gate-3"); ack.ReasonCode != 0x97 {
+			t.Errorf("a second one of 192.0.2.2: CONNACK %#x, want 0x97", ack.ReasonCode)
+		}
+		for _, r := range silentOnes {
+			r.closed()
+		}
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("the silent ones ended after %s, want 10s", d)
+		}
+		expectNotice(t, w, broker.RefusedConnect, "address", "gate-3")
+		for n := 0; n < 3; {
+			n += expectNotice(t, w, broker.RefusedConnect, "silent", "").N
+		}
+	})
 }

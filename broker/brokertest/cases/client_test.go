@@ -54,6 +54,11 @@ func (c *client) connect(id string, change ...func(*packets.Packet)) packets.Pac
 
 // sayConnect says CONNECT and does not wait for the answer.
 func (c *client) sayConnect(id string, change ...func(*packets.Packet)) {
+	c.send(c.connectPacket(id, change...))
+}
+
+// connectPacket is a CONNECT with a client id, which is the client's from now on.
+func (c *client) connectPacket(id string, change ...func(*packets.Packet)) packets.Packet {
 	c.id, c.what = id, id+": "
 	pk := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Connect},
@@ -62,7 +67,7 @@ func (c *client) sayConnect(id string, change ...func(*packets.Packet)) {
 	for _, f := range change {
 		f(&pk)
 	}
-	c.send(pk)
+	return pk
 }
 
 // Changes of a CONNECT.

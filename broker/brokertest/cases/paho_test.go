@@ -115,6 +115,7 @@ func TestPaho5(t *testing.T) {
 		gate := dial5(t, addr, "gate-1", stay(kept, true))
 		gate.sub(2, "in")
 		gate.TerminateConnectionForTest()
+		<-gate.Done() // it takes its session's connection away last
 		paper := dial5(t, addr, "paper", nil)
 		for i := range 30 {
 			paper.pub(message("in", fmt.Sprint(i), byte(1+i%2)))
@@ -267,7 +268,7 @@ func TestPaho3(t *testing.T) {
 	if got := next(); got != "gone" {
 		t.Fatalf("%q came, want the will", got)
 	}
-	raw.Disconnect(100)
+	raw.Disconnect(uint(patience.Milliseconds())) // as long as it takes to say goodbye: else there is a will
 	for i := range 30 {
 		done(t, watch.Publish("in", byte(1+i%2), false, fmt.Sprint(i)))
 	}
