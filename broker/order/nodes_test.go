@@ -240,8 +240,9 @@ func (m *member) TakeBack(ctx context.Context, node string, id area.WorkID, reas
 func (m *member) Report(node string, r area.Report) {
 	m.f.mu.Lock()
 	to := m.f.crew[node]
+	there := to != nil && !to.gone
 	m.f.mu.Unlock()
-	if to != nil && !to.gone {
+	if there {
 		to.Service.Report(r)
 	}
 }
