@@ -156,17 +156,19 @@ func TestWrongPasswordsAreSlowed(t *testing.T) {
 }
 
 func TestSourcesAreNetworks(t *testing.T) {
-	a := newAuthority(t, site(), nil)
-	ctx := context.Background()
-	for i := range 5 {
-		_, _ = a.Password(ctx, "[2001:db8::"+string(rune('1'+i))+"]:1", "ann", "guess")
-	}
-	if _, err := a.Password(ctx, "2001:db8::ffff", "ann", "ann's"); area.CodeOf(err) != area.CodeRate {
-		t.Errorf("the same /64: %v, want rate", err)
-	}
-	if _, err := a.Password(ctx, "2001:db8:0:1::1", "ann", "ann's"); err != nil {
-		t.Errorf("another /64: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) { // where the wait is not over before it is looked for
+		a := newAuthority(t, site(), nil)
+		ctx := context.Background()
+		for i := range 5 {
+			_, _ = a.Password(ctx, "[2001:db8::"+string(rune('1'+i))+"]:1", "ann", "guess")
+		}
+		if _, err := a.Password(ctx, "2001:db8::ffff", "ann", "ann's"); area.CodeOf(err) != area.CodeRate {
+			t.Errorf("the same /64: %v, want rate", err)
+		}
+		if _, err := a.Password(ctx, "2001:db8:0:1::1", "ann", "ann's"); err != nil {
+			t.Errorf("another /64: %v", err)
+		}
+	})
 }
 
 func TestCertificate(t *testing.T) {

@@ -88,9 +88,7 @@ func takeover(t *testing.T, join Join) {
 	if m := wills.Take(t, 1)[0]; string(m.Payload) != "last" || wills.Len() > 0 {
 		t.Errorf("the will comes once more: %+v", m)
 	}
-	if s := n[0].Stats(); s.Sessions != 0 || s.Connections != 0 {
-		t.Errorf("a has %d sessions and %d connections", s.Sessions, s.Connections)
-	}
+	n[0].Until("nothing of it is left", func() bool { s := n[0].Stats(); return s.Sessions == 0 && s.Connections == 0 })
 }
 
 // packet reads a short packet of MQTT.
@@ -261,9 +259,7 @@ func sessionEnds(t *testing.T, join Join) {
 		t.Error("there is a session")
 	}
 	n[1].Knows(n[0], "q", false)
-	if s := n[0].Stats(); s.Sessions != 0 || s.Subscriptions != 0 {
-		t.Errorf("a has %d sessions and %d subscriptions", s.Sessions, s.Subscriptions)
-	}
+	n[0].Until("nothing of it is left", func() bool { s := n[0].Stats(); return s.Sessions == 0 && s.Subscriptions == 0 })
 	Say(t, n[0].Dial(t, "writer"), "q", 1, false, "for nobody")
 	c.Disconnect(0)
 	n[0].HasClient("ends", "")

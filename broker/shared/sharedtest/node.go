@@ -14,7 +14,7 @@ import (
 )
 
 // Patience is how long a test waits for what must come.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Node is one node: its store, and its tables, which run.
 type Node struct {
