@@ -129,8 +129,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.take(&list[i])
 		}
 		for node := range behind {
-			r.again(node)
-			r.compare(node)
+			r.missing(node)
 		}
 		clear(list)
 		spare = list
@@ -146,8 +145,7 @@ func (r *Relay) take(h *heard) {
 	case h.missed > 0:
 		r.count.missed.Add(h.missed)
 		r.log.Warn("messages of another node are lost", "node", h.node, "n", h.missed)
-		r.again(h.node)
-		r.compare(h.node)
+		r.missing(h.node)
 	case h.up:
 		r.beat()
 		r.compareAll()
@@ -298,6 +296,17 @@ func (r *Relay) heardBeat(node string, version uint64) {
 	if old {
 		r.again(node)
 	}
+}
+
+// missing makes good that words of a node are lost. Whatever it tells or was asked may be
+// among them: until it has told all anew nothing that it tells of changes counts.
+func (r *Relay) missing(node string) {
+	r.mu.Lock()
+	p := r.peer(node)
+	p.version, p.coming, p.asked = 0, nil, false
+	r.mu.Unlock()
+	r.again(node)
+	r.compare(node)
 }
 
 // again asks a node for all of its facts. The question, or the answer, may be lost:
