@@ -113,7 +113,7 @@ func (r *Relay) Ask(ctx context.Context, node string, question []byte) ([]byte, 
 	probe, stop := context.WithTimeout(ctx, probeWait)
 	defer stop()
 	if _, err := r.wire.Ask(probe, node, nil); err != nil {
-		r.muted(node, probe.Err() != nil)
+		r.muted(node, probe.Err() != nil && ctx.Err() == nil)
 		return nil, fmt.Errorf("%w: %s: %w", ErrMute, node, err)
 	}
 	return r.wire.Ask(ctx, node, question)
