@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,14 +34,20 @@ func parseSession(text string) (s session, ok bool) {
 	return session{n, up}, err == nil && n > 0
 }
 
+// atOf is when what is told of a client was taken up; 0: nothing is told.
+func atOf(text string) int64 {
+	s, _ := parseSession(text)
+	return s.at
+}
+
 // newer tells whether a session at one node counts rather than that at another.
 func (s session) newer(node string, than session, other string) bool {
 	return s.at > than.at || s.at == than.at && node > other
 }
 
 // Client says that a client has its session here, since a time in microseconds since
-// 1970: it counts as later than whatever another node has told of that client. A
-// session that is known keeps its time where since is 0.
+// 1970: it counts as later than whatever another node, one that is gone too, has told of
+// that client. A session that is known keeps its time where since is 0.
 func (r *Relay) Client(client string, since int64, up bool) {
 	r.mu.Lock()
 	own, _ := parseSession(r.own.all[key(aboutClient, client)])
@@ -48,9 +55,10 @@ func (r *Relay) Client(client string, since int64, up bool) {
 	case since > 0:
 		own.at = since
 		for _, p := range r.peers {
-			if s, ok := parseSession(p.clients[client]); ok {
-				own.at = max(own.at, s.at+1)
-			}
+			own.at = max(own.at, atOf(p.clients[client])+1)
+		}
+		for _, clients := range r.left {
+			own.at = max(own.at, atOf(clients[client])+1)
 		}
 	case own.at == 0:
 		r.mu.Unlock()
@@ -154,18 +162,32 @@ func (r *Relay) settle(node string, told map[string]string) (elsewhere []string)
 }
 
 // mostLeft is of how many nodes that are gone it is remembered who had a session there,
-// and what was unsure; of a further one it is not.
+// and what was unsure; for a further one the one that is gone for longest is forgotten.
 const mostLeft = 16
 
 // leave remembers whose sessions a node has that is gone, or has ended and begun anew; then
 // only until it has told itself. mu is held.
 func (r *Relay) leave(p *peer) {
-	if len(p.clients) > 0 && len(r.left) < mostLeft {
+	if len(p.clients) == 0 && len(p.unsure.list) == 0 {
+		return
+	}
+	r.gone = append(slices.DeleteFunc(r.gone, func(name string) bool { return name == p.name }), p.name)
+	if len(r.gone) > mostLeft {
+		r.isBack(r.gone[0])
+	}
+	if len(p.clients) > 0 {
 		r.left[p.name] = p.clients
 	}
-	if len(p.unsure.list) > 0 && len(r.leftUnsure) < mostLeft {
+	if len(p.unsure.list) > 0 {
 		r.leftUnsure[p.name] = &p.unsure
 	}
+}
+
+// isBack forgets what is remembered of a node that was gone. mu is held.
+func (r *Relay) isBack(name string) {
+	delete(r.left, name)
+	delete(r.leftUnsure, name)
+	r.gone = slices.DeleteFunc(r.gone, func(n string) bool { return n == name })
 }
 
 // Newest is the node that has, or had when it left, the newest session of a client, this

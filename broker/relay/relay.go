@@ -137,6 +137,7 @@ type Relay struct {
 	peers      map[string]*peer
 	left       map[string]map[string]string // of nodes that are gone: what they had told of clients
 	leftUnsure map[string]*unsure           // and what was unsure
+	gone       []string                     // their names, the one that is gone for longest first
 	own        facts
 	subs       subs
 	notes      map[string]int // how many here want those of a topic

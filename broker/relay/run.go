@@ -270,8 +270,7 @@ func (r *Relay) facts(node string, t telling) {
 	p := r.peer(node)
 	ok := p.take(t, func(client, is string) { told[client] = is })
 	if p.told {
-		delete(r.left, node)
-		delete(r.leftUnsure, node)
+		r.isBack(node)
 	}
 	elsewhere := r.settle(node, told)
 	r.mu.Unlock()
