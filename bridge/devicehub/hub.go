@@ -120,6 +120,7 @@ type Hub struct {
 	gone      chan []presence.Conn // of a node
 	returners chan returner        // to be in the groups that were taken over
 	heirs     sync.Mutex           // held from a look whether a connection has taken something over until it is noted
+	joinings  joinings
 }
 
 type counters struct {
@@ -144,7 +145,7 @@ func New(cfg Config, p Parts, log *slog.Logger) (*Hub, error) {
 	if cfg.Inbox == 0 {
 		cfg.Inbox = 1024
 	}
-	h := &Hub{Parts: p, node: cfg.Node, log: log, nodeTimeout: cfg.NodeTimeout, marks: p.Marks, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox),
+	h := &Hub{Parts: p, node: cfg.Node, log: log, nodeTimeout: cfg.NodeTimeout, marks: p.Marks, joinings: joinings{now: map[joining]chan struct{}{}}, calls: make(chan func(*loop), cfg.Inbox), heard: make(chan func(*loop), cfg.Inbox),
 		owners: make(chan string, cfg.Inbox), gone: make(chan []presence.Conn, mostGone), returners: make(chan returner, cfg.Inbox)}
 	if h.marks == nil {
 		h.marks = replay.NewMarks(0)

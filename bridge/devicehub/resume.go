@@ -83,19 +83,29 @@ func (h *Hub) joinGroup(ctx context.Context, c *signalr.Call) (any, error) {
 		return nil, err
 	}
 	defer h.Server.Listen(ctx, room(p, g))()
-	from, back, err := h.since(c.Conn(), room(p, g), since)
+	done, err := h.joinings.take(ctx, c.Conn(), room(p, g))
 	if err != nil {
 		return nil, err
 	}
-	if gap, ok := h.regained(c.Conn(), room(p, g), from, resumes(since)); back && ok {
-		at, err := c.Conn().JoinAt(room(p, g))
+	defer done()
+	return h.goOn(c.Conn(), room(p, g), since)
+}
+
+// goOn joins a group behind what a client has missed of it.
+func (h *Hub) goOn(c *signalr.Conn, group string, since json.RawMessage) (any, error) {
+	from, back, err := h.since(c, group, since)
+	if err != nil {
+		return nil, err
+	}
+	if gap, ok := h.regained(c, group, from, resumes(since)); back && ok {
+		at, err := c.JoinAt(group)
 		return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, err
 	}
 	if !back {
-		at, err := c.Conn().JoinAt(room(p, g))
+		at, err := c.JoinAt(group)
 		return joined{Epoch: at.Epoch, Offset: at.Offset}, err
 	}
-	at, gap, err := c.Conn().JoinSince(room(p, g), from)
+	at, gap, err := c.JoinSince(group, from)
 	return joined{Epoch: at.Epoch, Offset: at.Offset, Gap: gap}, err
 }
 
@@ -208,7 +218,7 @@ func (h *Hub) stood(c *signalr.Conn, group string, lost bool) (signalr.Position,
 	return at, ok
 }
 
-func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
+func (h *Hub) leaveGroup(ctx context.Context, c *signalr.Call) (any, error) {
 	var name string
 	if err := c.Bind(&name); err != nil {
 		return nil, err
@@ -218,6 +228,11 @@ func (h *Hub) leaveGroup(_ context.Context, c *signalr.Call) (any, error) {
 		return nil, err
 	}
 	group := room(h.caller(c), g)
+	done, err := h.joinings.take(ctx, c.Conn(), group)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	h.forgo(c.Conn(), group)
 	if g, ok := c.Conn().Get(regained{}).(*gainings); ok {
 		g.drop(group)

@@ -210,7 +210,8 @@ func (h *Hub) stoodBefore(c *signalr.Conn, who, group string) (signalr.Position,
 }
 
 // regain makes a connection a member of the groups that another one has left, behind the
-// events that it has missed. Those that its client has joined by itself stay as they are.
+// events that it has missed. Those that its client has joined by itself, or left, stay as
+// they are.
 func (h *Hub) regain(c *signalr.Conn, who string) {
 	l, _ := c.Get(pending{who}).(absence.Left)
 	defer c.Set(pending{who}, nil)
@@ -222,23 +223,40 @@ func (h *Hub) regain(c *signalr.Conn, who string) {
 			h.regainOwn(c, own, l.Groups[group])
 			continue
 		}
-		if g, err := h.MayJoin(p, nameIn(group)); err != nil || room(p, g) != group || slices.Contains(c.Groups(), group) {
+		if g, err := h.MayJoin(p, nameIn(group)); err != nil || room(p, g) != group {
 			continue
 		}
-		from := h.stoodAt(c.Context(), group, l)
-		at, gap, err := c.JoinSince(group, from)
-		if errors.Is(err, signalr.ErrClosed) || errors.Is(err, signalr.ErrGroups) {
+		if err := h.regainOne(c, who, group); errors.Is(err, signalr.ErrClosed) || errors.Is(err, signalr.ErrGroups) {
 			return
 		}
-		if err != nil {
-			at, _ = c.Join(group)
-			gap = true
-		}
-		h.regainedBy(c).set(group, gained{from, gap})
-		if gap {
-			h.tellGap(c, group, at)
-		}
 	}
+}
+
+// regainOne makes a connection a member of one such group. Its error is that the
+// connection has ended, or is in too many groups.
+func (h *Hub) regainOne(c *signalr.Conn, who, group string) error {
+	done, err := h.joinings.take(c.Context(), c, group)
+	if err != nil {
+		return signalr.ErrClosed
+	}
+	defer done()
+	l, _ := c.Get(pending{who}).(absence.Left)
+	if _, is := l.Groups[group]; !is || slices.Contains(c.Groups(), group) {
+		return nil
+	}
+	from := h.stoodAt(c.Context(), group, l)
+	at, gap, err := c.JoinSince(group, from)
+	if errors.Is(err, signalr.ErrClosed) || errors.Is(err, signalr.ErrGroups) {
+		return err
+	}
+	if err != nil {
+		at, _ = c.Join(group)
+		gap = true
+	}
+	if h.regainedBy(c).set(group, gained{from, gap}); gap {
+		h.tellGap(c, group, at)
+	}
+	return nil
 }
 
 // regainOwn sends a connection what its user's group had between where the lost one stood

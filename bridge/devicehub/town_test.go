@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,8 @@ func (r *rows) PutIf(_ context.Context, key string, old, value []byte) (found []
 // dated is the log that also knows when an event was.
 type dated struct {
 	*replay.Common
+	reads atomic.Int64 // ns that it takes to read
+
 	mu  sync.Mutex
 	all []event
 }
@@ -140,6 +143,11 @@ func (d *dated) Append(group string, record []byte, placed func(signalr.Position
 		d.mu.Unlock()
 		placed(at, err)
 	})
+}
+
+func (d *dated) Since(ctx context.Context, group string, from signalr.Position) ([]signalr.Record, bool, error) {
+	time.Sleep(time.Duration(d.reads.Load()))
+	return d.Common.Since(ctx, group, from)
 }
 
 func (d *dated) Before(ctx context.Context, group string, t time.Time) (signalr.Position, bool) {
