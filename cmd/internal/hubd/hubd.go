@@ -114,6 +114,7 @@ type Hub struct {
 	newcomers  *newcomers // of web
 	health     health
 	ready      chan Ready
+	patience   time.Duration // grace; for how long the start waits, too, for what it shows
 }
 
 // New checks the configuration and makes a hub that is not running yet.
@@ -121,7 +122,7 @@ func New(cfg conf.Config, opt Options, log *slog.Logger) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), updates: newUpdates(cfg.Updates.In(cfg.Data)), ready: make(chan Ready, 1)}
+	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), updates: newUpdates(cfg.Updates.In(cfg.Data)), ready: make(chan Ready, 1), patience: grace}
 	return h, nil
 }
 
@@ -204,7 +205,7 @@ func (h *Hub) serveParts(ctx context.Context) error {
 	defer stop()
 	said.Go(func() { h.announce(saying, r) })
 	h.log.Info("hub starts", "node", h.cfg.Node)
-	err := stages{groups: h.parts(), grace: grace}.run(ctx)
+	err := stages{groups: h.parts(), grace: h.patience}.run(ctx)
 	h.log.Info("hub stopped", "node", h.cfg.Node, "dur", time.Since(h.start).Round(time.Second))
 	return err
 }
@@ -307,7 +308,7 @@ func (h *Hub) answers(ctx context.Context, url string) bool {
 // whose clients somebody may ask. An area whose record cannot be read never says it, and
 // does not keep the hub from serving the others; nor does a server that is away.
 func (h *Hub) awaitBusy(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, grace)
+	ctx, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()

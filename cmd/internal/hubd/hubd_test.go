@@ -26,7 +26,8 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
-// started runs a hub on free ports until the test ends.
+// started runs a hub on free ports until the test ends. It may take its time to start and
+// to stop: the machine may be busy.
 func started(t *testing.T, change func(*conf.Config)) (*Hub, Ready, func() error) {
 	t.Helper()
 	return startedLogging(t, slog.New(slog.DiscardHandler), change)
@@ -44,6 +45,7 @@ func startedLogging(t *testing.T, log *slog.Logger, change func(*conf.Config)) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.patience = time.Minute
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
