@@ -100,8 +100,6 @@ type View struct {
 	held    map[area.Name]bool
 
 	state owned // Run's
-
-	watchers watchers
 }
 
 // NewView makes an empty view; it fills when Run begins.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker/proof"
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
@@ -22,6 +23,7 @@ func TestTheServerOfTheNodesIsAwayPerNode(t *testing.T) {
 			c.Areas[0].OnLedgerLoss = conf.PerNode
 		}
 	}
+	s.timeout = 2 * time.Second
 	_, r1, _ := started(t, node("hub-1"))
 	idleAt(t, r1)
 	_, r2, _ := started(t, node("hub-2"))

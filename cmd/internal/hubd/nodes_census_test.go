@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/bridge/census"
 )
@@ -40,6 +41,7 @@ func TestNodesOfOne(t *testing.T) {
 // while the server is away.
 func TestNodesOfSeveral(t *testing.T) {
 	s := startServer(t)
+	s.timeout = 2 * time.Second
 	_, r1, stop1 := started(t, s.node("hub-1", t.TempDir()))
 	idleAt(t, r1)
 	_, r2, _ := started(t, s.node("hub-2", t.TempDir()))

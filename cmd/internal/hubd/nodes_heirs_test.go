@@ -40,6 +40,7 @@ func TestSessionsOfANodeThatIsGone(t *testing.T) {
 	c, _ := keeper(r2)
 	said(c.Subscribe("q", 1, nil))
 	c.Disconnect(0)
+	poll(t, "its client has gone", func() bool { return h2.broker.Stats().Connections == 0 })
 	said(paho(t, strings.Replace(r2.MQTT, "mqtt", "tcp", 1), "writer-2", nil).Publish("q", 1, false, "before"))
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -21,24 +21,23 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
-// mosquitto is somebody else's broker; it answers its address.
+// mosquitto is somebody else's broker; it answers its address. It listens on a socket of
+// the file system: a port that was looked for beforehand may be somebody's by then.
 func mosquitto(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	dir, err := os.MkdirTemp("", "tacet-mosquitto-") // a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(file, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nuser root\n"), 0o600); err != nil {
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	file, socket := filepath.Join(dir, "conf"), filepath.Join(dir, "s")
+	if err := os.WriteFile(file, []byte("listener 0 "+socket+"\nallow_anonymous true\nuser root\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
 		path = "/usr/sbin/mosquitto"
 	}
-	_ = l.Close()
 	cmd := exec.Command(path, "-c", file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -46,13 +45,13 @@ func mosquitto(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	poll(t, "mosquitto listens", func() bool {
-		c, err := net.Dial("tcp", addr)
+		c, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = c.Close()
 		}
 		return err == nil
 	})
-	return "mqtt://" + addr
+	return wayTo(t, "unix", socket).url
 }
 
 // outsiders hears what is said on topics of somebody else's broker.
@@ -83,7 +82,7 @@ type way struct {
 	cut func()
 }
 
-func wayTo(t *testing.T, url string) way {
+func wayTo(t *testing.T, network, addr string) way {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -120,7 +119,7 @@ func wayTo(t *testing.T, url string) way {
 			if err != nil {
 				return nil
 			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(url, "mqtt://"))
+			out, err := net.Dial(network, addr)
 			if err != nil || !hold(in) || !hold(out) {
 				_ = in.Close()
 				continue
@@ -139,11 +138,12 @@ func wayTo(t *testing.T, url string) way {
 // and the area, does not reach the broker, and once it is gone.
 func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
 	url, s := mosquitto(t), startServer(t)
-	first := wayTo(t, url)
+	first := wayTo(t, "tcp", strings.TrimPrefix(url, "mqtt://"))
 	out, said := outsiders(t, url, "tacet/group/#", "tacet/response/#", "homeassistant/#")
 	with := func(name, url string) func(*conf.Config) {
 		return func(c *conf.Config) {
 			s.node(name, t.TempDir())(c)
+			c.Areas[0].Lease = 3 * time.Second // long enough for one attempt on a busy machine
 			c.MQTT.External.URL, c.HomeAssistant.Enabled = url, true
 			c.Mappings = []conf.Mapping{{Topic: "plant/{line}/alarm", Group: "alarms", Event: "Alarm"}}
 		}
@@ -164,7 +164,7 @@ func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
 		until(t, r.HTTP+"/api/v1/orders/"+id, hasAll(`"state":"played"`, `"attempt":1`, `"device":"gate-1"`))
 	}
 	for id, r := range map[string]Ready{"o-1": r1, "o-2": r2} {
-		write(t, "POST", r.HTTP+"/api/v1/orders", `{"id":"`+id+`","to":{"area":"north"},"message":"hello","expires":"60s"}`)
+		write(t, "POST", r.HTTP+"/api/v1/orders", `{"id":"`+id+`","to":{"area":"north"},"message":"hello","expires":"600s"}`)
 		played(r, id) // the player does one at a time
 	}
 	say(area.SubmitTopic("north"), `{"v":1,"work":"w-1","dur_ms":500}`, false)
@@ -231,7 +231,7 @@ func TestTwoNodesOfOneOutsideBroker(t *testing.T) {
 	poll(t, "hub-2 has the say", func() bool { return h2.speaks() && !h1.speaks() })
 	ledBy(t, "hub-2", r1, r2)
 	once(2000, 2050, []chan string{one, two}, []chan string{mine, theirs})
-	write(t, "POST", r1.HTTP+"/api/v1/orders", `{"id":"o-3","to":{"area":"north"},"message":"hello","expires":"60s"}`)
+	write(t, "POST", r1.HTTP+"/api/v1/orders", `{"id":"o-3","to":{"area":"north"},"message":"hello","expires":"600s"}`)
 	played(r1, "o-3")
 
 	if err := stop1(); err != nil {

@@ -38,6 +38,9 @@ func TestOnlyWhatIsWantedCrosses(t *testing.T) {
 	}
 	h1, r1, _ := started(t, with("hub-1"))
 	h2, r2, _ := started(t, with("hub-2"))
+	for _, r := range []Ready{r1, r2} {
+		idleAt(t, r) // so that the nodes have nothing else to say
+	}
 	acquainted(t, h1, h2)
 	say := sayer(t, r1, "writer")
 	before := h1.relay.Stats()
@@ -54,6 +57,9 @@ func TestOnlyWhatIsWantedCrosses(t *testing.T) {
 	}
 
 	alarms := memberOf(t, r2, "alarms", "Alarm")
+	say("plant/1/alarm", `"from here"`)
+	for !strings.Contains(next(t, alarms), `"payload":"from here",`) { // of those before some may be on their way yet
+	}
 	for i := range 10 {
 		say("plant/1/alarm", fmt.Sprint(i))
 		if got := next(t, alarms); !strings.Contains(got, fmt.Sprintf(`"payload":%d,`, i)) {

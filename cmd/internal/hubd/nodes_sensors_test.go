@@ -60,9 +60,7 @@ func TestSensorsOfTwoNodes(t *testing.T) {
 	same("the readings are the same", readings, hasAll(`"value":21.5`, `"value":40`, `"value":32`, `"quality":"good"`))
 	same("the course is that of both", course, func(b string) bool { return strings.Count(b, `"points":[[`) == 2 && !strings.Contains(b, "missing") })
 	for _, r := range []Ready{r1, r2} {
-		if _, body := get(t, r.HTTP+"/api/v1/devices/attic"); !hasAll(`"node":"hub-1"`, `"presence":"online"`)(body) {
-			t.Errorf("at %s the attic is %s", r.Node, body)
-		}
+		until(t, r.HTTP+"/api/v1/devices/attic", hasAll(`"node":"hub-1"`, `"presence":"online"`))
 	}
 	mustWrite(t, "DELETE", r2.HTTP+"/api/v1/devices/attic", "")
 	for _, r := range []Ready{r1, r2} {
@@ -80,7 +78,5 @@ func TestSensorsOfTwoNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, r2, _ = started(t, s.node("hub-2", dir2))
-	if _, body := get(t, r2.HTTP+readings); !hasAll(`"value":22.5`, `"value":40`)(body) {
-		t.Errorf("after a start alone the readings are %s", body)
-	}
+	until(t, r2.HTTP+readings, hasAll(`"value":22.5`, `"value":40`)) // after a start alone
 }

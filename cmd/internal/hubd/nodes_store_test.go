@@ -25,6 +25,7 @@ type made struct {
 // while the server was away; what is removed at one is gone at the other.
 func TestSharedByREST(t *testing.T) {
 	s := startServer(t)
+	s.timeout = 2 * time.Second
 	_, r1, _ := started(t, s.node("hub-1", t.TempDir()))
 	_, r2, _ := started(t, s.node("hub-2", t.TempDir()))
 	for name, m := range map[string]made{
@@ -102,6 +103,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 // taken back at one is void at the other, and a code is good once at all of them.
 func TestSharedCredentials(t *testing.T) {
 	s := startServer(t)
+	s.timeout = 2 * time.Second
 	h1, h2, _ := s.two(t)
 	ctx := t.Context()
 	token, err := h1.auth.CreateToken(ctx, auth.Token{Name: "ci", Roles: []string{"viewer"}, Areas: []string{"*"}})
@@ -235,9 +237,7 @@ func TestSharedStateIsShown(t *testing.T) {
 	until(t, r.HTTP+"/readyz", func(b string) bool {
 		return strings.Contains(b, `"shared":{"ok":true,"mode":"appendonly is no and should be yes"}`)
 	})
-	if _, body := get(t, r.Admin+"/metrics"); !strings.Contains(body, "tacet_shared_owed 0") || !strings.Contains(body, "tacet_shared_resyncs") {
-		t.Error("the numbers are no metrics")
-	}
+	until(t, r.Admin+"/metrics", hasAll("\ntacet_shared_owed 0\n", "\ntacet_shared_resyncs "))
 	s.kill()
 	until(t, r.HTTP+"/readyz", func(b string) bool { return strings.Contains(b, `"shared":{"ok":false`) })
 }

@@ -7,18 +7,13 @@ export const tell = (what) => {
   process.stdout.write(`${JSON.stringify(what)}\n`);
 };
 
-// How long a script waits for what must come, in milliseconds: longer than a test
-// does, which then says what did not.
-const patience = 120_000;
-
 /** Starts a browser with a fresh profile. */
 export function launch(executablePath) {
-  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags, timeout: patience });
+  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags });
 }
 
-/** Has complaints get what a page or its policy complains about, and the page be waited for. */
+/** Has complaints get what a page or its policy complains about. */
 export async function watch(page, complaints) {
-  page.setDefaultTimeout(patience);
   page.on('console', (m) => {
     if (m.type() === 'error' || m.type() === 'warning') complaints.push(`console: ${m.text()} (${m.location().url})`);
   });
