@@ -2,8 +2,8 @@ package external
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,14 +29,7 @@ func (a attempts) Enabled(context.Context, slog.Level) bool { return true }
 // TestAttemptsAreSpread: a link to a broker that is away tries again ever less often,
 // half to one and a half of each pause apart, and two links do not try together.
 func TestAttemptsAreSpread(t *testing.T) {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "mqtt://" + gone.Addr().String()
-	if err := gone.Close(); err != nil {
-		t.Fatal(err)
-	}
+	url := fmt.Sprint("mqtt://127.0.0.1:", seat(t))
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()

@@ -1,6 +1,7 @@
 package external
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,6 +23,9 @@ import (
 // durable has mosquitto write each change to the disk.
 const durable = "persistence true\npersistence_location DIR/\nautosave_on_changes true\nautosave_interval 1\n"
 
+// starting is how long a program may take to be there: Erlang reads hundreds of files.
+const starting = 3 * time.Minute
+
 // late is when a test gives up.
 const late = 60 * time.Second
 
@@ -34,7 +38,8 @@ type peer struct {
 	command []string
 	env     []string
 	cmd     *exec.Cmd
-	user    string // empty: anybody may come in
+	ended   chan struct{} // closed when cmd has
+	user    string        // empty: anybody may come in
 	clients int
 }
 
@@ -64,31 +69,48 @@ func newMosquitto(t *testing.T, more ...string) *peer {
 // newPeer is a broker that has a port and a directory, and no program yet.
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &peer{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	return &peer{t: t, dir: t.TempDir(), port: seat(t)}
 }
 
 // start starts it and waits until it listens.
 func (b *peer) start() {
 	b.t.Helper()
-	b.cmd = exec.Command(b.command[0], b.command[1:]...)
-	b.cmd.Dir, b.cmd.Env = b.dir, append(os.Environ(), b.env...)
-	if err := b.cmd.Start(); err != nil {
+	said, err := os.Create(filepath.Join(b.dir, "said"))
+	if err != nil {
 		b.t.Fatal(err)
 	}
-	again := time.NewTicker(10 * time.Millisecond)
+	defer said.Close()
+	cmd, ended := exec.Command(b.command[0], b.command[1:]...), make(chan struct{})
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = b.dir, append(os.Environ(), b.env...), said, said
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait(); close(ended) }()
+	b.cmd, b.ended = cmd, ended
+	again, end := time.NewTicker(10*time.Millisecond), time.After(starting)
 	defer again.Stop()
-	for end := time.Now().Add(late); time.Now().Before(end); <-again.C {
+	for {
 		if c, err := net.Dial("tcp", b.addr()); err == nil {
 			_ = c.Close()
 			return
 		}
+		select {
+		case <-again.C:
+		case <-ended:
+			b.t.Fatalf("%s has ended: %v: %s", b.command[0], cmd.ProcessState, b.lastWords())
+		case <-end:
+			b.t.Fatalf("%s does not listen: %s", b.command[0], b.lastWords())
+		}
 	}
-	b.t.Fatalf("%s does not listen", b.command[0])
+}
+
+// lastWords is the end of what it has said and logged.
+func (b *peer) lastWords() (words string) {
+	for _, name := range []string{"said", "ejabberd.log", "error.log"} {
+		text, _ := os.ReadFile(filepath.Join(b.dir, name))
+		words += string(text[max(0, len(text)-2000):])
+	}
+	return words
 }
 
 func (b *peer) addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
@@ -103,11 +125,30 @@ func (b *peer) server(id string) Server {
 }
 
 func (b *peer) kill() {
-	if b.cmd != nil && b.cmd.Process != nil && b.cmd.ProcessState == nil {
+	if b.cmd != nil {
 		_ = b.cmd.Process.Kill()
-		_ = b.cmd.Wait()
+		<-b.ended
 	}
 }
+
+// stall has it stand still, and returns when all of it does.
+func (b *peer) stall() {
+	b.t.Helper()
+	b.signal(syscall.SIGSTOP)
+	for {
+		var is syscall.WaitStatus
+		_, err := syscall.Wait4(b.cmd.Process.Pid, &is, syscall.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || !is.Stopped():
+			b.t.Fatalf("%s does not stop: %v, %v", b.command[0], is, err)
+		default:
+			return
+		}
+	}
+}
+
+func (b *peer) goOn() { b.signal(syscall.SIGCONT) }
 
 func (b *peer) signal(s syscall.Signal) {
 	b.t.Helper()

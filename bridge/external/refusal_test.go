@@ -163,12 +163,15 @@ func (l *lines) String() string {
 func olden(t *testing.T, newer *peer, words string) string {
 	t.Helper()
 	return listening(t, func(c net.Conn) {
-		connect := make([]byte, 1024)
-		n, err := c.Read(connect)
-		if err != nil {
+		connect := make([]byte, 2) // type and length, which is less than 128 here
+		if _, err := io.ReadFull(c, connect); err != nil {
 			return
 		}
-		if at := bytes.Index(connect[:n], []byte("MQTT")); at < 0 || connect[at+4] != oldVersion {
+		connect = append(connect, make([]byte, connect[1])...)
+		if _, err := io.ReadFull(c, connect[2:]); err != nil {
+			return
+		}
+		if at := bytes.Index(connect, []byte("MQTT")); at < 0 || connect[at+4] != oldVersion {
 			_, _ = c.Write([]byte(words))
 			return
 		}
@@ -178,7 +181,7 @@ func olden(t *testing.T, newer *peer, words string) string {
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, _ = to.Write(connect[:n])
+			_, _ = to.Write(connect)
 			_, _ = io.Copy(to, c)
 			_ = to.Close()
 		})
@@ -207,6 +210,7 @@ func TestBridgeFromAnOldBroker(t *testing.T) {
 			here := hear(t, hub, "#")
 			stop := runs(t, x.Run)
 			here.await(t, "v3/app@ttn/devices/d/up 1 from tacet-bridge:ttn")
+			until(t, "everything is subscribed to", x.Connected) // which is one after the other
 			b.wait("publish", other.Publish("site/a", 1, false, "2"))
 			here.await(t, "far/a 2 from tacet-bridge:ttn")
 			if s := x.Stats(); s.Connected != 1 || s.Old != 0 {
