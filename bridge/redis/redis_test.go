@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -238,11 +239,15 @@ func TestNodeDies(t *testing.T) {
 	cfg.NodeTimeout = time.Second
 	dead := e.plane(cfg)
 	ctx, kill := context.WithCancel(t.Context())
-	if err := dead.beat(ctx, true); err != nil {
-		t.Fatal(err)
-	}
-	kill() // it says no more
+	var life sync.WaitGroup
+	life.Go(func() {
+		for first := true; dead.beat(ctx, first) == nil; first = false {
+			pause(ctx, cfg.Heartbeat)
+		}
+	})
 	ea.Sees(t, "a", "dead")
+	kill() // it says no more
+	life.Wait()
 	ea.Sees(t, "a")
 }
 
@@ -251,14 +256,14 @@ func TestNodeDies(t *testing.T) {
 func TestNextExpiry(t *testing.T) {
 	e := startEngine(t)
 	a, b := e.join("a"), e.node("b")
-	b.NodeTimeout = 2 * time.Second
+	b.NodeTimeout = backplanetest.Patience / 2
 	beats(t, a)
 	if d := a.untilExpiry(); d < backplanetest.Patience {
 		t.Errorf("alone it looks again after %v", d)
 	}
 	beats(t, e.plane(b), a)
 	if d := a.untilExpiry(); d > b.NodeTimeout {
-		t.Errorf("beside a node that is dead after 2 s it looks again after %v", d)
+		t.Errorf("beside a node that is dead after %v it looks again after %v", b.NodeTimeout, d)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Patience bounds how long an event may take; a test that waits longer fails.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Ear is a handler that keeps what it is told.
 type Ear struct {

@@ -19,7 +19,7 @@ import (
 const Program = "redis-server"
 
 // patience bounds how long a server may take to be ready.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Server is one process. Its methods are for one goroutine at a time.
 type Server struct {

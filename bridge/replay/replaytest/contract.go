@@ -13,7 +13,7 @@ import (
 )
 
 // Patience bounds how long an event may take; a test that waits longer fails.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Store is what the logs of several nodes have in common.
 type Store interface {

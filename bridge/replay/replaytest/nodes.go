@@ -185,7 +185,7 @@ func backToTheOther(t *testing.T, _ Store, a, b *node) {
 	push(b, "g", 11, 20)
 	back := b.dial(t)
 	from := at.position()
-	if got := back.join(t, "g", &from); got != (answer{at.Epoch, 20, false}) {
+	if got := back.join(t, "g", &from); got.Epoch != at.Epoch || got.Gap || got.Offset < 10 || got.Offset > 20 { // of which more follow
 		t.Errorf("back: %+v", got)
 	}
 	back.hears(t, 11, 20)
