@@ -86,7 +86,7 @@ func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !so(); <-tick.C {
+	for end := time.Now().Add(time.Minute); !so(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("not within the time: %s", what)
 		}
@@ -171,8 +171,10 @@ func TestWhoWaitsGoesOnWhenTheFirstIsGone(t *testing.T) {
 	list := crew(t, s, "a", "b")
 	sum := list[0].put(t, bytesOf(10, 1), clip.About{})
 	ctx, stop := context.WithCancel(t.Context())
+	gone := make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
+		defer close(gone)
 		if _, err := list[1].Fetch(ctx, sum); !errors.Is(err, context.Canceled) {
 			t.Errorf("who has gone is told %v", err)
 		}
@@ -184,6 +186,7 @@ func TestWhoWaitsGoesOnWhenTheFirstIsGone(t *testing.T) {
 		}
 	})
 	stop()
+	<-gone
 	close(hold)
 	all.Wait()
 }
