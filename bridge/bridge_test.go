@@ -82,7 +82,7 @@ func (w *watcher) await(t *testing.T, group, event string, n int) {
 // until waits until something is so that an event tells of.
 func (w *watcher) until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for !so() {
 		select {
 		case <-w.got:

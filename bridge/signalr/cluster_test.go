@@ -127,7 +127,7 @@ func (d *dweller) next(t *testing.T) string {
 	select {
 	case s := <-d.heard:
 		return s
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing heard")
 		return ""
 	}

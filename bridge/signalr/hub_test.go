@@ -98,7 +98,7 @@ func methods(s *signalr.Server) {
 func (h *site) dial(t *testing.T, opts signalrtest.Options) *signalrtest.Client {
 	t.Helper()
 	opts.NetDial = h.pipe.Dial
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := signalrtest.Dial(ctx, hubURL, opts)
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *site) dial(t *testing.T, opts signalrtest.Options) *signalrtest.Client 
 
 func invoke(t *testing.T, c *signalrtest.Client, method string, args ...any) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	got, err := c.Invoke(ctx, method, args...)
 	if err != nil {

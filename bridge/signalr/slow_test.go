@@ -29,8 +29,10 @@ func TestSlowClientIsCut(t *testing.T) {
 			close(all)
 		}
 	}}})
-	h.greeted(t, "")        // and reads nothing more
-	invoke(t, fast, "Void") // then it has joined
+	slow := h.greeted(t, "")
+	slow.send(callAdd)
+	slow.want(answered3)    // then it has joined; and it reads nothing more
+	invoke(t, fast, "Void") // as this one has
 	for range events {
 		h.Group("g").Send("Push", payload)
 		<-part // the other member is served at once, whatever the slow one does

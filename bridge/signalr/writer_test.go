@@ -97,7 +97,7 @@ func jsonInt(n int) string {
 // others get everything meanwhile.
 func TestBlockedSocketIsCut(t *testing.T) {
 	ended := make(chan error, 8)
-	h, dial := overTCP(t, signalr.Config{OutboxBytes: 64 << 20, TransportSendTimeout: 100 * time.Millisecond}, func(s *signalr.Server) {
+	h, dial := overTCP(t, signalr.Config{OutboxBytes: 64 << 20, TransportSendTimeout: 2 * time.Second}, func(s *signalr.Server) {
 		s.OnDisconnect(func(_ *signalr.Conn, err error) { ended <- err })
 	})
 	for range 5 {

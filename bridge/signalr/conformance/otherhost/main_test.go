@@ -47,7 +47,7 @@ func TestTwoHostsOneHub(t *testing.T) {
 		serve(t, site, site.Run, false) + "/testhub",
 		serve(t, handler, hub.Run, true) + "/app/live/hub",
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var clients []*signalrtest.Client
 	for _, url := range hosts {

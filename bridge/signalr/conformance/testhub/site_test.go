@@ -44,7 +44,7 @@ func fetch(t *testing.T, method, url, body string, headers ...string) (*http.Res
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 20 * time.Second}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: time.Minute}
 	resp, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
