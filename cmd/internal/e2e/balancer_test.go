@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,9 +32,8 @@ func startBalancer(t *testing.T, stick string, nodes ...*serve) *balancer {
 		}
 		fmt.Fprintf(&servers, "server %s max_fails=0; ", u.Host)
 	}
-	for range 10 { // a port that was free may be taken by another test just now
-		addr := freeAddr(t)
-		conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr info; user root;
+	_, addr := seat(t)
+	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr info; user root;
 events { worker_connections 512; }
 http {
   access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
@@ -50,48 +48,34 @@ http {
   }
 }
 `, dir, stick, servers.String(), addr)
-		file := filepath.Join(dir, "nginx.conf")
-		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b := &balancer{program: run(t, "/usr/sbin/nginx", "-p", dir, "-c", file, "-e", "stderr"), url: "http://" + addr}
-		if b.answers() {
-			return b
-		}
-	}
-	t.Fatal("nginx does not listen")
-	return nil
-}
-
-// freeAddr is an address on which nobody listens now.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	b := &balancer{program: run(t, "/usr/sbin/nginx", "-p", dir, "-c", file, "-e", "stderr"), url: "http://" + addr}
+	b.answers()
+	return b
 }
 
-// answers waits until a hub is reached; false where nginx has ended before.
-func (b *balancer) answers() bool {
+// answers waits until a hub is reached.
+func (b *balancer) answers() {
+	b.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if resp, err := http.Get(b.url + "/healthz"); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return true
+				return
 			}
 		}
 		select {
 		case <-b.ended:
-			return false
+			b.t.Fatalf("nginx has ended: %s", brief(b.errs.since(0)))
 		case <-tick.C:
 		}
 	}
-	return false
+	b.t.Fatal("nginx does not reach a hub")
 }
 
 // roamer is what roam.mjs prints.
@@ -281,7 +265,7 @@ func TestRedirect(t *testing.T) {
 	l := startLedger(t)
 	var nodes []*serve
 	for _, name := range []string{"hub-1", "hub-2"} {
-		addr := freeAddr(t)
+		_, addr := seat(t)
 		nodes = append(nodes, l.nodeAt(name, t.TempDir(), addr, "hub: {public_url: \"http://"+addr+"\"}\nhttp: {admin_addr: \"127.0.0.1:0\"}"))
 	}
 	door := startBalancer(t, "", nodes...)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"net"
 	"strings"
 	"testing"
 
@@ -61,12 +60,8 @@ func TestSay(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + gone.Addr().String()
-	_ = gone.Close()
+	_, empty := seat(t)
+	nobody := "http://" + empty
 	for name, c := range map[string]struct {
 		args []string
 		code int

@@ -29,12 +29,8 @@ type outside struct {
 // newOutside is a broker that has a port and no program yet.
 func newOutside(t *testing.T) *outside {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &outside{t: t, port: l.Addr().(*net.TCPAddr).Port}
+	port, _ := seat(t)
+	return &outside{t: t, port: port}
 }
 
 // mosquitto is Debian's, which keeps nothing when it is killed.
