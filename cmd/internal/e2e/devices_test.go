@@ -14,8 +14,9 @@ import (
 // (COORDINATION.md §3.6).
 const guard = 250 * time.Millisecond
 
-// slack is what a busy machine may take on top of what is promised.
-const slack = 3 * time.Second
+// slack is what a busy machine may take on top of what is promised: less than it takes
+// where something other than the lease makes the area free.
+const slack = 15 * time.Second
 
 // TestDevicesTakeTurns: two processes of one area, a third that comes late; one
 // is killed while it plays. Nobody ever talks over another, the area is free in
@@ -44,7 +45,7 @@ func TestDevicesTakeTurns(t *testing.T) {
 	victim.signal(syscall.SIGKILL)
 	killed := time.Now()
 	w.busy(mark, "north", func(b area.Busy) bool { return !heldBy(*playing.Device)(b) })
-	if d, most := time.Since(killed), 2*time.Second+guard; d > most+slack {
+	if d, most := time.Since(killed), lease+guard; d > most+slack {
 		t.Errorf("the area was free after %s, want at most %s", d, most)
 	}
 	o := w.ended(cut)

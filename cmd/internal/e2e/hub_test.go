@@ -29,8 +29,11 @@ type hub struct {
 	stop  func() error // ends it and waits; again: the same answer
 }
 
-// site is the configuration that most tests use: two areas of two gates, with
-// the shortest lease, so that what is cut off is over soon.
+// lease is the areas' in most tests: no device loses what it holds, or has to play
+// again, because the machine stands still for a while.
+const lease = 6 * time.Second
+
+// site is the configuration that most tests use: two areas of two gates.
 func site(dir string) conf.Config {
 	c := conf.Default()
 	c.Data, c.HTTP.Addr, c.HTTP.AdminAddr, c.MQTT.Addr = dir, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
@@ -41,7 +44,7 @@ func site(dir string) conf.Config {
 	} {
 		full := conf.Area{}
 		full.SetDefaults()
-		full.ID, full.Name, full.Locations, full.Lease = a.ID, a.Name, a.Locations, 2*time.Second
+		full.ID, full.Name, full.Locations, full.Lease = a.ID, a.Name, a.Locations, lease
 		c.Areas = append(c.Areas, full)
 	}
 	return c
@@ -184,6 +187,17 @@ func (h *hub) order(id area.WorkID) (o area.Order) {
 	h.t.Helper()
 	h.get("/orders/"+string(id), &o)
 	return o
+}
+
+// waits waits until an order waits for a device, which it does a moment after it was
+// accepted, or taken up again; who asks is said as for call.
+func (h *hub) waits(id area.WorkID, who ...string) {
+	h.t.Helper()
+	h.until("order "+string(id)+" waits", func() bool {
+		var o area.Order
+		h.call("GET", "/orders/"+string(id), nil, who...).want(h.t, http.StatusOK, &o)
+		return o.State == area.OrderWaiting
+	})
 }
 
 // metric is a number that the hub counts; 0 where it has not counted yet.

@@ -24,7 +24,7 @@ type serve struct {
 
 const siteFile = `
 areas:
-  - {id: north, name: North Wing, lease: 2s, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
+  - {id: north, name: North Wing, lease: 4s, locations: [{id: "1", name: Gate 1}, {id: "2", name: Gate 2}]}
 mappings:
   - {topic: barrier, group: barrier, event: Barrier}
 `
@@ -157,7 +157,7 @@ func TestKilledHub(t *testing.T) {
 	web.lead(t, second.ready.HTTP)
 	mqtt.lead(t, second.ready.MQTT)
 	h = second.through(web, mqtt)
-	if l := h.settleMs(before.Term); l.SettleMs < 2000 {
+	if l := h.settleMs(before.Term); l.SettleMs < 4000 {
 		t.Errorf("after the kill the second hub says %+v, before it was term %d", l, before.Term)
 	}
 	w = h.watch()
