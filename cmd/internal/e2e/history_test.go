@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	mrand "math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -116,6 +117,7 @@ type player struct {
 	over   *time.Timer // of the sound
 	wished int64
 	token  area.Token // of what sounds; 0: nothing
+	fence  int64      // from when on nothing of it sounds: a loudspeaker is given no more then, however late we are told
 	ended  int64      // when the sound was over, until the hub has said that it knows
 	last   area.Token
 	doomed bool
@@ -194,7 +196,7 @@ func (p *player) loop(ctx context.Context) {
 // it takes the area as free nobody knows.
 func (p *player) die() {
 	if p.token != 0 {
-		p.h.add(p.n, move{false, p.token}, p.h.now(), math.MaxInt64)
+		p.h.add(p.n, move{false, p.token}, p.quiet(), math.MaxInt64)
 		p.token = 0
 	} else if p.ended != 0 { // the hub may have heard of it, or not
 		p.h.add(p.n, move{false, p.last}, p.ended, math.MaxInt64)
@@ -202,16 +204,23 @@ func (p *player) die() {
 	}
 }
 
+// quiet is when what sounded until now was over.
+func (p *player) quiet() int64 { return min(p.h.now(), p.fence) }
+
 func (p *player) silent(ctx context.Context, r area.Result) {
 	if p.token == 0 {
 		return
 	}
-	p.ended, p.last, p.token = p.h.now(), p.token, 0
+	p.ended, p.last, p.token = p.quiet(), p.token, 0
 	p.step(ctx, turn.Over{Result: r})
 }
 
 func (p *player) step(ctx context.Context, ev turn.Event) {
-	for _, a := range append([]turn.Action(nil), p.turn.Step(ev, area.Instant(p.h.now()))...) {
+	actions := slices.Clone(p.turn.Step(ev, area.Instant(p.h.now())))
+	if d := p.turn.Deadline(); d != 0 {
+		p.fence = int64(d)
+	}
+	for _, a := range actions {
 		switch a := a.(type) {
 		case turn.Send:
 			_ = p.link.Publish(ctx, area.Message{Topic: area.ClaimTopic("north", p.id), Payload: a.Claim.Encode(), QoS: 1}) // said again
