@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func leaked() (left [][]byte) {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for end := time.Now().Add(5 * time.Second); ; <-again.C {
+	for end := time.Now().Add(time.Minute); ; <-again.C {
 		buf := make([]byte, 16<<20)
 		left = nil
 		for i, stack := range bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
