@@ -7,8 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/tacet-hub/tacet/broker/area"
 )
 
 // TestABackupMovesBetweenOneNodeAndSeveral: what a hub that is alone keeps goes by one
@@ -29,9 +27,7 @@ func TestABackupMovesBetweenOneNodeAndSeveral(t *testing.T) {
 		for _, a := range areas {
 			s.call("GET", "/areas/"+a, nil).want(t, http.StatusOK, nil)
 		}
-		var o area.Order
-		s.get("/orders/o-1", &o)
-		same(t, "the order", o.State, area.OrderWaiting)
+		s.waits("o-1")
 	}
 	s.call("POST", "/areas", `{"id":"first","name":"First"}`).want(t, http.StatusCreated, nil)
 	s.call("POST", "/orders", `{"id":"o-1","to":{"area":"first"},"message":"wait","expires":"3600s"}`).want(t, http.StatusAccepted, nil)

@@ -113,9 +113,7 @@ func TestBackupAndRestore(t *testing.T) {
 	m.call("GET", "/areas/late", nil, bearer(token.Secret)...).want(t, http.StatusOK, nil)
 	var s area.Schedule
 	m.call("GET", "/schedules/boarding", nil, as...).want(t, http.StatusOK, &s)
-	var o area.Order
-	m.call("GET", "/orders/o-1", nil, as...).want(t, http.StatusOK, &o)
-	same(t, "the order", o.State, area.OrderWaiting)
+	m.waits("o-1", as...)
 	if got := m.call("GET", m.ready.HTTP+"/clips/"+c.SHA256, nil, as...); string(got.body) != string(sound) {
 		t.Errorf("the clip: %d, %d bytes", got.status, len(got.body))
 	}

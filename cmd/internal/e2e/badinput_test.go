@@ -28,6 +28,7 @@ func TestBadInputOverMQTT(t *testing.T) {
 	w, s := h.watch(), h.sender()
 	h.publish("home/north/hall/temperature", "20")
 	w.reading(0, func(r area.Reading) bool { return r.Value == 20.0 })
+	w.barrier(s) // whatever follows from it has been told
 	before := h.untouched()
 	for _, c := range []struct{ name, topic, payload, counter string }{
 		{"a status that is no JSON", "tacet/device/gate-1/status", `{"v":1,`, "tacet_arbiter_malformed"},

@@ -89,17 +89,25 @@ func TestExitCodes(t *testing.T) {
 func TestCommandLists(t *testing.T) {
 	t.Parallel()
 	h := start(t)
+	w := h.watch()
 	h.classic("gate-1", "north", "1", func() {})
 	h.call("POST", "/schedules", `{"id":"mine","cron":"0 4 * * *","work":{"to":{"area":"north"},"message":"hello"}}`).want(t, 201, nil)
 	id := string(h.announce(`{"to":{"area":"south"},"message":"waits"}`))
-	w := h.watch()
-	w.call("GetAreas")
+	w.device("gate-1", "presence", `"online"`)
+	w.order(area.WorkID(id), func(o area.Order) bool { return o.State == area.OrderWaiting })
 	for command, path := range map[string]string{"area list": "/areas", "device list": "/devices", "schedule list": "/schedules", "order show " + id: "/orders/" + id, "queue": "/areas", "queue --area south": "/areas/south"} {
-		out, errs, code := h.tacet(append(strings.Fields(command), "--json", "--url", h.ready.HTTP)...)
-		if code != 0 || errs != "" {
-			t.Errorf("%s --json exits %d: %s", command, code, errs)
-		}
-		same(t, command+" --json", out, string(h.call("GET", path, nil).body))
+		before, out, after := "", "", "other"
+		h.until("nothing changes while it is listed", func() bool {
+			before = string(h.call("GET", path, nil).body)
+			var errs string
+			var code int
+			if out, errs, code = h.tacet(append(strings.Fields(command), "--json", "--url", h.ready.HTTP)...); code != 0 || errs != "" {
+				t.Errorf("%s --json exits %d: %s", command, code, errs)
+			}
+			after = string(h.call("GET", path, nil).body)
+			return before == after
+		})
+		same(t, command+" --json", out, after)
 	}
 	for command, want := range map[string][]string{
 		"area list":     {"ID NAME STATE", "north North Wing idle", "south South Wing idle"},

@@ -279,7 +279,7 @@ func TestHubKilledInMidFetch(t *testing.T) {
 	web.to = second.ready.HTTP
 	web.mu.Unlock()
 	mqtt.lead(t, second.ready.MQTT)
-	if o := second.watch().ended(id); o.State != area.OrderPlayed {
+	if o := second.endedAs(id); o.State != area.OrderPlayed {
 		t.Errorf("the order ended %s", story(o))
 	}
 	g.heard(id, sound)

@@ -91,9 +91,10 @@ func TestInbox(t *testing.T) {
 	if s := p.step("new"); !strings.Contains(s.Text, "60 W") {
 		t.Errorf("the inbox shows %q", s.Text)
 	}
-	h.publish("homeassistant/sensor/odd/config", oddConfig)
-	h.publish("odd/state", "a 7 b")
-	h.publish("zigbee2mqtt/north/remote", `{"action":"single"}`)
+	s := h.sender() // one after the other
+	s.publish("homeassistant/sensor/odd/config", oddConfig)
+	s.publish("odd/state", "a 7 b")
+	s.publish("zigbee2mqtt/north/remote", `{"action":"single"}`)
 	if s := p.step("strange"); !strings.Contains(s.Text, "regex_replace") || !strings.Contains(s.Text, "a 7 b") {
 		t.Errorf("of a template that is not understood the page says %q", s.Text)
 	}
@@ -115,7 +116,7 @@ func TestDashboardForAll(t *testing.T) {
 	spoken := make(chan struct{})
 	h.classic("gate-1", "north", "1", func() { <-spoken })
 	defer close(spoken)
-	h.publish("tacet/area/north/submit", `{"v":1,"work":"w-1","location":"1","dur_ms":60000,"body":{"message":"Boarding at gate 1"}}`)
+	h.publish("tacet/area/north/submit", `{"v":1,"work":"w-1","location":"1","dur_ms":600000,"body":{"message":"Boarding at gate 1"}}`)
 	h.announce(`{"to":{"area":"north"},"message":"Waits for the other","priority":"high"}`)
 	h.announce(`{"to":{"location":"3"},"message":"Waits for a device"}`)
 	h.publish("home/north/hall/temperature", "21.5")

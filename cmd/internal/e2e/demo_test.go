@@ -32,10 +32,11 @@ func TestDemo(t *testing.T) {
 		sub.busyMessage(0, name, func(b area.Busy) bool { return b.State == area.Held })
 	}
 	for _, path := range []string{"/readings", "/schedules", "/devices"} {
-		var list struct{ Items []struct{} }
-		if h.get(path, &list); len(list.Items) == 0 {
-			t.Errorf("the demo has no %s", path)
-		}
+		h.until("the demo has "+path, func() bool {
+			var list struct{ Items []struct{} }
+			h.get(path, &list)
+			return len(list.Items) > 0
+		})
 	}
 	p.signal(syscall.SIGTERM)
 	same(t, "exit code", p.wait(), 0)

@@ -52,7 +52,7 @@ func TestOrderOfOrders(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	w := h.watch()
-	later := time.Now().Add(1500 * time.Millisecond)
+	later := time.Now().Add(4 * time.Second)
 	last := h.announce(fmt.Sprintf(`{"to":{"location":"1"},"message":"x","not_before":%q}`, area.At(later)))
 	if o := h.order(last); o.State != area.OrderWaiting {
 		t.Errorf("the order for later is %s", o.State)

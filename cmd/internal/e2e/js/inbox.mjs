@@ -18,6 +18,7 @@ try {
   await page.getByTestId('reading-north-power').getByText('60').waitFor();
   const strange = page.getByTestId('strange-odd');
   await strange.waitFor();
+  await page.getByTestId('sensors').getByText('a 7 b').first().waitFor();
   tell({ step: 'strange', text: `${await strange.getAttribute('title')} ${await page.getByTestId('sensors').innerText()}` });
   tell({ step: 'end', complaints });
 } finally {
