@@ -182,7 +182,7 @@ func TestCrashesAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, end := run(t, cfg)
-	s := kept(t, b, func(s area.Status) bool { return s.Online && s.Health != nil })
+	s := kept(t, b, func(s area.Status) bool { return s.Online && s.Health != nil && s.Boot == 6 }) // and not of one that crashed
 	if s.Health.BootReason != area.BootCrash || !s.Health.SafeMode {
 		t.Errorf("health = %+v", s.Health)
 	}

@@ -267,9 +267,7 @@ func TestCheck(t *testing.T) {
 func TestCheckOfADeadHub(t *testing.T) {
 	cfg := Default()
 	cfg.Device = "gate-1"
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // a refusal takes none; a busy machine does
-	defer cancel()
-	if text, err := checkHub(ctx, cfg, "mqtt://127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+	if text, err := checkHub(t.Context(), cfg, "mqtt://127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("checkHub: %q, %v", text, err)
 	}
 }

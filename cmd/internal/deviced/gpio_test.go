@@ -126,7 +126,7 @@ func TestPinsOfADevice(t *testing.T) {
 			select {
 			case line := <-heard:
 				want = slices.DeleteFunc(want, func(w string) bool { return w == line })
-			case <-time.After(30 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("not heard: %q", want)
 			}
 		}

@@ -69,7 +69,7 @@ func sharer(t *testing.T, change func(*Config)) (*sharing, *chair) {
 // Clips are given where the membership listens, as soon as that is known, and
 // elsewhere when it is elsewhere; at the end nowhere.
 func TestClipsAreGivenWhereTheDeviceIs(t *testing.T) {
-	s, c := sharer(t, nil)
+	s, c := sharer(t, func(c *Config) { c.Clips.Listen = ":0" }) // a port that nobody else asks for
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.beside(ctx, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
@@ -109,12 +109,13 @@ func TestWhereClipsAreGiven(t *testing.T) {
 	}
 	defer held.Close()
 	s, c := sharer(t, nil)
-	c.addr = "127.0.0.1:7946"
+	c.addr = "127.74.46.1:7946" // where no device of another test is
 	ip := s.address()
-	usual, err := net.Listen("tcp", "127.0.0.1:7947")
-	if err == nil { // else somebody has it anyway
-		defer usual.Close()
+	usual, err := net.Listen("tcp", "127.74.46.1:7947")
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer usual.Close()
 	l, err := s.listener(ip)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestWhereClipsAreGiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if !strings.HasPrefix(l.Addr().String(), "127.0.0.1:") {
+	if !strings.HasPrefix(l.Addr().String(), "127.74.46.1:") {
 		t.Errorf("it listens at %s", l.Addr())
 	}
 }
