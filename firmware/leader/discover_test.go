@@ -54,13 +54,17 @@ func TestMulticast(t *testing.T) {
 	}
 	defer func() { _ = stranger.Shutdown() }()
 
-	found, strangers, err := lookup(t.Context(), p, at.Addr(), logger)
-	if err != nil || len(found) != 1 || found[0] != (sighting{"gate-1", at.String()}) || strangers != 1 {
-		t.Errorf("found %v, %d strangers, %v; want gate-1 alone and one stranger\n%s", found, strangers, err, &said)
+	member, other := false, false
+	for tries := 0; !member || !other; tries++ { // a busy machine may take longer to answer than is listened for
+		found, strangers, err := lookup(t.Context(), p, at.Addr(), logger)
+		if err != nil || len(found) > 1 || len(found) == 1 && found[0] != (sighting{"gate-1", at.String()}) || strangers > 1 || tries == 30 {
+			t.Fatalf("found %v, %d strangers, %v; want gate-1 alone and one stranger\n%s", found, strangers, err, &said)
+		}
+		member, other = member || len(found) == 1, other || strangers == 1
 	}
-	other := p
-	other.Key = bytes.Repeat([]byte{8}, area.AreaKeySize)
-	if found, strangers, err := lookup(t.Context(), other, at.Addr(), logger); err != nil || len(found) != 0 || strangers != 0 {
+	elsewhere := p
+	elsewhere.Key = bytes.Repeat([]byte{8}, area.AreaKeySize)
+	if found, strangers, err := lookup(t.Context(), elsewhere, at.Addr(), logger); err != nil || len(found) != 0 || strangers != 0 {
 		t.Errorf("another area found %v, %d strangers, %v", found, strangers, err)
 	}
 }

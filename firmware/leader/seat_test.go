@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -76,6 +77,7 @@ func (s *site) people(topology string, names ...area.DeviceID) {
 	t := s.t
 	t.Helper()
 	s.peers = area.Peers{Rev: 1, Area: "north", Hub: "hub-1", Topology: topology, Mode: area.ModeAvailable, Policy: area.PolicyStop, LeaseMs: 6000, Key: make([]byte, area.AreaKeySize)}
+	_, _ = rand.Read(s.peers.Key) // it never fails: a port that one site gives up may be another's next, which is no member here
 	for i, n := range names {
 		d := &stand{id: n, index: area.FirstMember + uint64(i), site: s}
 		d.cfg = Config{Device: n, MID: "m-" + string(n), Dir: t.TempDir(), Bind: "127.0.0.1", Quiet: true}

@@ -447,7 +447,7 @@ func TestOrderOfOurOwnReachesTheHubOnce(t *testing.T) {
 	if u.Order == nil || u.Order.ID != "w-9" || u.Order.State != area.OrderPlayed || *u.Order.Message != "fire drill" || u.Report.Work != "w-9" {
 		t.Fatalf("%+v", u)
 	}
-	s.answers(o, func() bool { return o.own.knows("w-9") == toldEnd })
+	s.answers(o, func() bool { return o.own.knows("w-9") == toldEnd && o.Stats().Owed == 0 }) // the record of what sounded too
 	if err := o.quit(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,15 +142,17 @@ func TestOrderForLaterIsTakenBack(t *testing.T) {
 	<-o.addr
 	s.accepted()
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	var submits sync.WaitGroup
 	for _, id := range []area.WorkID{"w-1", "w-2"} {
-		go func() {
+		submits.Go(func() {
 			if err := o.Submit(context.Background(), area.Submit{Work: id, Body: []byte(`{"message":"later","not_before":"` + later + `"}`)}); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		s.hears(area.TrunkOrder, func(u area.Trunk) bool { return u.Order.ID == id })
 	}
 	s.answers(o, func() bool { return o.own.knows("w-1") == toldKnown && o.own.knows("w-2") == toldKnown })
+	submits.Wait()
 	s.down(area.Trunk{Op: area.TrunkCancel, Work: "w-1", Reason: area.EndUser})
 	s.hears(area.TrunkReport, func(u area.Trunk) bool {
 		return u.Report.Work == "w-1" && u.Report.State == area.OrderCancelled && u.Report.Reason == area.EndUser
