@@ -106,29 +106,31 @@ func TestNeighboursAreAskedFirst(t *testing.T) {
 
 // What the hub began, a neighbour ends.
 func TestNeighboursGoOn(t *testing.T) {
-	b := some(9000)
-	h := newHub(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "54000")
-		_, _ = w.Write(b[:20_000])
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+	synctest.Test(t, func(t *testing.T) {
+		b := some(9000)
+		h := newHub(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "54000")
+			_, _ = w.Write(b[:20_000])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		near := newStreet(b, map[area.DeviceID]Has{"gate-2": Nothing})
+		cache := h.cache(Config{Near: near}, WebConfig{})
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if _, err := cache.Fetch(ctx, at, clip.SumOf(b).String()); !errors.Is(err, ErrMissing) {
+			t.Errorf("half a clip: %v", err)
+		}
+		near.becomes("gate-2", Whole)
+		f, err := cache.Fetch(t.Context(), at, clip.SumOf(b).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if s := cache.Stats(); s.Near != 1 || s.Resumed == 0 {
+			t.Errorf("%+v", s)
+		}
 	})
-	near := newStreet(b, map[area.DeviceID]Has{"gate-2": Nothing})
-	cache := h.cache(Config{Near: near}, WebConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := cache.Fetch(ctx, at, clip.SumOf(b).String()); !errors.Is(err, ErrMissing) {
-		t.Errorf("half a clip: %v", err)
-	}
-	near.becomes("gate-2", Whole)
-	f, err := cache.Fetch(t.Context(), at, clip.SumOf(b).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	if s := cache.Stats(); s.Near != 1 || s.Resumed == 0 {
-		t.Errorf("%+v", s)
-	}
 }
 
 // Who awaits a clip asks the hub when it has to.
