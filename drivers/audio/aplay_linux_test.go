@@ -67,17 +67,15 @@ func TestEachPlayIsAProgram(t *testing.T) {
 // What a stopped card has not taken is 4 KiB and what the program has read: the
 // pipe does not hold a second of sound.
 func TestPipeIsSmallAndDropIsAtOnce(t *testing.T) {
-	dir := fake(t, "echo > started\nexec sleep 60\n")
+	dir := fake(t, "echo > started\nexec sleep 3600\n")
 	a := opened(t, "")
-	began := time.Now()
 	wrote := make(chan int)
 	go func() {
 		n, _ := a.Write(make([]byte, 44100))
 		wrote <- n
 	}()
-	n := <-wrote
-	if n > pipeSize || time.Since(began) > 10*time.Second {
-		t.Errorf("a card that takes nothing took %d bytes in %v", n, time.Since(began))
+	if n := <-wrote; n > pipeSize { // and not after an hour
+		t.Errorf("a card that takes nothing took %d bytes", n)
 	}
 	if a.run != nil {
 		t.Error("the program of a broken card lives")
@@ -108,7 +106,7 @@ func TestComplaintsAreErrors(t *testing.T) {
 	if err := a.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "no such card") {
 		t.Errorf("Drain: %v", err)
 	}
-	fake(t, "exec sleep 60\n")
+	fake(t, "exec sleep 3600\n")
 	a = opened(t, "")
 	if _, err := a.Write(make([]byte, 100)); err != nil {
 		t.Fatal(err)

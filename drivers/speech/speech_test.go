@@ -101,15 +101,18 @@ func TestTextGoesByStandardInputAndVoicesAreTried(t *testing.T) {
 }
 
 func TestFailuresAreErrors(t *testing.T) {
-	cases := []struct{ name, script, want string }{
-		{"exit code", "echo out of memory >&2\nexit 3\n", "out of memory"},
-		{"no sound", "cat >/dev/null\necho hello\n", "wav"},
-		{"too slow", "exec sleep 60\n", "deadline"},
+	cases := []struct {
+		name, script, want string
+		timeout            time.Duration
+	}{
+		{"exit code", "echo out of memory >&2\nexit 3\n", "out of memory", time.Minute},
+		{"no sound", "cat >/dev/null\necho hello\n", "wav", time.Minute},
+		{"too slow", "exec sleep 60\n", "deadline", 300 * time.Millisecond},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			fake(t, c.script)
-			s, err := New(Config{Timeout: 300 * time.Millisecond})
+			s, err := New(Config{Timeout: c.timeout})
 			if err != nil {
 				t.Fatal(err)
 			}
