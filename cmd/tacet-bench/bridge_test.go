@@ -36,7 +36,7 @@ func TestBridge(t *testing.T) {
 		"latency":   {byMQTT, func() bridgeTrial { return bridgeTrial{run: paced(500)} }},
 		"readings":  {byMQTT, func() bridgeTrial { return bridgeTrial{run: readings(500, 50)} }},
 	} {
-		figures, err := bridgeBench{tacet: program, length: 200 * time.Millisecond}.once(t.Context(), t.TempDir(), c.run(), c.way)
+		figures, err := bridgeBench{tacet: program, length: time.Second}.once(t.Context(), t.TempDir(), c.run(), c.way)
 		if err != nil || figures["wrong"] != 0 || len(figures) == 0 {
 			t.Errorf("%s: %v, %v", name, figures, err)
 		}

@@ -212,7 +212,7 @@ func churnOverNodes(ctx context.Context, _ *clusterBench, s *redistest.Server, a
 		return err
 	}
 	took := time.Since(begin)
-	after, err := keptBy(nodes, s)
+	after, err := settledBy(ctx, nodes, s, before)
 	if err != nil {
 		return err
 	}
@@ -223,6 +223,27 @@ func churnOverNodes(ctx context.Context, _ *clusterBench, s *redistest.Server, a
 	add(result{Server: "before", Figures: before})
 	add(result{Server: "grown by", Figures: grown})
 	return nil
+}
+
+// settleFor is how long what serves a connection that has ended may take to end too.
+const settleFor = 30 * time.Second
+
+// settledBy is keptBy once nothing of the connections is left any more that was not
+// there before, or never is.
+func settledBy(ctx context.Context, nodes []*server, s *redistest.Server, before map[string]float64) (map[string]float64, error) {
+	for begin := time.Now(); ; {
+		after, err := keptBy(nodes, s)
+		if err != nil {
+			return nil, err
+		}
+		more := after["goroutines"] > before["goroutines"] || after["files"] > before["files"] || after["keys"] > before["keys"]
+		if !more || time.Since(begin) > settleFor {
+			return after, nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // keptBy is what the nodes and the server have, after a collection.

@@ -26,7 +26,7 @@ func TestTrials(t *testing.T) {
 		{"connects", pair, servers.Mochi, []figure{{"rate", "connections/s", ""}}, connectsMQTT(2)},
 	}
 	var out bytes.Buffer
-	c := comparison{length: 100 * time.Millisecond, rounds: 1, dir: t.TempDir(), asJSON: true}
+	c := comparison{length: time.Second, rounds: 1, dir: t.TempDir(), asJSON: true} // in less a busy machine may let nothing through
 	if err := c.run(t.Context(), &out, trials); err != nil {
 		t.Fatal(err)
 	}

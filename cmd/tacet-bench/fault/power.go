@@ -3,6 +3,7 @@ package fault
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -107,15 +108,31 @@ func freeze(ctx context.Context, p *servers.Process) error {
 		return err
 	}
 	for {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-		if err != nil {
+		stopped, err := stands(p.PID())
+		if stopped || err != nil {
 			return err
-		}
-		if state := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); len(state) > 0 && strings.EqualFold(string(state[0]), "T") { // t: and traced
-			return nil
 		}
 		if err := wait(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// stands tells whether every thread of a process has stopped: none is still in a call
+// that writes.
+func stands(pid int) (bool, error) {
+	list, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(list) == 0 {
+		return false, fmt.Errorf("there is no process %d: %w", pid, errors.Join(err, os.ErrProcessDone))
+	}
+	for _, file := range list {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if state := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); len(state) == 0 || !strings.EqualFold(string(state[0]), "T") { // t: and traced
+			return false, nil
+		}
+	}
+	return true, nil
 }
