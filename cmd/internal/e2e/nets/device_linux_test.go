@@ -8,7 +8,7 @@ import (
 
 const (
 	short  = 600 * time.Millisecond
-	medium = 3 * time.Second
+	medium = 5 * time.Second // so long that what is cut off as it is first heard is far from its end
 	long8  = 8 * time.Second // outlasts a lease, its settling and all that is between
 )
 
@@ -46,7 +46,7 @@ func TestADeviceIsCutOffWhileItPlays(t *testing.T) {
 func TestADeviceIsCutOffWhileItWaits(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3, "")
-	first := s.order(s.gates[0].at(), medium)
+	first := s.order(s.gates[0].at(), long8)
 	s.playing(first, s.gates[0])
 	waits := s.gates[1]
 	s.order(waits.at(), short)
@@ -64,7 +64,7 @@ func TestADeviceIsCutOffWhileItWaits(t *testing.T) {
 func TestADeviceIsKilledWhileItPlays(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 2, "")
-	id := s.order(anybody(), medium)
+	id := s.order(anybody(), long8)
 	victim, _ := s.playing(id, s.gates...)
 	victim.heardFor(id, time.Second)
 	victim.p.kill()

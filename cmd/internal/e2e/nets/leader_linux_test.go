@@ -214,10 +214,10 @@ func TestTheLeaderLosesItsUplink(t *testing.T) {
 func TestTheUplinkIsGone(t *testing.T) {
 	t.Parallel()
 	s := newTeam(t, 3, "")
-	first, _ := s.led(0, s.gates...)
+	s.led(0, s.gates...)
 	s.primed(short)
 	s.lan.isolate(s.hub.host)
-	e := s.at(first)
+	_, e := s.leader(s.gates...)
 	for i, g := range s.gates {
 		id := area.WorkID(fmt.Sprintf("w-%d", i+1))
 		s.submitted(e, id, g, short)
@@ -305,8 +305,8 @@ func TestTheAreaIsSplit(t *testing.T) {
 		s.ended(id)
 	}
 	s.lasts()
-	cut.heal = time.Now()
 	s.lan.heal()
+	cut.heal = time.Now() // of the last cable
 	for _, g := range s.gates {
 		s.order(g.alone(), short)
 	}

@@ -105,7 +105,7 @@ func (s *site) newHub(gates int, keys string) *hub {
 			s.t.Fatal(err)
 		}
 	}
-	h.web = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: h.dial}}
+	h.web = &http.Client{Transport: &http.Transport{DialContext: h.dial}}
 	s.t.Cleanup(h.web.CloseIdleConnections)
 	return h
 }
@@ -123,7 +123,7 @@ var errAnswer = errors.New("refused")
 
 // ask asks REST from the hub's own host, so that it is heard whatever is cut.
 func (h *hub) ask(method, path, kind string, body []byte, into any) error {
-	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience/3)
 	defer cancel()
 	scheme := "http"
 	if h.tls != nil {
@@ -160,9 +160,11 @@ func (s *site) clip(long time.Duration) string {
 		var made struct {
 			SHA256 string `json:"sha256"`
 		}
-		if err := s.hub.ask(http.MethodPost, "/clips", "audio/wav", media.EncodeWAV(media.Tone(440, long)), &made); err != nil {
-			s.t.Fatal(err)
-		}
+		sound := media.EncodeWAV(media.Tone(440, long))
+		until(s.t, fmt.Sprintf("a clip of %v is kept", long), func() (bool, string) {
+			err := s.hub.ask(http.MethodPost, "/clips", "audio/wav", sound, &made)
+			return err == nil, fmt.Sprint(err)
+		})
 		s.clips[long] = "sha256:" + made.SHA256
 	}
 	return s.clips[long]
