@@ -76,7 +76,7 @@ const scenarios = {
   async reconnect() {
     const connection = builder.withAutomaticReconnect([0, 50, 100, 200, 500, 1000]).build();
     const seen = [];
-    connection.onreconnecting(() => seen.push('reconnecting'));
+    connection.onreconnecting(() => { seen.push('reconnecting'); tell('reconnecting'); });
     connection.onreconnected(() => seen.push('reconnected'));
     await connection.start();
     tell('connected');
