@@ -65,7 +65,7 @@ func (h *history) newest() (term uint64) {
 // above waits for a sound by a higher term, and answers when it began.
 func (h *history) above(t *testing.T, term uint64) time.Duration {
 	t.Helper()
-	for {
+	for end := time.Now().Add(2 * patience); time.Now().Before(end); {
 		n := h.plays()
 		h.mu.Lock()
 		first := int64(math.MaxInt64)
@@ -80,6 +80,8 @@ func (h *history) above(t *testing.T, term uint64) time.Duration {
 		}
 		h.until(t, n+1)
 	}
+	t.Fatalf("all plays go on under term %d", term)
+	return 0
 }
 
 // span is one sound, by the clock of the devices, which is one.
