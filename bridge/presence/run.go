@@ -273,6 +273,9 @@ func (d *Directory) answered(e event) (ask []string) {
 		return nil // its next beat has it asked again
 	}
 	d.count.synced.Add(1)
+	if n.life != 0 && n.life != e.all.life && len(n.conns) > 0 { // it has begun anew before it was missed
+		d.gone(slices.Collect(maps.Values(n.conns)))
+	}
 	n.members, n.life, n.heard = e.all.members, e.all.life, time.Now()
 	for i := range late {
 		if w := &late[i]; w.Life == n.life && w.Rev > n.rev {

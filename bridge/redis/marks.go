@@ -69,20 +69,27 @@ func (m *Marks) Set(who, group string, at signalr.Position) {
 }
 
 // Get answers where somebody left a group last, at whichever node; false where that is
-// not known. It blocks for as long as the server may take.
+// not known. What was set here counts also where the server has not taken it. It blocks
+// for as long as the server may take.
 func (m *Marks) Get(who, group string) (signalr.Position, bool) {
+	own, known := m.own.Get(who, group)
 	out, err := m.s.do(context.Background(), func(b rueidis.Builder) rueidis.Commands {
 		return rueidis.Commands{b.Get().Key(m.key(who, group)).Build()}
 	})
 	if err == nil {
 		if text, err := out[0].ToString(); err == nil {
 			epoch, offset, _ := strings.Cut(text, " ")
-			if n, err := strconv.ParseUint(offset, 10, 64); err == nil {
+			if n, err := strconv.ParseUint(offset, 10, 64); err == nil && (!known || !further(own, signalr.Position{Epoch: epoch, Offset: n})) {
 				return signalr.Position{Epoch: epoch, Offset: n}, true
 			}
 		}
 	}
-	return m.own.Get(who, group)
+	return own, known
+}
+
+// further tells whether a position lies behind another.
+func further(at, than signalr.Position) bool {
+	return signalr.Later(at.Epoch, than.Epoch) || at.Epoch == than.Epoch && at.Offset > than.Offset
 }
 
 // Run shares marks until ctx ends, and then those that wait; it returns nil.
@@ -90,7 +97,8 @@ func (m *Marks) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			m.share(context.WithoutCancel(ctx), nil)
+			for len(m.queue) > 0 && m.share(context.WithoutCancel(ctx), nil) {
+			}
 			return nil
 		case one := <-m.queue:
 			m.share(ctx, []marked{one})
@@ -98,13 +106,10 @@ func (m *Marks) Run(ctx context.Context) error {
 	}
 }
 
-// share brings marks to the server, those that wait, too.
-func (m *Marks) share(ctx context.Context, list []marked) {
+// share brings marks to the server, those that wait, too; false: it does not take them.
+func (m *Marks) share(ctx context.Context, list []marked) bool {
 	for len(m.queue) > 0 && len(list) < 1000 {
 		list = append(list, <-m.queue)
-	}
-	if len(list) == 0 {
-		return
 	}
 	_, err := m.s.do(ctx, func(b rueidis.Builder) (cmds rueidis.Commands) {
 		for _, x := range list {
@@ -114,7 +119,8 @@ func (m *Marks) share(ctx context.Context, list []marked) {
 	})
 	if err != nil {
 		m.count.failed.Add(uint64(len(list)))
-		return
+		return false
 	}
 	m.count.shared.Add(uint64(len(list)))
+	return true
 }

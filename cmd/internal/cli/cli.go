@@ -28,7 +28,7 @@ func Add(root *cobra.Command, env Env) {
 		group("area", "Areas", areaList(env), areaShow(env), areaProof(env), areaKey(env)),
 		group("device", "Players and sensors", deviceList(env), deviceShow(env), deviceIdentify(env), deviceRestart(env), deviceUpdate(env), deviceCredentials(env), deviceEnrol(env), deviceRevoke(env), deviceRemove(env)),
 		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
-		group("user", "People", userLogin(env), userHash(env)),
+		group("user", "People", userLogin(env), userLogout(env), userHash(env)),
 		group("schedule", "Schedules", scheduleList(env)),
 		group("sensor", "Sensors, and how their topics are read", sensorList(env), sensorShow(env), sensorAssign(env), sensorMap(env), sensorMappings(env), sensorUnmap(env)),
 		group("order", "Orders", orderShow(env)),

@@ -375,6 +375,25 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestUserLogout ends the token that it is given, and none that it is not.
+func TestUserLogout(t *testing.T) {
+	var seen []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer srv.Close()
+	if exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL}, "user", "logout"); exit != ExitUsage || !strings.Contains(stderr, "TACET_TOKEN") || stdout != "" {
+		t.Errorf("without a token: exit %d, %q, %q", exit, stdout, stderr)
+	}
+	if exit, stdout, stderr := run(t, map[string]string{"TACET_URL": srv.URL, "TACET_TOKEN": "of-env"}, "user", "logout"); exit != ExitOK || stdout+stderr != "" {
+		t.Errorf("exit %d, %q, %q", exit, stdout, stderr)
+	}
+	if want := "POST /auth/logout Bearer of-env"; strings.Join(seen, "\n") != want {
+		t.Errorf("asked %q, want %q", seen, want)
+	}
+}
+
 // TestPrivateAuthority: a hub whose certificate is of an authority of the house is
 // known by that alone.
 func TestPrivateAuthority(t *testing.T) {

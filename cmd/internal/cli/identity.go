@@ -201,9 +201,9 @@ func tokenList(env Env) *cobra.Command {
 const loginHelp = `Signs in with a password and prints a token for the REST API and the hub, so also
 for the other commands: export TACET_TOKEN=$(tacet user login ann)
 
-The token is good for 12 hours, and ends earlier with the hub's process: after a
-restart of the hub sign in again. It is not for MQTT. A program that is to outlive
-both has a token of its own: tacet token create.
+The token is good for 12 hours, also after a restart of the hub; tacet user logout
+ends it, and so does a change of the password or of the user's rights. It is not for
+MQTT. A program that is to outlive it has a token of its own: tacet token create.
 
 On a terminal the password is asked for; elsewhere say --stdin.`
 
@@ -240,6 +240,24 @@ func userLogin(env Env) *cobra.Command {
 	}}
 	f.register(c)
 	passwordFlag(c, &stdin)
+	return c
+}
+
+// userLogout ends what userLogin has begun.
+func userLogout(env Env) *cobra.Command {
+	var f hubFlags
+	c := &cobra.Command{Use: "logout", Short: "End the token that login has printed", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+		hub, err := f.client(env)
+		if err != nil {
+			return err
+		}
+		if hub.token == "" {
+			return Usagef("no token is given: set TACET_TOKEN, or say --token-file FILE")
+		}
+		_, err = hub.ask(c.Context(), "POST", "/auth/logout", nil)
+		return err
+	}}
+	f.register(c)
 	return c
 }
 

@@ -32,14 +32,18 @@ func hashed(password string) string {
 func manned(t *testing.T, change ...func(*conf.Config)) (*Hub, Ready) {
 	t.Helper()
 	h, r, _ := started(t, func(c *conf.Config) {
-		for name, role := range map[string]string{"ann": "operator", "vic": "viewer", "adm": "admin"} {
-			c.Auth.Users = append(c.Auth.Users, conf.User{Name: name, PasswordHash: hashed(name), Roles: []string{role}, Tenant: "default", Areas: []string{"*"}})
-		}
+		manning(c)
 		for _, f := range change {
 			f(c)
 		}
 	})
 	return h, r
+}
+
+func manning(c *conf.Config) {
+	for name, role := range map[string]string{"ann": "operator", "vic": "viewer", "adm": "admin"} {
+		c.Auth.Users = append(c.Auth.Users, conf.User{Name: name, PasswordHash: hashed(name), Roles: []string{role}, Tenant: "default", Areas: []string{"*"}})
+	}
 }
 
 // lines is a log that tests read.
@@ -193,6 +197,26 @@ func TestSignInOfPrograms(t *testing.T) {
 	}
 	if w := ask(h, "GET", "/api/v1/areas", "", "Authorization: Bearer "+raw); w.Code != 401 {
 		t.Errorf("afterwards: %d", w.Code)
+	}
+}
+
+// TestSignInOutlivesARestart: a token holds after a restart, and what is kept of it is
+// nothing that another part of the hub takes for its own.
+func TestSignInOutlivesARestart(t *testing.T) {
+	said, data := &lines{}, t.TempDir()
+	with := func(c *conf.Config) { manning(c); c.Data = data }
+	log := slog.New(slog.NewTextHandler(said, nil))
+	h, _, stop := startedLogging(t, log, with)
+	raw := token(t, h, "vic")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	h, _, _ = startedLogging(t, log, with)
+	if w := ask(h, "GET", "/api/v1/areas", "", "Authorization: Bearer "+raw); w.Code != 200 {
+		t.Errorf("after a restart: %d %s", w.Code, w.Body)
+	}
+	if text := said.String(); strings.Contains(text, "cannot be read") {
+		t.Errorf("the log says %s", text)
 	}
 }
 
