@@ -170,7 +170,8 @@ func (f *mapFlags) recorded(c *cobra.Command, each func(string, []byte)) error {
 // look is how often the newest messages are looked at.
 const look = 500 * time.Millisecond
 
-// live hands on the messages that come in a while: the newest of each topic.
+// live hands on the messages that come in a while, up to its end: the newest of each
+// topic.
 func (f *mapFlags) live(ctx context.Context, env Env, each func(string, []byte)) error {
 	hub, err := f.client(env)
 	if err != nil {
@@ -179,7 +180,7 @@ func (f *mapFlags) live(ctx context.Context, env Env, each func(string, []byte))
 	seen := map[string]int64{}
 	end, tick := time.After(f.wait), time.NewTicker(look)
 	defer tick.Stop()
-	for first := true; ; first = false {
+	for first, last := true, false; ; first = false {
 		now, err := all[area.TopicValue](ctx, hub, "/topics?filter="+url.QueryEscape(f.listen))
 		if err != nil {
 			return err
@@ -190,11 +191,14 @@ func (f *mapFlags) live(ctx context.Context, env Env, each func(string, []byte))
 			}
 			seen[v.Topic] = v.TS
 		}
+		if last {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-end:
-			return nil
+		case <-end: // what has come since the look before is of that time, too
+			last = true
 		case <-tick.C:
 		}
 	}
