@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tacet-hub/tacet/broker"
 	"github.com/tacet-hub/tacet/broker/area"
@@ -99,7 +100,7 @@ func TestRun(t *testing.T) {
 	if err := b.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	hellos := make(chan area.Message, 10)
+	hellos := make(chan area.Message, 1000)
 	if _, err := b.Subscribe("tacet/area/north/claim/gate-1", func(m area.Message) { hellos <- m }); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +109,26 @@ func TestRun(t *testing.T) {
 	defer work.Wait()
 	defer cancel()
 	work.Go(func() { _ = b.Run(ctx) })
+	first := make(chan area.Claim, 1)
+	work.Go(func() { // on a busy machine it says more than one, and only the answer to the newest counts
+		for {
+			select {
+			case m := <-hellos:
+				c, err := area.ParseClaim(m.Payload)
+				if err != nil {
+					t.Error(err)
+				}
+				select {
+				case first <- c:
+				default:
+				}
+				a := area.Answer{Op: area.OpHello, Boot: c.Boot, MID: c.MID, Nonce: c.Nonce, Term: 64}
+				_ = b.Publish(ctx, area.Message{Topic: area.GrantTopic("gate-1"), Payload: a.Encode(), QoS: 1, From: area.FromArbiter}) // an error means the end
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 
 	url := "mqtt://" + b.Addr().String()
 	dir := t.TempDir()
@@ -122,40 +143,38 @@ func TestRun(t *testing.T) {
 		in.Close()
 	})
 
-	hello, err := area.ParseClaim((<-hellos).Payload)
-	if err != nil || hello.Op != area.OpHello || hello.Boot != 1 {
-		t.Fatalf("first it says %+v, %v", hello, err)
-	}
-	a := area.Answer{Op: area.OpHello, Boot: hello.Boot, MID: hello.MID, Nonce: hello.Nonce, Term: 64}
-	if err := b.Publish(ctx, area.Message{Topic: area.GrantTopic("gate-1"), Payload: a.Encode(), QoS: 1, From: area.FromArbiter}); err != nil {
-		t.Fatal(err)
+	if hello := <-first; hello.Op != area.OpHello || hello.Boot != 1 {
+		t.Fatalf("first it says %+v", hello)
 	}
 	line := make([]byte, 200)
 	n, err := out.Read(line)
 	if want := "ready device=gate-1 hub=" + url + "\n"; string(line[:n]) != want || err != nil {
 		t.Errorf("it printed %q, %v, want %q", line[:n], err, want)
 	}
-	status := func() area.Status {
-		kept := b.Retained(area.StatusTopic("gate-1"), 1)
-		if len(kept) != 1 {
-			t.Fatal("there is no status")
+	status := func(online bool) (s area.Status) { // which the broker gets behind what it answers
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
+			for _, kept := range b.Retained(area.StatusTopic("gate-1"), 1) {
+				if s, err = area.ParseStatus(kept.Payload); err != nil {
+					t.Fatal(err)
+				}
+				if s.Online == online {
+					return s
+				}
+			}
 		}
-		s, err := area.ParseStatus(kept[0].Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		t.Fatalf("the status is %+v, want online %t", s, online)
 		return s
 	}
-	if s := status(); !s.Online || s.Location != "1" { // the flag beats the environment
+	if s := status(true); s.Location != "1" { // the flag beats the environment
 		t.Errorf("status = %+v", s)
 	}
 	end()
 	if c := <-code; c != exitOK {
 		t.Errorf("exit code %d, log %s", c, errs.String())
 	}
-	if s := status(); s.Online {
-		t.Errorf("at the end: status = %+v", s)
-	}
+	status(false)
 	if !strings.Contains(errs.String(), "TACET_DEVICE_FROB") {
 		t.Error("nothing was said of a variable that is no key")
 	}

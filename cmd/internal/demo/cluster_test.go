@@ -99,10 +99,11 @@ func TestChildIsStartedAgain(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), c.log) {
 		t.Errorf("a program that does not stay ends with %v", err)
 	}
-	if n := strings.Count(string(told), "x has ended (exit status 1)"); n != mostQuick-1 || strings.Count(string(told), "x is process ") != mostQuick-1 {
+	n := strings.Count(string(told), "x has ended (exit status 1)")
+	if n < mostQuick-1 || strings.Count(string(told), "x is process ") != n { // more where the machine was too busy for a quick end
 		t.Errorf("told was %q", told)
 	}
-	if b, err := os.ReadFile(c.log); err != nil || bytes.Count(b, []byte("hello")) != mostQuick {
+	if b, err := os.ReadFile(c.log); err != nil || bytes.Count(b, []byte("hello")) != n+1 {
 		t.Errorf("the log has %q, %v", b, err)
 	}
 }
