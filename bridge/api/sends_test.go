@@ -12,22 +12,24 @@ import (
 // TestInvoke: what is answered to a question to all, and to the first; and for how long
 // the clients have time.
 func TestInvoke(t *testing.T) {
-	w := newWorld(t)
-	for _, to := range []string{"/groups/g", "/users/ann@example.com", "/users/a%2Fb", "/connections/c1"} {
-		for path, want := range map[string]string{
-			"/invoke":                     `{"results":[{"connection_id":"c1","result":"5s"},{"connection_id":"c2","error":"no answer in time"},{"connection_id":null,"error":"node hub-2: away"}]}`,
-			"/invoke?mode=all&timeout=1m": `{"results":[{"connection_id":"c1","result":"1m0s"},{"connection_id":"c2","error":"no answer in time"},{"connection_id":null,"error":"node hub-2: away"}]}`,
-			"/invoke?mode=one":            `{"connection_id":"c1","result":null}`,
-		} {
-			if _, got := w.want(200, "POST", to+path, `{"event":"Identify"}`); got != want {
-				t.Errorf("%s%s: %s, want %s", to, path, got, want)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, to := range []string{"/groups/g", "/users/ann@example.com", "/users/a%2Fb", "/connections/c1"} {
+			for path, want := range map[string]string{
+				"/invoke":                     `{"results":[{"connection_id":"c1","result":"5s"},{"connection_id":"c2","error":"no answer in time"},{"connection_id":null,"error":"node hub-2: away"}]}`,
+				"/invoke?mode=all&timeout=1m": `{"results":[{"connection_id":"c1","result":"1m0s"},{"connection_id":"c2","error":"no answer in time"},{"connection_id":null,"error":"node hub-2: away"}]}`,
+				"/invoke?mode=one":            `{"connection_id":"c1","result":null}`,
+			} {
+				if _, got := w.want(200, "POST", to+path, `{"event":"Identify"}`); got != want {
+					t.Errorf("%s%s: %s, want %s", to, path, got, want)
+				}
+			}
+			if _, got := w.want(202, "POST", to+"/send", `{"event":"Alarm","args":[1]}`); got != `{"connections":3}` {
+				t.Errorf("%s/send: %s", to, got)
 			}
 		}
-		if _, got := w.want(202, "POST", to+"/send", `{"event":"Alarm","args":[1]}`); got != `{"connections":3}` {
-			t.Errorf("%s/send: %s", to, got)
-		}
-	}
-	w.want(202, "POST", "/tenants/default/send", `{"event":"Alarm"}`)
+		w.want(202, "POST", "/tenants/default/send", `{"event":"Alarm"}`)
+	})
 }
 
 // TestKeysDoNotWaitForEachOther: of two writes with one key the second waits and finds
