@@ -95,6 +95,7 @@ type Bridge struct {
 	link *link
 	out  *spool
 	in   *inbox.Queue
+	rest time.Duration // for what came, once nothing more comes
 
 	unreached atomic.Uint64 // of QoS 0, while the link was down
 	refusedIn atomic.Uint64
@@ -112,7 +113,7 @@ func NewBridge(cfg BridgeConfig, bus area.Bus, table Table, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{cfg: cfg, bus: bus, log: log, out: out, in: inbox.New(inMost, inBytes)}
+	b := &Bridge{cfg: cfg, bus: bus, log: log, out: out, in: inbox.New(inMost, inBytes), rest: goodbye}
 	b.link = newLink(cfg.Server, out, log)
 	b.link.receive = b.received
 	b.link.receives = !slices.ContainsFunc(cfg.Carried, func(t Carried) bool { return t.Direction != In })
@@ -138,9 +139,9 @@ func (b *Bridge) Stats() Stats {
 	return s
 }
 
-// Run carries until ctx ends; what then waits has been handed to the
-// disk when it returns nil. Its
-// error is that of a subscription.
+// Run carries until ctx ends. When it returns nil, what came has been published, within
+// a second, and what waits has been handed to the disk. Its error is that of a
+// subscription.
 func (b *Bridge) Run(ctx context.Context) error {
 	for _, t := range b.cfg.Carried {
 		if t.Direction == In {
@@ -152,9 +153,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 		}
 		defer cancel()
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { b.link.run(ctx) })
-	wg.Go(func() { b.arrive(ctx) })
+	var linked, arriving sync.WaitGroup
+	longer, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	over := make(chan struct{})
+	linked.Go(func() { b.link.run(ctx) })
+	arriving.Go(func() { b.arrive(longer, over) })
 	tick := time.NewTicker(ripe / 2)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -164,7 +168,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	wg.Wait()
+	linked.Wait()
+	close(over)
+	defer time.AfterFunc(b.rest, stop).Stop()
+	arriving.Wait()
 	b.out.keep(time.Now(), true)
 	return nil
 }
@@ -220,10 +227,11 @@ func forbidden(topic string) bool {
 	return false
 }
 
-// arrive publishes at the hub what came.
-func (b *Bridge) arrive(ctx context.Context) {
+// arrive publishes at the hub what came, until nothing more comes and nothing is left:
+// the other broker has been told that we have it.
+func (b *Bridge) arrive(ctx context.Context, over <-chan struct{}) {
 	batch := make([]area.Message, 0, 256)
-	for {
+	for last := false; ctx.Err() == nil; {
 		batch = b.in.Take(batch[:0])
 		for _, m := range batch {
 			if err := b.bus.Publish(ctx, m); err != nil && ctx.Err() == nil {
@@ -235,9 +243,12 @@ func (b *Bridge) arrive(ctx context.Context) {
 			clear(batch)
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		if last {
 			return
+		}
+		select {
+		case <-over:
+			last = true
 		case <-b.in.Wake():
 		}
 	}

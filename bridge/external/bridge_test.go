@@ -301,6 +301,55 @@ func testBridgeIn(t *testing.T, b *peer) {
 	}
 }
 
+// slowBus is a hub that takes one message for each token.
+type slowBus struct {
+	area.Bus
+	tokens chan struct{}
+}
+
+func (s slowBus) Publish(ctx context.Context, batch ...area.Message) error {
+	select {
+	case <-s.tokens:
+		return s.Bus.Publish(ctx, batch...)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestBridgeEndsWithNothingInHand: what the other broker was told that we have is
+// published, also where the hub ends before it has taken all of it.
+func TestBridgeEndsWithNothingInHand(t *testing.T) {
+	b, hub := newMosquitto(t), newHub(t)
+	here := hear(t, hub, "out/#")
+	slow := slowBus{hub, make(chan struct{}, 100)}
+	x, err := NewBridge(BridgeConfig{Server: b.server("tacet-bridge"), Name: "plant", Carried: []Carried{outward}}, slow, newTable(), logTo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.rest = late
+	stop := runs(t, x.Run)
+	until(t, "it is connected", x.Connected)
+	other := b.client()
+	const n = 20
+	for i := range n {
+		b.wait("publish", other.Publish("out/n", 2, false, fmt.Sprint(i)))
+	}
+	until(t, "all has come", func() bool { return x.Stats().Received == n })
+	slow.tokens <- struct{}{}
+	here.await(t, "out/n 0 from tacet-bridge:plant")
+	ended := make(chan struct{})
+	go func() { defer close(ended); stop() }()
+	until(t, "it takes its leave", func() bool { return !x.Connected() })
+	for range n - 1 {
+		slow.tokens <- struct{}{}
+	}
+	<-ended
+	here.await(t, fmt.Sprintf("out/n %d from tacet-bridge:plant", n-1))
+	if got := here.count("out/n "); got != n {
+		t.Errorf("%d came, want %d", got, n)
+	}
+}
+
 func TestNewBridgeRefuses(t *testing.T) {
 	good := BridgeConfig{Server: Server{URL: "mqtts://x", ClientID: "c"}, Name: "n", Carried: []Carried{{Filter: "a/#", Direction: Out}}}
 	if err := good.Validate(); err != nil {
