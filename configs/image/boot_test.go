@@ -154,7 +154,7 @@ func (m *emulated) want(part string) {
 	if slices.ContainsFunc(m.seen, func(line string) bool { return strings.Contains(line, part) }) {
 		return
 	}
-	end := time.After(4 * time.Minute) // of a machine that is emulated, on a busy one
+	end := time.After(10 * time.Minute) // of a machine that is emulated, on a busy one
 	for {
 		select {
 		case line, ok := <-m.lines:

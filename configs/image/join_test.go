@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // hub is a real one, in a process of its own, that knows an operator.
@@ -107,8 +108,14 @@ func TestJoins(t *testing.T) {
 	unpack(t, dir, image)
 	m := start(t, dir, image, "", "tacet.sim")
 	m.want("ready device=gate-12 hub=mqtt://10.0.2.2:")
-	if got := h.run("", "device", "list", "--url", h.http, "--token-file", h.tokenFile); !strings.Contains(got, "gate-12") || !strings.Contains(got, "online") {
-		t.Errorf("the hub has %s", got)
+	for late := time.Now().Add(time.Minute); ; { // it hears the device's state beside its claim
+		got := h.run("", "device", "list", "--url", h.http, "--token-file", h.tokenFile)
+		if strings.Contains(got, "gate-12") && strings.Contains(got, "online") {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("the hub has %s", got)
+		}
 	}
 	m.stop() // the power goes
 	if text := string(mtype(t, image, "tacet.yaml")); strings.Contains(text, code) || !strings.Contains(text, "\nlocation: \"12\"") {
