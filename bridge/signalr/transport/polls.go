@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -35,7 +37,9 @@ func NewPolls() *Polls {
 
 // Poll answers one GET: the first at once with nothing, the next with everything
 // that is waiting (200), with nothing when patience ends (200), and with 204
-// when a later poll takes its place or the connection is over.
+// when a later poll takes its place or the connection is over. A poll whose client is
+// gone takes nothing. One that could not be answered with what it took ends the connection:
+// a client that polls again, by another way, must not go on as if nothing were missing.
 func (p *Polls) Poll(w http.ResponseWriter, r *http.Request, patience time.Duration) {
 	ctl := http.NewResponseController(w)
 	_ = ctl.SetWriteDeadline(time.Time{})
@@ -45,23 +49,24 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request, patience time.Durat
 	defer p.unpark(me)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for {
+	for r.Context().Err() == nil { // else what is waiting stays for the next one
 		data, status, changed := p.take(me)
 		switch {
 		case status == http.StatusNoContent:
 			w.WriteHeader(status)
 			return
 		case status != 0:
-			p.answer(w, ctl, data)
+			if err := answer(w, ctl, data); err != nil && len(data) > 0 {
+				_ = p.Close() // which cannot fail
+			}
 			return
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			p.answer(w, ctl, nil)
+			_ = answer(w, ctl, nil) // an error means that the client is gone, and nothing with it
 			return
 		case <-r.Context().Done():
-			return
 		}
 	}
 }
@@ -74,12 +79,21 @@ func NoCache(w http.ResponseWriter) {
 	h.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
 }
 
-func (p *Polls) answer(w http.ResponseWriter, ctl *http.ResponseController, data []byte) {
+// answer writes an answer whole. Its error means that the connection on which the poll
+// came does not take it.
+func answer(w http.ResponseWriter, ctl *http.ResponseController, data []byte) error {
 	if len(data) > 0 {
 		w.Header().Set("Content-Type", "application/octet-stream")
 	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	_ = ctl.SetWriteDeadline(time.Now().Add(2 * controlTimeout))
-	_, _ = w.Write(data) // an error means that the client is gone: it will not poll again
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	if err := ctl.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // park makes the caller the poll that waits.
