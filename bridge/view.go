@@ -100,6 +100,8 @@ type View struct {
 	held    map[area.Name]bool
 
 	state owned // Run's
+
+	watchers watchers
 }
 
 // NewView makes an empty view; it fills when Run begins.

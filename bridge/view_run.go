@@ -107,6 +107,7 @@ func (v *View) read(l letters) {
 		areas[o.Area] = struct{}{}
 		delete(v.state.queue, o.Area)
 	}
+	changed := len(areas)+len(devices) > 0 // areas and players, no sensors yet
 	for d, urgent := range l.sensors {
 		if urgent {
 			devices[d] = struct{}{}
@@ -119,6 +120,9 @@ func (v *View) read(l letters) {
 	}
 	for d := range devices {
 		v.remakeDevice(d)
+	}
+	if changed {
+		v.watchers.changed()
 	}
 }
 

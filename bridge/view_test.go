@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -238,6 +239,44 @@ func TestViewCatchesUp(t *testing.T) {
 		}
 		w.close()
 		w.view.CatchUp()
+	})
+}
+
+// Whoever is told of a change finds it shown, also where the roster has told others first.
+func TestViewTellsWhatItShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newBus())
+		synctest.Wait()
+		var shown []string
+		cancel := w.view.Watch(func() {
+			a, _ := w.view.Area("north")
+			d, _ := w.view.Device("gate-1")
+			shown = append(shown, fmt.Sprint(a.Name, " ", d.Presence))
+		})
+		told := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if !slices.Equal(shown, want) {
+				t.Errorf("told of %q, want %q", shown, want)
+			}
+			shown = nil
+		}
+		for _, p := range []area.Presence{area.Online, area.Offline} {
+			w.site.change(func() {
+				w.site.players["gate-1"] = area.Device{ID: "gate-1", Kind: "player", Area: "north", Presence: p}
+			})
+			told("north " + string(p))
+		}
+		w.site.change(func() { w.site.areas["north"] = area.Area{ID: "north", Name: "The North"} })
+		told("The North offline")
+		w.publish(t, "home/north/hall/co2", "400")
+		told()
+		w.site.change(func() {})
+		told()
+		cancel()
+		w.site.change(func() { delete(w.site.players, "gate-1") })
+		told()
+		w.close()
 	})
 }
 

@@ -2,6 +2,7 @@ package backplane_test
 
 import (
 	"bytes"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -118,6 +119,9 @@ func TestTracker(t *testing.T) {
 		{batch(1, 3, 0), 0, 0, 0},
 		{batch(2, 1, 1), 1, 0, 0}, // another life
 		{batch(3, 3, 1), 1, 2, 0},
+		{batch(1, 15, 2), 0, 0, 2}, // of a life that is over
+		{batch(2, 1, 3), 0, 0, 3},
+		{batch(3, 4, 1), 1, 0, 0},
 	} {
 		v := tr.Take(c.b)
 		if len(v.New) != c.n || v.Hole != c.hole || v.Old != c.old {
@@ -128,11 +132,20 @@ func TestTracker(t *testing.T) {
 	if n := tr.Next("a", 3); n != 9 {
 		t.Errorf("begun at %d", n)
 	}
-	if n := tr.Next("a", 1); n != 0 {
-		t.Errorf("of another life %d is expected", n)
+	if n := tr.Next("a", 1); n != math.MaxUint64 {
+		t.Errorf("of a life that is over %d is expected", n)
+	}
+	if n := tr.Next("a", 4); n != 1 {
+		t.Errorf("of a new life %d is expected", n)
+	}
+	for life := uint64(4); life < 1000; life++ {
+		tr.Take(batch(life, 1, 1))
+	}
+	if n, old := tr.Next("a", 998), tr.Next("a", 3); n != math.MaxUint64 || old != 1 {
+		t.Errorf("after a thousand lives %d is expected of the last but one, and %d of one long ago", n, old)
 	}
 	tr.Forget("a")
-	if v := tr.Take(batch(3, 4, 1)); len(v.New) != 1 || v.Hole != 0 {
+	if v := tr.Take(batch(3, 5, 1)); len(v.New) != 1 || v.Hole != 0 {
 		t.Errorf("forgotten: %+v", v)
 	}
 }

@@ -120,6 +120,7 @@ func (c Config) option() (rueidis.ClientOption, error) {
 	o.Sentinel.TopologyRefreshInterval, o.ClusterOption.ShardsRefreshInterval = refresh, refresh
 	o.DisableCache = true // CLIENT TRACKING is not everywhere
 	o.ClientName = c.Node
+	o.ClientSetInfo = rueidis.DisableClientSetInfo // Redis 7.0 has no CLIENT SETINFO
 	o.Dialer.Timeout = patience
 	o.Dialer.KeepAlive = time.Second
 	o.ConnWriteTimeout = patience

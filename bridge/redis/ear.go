@@ -121,17 +121,24 @@ func (e *ear) holed(ch channel, list []backplane.Batch, last *backplane.Batch) b
 	if last != nil {
 		list = append(slices.Clip(list), *last)
 	}
-	next := map[string]uint64{}
+	next := map[life]uint64{}
 	for _, b := range list {
-		if next[b.Origin] == 0 {
-			next[b.Origin] = e.tracks[ch].Next(b.Origin, b.Life)
+		l := life{b.Origin, b.Life}
+		if next[l] == 0 {
+			next[l] = e.tracks[ch].Next(b.Origin, b.Life)
 		}
-		if b.First > next[b.Origin] {
+		if b.First > next[l] {
 			return true
 		}
-		next[b.Origin] = max(next[b.Origin], b.First+uint64(len(b.List)))
+		next[l] = max(next[l], b.First+uint64(len(b.List)))
 	}
 	return false
+}
+
+// life is one of a node's, of which the numbers begin at 1.
+type life struct {
+	origin string
+	life   uint64
 }
 
 func (e *ear) hand(ch channel, v backplane.Verdict, b backplane.Batch, again bool) {
@@ -180,10 +187,6 @@ func (e *ear) history(ch channel, enough func(page []backplane.Batch) bool) (lis
 // was not sure of it has sent again, so that some are there twice, and of the first of
 // these the beginning may be cut off.
 func ordered(list []backplane.Batch) (out []backplane.Batch) {
-	type life struct {
-		origin string
-		life   uint64
-	}
 	var lives []life
 	of := map[life][]backplane.Batch{}
 	for _, b := range list {

@@ -23,10 +23,11 @@ import (
 	"github.com/tacet-hub/tacet/broker/shared/sharedtest"
 )
 
-// startRing runs a cluster of three servers, each with so many replicas.
-func startRing(t *testing.T, replicas int) (*redistest.Cluster, *engine) {
+// startRing runs a cluster of three servers, each with so many replicas and with more
+// arguments where there are some.
+func startRing(t *testing.T, replicas int, args ...string) (*redistest.Cluster, *engine) {
 	t.Helper()
-	c, err := redistest.StartCluster("", 3, replicas, 2*time.Second)
+	c, err := redistest.StartCluster("", 3, replicas, 2*time.Second, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +46,12 @@ func (e *engine) sites() func(t *testing.T) *engine {
 }
 
 // TestInCluster: what is kept at one server is kept as well at several that are one.
-// They are started once, since that takes seconds.
+// They are started once, since that takes seconds. The nodes may use only the commands that
+// they are known to use.
 func TestInCluster(t *testing.T) {
 	t.Parallel()
 	c, e := startRing(t, 0)
+	e.restrict(c, clustered...)
 	site := e.sites()
 	for _, x := range []struct {
 		name string
@@ -56,9 +59,28 @@ func TestInCluster(t *testing.T) {
 	}{
 		{"sharded", sharded}, {"slot moves", slotMoves}, {"plane", planeInCluster}, {"reigns", reignsInCluster},
 		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"estates", estatesInCluster}, {"log", logInCluster}, {"log, spread", logSpread},
-		{"tables", tablesInCluster}, {"changes", changesInCluster}, {"log", logInCluster}, {"log, spread", logSpread}, {"records", recordsInCluster},
+		{"records", recordsInCluster},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, c, site) })
+	}
+	notRefused(t, c)
+}
+
+// restrict has the nodes be a user of the cluster who may use only the common commands
+// and these.
+func (e *engine) restrict(c *redistest.Cluster, more ...string) {
+	e.t.Helper()
+	all(e.t, c, mayOnly(more...)...)
+	e.url = strings.Replace(e.url, "redis://", "redis://node:secret@", 1)
+}
+
+// notRefused: nobody has tried any other.
+func notRefused(t *testing.T, c *redistest.Cluster) {
+	t.Helper()
+	for _, s := range c.Nodes {
+		if list, err := s.Do("ACL", "LOG"); err != nil || list != "" {
+			t.Errorf("was refused: %s %v", list, err)
+		}
 	}
 }
 

@@ -127,10 +127,8 @@ func (p *Plane) receive(ctx context.Context, name string, sharded bool, stood fu
 		c, err := p.s.connected()
 		if err == nil {
 			shard := sharded && cluster(c)
-			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, c rueidis.CommandClient) error {
-				bye, stop := context.WithTimeout(context.Background(), patience)
-				defer stop()
-				return c.Do(bye, unsubscription(c.B(), name, shard)).Error()
+			err = c.Receive(rueidis.WithOnReceiveReturnHook(hooked, func(_ error, conn rueidis.CommandClient) error {
+				return unsubscribe(c, conn, name, shard)
 			}), subscription(c.B(), name, shard), heard)
 			if stands.Swap(false) {
 				b = backoff{}
@@ -151,9 +149,18 @@ func subscription(b rueidis.Builder, name string, sharded bool) rueidis.Complete
 	return b.Subscribe().Channel(name).Build().Pin()
 }
 
-func unsubscription(b rueidis.Builder, name string, sharded bool) rueidis.Completed {
-	if sharded {
-		return b.Sunsubscribe().Channel(name).Build().Pin()
+// unsubscribe ends on a connection what nobody reads any more. Garnet has no SUNSUBSCRIBE
+// for its clusters: there the channel stays until the connection ends, and what comes over
+// it is dropped.
+func unsubscribe(c rueidis.Client, conn rueidis.CommandClient, name string, sharded bool) error {
+	bye, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	if !sharded {
+		return conn.Do(bye, conn.B().Unsubscribe().Channel(name).Build().Pin()).Error()
 	}
-	return b.Unsubscribe().Channel(name).Build().Pin()
+	known, err := c.Do(bye, c.B().CommandInfo().CommandName("SUNSUBSCRIBE").Build()).ToArray()
+	if err != nil || len(known) == 0 || known[0].IsNil() {
+		return err
+	}
+	return conn.Do(bye, conn.B().Sunsubscribe().Channel(name).Build().Pin()).Error()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ type Cluster struct {
 
 // StartCluster runs a cluster of so many masters, each with so many replicas, and
 // waits until all of them find it whole. A master that is silent for timeout is
-// replaced.
-func StartCluster(program string, masters, replicas int, timeout time.Duration) (*Cluster, error) {
+// replaced. Each has more arguments where there are some.
+func StartCluster(program string, masters, replicas int, timeout time.Duration, more ...string) (*Cluster, error) {
 	c := &Cluster{}
 	var addrs []string
 	for range masters * (1 + replicas) {
@@ -29,8 +30,9 @@ func StartCluster(program string, masters, replicas int, timeout time.Duration) 
 			c.Close()
 			return nil, err
 		}
-		s, err := Start(program, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", strconv.FormatInt(timeout.Milliseconds(), 10),
+		args := append(slices.Clone(more), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", strconv.FormatInt(timeout.Milliseconds(), 10),
 			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+		s, err := Start(program, args...)
 		if err != nil {
 			c.Close()
 			return nil, err

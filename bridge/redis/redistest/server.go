@@ -130,7 +130,7 @@ func (s *Server) Close() {
 // Do runs a command and gives its answer as text.
 func (s *Server) Do(command ...string) (string, error) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.Addr()}, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true,
-		DisableRetry: true, Dialer: net.Dialer{Timeout: patience}, ConnWriteTimeout: patience, ClientName: "redistest"})
+		DisableRetry: true, Dialer: net.Dialer{Timeout: patience}, ConnWriteTimeout: patience, ClientName: "redistest", ClientSetInfo: rueidis.DisableClientSetInfo})
 	if err != nil {
 		return "", err
 	}

@@ -17,13 +17,13 @@ func TestSessionsSurviveAKill(t *testing.T) {
 	sub := s.subscribe(session...)
 	sub.signal(syscall.SIGTERM)
 	sub.wait()
-	s.publish("kept", "old", "-r")
-	s.publish("kept", "new", "-r")
-	s.publish("cleared", "x", "-r")
-	s.publish("cleared", "", "-r")
+	s.publish("kept", "old", "-r", "-q", "1")
+	s.publish("kept", "new", "-r", "-q", "1")
+	s.publish("cleared", "x", "-r", "-q", "1")
+	s.publish("cleared", "", "-r", "-q", "1")
 	const n = 15
 	for i := range n {
-		s.publish(fmt.Sprint("q/", i%2), fmt.Sprint(i))
+		s.publish(fmt.Sprint("q/", i%2), fmt.Sprint(i), "-q", "1")
 		if i == n/2 {
 			s.signal(syscall.SIGKILL)
 			s.wait()

@@ -73,6 +73,9 @@ func (g *gate) recording() (samples []int16, list []playLine) {
 		g.t.Fatal(err)
 	}
 	for text := range strings.Lines(string(lines)) {
+		if !strings.HasSuffix(text, "\n") { // the last one, which is being written
+			break
+		}
 		var l playLine
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			g.t.Fatalf("%s.jsonl: %q: %v", g.wav, text, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -104,32 +103,6 @@ func (m *manned) issue(over map[string]any) string {
 	token := head + "." + enc.EncodeToString(mac.Sum(nil))
 	m.secrets = append(m.secrets, token)
 	return token
-}
-
-// silent fails the test where a secret is in the hub's log, or in a file of its
-// data directory.
-func (m *manned) silent() {
-	t := m.program.t
-	t.Helper()
-	leaks := func(where, text string) {
-		for _, s := range m.secrets {
-			if strings.Contains(text, s) {
-				t.Errorf("%s has a secret: %.200q", where, s)
-			}
-		}
-	}
-	leaks("the log", strings.Join(m.errs.since(0), "\n"))
-	err := filepath.WalkDir(m.data, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		leaks(path, string(b))
-		return err
-	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // logged waits for a line of the hub's log.

@@ -9,7 +9,7 @@ import (
 
 // patience is how long a test waits for what must come. It is long since it is
 // spent by failing tests alone.
-const patience = 45 * time.Second
+const patience = 90 * time.Second
 
 // journal keeps what somebody told, in order, and lets tests wait for more. It
 // is bounded by the test's length; it drops nothing.

@@ -7,12 +7,14 @@ import (
 
 const mosquittoClients = "mosquitto-clients"
 
-// publish publishes one message with mosquitto_pub, which must succeed. The
-// message is acknowledged (QoS 1) when publish returns, unless more says
-// otherwise.
+// publish publishes one message with mosquitto_pub, which must succeed. Unless more
+// says otherwise it is of QoS 2, whose second half is answered once the first is
+// done: when publish returns the broker has handed the message to all who want it,
+// and what is published then comes after it. A message of QoS 1 is acknowledged
+// before that, and the next one comes by another connection.
 func (h *hub) publish(topic, payload string, more ...string) {
 	h.t.Helper()
-	if out, err := h.pub(append([]string{"-t", topic, "-m", payload}, more...)...); err != nil {
+	if out, err := h.pub(append([]string{"-q", "2", "-t", topic, "-m", payload}, more...)...); err != nil {
 		h.t.Fatalf("mosquitto_pub -t %s: %v: %s", topic, err, out)
 	}
 }

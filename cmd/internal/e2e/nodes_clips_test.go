@@ -56,9 +56,9 @@ func TestClipsOfTwoNodes(t *testing.T) {
 		if o.State != area.OrderPlayed {
 			t.Errorf("text ordered at %s for %s: %s", there.ready.Node, g.id, story(o))
 		}
-		if n := here.metric("tacet_clips_nodes_fetched"); n < 2 {
-			t.Errorf("%s has brought %v clips from the other node, want the clip and the spoken text", here.ready.Node, n)
-		}
+		eventually(t, here.ready.Node+" has brought the clip and the spoken text from the other node", func() bool {
+			return here.metric("tacet_clips_nodes_fetched") >= 2 // a device speaks itself where it waits long
+		})
 		for _, n := range nodes {
 			var list struct{ Items []clip }
 			eventually(t, "the clip is listed at "+n.ready.Node, func() bool {

@@ -15,7 +15,7 @@ import (
 func TestNodesOfOneOutsideBroker(t *testing.T) {
 	t.Parallel()
 	o, l := mosquitto(t), startLedger(t)
-	l.north = `lease: 1s, locations: [{id: "1"}, {id: "2"}]`
+	l.north = `lease: 3s, locations: [{id: "1"}, {id: "2"}]`
 	external := "mqtt: {external: {url: \"" + o.url() + "\"}}\nspeech: {engine: tone}"
 	one := l.node("hub-1", t.TempDir(), external)
 	arbiter(one)

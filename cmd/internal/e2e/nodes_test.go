@@ -101,19 +101,13 @@ func (l *ledger) nodeAt(name, data, web string, more ...string) *serve {
 	return s
 }
 
-// lost waits until a node does not have north, and shows that nothing is granted.
-func (s *serve) lost() {
+// lost tells whether a node does not have north now, and shows that nothing is granted.
+func (s *serve) lost() bool {
 	s.hub.t.Helper()
 	var a area.Area
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		s.get("/areas/north", &a)
-		if b, err := area.ParseBusy(a.Busy); err == nil && b.State == area.Settling && !s.owns() {
-			return
-		}
-	}
-	s.hub.t.Fatalf("north is %s, want it lost", a.Busy)
+	s.get("/areas/north", &a)
+	b, err := area.ParseBusy(a.Busy)
+	return err == nil && b.State == area.Settling && !s.owns()
 }
 
 func (s *serve) owns() bool { return s.metric("tacet_arbiter_own") == 1 }
@@ -195,11 +189,15 @@ func TestHistoryOfTwoNodes(t *testing.T) {
 		h.until(t, before+plays)
 		t.Logf("%s: plays again after %v", after, first.Round(10*time.Millisecond))
 	}
-	lost := func() { // nobody has north any more, and both nodes show it
+	lost := func() { // nobody has north any more, and both nodes show it, be it one after the other: they may have it again
 		t.Helper()
-		for _, n := range two.nodes {
-			n.lost()
-		}
+		var shown [2]bool
+		eventually(t, "both nodes show that north is lost", func() bool {
+			for i, n := range two.nodes {
+				shown[i] = shown[i] || n.lost()
+			}
+			return shown[0] && shown[1]
+		})
 	}
 	goes("the start")
 	for range 2 {
@@ -236,18 +234,20 @@ func (h *history) plays() int {
 	return h.stats.plays
 }
 
-// proofAt waits until a node's verdict of north is as it should be.
-func (s *serve) proofAt(what string, fits func(proof.Verdict) bool) (v proof.Verdict) {
-	s.hub.t.Helper()
+// proofAt waits until a hub's verdict of north is as it should be: what has ended is
+// written a moment later, and comes to other nodes after that.
+func (h *hub) proofAt(what string, fits func(proof.Verdict) bool) (v proof.Verdict) {
+	h.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		s.get("/areas/north/proof", &v)
+		v = proof.Verdict{}
+		h.get("/areas/north/proof", &v)
 		if fits(v) {
 			return v
 		}
 	}
-	s.hub.t.Fatalf("%s: %+v, %+v", what, v.Counts, v.Nodes)
+	h.t.Fatalf("%s: %+v, %+v", what, v.Counts, v.Nodes)
 	return v
 }
 
@@ -257,6 +257,7 @@ func (s *serve) proofAt(what string, fits func(proof.Verdict) bool) (v proof.Ver
 func TestProofOfTwoNodes(t *testing.T) {
 	t.Parallel()
 	l := startLedger(t)
+	l.north = "lease: 3s" // plays are counted: none is cut off where the machine stands still for a second
 	datas := []string{t.TempDir(), t.TempDir()}
 	one, two := l.node("hub-1", datas[0]), l.node("hub-2", datas[1])
 	owner, other := one, two
@@ -276,7 +277,7 @@ func TestProofOfTwoNodes(t *testing.T) {
 	}
 	all := func(n uint64) func(proof.Verdict) bool {
 		return func(v proof.Verdict) bool {
-			return v.OneVoice && v.Plays == n && v.Measured == n && len(v.Incomplete()) == 0
+			return v.OneVoice && v.Plays >= n && v.Measured >= n && len(v.Incomplete()) == 0
 		}
 	}
 	for _, s := range []*serve{one, two} {
@@ -289,7 +290,7 @@ func TestProofOfTwoNodes(t *testing.T) {
 	l.wait()
 	l.start()
 	play()
-	other.proofAt("after the server was away", all(4))
+	before := other.proofAt("after the server was away", all(4))
 
 	name := owner.ready.Node
 	killed := time.Now()
@@ -302,8 +303,8 @@ func TestProofOfTwoNodes(t *testing.T) {
 	if dead := v.Incomplete()[0]; dead.Node != name || dead.Known == nil || dead.Known.Sub(killed).Abs() > patience {
 		t.Errorf("%s was killed at %v: %+v", name, killed, dead)
 	}
-	if !v.OneVoice || v.Plays != 4 || v.Measured != 4 {
-		t.Errorf("%+v", v.Counts)
+	if !v.OneVoice || v.Plays != before.Plays || v.Measured != before.Measured {
+		t.Errorf("%+v, before the node died %+v", v.Counts, before.Counts)
 	}
 	out, _, code := other.tacet("area", "proof", "north", "--url", other.ready.HTTP)
 	if code != 0 || !strings.Contains(out, "as far as it is known: of the record of node "+name) || !strings.Contains(out, "INCOMPLETE") {

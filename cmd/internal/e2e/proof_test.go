@@ -23,6 +23,11 @@ func (h *hub) proof(args ...string) (v proof.Verdict, code int) {
 	return v, code
 }
 
+// measured fits a verdict that has so many plays, each measured.
+func measured(plays uint64) func(proof.Verdict) bool {
+	return func(v proof.Verdict) bool { return v.Plays >= plays && v.Measured >= plays }
+}
+
 // TestProof: what sounded is measured by the devices and judged by the hub; an
 // intruder is found, and so is a record that was changed.
 func TestProof(t *testing.T) {
@@ -36,6 +41,7 @@ func TestProof(t *testing.T) {
 			t.Fatal(story(o))
 		}
 	}
+	h.proofAt("after four plays", measured(4))
 	v, code := h.proof("--url", h.ready.HTTP)
 	if code != 0 || !v.OneVoice || v.Plays != 4 || v.Measured != 4 || v.Unmeasured != 0 || v.Conflicts != 0 || len(v.Chain) != 64 {
 		t.Fatalf("exit %d, %+v", code, v)
@@ -43,13 +49,14 @@ func TestProof(t *testing.T) {
 	same(t, "findings of the day", h.metric("tacet_proof_overlaps")+h.metric("tacet_proof_intruders"), 0)
 
 	// A device that only sets busy sounds in the middle of a play.
-	id := h.announce(`{"to":{"location":"1"},"message":"This is a longer announcement, into which somebody talks."}`)
+	id := h.announce(`{"to":{"location":"1"},"message":"` + longText + `"}`)
 	w.order(id, func(o area.Order) bool { return o.State == area.OrderPlaying })
 	mark := w.told.mark()
 	h.publish("tacet/area/north/busy/set/barker", "1")
 	w.busy(mark, "north", func(b area.Busy) bool { return len(b.Intruders) == 1 })
 	h.publish("tacet/area/north/busy/set/barker", "0")
 	w.ended(id)
+	h.proofAt("after the intruder", measured(5))
 	v, code = h.proof("--url", h.ready.HTTP)
 	if code != 1 || v.OneVoice || v.Intruders != 1 || len(v.Findings) != 1 || v.Findings[0].Device != "barker" {
 		t.Fatalf("exit %d, %+v", code, v)
@@ -106,6 +113,7 @@ func TestProofOutlivesKills(t *testing.T) {
 	if o := w.ended(h.announce(`{"to":{"location":"1"},"message":"Go"}`)); o.State != area.OrderPlayed {
 		t.Fatal(story(o))
 	}
+	h.proofAt("after the kill", measured(3))
 	v, code := h.proof("--url", h.ready.HTTP)
 	if code != 0 || v.Broken != "" || v.Gaps != 1 || v.GapMs <= 0 || v.Plays < 3 || v.Measured < 3 {
 		t.Errorf("exit %d, %+v", code, v)

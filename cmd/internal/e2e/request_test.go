@@ -32,7 +32,7 @@ func TestRequests(t *testing.T) {
 	})
 
 	rr := tool(t, "mosquitto_rr", mosquittoClients)
-	out, err := exec.CommandContext(t.Context(), rr, "-V", "5", "-h", "127.0.0.1", "-p", port(t, h.ready.MQTT), "-W", "20",
+	out, err := exec.CommandContext(t.Context(), rr, "-V", "5", "-h", "127.0.0.1", "-p", port(t, h.ready.MQTT), "-W", "90",
 		"-t", "tacet/request/areas/list", "-e", "my/answers", "-D", "publish", "correlation-data", "c1", "-F", "%D %p", "-m", `{}`).CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), `c1 {"transaction":"","status":200,"body":{"items":[{"id":"north"`) {
 		t.Errorf("mosquitto_rr: %v: %s", err, out)

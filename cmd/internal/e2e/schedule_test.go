@@ -98,22 +98,31 @@ func TestScheduleSpeaks(t *testing.T) {
 		return e.event == "OrderChanged" && e.read(&o) && o.State == area.OrderPlayed && o.Schedule != nil && *o.Schedule == "beat"
 	})
 	h.call("DELETE", "/schedules/beat", nil).refused(t, http.StatusConflict, area.CodeConfigured)
-	var shown area.Schedule
-	h.get("/schedules/beat", &shown)
-	if shown.Source != area.SourceConfig || shown.Last == nil || shown.Last.Order == nil {
+	if shown := h.fired("beat"); shown.Source != area.SourceConfig || shown.Last.Order == nil {
 		t.Errorf("the schedule is %+v", shown)
 	}
 
-	at := area.At(time.Now().Add(1200 * time.Millisecond)).String()
+	at := area.At(time.Now().Add(5 * time.Second)).String()
 	h.call("POST", "/schedules", fmt.Sprintf(`{"id":"late","once":%q,"work":{"to":{"area":"south"},"message":"x"}}`, at)).want(t, http.StatusCreated, nil)
 	w.await("the order of the rule that is due once", func(e told) bool {
 		o = area.Order{}
 		return e.event == "OrderChanged" && e.read(&o) && o.Schedule != nil && *o.Schedule == "late"
 	})
-	h.get("/schedules/late", &shown)
-	if shown.Next != nil || !strings.HasPrefix(shown.Last.At.String(), at[:19]) {
+	if shown := h.fired("late"); shown.Next != nil || !strings.HasPrefix(shown.Last.At.String(), at[:19]) {
 		t.Errorf("the rule that was due once is %+v", shown)
 	}
+}
+
+// fired waits until a schedule says when it fired last: it does so once its orders are
+// made, which are told of before.
+func (h *hub) fired(id string) (shown area.Schedule) {
+	h.t.Helper()
+	h.until("schedule "+id+" has fired", func() bool {
+		shown = area.Schedule{}
+		h.get("/schedules/"+id, &shown)
+		return shown.Last != nil
+	})
+	return shown
 }
 
 // TestCancel: what plays is stopped at once, what waits takes its turn.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/hubd"
@@ -115,12 +114,9 @@ func TestServe(t *testing.T) {
 	}
 	play(w, h, "the first hub")
 
-	mark, begin := gate.out.mark(), time.Now()
+	mark := gate.out.mark()
 	first.signal(syscall.SIGTERM)
 	same(t, "exit code", first.wait(), 0)
-	if d := time.Since(begin); d > 10*time.Second {
-		t.Errorf("the hub ended after %s", d)
-	}
 	if _, err := os.Stat(filepath.Join(data, "ready.json")); !os.IsNotExist(err) {
 		t.Errorf("ready.json is still there (%v)", err)
 	}

@@ -14,16 +14,17 @@ func TestSubmit(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	const topic = "tacet/area/north/submit"
-	h.publish(topic, `{"v":1,"work":"w-1","location":"1","dur_ms":8000,"prio":150,"ttl_ms":60000,"redo":"once","body":{"message":"Boarding","chime":"gong"},"later":1}`)
+	h.publish(topic, `{"v":1,"work":"w-1","location":"1","dur_ms":8000,"prio":150,"ttl_ms":60000,"redo":"once","body":{"message":"Boarding","chime":"gong"},"later":1}`, "-q", "1")
 	o := h.order("w-1")
 	if o.Area != "north" || o.Priority != area.High || o.DurationMs != 8000 || o.Redo != area.RedoOnce || o.Chime != "gong" || o.Message == nil || *o.Message != "Boarding" {
 		t.Errorf("the order is %+v", o)
 	}
+	before := h.shows("w-1", "waiting", ended(area.OrderWaiting)) // no device is there to take it
 	h.publish(topic, `{"v":1,"work":"w-1","body":{"message":"again"}}`)
-	if again := h.order("w-1"); *again.Message != "Boarding" || len(again.History) != len(h.order("w-1").History) {
+	if again := h.order("w-1"); *again.Message != "Boarding" || len(again.History) != len(before.History) {
 		t.Errorf("submitting again has made %+v", again)
 	}
-	h.publish(topic, `{"v":1,"work":"w-2"}`)
+	h.publish(topic, `{"v":1,"work":"w-2"}`, "-q", "1")
 	if o := h.order("w-2"); o.DurationMs != 5000 || o.Priority != area.Normal || o.Expires.String() != "5m0s" && o.Expires.String() != "5m" {
 		t.Errorf("the order of a bare work is %+v", o)
 	}

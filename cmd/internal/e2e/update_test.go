@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
 	"github.com/tacet-hub/tacet/cmd/internal/e2e/programs"
@@ -17,17 +16,15 @@ import (
 var versions = map[string]func(testing.TB) string{"v1.0.0": programs.Version("v1.0.0"), "v1.1.0": programs.Version("v1.1.0")}
 
 // copied is a device's program of a test's own, with its leader beside it: signing it
-// has it carry that, and writes beside it.
+// has it carry that, and writes beside it. Another process copies: what this one has
+// open for writing a program that another test starts just now has open too, for a
+// moment, and then nobody can start it ("text file busy").
 func copied(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{filepath.Base(program), "tacet-leader"} {
-		b, err := os.ReadFile(filepath.Join(filepath.Dir(program), name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
+		if out, err := exec.Command("cp", filepath.Join(filepath.Dir(program), name), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
 		}
 	}
 	return filepath.Join(dir, filepath.Base(program))
@@ -37,18 +34,17 @@ func copied(t *testing.T, program string) string {
 // device runs, and none of another version is there.
 func leadsBy(t *testing.T, data, version string) {
 	t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for said := ""; !strings.HasPrefix(said, "tacet-leader "+version+" "); <-look.C {
+	eventually(t, "the leader of "+version+" is there", func() bool {
 		all, err := filepath.Glob(filepath.Join(data, "leader", "tacet-leader-*"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(all) == 1 && !strings.HasSuffix(all[0], ".new") {
-			out, _ := exec.Command(all[0], "version").Output() // else it comes, or goes
-			said = string(out)
+		if len(all) != 1 || strings.HasSuffix(all[0], ".new") {
+			return false
 		}
-	}
+		out, _ := exec.Command(all[0], "version").Output() // else it comes, or goes
+		return strings.HasPrefix(string(out), "tacet-leader "+version+" ")
+	})
 }
 
 // A device is updated by the command line over a hub that asks who comes: it

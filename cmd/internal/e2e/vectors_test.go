@@ -159,7 +159,7 @@ func TestEveryVector(t *testing.T) {
 // sayVector has mosquitto_pub say one message of a vector.
 func (h *hub) sayVector(m vectorMessage) {
 	h.t.Helper()
-	args := []string{"-t", m.Topic, "-m", m.Payload}
+	args := []string{"-q", "2", "-t", m.Topic, "-m", m.Payload} // each after the one before, see publish
 	if m.Hex != "" {
 		file := filepath.Join(h.t.TempDir(), "payload")
 		b, err := hex.DecodeString(strings.ReplaceAll(m.Hex, " ", ""))
@@ -169,7 +169,7 @@ func (h *hub) sayVector(m vectorMessage) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		args = []string{"-t", m.Topic, "-f", file}
+		args = []string{"-q", "2", "-t", m.Topic, "-f", file}
 	}
 	if m.Retain {
 		args = append(args, "-r")

@@ -35,7 +35,8 @@ func (h *Hub) runShown(ctx context.Context) error {
 	return h.shown.Run(ctx)
 }
 
-// shownSite is the site as the view has it; what changes the roster says.
+// shownSite is the site as the view has it. That it has changed the view says, too: the
+// roster may tell us before it tells the view, and what was looked at then would stay.
 type shownSite struct{ h *Hub }
 
 func (s shownSite) Areas() []area.Area {
@@ -47,7 +48,7 @@ func (s shownSite) Players() []area.Device {
 	return s.h.view.Devices(bridge.DeviceFilter{Kind: "player"})
 }
 
-func (s shownSite) Watch(changed func()) (cancel func()) { return s.h.roster.Watch(changed) }
+func (s shownSite) Watch(changed func()) (cancel func()) { return s.h.view.Watch(changed) }
 
 // shownOrders is the order service.
 type shownOrders struct{ h *Hub }

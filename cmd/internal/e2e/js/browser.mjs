@@ -7,13 +7,18 @@ export const tell = (what) => {
   process.stdout.write(`${JSON.stringify(what)}\n`);
 };
 
+// How long a script waits for what must come, in milliseconds: longer than a test
+// does, which then says what did not.
+const patience = 120_000;
+
 /** Starts a browser with a fresh profile. */
 export function launch(executablePath) {
-  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags });
+  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: flags, timeout: patience });
 }
 
-/** Has complaints get what a page or its policy complains about. */
+/** Has complaints get what a page or its policy complains about, and the page be waited for. */
 export async function watch(page, complaints) {
+  page.setDefaultTimeout(patience);
   page.on('console', (m) => {
     if (m.type() === 'error' || m.type() === 'warning') complaints.push(`console: ${m.text()} (${m.location().url})`);
   });

@@ -21,11 +21,10 @@ const items = (stream) => new Promise((resolve, reject) => {
 });
 const fails = (method) => `An unexpected error occurred invoking '${method}' on the server.`;
 const until = async (what, good) => {
-  for (let i = 0; i < 400; i++) {
-    if (await good()) return;
+  for (const end = Date.now() + 60_000; !await good();) {
+    assert.ok(Date.now() < end, `still not ${what}`);
     await new Promise((resolve) => { setTimeout(resolve, 5); });
   }
-  assert.fail(`still not ${what}`);
 };
 
 const checks = {

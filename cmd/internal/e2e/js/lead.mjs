@@ -19,6 +19,7 @@ try {
   tell({ step: 'led', text: await button.innerText() });
   for (const look of looks) {
     const of = look.page.getByTestId('lead-north');
+    await of.getByText('leads').waitFor();
     await of.focus();
     await look.page.keyboard.press('Enter');
     const shown = look.page.getByTestId('lead-window');
@@ -30,7 +31,7 @@ try {
   }
   await button.getByText('silent').waitFor();
   tell({ step: 'silent', text: await button.innerText() });
-  await button.getByText('Split').waitFor({ timeout: 90_000 });
+  await button.getByText('Split').waitFor();
   await button.click();
   const split = page.getByTestId('lead-split');
   await split.waitFor();

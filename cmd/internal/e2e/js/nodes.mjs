@@ -17,6 +17,7 @@ try {
   };
   await node('ready').waitFor();
   await page.getByTestId('nodes').getByText('north', { exact: false }).first().waitFor();
+  await hub.getByText('ready').waitFor();
   await look('two');
   await node('gone').waitFor();
   await judgeIt('gone');
@@ -25,6 +26,7 @@ try {
   await look('back');
   await hub.getByText('degraded').waitFor();
   await node('silent').waitFor();
+  await page.getByTestId('nodes').getByText('degraded').first().waitFor();
   await look('away');
   await judgeIt('away');
   tell({ step: 'end', complaints: complaints.filter((c) => !/readyz/.test(c)) });

@@ -18,7 +18,7 @@ if (protocol === 'messagepack') {
 }
 const until = async (what, done) => {
   for (let waited = 0; !done(); waited += 10) {
-    assert.ok(waited < 30_000, `${what} did not happen`);
+    assert.ok(waited < 60_000, `${what} did not happen`);
     await new Promise((resume) => setTimeout(resume, 10));
   }
 };

@@ -11,6 +11,7 @@ try {
   const hub = page.getByTestId('health').getByRole('listitem').first();
   await north.waitFor();
   await page.locator('[data-testid="node-hub-1"][data-state="ready"]').waitFor();
+  await hub.getByText('ready').waitFor();
   tell({ step: 'open', text: await page.getByTestId('nodes').innerText(), look: await hub.innerText() });
   await page.getByTestId('reading-north-temperature').getByText('21.5').waitFor();
   tell({ step: 'reading' });
