@@ -347,11 +347,10 @@ func TestAdoptTakesAFileThatIsRight(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	const many = 16
-	b := newBench(t, Config{MaxBytes: many * 6, Meter: ruler{}}) // until it is known that they are the same each takes its room
+	b := newBench(t, Config{MaxBytes: 64, Meter: ruler{}})
 	b.Store.cfg.Now = time.Now
 	var wait sync.WaitGroup
-	for i := range many {
+	for i := range 16 {
 		wait.Go(func() {
 			text := "RIFF " + string(rune('a'+i%4))
 			for range 20 {
