@@ -53,3 +53,29 @@ func TestRejoinedByBoth(t *testing.T) {
 		})
 	}
 }
+
+// TestFoundLeftWhileHeEnters: what a user has left may be found between his coming back and
+// his joining his own group; what he has missed he is sent once all the same.
+func TestFoundLeftWhileHeEnters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		a, b := w.node("hub-1"), w.node("hub-2")
+		lost, heard := a.comes(t, "viewer")
+		a.notify(t, "viewer", 1, 1)
+		same(t, "there", heard(), " 1")
+		time.Sleep(10 * time.Second)
+		if _, err := lost.Invoke(t.Context(), "Echo", 1); err != nil { // it has heard what came before
+			t.Fatal(err)
+		}
+		lost.Cut()
+		time.Sleep(time.Second)
+		a.notify(t, "viewer", 2, 3)
+		w.looks.Store(int64(time.Second)) // before he takes over what was left
+		_, heard = b.comes(t, "viewer")
+		b.Left("user/viewer")
+		same(t, "back", heard()+heard(), " 2 3")
+		if s := b.book.Stats(); s.Taken != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

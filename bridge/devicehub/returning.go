@@ -260,7 +260,7 @@ func (h *Hub) regainOne(c *signalr.Conn, who, group string) error {
 }
 
 // regainOwn sends a connection what its user's group had between where the lost one stood
-// and where it has joined.
+// and where it has joined, or from where on it was sent all when it did.
 func (h *Hub) regainOwn(c *signalr.Conn, own string, from *signalr.Position) {
 	if from == nil {
 		return
@@ -268,6 +268,12 @@ func (h *Hub) regainOwn(c *signalr.Conn, own string, from *signalr.Position) {
 	to, _ := c.Get(joinedOwn{}).(signalr.Position)
 	if to.Epoch == "" {
 		to, _ = h.Server.Began(own)
+	}
+	if was, ok := h.regainedBy(c).of(own); ok && !was.gap && was.from.Epoch == from.Epoch {
+		if was.covers(*from) {
+			return
+		}
+		to = was.from
 	}
 	if c.Replay(own, *from, to) {
 		h.tellGap(c, own, to)

@@ -27,6 +27,7 @@ type town struct {
 	log      *dated
 	marks    *replay.Marks
 	left     *rows
+	looks    atomic.Int64 // ns that it takes to look who is at other nodes
 }
 
 func newTown(t *testing.T) *town {
@@ -51,7 +52,7 @@ func (w *town) node(name string) *resident {
 	r.site = newSite(w.t, func(hub *signalr.Config, cfg *devicehub.Config, parts *devicehub.Parts) {
 		hub.Cluster, hub.Log, hub.Repositioned = cluster, w.log, devicehub.Repositioned
 		cfg.Node, cfg.NodeTimeout = name, 20*time.Second
-		parts.Others, parts.Marks, parts.Log = directory, w.marks, w.log
+		parts.Others, parts.Marks, parts.Log = looked{directory, &w.looks}, w.marks, w.log
 		book, err := absence.New(absence.Config{Node: name}, w.left, time.Now, slog.New(slog.NewTextHandler(w.t.Output(), nil)))
 		if err != nil {
 			w.t.Fatal(err)
@@ -70,6 +71,17 @@ func (w *town) node(name string) *resident {
 	w.t.Cleanup(func() { r.site.stop(); r.kill() })
 	time.Sleep(3 * time.Second) // of the bubble: they know each other
 	return r
+}
+
+// looked is a directory that takes its time.
+type looked struct {
+	*presence.Directory
+	takes *atomic.Int64
+}
+
+func (l looked) Others(fits func(presence.Conn) bool) []presence.Conn {
+	time.Sleep(time.Duration(l.takes.Load()))
+	return l.Directory.Others(fits)
 }
 
 // rows is a table that all nodes have.
