@@ -92,7 +92,8 @@ func TestEstimate(t *testing.T) {
 	defer close(spoken)
 	h.publish("tacet/area/north/submit", `{"v":1,"work":"w-1","location":"1","dur_ms":30000,"body":{"message":"long"}}`)
 	w.order("w-1", func(o area.Order) bool { return o.State == area.OrderPlaying })
-	w.busy(0, "north", heldBy("gate-1")) // which is told beside it
+	w.busy(0, "north", heldBy("gate-1")) // which is told beside it, and so is this:
+	w.device("gate-1", "state", `"playing"`)
 	before := h.untouched()
 	var trial struct {
 		ID             *area.WorkID
