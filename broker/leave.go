@@ -15,11 +15,12 @@ import (
 type leaving struct {
 	to    string // node; empty: the one that has the newest
 	tries int
+	next  time.Time // of the next one
 }
 
 const (
-	leaveWait  = 2 * time.Second // between tries
-	leaveTries = 30
+	leaveWait  = 2 * time.Second  // between tries
+	leaveTries = 30               // while other nodes can be reached
 	leaveTime  = 10 * time.Second // for one of them
 )
 
@@ -115,33 +116,73 @@ func (h *heirs) settleAll(ctx context.Context) {
 	}
 }
 
-// leaveAll tries to give up what is to be given up.
+// leaveAll tries to give up what is to be given up, as far as its time has come. While no
+// other node can be reached it all stays.
 func (h *heirs) leaveAll(ctx context.Context) {
-	h.mu.Lock()
-	list := h.leaving
-	h.leaving = map[string]leaving{}
-	h.mu.Unlock()
-	for client, l := range list {
+	if !h.b.cfg.Relay.Up() {
+		return
+	}
+	for client, l := range h.leaveNow(time.Now()) {
 		if h.b.sessions.get(client) != nil {
 			continue // it has come back, and takes over from the other
 		}
+		cl, _ := h.b.server.Clients.Get(client)
 		short, stop := context.WithTimeout(ctx, leaveTime)
 		err := h.handOver(short, client, l.to)
 		stop()
-		if l.tries++; err != nil && l.tries < leaveTries {
+		if l.tries++; err != nil && (l.tries < leaveTries || ctx.Err() != nil) {
+			l.next = time.Now().Add(leaveWait)
 			h.mu.Lock()
 			h.leaving[client] = l
 			h.mu.Unlock()
 			continue
 		}
 		if err != nil {
-			h.b.count.forsaken.Add(1)
-			h.b.warn("what waited for a client is lost, the node that has its session does not take it", "device", client, "node", l.to, "err", err)
+			h.forsaken(client, l.to, err)
 		}
-		h.b.endAbsent(client)
+		if now, _ := h.b.server.Clients.Get(client); now == cl { // else it has come and gone meanwhile
+			h.b.endAbsent(client)
+		}
 		h.mu.Lock()
 		h.ended = append(h.ended, client)
 		h.mu.Unlock()
+	}
+}
+
+// leaveNow takes out what is tried at an instant.
+func (h *heirs) leaveNow(now time.Time) map[string]leaving {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := map[string]leaving{}
+	for client, l := range h.leaving {
+		if !l.next.After(now) {
+			list[client] = l
+			delete(h.leaving, client)
+		}
+	}
+	return list
+}
+
+func (h *heirs) forsaken(client, node string, err error) {
+	h.b.count.forsaken.Add(1)
+	h.b.warn("what waited for a client is lost, the node that has its session does not take it", "device", client, "node", node, "err", err)
+}
+
+// comesBack has a session not be given up any more, since its client has come.
+func (h *heirs) comesBack(client string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leaving, client)
+}
+
+// handBack hands what still waits here for a client that has come to the node that has
+// its session, before that comes here in the place of the one that is here.
+func (h *heirs) handBack(ctx context.Context, client, node string) {
+	if cl, there := h.b.server.Clients.Get(client); h.off() || !there || cl.State.Inflight.Len() == 0 {
+		return
+	}
+	if err := h.handOver(ctx, client, node); err != nil {
+		h.forsaken(client, node, err)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 //
 //	take   close the connection, and tell what the session is; without keep, end it
 //	queue  what waits, from a number on, as much as goes into one answer
-//	done   end the session, and tell what has come to its queue since
+//	done   tell what has come to its queue since, and end the session where that was all
 //	rest   of a session that was taken over while the node was down (heirs.go): what was not known of its queue then
 //	unsure what was sent to a node that is down, named in the place of the client, and is not known to be kept there
 //
@@ -53,6 +53,7 @@ func (b *Broker) fetch(l *link, clean bool) {
 		return
 	}
 	b.heirs.installed()
+	b.heirs.comesBack(l.id)
 	node, newer := b.cfg.Relay.Holder(l.id)
 	if node == "" {
 		if node, newer = b.heirs.leftBy(l.id); node == "" {
@@ -64,6 +65,9 @@ func (b *Broker) fetch(l *link, clean bool) {
 	ctx, stop := context.WithTimeout(context.Background(), takeoverWait)
 	defer stop()
 	m := mover{b: b, ctx: ctx, node: node, client: l.id}
+	if !clean && newer {
+		b.heirs.handBack(ctx, l.id, node)
+	}
 	err := m.move(!clean && newer)
 	if errors.Is(err, relay.ErrMute) && b.cfg.Estates != nil && b.cfg.Relay.Up() {
 		err = b.heirs.inherit(ctx, node, l.id, !clean && newer, mostHeirs)
@@ -113,11 +117,17 @@ func (m *mover) move(keep bool) error {
 		}
 	}
 	cl := m.b.install(x)
-	r, err = m.ask(moveDone, binary.AppendUvarint(nil, uint64(x.last()))...)
-	if err != nil {
-		return fmt.Errorf("what came to the queue at the end is lost: %w", err)
+	for more, last := true, x.last(); more; {
+		if r, err = m.ask(moveDone, binary.AppendUvarint(nil, uint64(last))...); err != nil {
+			return fmt.Errorf("what came to the queue at the end is lost: %w", err)
+		}
+		n := 0
+		more, n = readQueue(r, func(one movedMessage) {
+			m.b.installLate(cl, x, one)
+			last = max(last, one.number)
+		})
+		more = more && n > 0
 	}
-	_, _ = readQueue(r, func(one movedMessage) { m.b.installLate(cl, x, one) })
 	m.b.count.moved.Add(1)
 	m.b.cfg.Relay.Client(m.client, time.Now().UnixMicro(), false) // its connection may end before it is told of
 	return r.end()
@@ -264,7 +274,8 @@ func (b *Broker) queueOf(client string, after int64, most int) (out []byte, last
 	return out, last
 }
 
-// giveRest ends a session that has gone to another node.
+// giveRest answers what has come to the queue of a session that has gone to another node,
+// and ends it with the last of that.
 func (b *Broker) giveRest(client string, after int64) []byte {
 	cl, ok := b.server.Clients.Get(client)
 	if !ok || b.sessions.get(client) != nil {
@@ -272,7 +283,9 @@ func (b *Broker) giveRest(client string, after int64) []byte {
 	}
 	b.server.UnsubscribeClient(cl) // nothing comes after that
 	out, _ := b.queueOf(client, after, moveBytes)
-	b.endAbsent(client)
+	if more := out[1] == 1; !more {
+		b.endAbsent(client)
+	}
 	return out
 }
 
