@@ -112,8 +112,8 @@ func New(cfg Config, m *backplane.Mux, describe func(id string) (Conn, bool)) *D
 	return d
 }
 
-// OnGone has f told of the connections of a node that is gone. It is called with a lock
-// held: it must only enqueue. Before Run only.
+// OnGone has f told of the connections of a node that is gone, or has begun anew. It is
+// called with a lock held: it must only enqueue. Before Run only.
 func (d *Directory) OnGone(f func([]Conn)) { d.gone = f }
 
 // Stats counts. Those without "now" only grow.
