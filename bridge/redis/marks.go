@@ -79,8 +79,9 @@ func (m *Marks) Get(who, group string) (signalr.Position, bool) {
 	if err == nil {
 		if text, err := out[0].ToString(); err == nil {
 			epoch, offset, _ := strings.Cut(text, " ")
-			if n, err := strconv.ParseUint(offset, 10, 64); err == nil && (!known || !further(own, signalr.Position{Epoch: epoch, Offset: n})) {
-				return signalr.Position{Epoch: epoch, Offset: n}, true
+			n, err := strconv.ParseUint(offset, 10, 64)
+			if there := (signalr.Position{Epoch: epoch, Offset: n}); err == nil && (!known || !further(own, there)) {
+				return there, true
 			}
 		}
 	}
@@ -94,14 +95,15 @@ func further(at, than signalr.Position) bool {
 
 // Run shares marks until ctx ends, and then those that wait; it returns nil.
 func (m *Marks) Run(ctx context.Context) error {
+	whole := context.WithoutCancel(ctx)
 	for {
 		select {
 		case <-ctx.Done():
-			for len(m.queue) > 0 && m.share(context.WithoutCancel(ctx), nil) {
+			for len(m.queue) > 0 && m.share(whole, nil) {
 			}
 			return nil
 		case one := <-m.queue:
-			m.share(ctx, []marked{one})
+			m.share(whole, []marked{one})
 		}
 	}
 }
