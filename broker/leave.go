@@ -123,8 +123,9 @@ func (h *heirs) leaveAll(ctx context.Context) {
 		return
 	}
 	for client, l := range h.leaveNow(time.Now()) {
-		if h.b.sessions.get(client) != nil {
-			continue // it has come back, and takes over from the other
+		if h.b.sessions.get(client) != nil { // it has come back, and takes over from the other
+			h.claimsEnd(client)
+			continue
 		}
 		cl, _ := h.b.server.Clients.Get(client)
 		short, stop := context.WithTimeout(ctx, leaveTime)
@@ -143,10 +144,15 @@ func (h *heirs) leaveAll(ctx context.Context) {
 		if now, _ := h.b.server.Clients.Get(client); now == cl { // else it has come and gone meanwhile
 			h.b.endAbsent(client)
 		}
-		h.mu.Lock()
-		h.ended = append(h.ended, client)
-		h.mu.Unlock()
+		h.claimsEnd(client)
 	}
+}
+
+// claimsEnd has the claims on a session deleted that is here no more, or is another.
+func (h *heirs) claimsEnd(client string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = append(h.ended, client)
 }
 
 // leaveNow takes out what is tried at an instant.
@@ -168,11 +174,15 @@ func (h *heirs) forsaken(client, node string, err error) {
 	h.b.warn("what waited for a client is lost, the node that has its session does not take it", "device", client, "node", node, "err", err)
 }
 
-// comesBack has a session not be given up any more, since its client has come.
+// comesBack has a session not be given up any more, since its client has come. Nor counts
+// that another node has claimed it: when this one is down again it is to be taken over.
 func (h *heirs) comesBack(client string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.leaving, client)
+	if _, was := h.leaving[client]; was {
+		delete(h.leaving, client)
+		h.ended = append(h.ended, client)
+	}
 }
 
 // handBack hands what still waits here for a client that has come to the node that has

@@ -22,6 +22,7 @@ type heirWire struct {
 	willing bool
 	asked   int
 	took    []string // payloads
+	common  estate.Memory
 }
 
 func (w *heirWire) Send(string, []byte) error { return nil }
@@ -42,13 +43,14 @@ func (w *heirWire) Ask(_ context.Context, _ string, question []byte) ([]byte, er
 
 // besideHeir is a bubble with the broker of node b, which knows of a node a and has a
 // session with a queue.
-func besideHeir(t *testing.T, queue int, size int, then func(t *testing.T, b *Broker, w *heirWire)) {
+func besideHeir(t *testing.T, queue, size int, then func(t *testing.T, b *Broker, w *heirWire)) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := relay.New(relay.Config{Node: "b"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := estate.New(estate.Config{Node: "b"}, "1", nil, new(estate.Memory))
+		w := &heirWire{}
+		m, err := estate.New(estate.Config{Node: "b"}, "1", nil, &w.common)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +58,6 @@ func besideHeir(t *testing.T, queue int, size int, then func(t *testing.T, b *Br
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &heirWire{}
 		r.Join(w)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -179,4 +180,29 @@ func TestMuchAtTheEnd(t *testing.T) {
 			t.Errorf("%d of %d messages in %d answers", got, messages, answers)
 		}
 	})
+}
+
+// A session that another node has claimed, and that its client has taken up here again,
+// is claimed no more: when this node is down again another one takes it over.
+func TestLeavingIsClaimedNoMore(t *testing.T) {
+	for name, comes := range map[string]func(*Broker){
+		"before it is given up":      func(b *Broker) { b.fetch(&link{id: "gate"}, false) },
+		"while it is being given up": func(b *Broker) { b.sessions.enter(&link{id: "gate"}, true); b.heirs.leaveAll(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			besideHeir(t, 1, 4, func(t *testing.T, b *Broker, w *heirWire) {
+				b.cfg.Relay.Restored("gate")
+				claim := estate.Claim{By: "a", At: time.Now().UnixMicro(), Done: true}
+				if err := w.common.Settle(t.Context(), "b", map[string]estate.Claim{"gate": claim}); err != nil {
+					t.Fatal(err)
+				}
+				b.heirs.claimed(map[string]estate.Claim{"gate": claim})
+				comes(b)
+				b.heirs.disclaim(t.Context())
+				if c, err := w.common.Claim(t.Context(), "b", "gate", estate.Claim{By: "c"}, ""); err != nil || c.Done {
+					t.Errorf("the claim is %+v, %v", c, err)
+				}
+			})
+		})
+	}
 }
