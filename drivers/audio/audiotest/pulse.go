@@ -72,7 +72,7 @@ func (s *Server) Start(t testing.TB) {
 			conn.Close()
 			return
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > time.Minute {
 			s.Kill()
 			t.Fatalf("pulseaudio does not listen: %s", s.out.String())
 		}
@@ -119,7 +119,7 @@ func (s *Server) Record(t testing.TB, sink string) *Recording {
 	t.Cleanup(func() { _ = r.cmd.Process.Kill(); _ = r.cmd.Wait() })
 	select {
 	case <-r.first:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("parec records nothing")
 	}
 	return r
