@@ -180,6 +180,7 @@ func TestHoldOutlivesHub(t *testing.T) {
 	n.invoke("BroadcastWorkStatus", "north", true)
 	first.signal(syscall.SIGKILL)
 	first.wait()
+	n.signal(syscall.SIGKILL) // it would come back to whoever has the hub's port then
 
 	second := startProcess(t, data)
 	sub := second.subscribe("-v", "-t", "tacet/area/north/busy")
