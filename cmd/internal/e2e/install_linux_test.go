@@ -198,7 +198,8 @@ func torn(t *testing.T, hub string, whole bool) *httptest.Server {
 			t.Error(err)
 			return
 		}
-		req.Host, req.Header = r.Host, r.Header
+		req.Host, req.Header = r.Host, r.Header.Clone()
+		req.Header.Set("Accept-Encoding", "identity") // what has a length can be cut
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Error(err)
