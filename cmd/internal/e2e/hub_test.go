@@ -50,15 +50,15 @@ func site(dir string) conf.Config {
 	return c
 }
 
-// start runs a hub in this process until the test ends. No device can be older
-// than it, so it does not settle.
+// start runs a hub in this process until the test ends; it knows what each area does
+// when start returns. No device can be older than it, so it does not settle.
 func start(t *testing.T, change ...func(*conf.Config)) *hub {
 	t.Helper()
 	cfg := site(t.TempDir())
 	for _, f := range change {
 		f(&cfg)
 	}
-	d, err := hubd.New(cfg, hubd.Options{ColdStart: true, Version: "e2e"}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	d, err := hubd.New(cfg, hubd.Options{ColdStart: true, Version: "e2e", Patience: patience}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

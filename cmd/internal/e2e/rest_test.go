@@ -13,25 +13,10 @@ import (
 	"github.com/tacet-hub/tacet/cmd/internal/conf"
 )
 
-// known waits until the hub shows what each area does, as it mostly does from the start:
-// it does not wait for a disk that takes more than two seconds.
-func (h *hub) known() {
-	h.t.Helper()
-	h.until("it is known what each area does", func() bool {
-		var list struct{ Items []area.Area }
-		h.get("/areas", &list)
-		return !slices.ContainsFunc(list.Items, func(a area.Area) bool {
-			b, err := area.ParseBusy(a.Busy)
-			return err != nil || b.Term == 0
-		})
-	})
-}
-
 // TestWholeHub: every door of a hub opens, and shows one and the same thing.
 func TestWholeHub(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	h.known()
 	for path, want := range map[string]string{
 		"/healthz": `{"status":"ok"}`,
 		"/readyz":  `{"parts":{"backplane":{"ok":true,"mode":"memory"},"broker":{"ok":true},"store":{"ok":true}},"status":"ready"}`,
@@ -91,7 +76,6 @@ func TestWholeHub(t *testing.T) {
 func TestLists(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	h.known()
 	for range 5 {
 		h.announce(`{"to":{"area":"north"},"message":"hello"}`)
 	}

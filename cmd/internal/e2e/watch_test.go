@@ -13,7 +13,6 @@ import (
 func TestNpmWatcher(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	h.known()
 	n := h.npm()
 	hello, _ := n.event(0, "ConnectionAcknowledged", func(args []json.RawMessage) bool { return len(args) == 2 })
 	ready, _ := heard(n.program, 0, "connection", func(l line) bool { return l.State == "connected" })

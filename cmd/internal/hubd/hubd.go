@@ -2,6 +2,7 @@ package hubd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -54,6 +55,10 @@ type Options struct {
 	ColdStart bool
 	// Version is shown in the metrics.
 	Version string
+	// Patience is how long each group of parts may take to stop, and how long the start
+	// waits until the hub knows what it shows; 0 is 2 s. Tests have more: their machine
+	// may be busy.
+	Patience time.Duration
 }
 
 // grace is how long each group of parts may take to stop; four groups fit into
@@ -114,7 +119,7 @@ type Hub struct {
 	newcomers  *newcomers // of web
 	health     health
 	ready      chan Ready
-	patience   time.Duration // grace; for how long the start waits, too, for what it shows
+	patience   time.Duration // grace, or what the options say; for how long the start waits, too, for what it shows
 }
 
 // New checks the configuration and makes a hub that is not running yet.
@@ -122,7 +127,7 @@ func New(cfg conf.Config, opt Options, log *slog.Logger) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), updates: newUpdates(cfg.Updates.In(cfg.Data)), ready: make(chan Ready, 1), patience: grace}
+	h := &Hub{cfg: cfg, opt: opt, log: log, start: time.Now(), newcomers: newNewcomers(), updates: newUpdates(cfg.Updates.In(cfg.Data)), ready: make(chan Ready, 1), patience: cmp.Or(opt.Patience, grace)}
 	return h, nil
 }
 
