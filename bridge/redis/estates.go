@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -234,22 +236,60 @@ func (x *Estates) Claim(ctx context.Context, node, client string, c estate.Claim
 	if ok && (instead == "" || is.By != instead) {
 		return is, nil
 	}
-	return c, x.Settle(ctx, node, map[string]estate.Claim{client: c})
+	_, err = x.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
+		return rueidis.Commands{b.Hset().Key(key).FieldValue().FieldValue(client, textOf(c)).Build()}
+	})
+	return c, err
 }
 
-// Settle writes claims as they are.
+// settleTries is how often claims are settled while others write some.
+const settleTries = 16
+
+// Settle marks claims as done that are still there, on a connection of its own: they may
+// be at any server of a cluster.
 func (x *Estates) Settle(ctx context.Context, node string, claims map[string]estate.Claim) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	_, err := x.s.do(ctx, func(b rueidis.Builder) rueidis.Commands {
-		set := b.Hset().Key(x.s.cfg.estateKey(node, "claims")).FieldValue()
-		for client, c := range claims {
-			set = set.FieldValue(client, textOf(c))
+	c, err := x.s.connected()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	return c.Dedicated(func(d rueidis.DedicatedClient) error {
+		for range settleTries {
+			if done, err := x.settle(ctx, d, node, claims); done || err != nil {
+				return err
+			}
 		}
-		return rueidis.Commands{set.Build()}
+		return fmt.Errorf("redis: others change claims on sessions of %s: %w", node, ErrAway)
 	})
-	return err
+}
+
+// settle is one try of Settle; done is false where others wrote meanwhile.
+func (x *Estates) settle(ctx context.Context, d rueidis.DedicatedClient, node string, claims map[string]estate.Claim) (done bool, err error) {
+	key, clients := x.s.cfg.estateKey(node, "claims"), slices.Collect(maps.Keys(claims))
+	out := d.DoMulti(ctx, pinned(rueidis.Commands{d.B().Watch().Key(key).Build(), d.B().Hmget().Key(key).Field(clients...).Build()})...)
+	there, err := out[1].ToArray()
+	if err = errors.Join(out[0].Error(), err); err != nil {
+		return false, err
+	}
+	set, some := d.B().Hset().Key(key).FieldValue(), false
+	for i, client := range clients {
+		text, _ := there[i].ToString() // of one that is not there it is empty
+		if is, ok := parseClaim(text); ok && is.Same(claims[client]) {
+			set, some = set.FieldValue(client, textOf(claims[client])), true
+		}
+	}
+	if !some {
+		return true, d.Do(ctx, d.B().Unwatch().Build()).Error()
+	}
+	out = d.DoMulti(ctx, pinned(rueidis.Commands{d.B().Multi().Build(), set.Build(), d.B().Exec().Build()})...)
+	if err = out[len(out)-1].Error(); rueidis.IsRedisNil(err) {
+		return false, nil
+	}
+	return true, err
 }
 
 // Claims are those on a node's sessions.

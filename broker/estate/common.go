@@ -18,6 +18,9 @@ type Claim struct {
 	Done bool   // the session is in that node's own copy, or has ended there
 }
 
+// Same tells whether two are one claim, done or not.
+func (c Claim) Same(other Claim) bool { return c.By == other.By && c.At == other.At }
+
 // Common is what the nodes have in common. It is safe for concurrent use; every method
 // blocks for it, and fails where it cannot be reached.
 type Common interface {
@@ -41,7 +44,8 @@ type Common interface {
 	// Claim puts a claim on the session of a client of a node where there is none, or
 	// that of instead, and answers the one that is there then.
 	Claim(ctx context.Context, node, client string, c Claim, instead string) (Claim, error)
-	// Settle marks claims as done.
+	// Settle marks claims as done, those that are still there: who had the session may
+	// have disclaimed one meanwhile.
 	Settle(ctx context.Context, node string, claims map[string]Claim) error
 	// Claims are those on a node's sessions, by client.
 	Claims(ctx context.Context, node string) (map[string]Claim, error)

@@ -135,9 +135,15 @@ func (x *Memory) Claim(_ context.Context, node, client string, c Claim, instead 
 	return is, err
 }
 
-// Settle marks claims as done.
+// Settle marks claims as done that are still there.
 func (x *Memory) Settle(_ context.Context, node string, claims map[string]Claim) error {
-	return x.with(node, func(n *left) { maps.Copy(n.claims, claims) })
+	return x.with(node, func(n *left) {
+		for client, c := range claims {
+			if is, there := n.claims[client]; there && is.Same(c) {
+				n.claims[client] = c
+			}
+		}
+	})
 }
 
 // Claims are those on a node's sessions.

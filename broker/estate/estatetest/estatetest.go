@@ -113,6 +113,14 @@ func claims(t *testing.T, c estate.Common) {
 	if got, err = c.Claims(ctx, "a"); err != nil || len(got) > 0 {
 		t.Errorf("claims %+v, %v", got, err)
 	}
+	done := map[string]estate.Claim{"client x": {By: "c", At: 9, Done: true}}
+	must(t, c.Settle(ctx, "a", done)) // too late: it is given up
+	if got, err = c.Claims(ctx, "a"); err != nil || len(got) > 0 {
+		t.Errorf("claims %+v, %v", got, err)
+	}
+	claim("b", 11, "", estate.Claim{By: "b", At: 11})
+	must(t, c.Settle(ctx, "a", done))
+	claim("d", 12, "", estate.Claim{By: "b", At: 11})
 	must(t, c.Settle(ctx, "a", nil))
 	must(t, c.Disclaim(ctx, "a", nil))
 }
