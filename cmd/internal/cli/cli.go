@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tacet-hub/tacet/cmd/internal/release"
+	"github.com/tacet-hub/tacet/cmd/internal/settings"
 )
 
 // Env is what the commands take from around them.
@@ -48,13 +50,27 @@ func Execute(ctx context.Context, root *cobra.Command, args []string, stdout, st
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usagef("%v", err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Usagef("%v%s", err, nearFlag(c, err)) })
 	askFor(root)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		report(stderr, root.Name(), err)
 	}
 	return exitOf(err)
+}
+
+// nearFlag names the flag that an unknown one may have been meant for.
+func nearFlag(c *cobra.Command, err error) string {
+	wrong, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return ""
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := settings.Nearest(wrong, names); near != "" {
+		return "; did you mean --" + near + "?"
+	}
+	return ""
 }
 
 // group is a command that has nothing but commands below it.

@@ -301,6 +301,7 @@ func TestCommands(t *testing.T) {
 		"unknown flag":        {args: []string{"queue", "--colour"}, exit: 2, stderr: "tacet: usage: unknown flag: --colour\n"},
 		"unknown command":     {args: []string{"quue"}, exit: 2, stderr: "tacet: usage: unknown command \"quue\" of tacet; did you mean queue?\n"},
 		"unknown below":       {args: []string{"area", "lst"}, exit: 2, stderr: "tacet: usage: unknown command \"lst\" of tacet area; did you mean list?\n"},
+		"unknown flag, near":  {args: []string{"queue", "--aera", "north"}, exit: 2, stderr: "tacet: usage: unknown flag: --aera; did you mean --area?\n"},
 		"no address":          {args: []string{"queue", "--url", "hub.local"}, exit: 2, stderr: "tacet: usage: \"hub.local\" is not the address of a hub, such as http://127.0.0.1:8080\n"},
 		"no token in file":    {args: []string{"queue", "--token-file", "/nonexistent"}, exit: 2, stderr: "tacet: usage: --token-file: open /nonexistent: no such file or directory\n"},
 	}
@@ -343,16 +344,18 @@ func TestFindsTheHub(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags hubFlags
 		env   map[string]string
-		want  string
+		want  string // empty: none
 	}{
 		"flag":            {hubFlags{url: "http://a", data: data}, map[string]string{"TACET_URL": "http://b"}, "http://a"},
 		"environment":     {hubFlags{data: data}, map[string]string{"TACET_URL": "http://b"}, "http://b"},
 		"data":            {hubFlags{data: data}, nil, "http://127.0.0.1:5"},
 		"data by env":     {hubFlags{}, map[string]string{"TACET_DATA": data}, "http://127.0.0.1:5"},
-		"data, not ready": {hubFlags{data: t.TempDir()}, nil, "http://127.0.0.1:8080"},
+		"data, not ready": {hubFlags{data: t.TempDir()}, nil, ""},
+		"nothing said":    {hubFlags{}, map[string]string{"TACET_DATA": t.TempDir()}, "http://127.0.0.1:8080"},
 	} {
-		if got := c.flags.find(Env{Getenv: func(k string) string { return c.env[k] }}); got != c.want {
-			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		got, err := c.flags.find(Env{Getenv: func(k string) string { return c.env[k] }})
+		if got != c.want || (err != nil) != (c.want == "") || err != nil && exitOf(err) != ExitUnreachable {
+			t.Errorf("%s: got %s, %v, want %s", name, got, err, c.want)
 		}
 	}
 }
@@ -413,6 +416,27 @@ func TestPrivateAuthority(t *testing.T) {
 	} {
 		if exit, _, stderr := run(t, map[string]string{"TACET_URL": srv.URL, "TACET_CA_FILE": c.env}, append([]string{"stop"}, c.args...)...); exit != c.exit {
 			t.Errorf("%q %q: exit %d, want %d: %s", c.env, c.args, exit, c.exit, stderr)
+		}
+	}
+}
+
+// TestRemedies: who asks in the wrong way hears what to do.
+func TestRemedies(t *testing.T) {
+	stranger := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusUnauthorized, "unauthorized", "sign in")
+	})
+	tlsd, plain := httptest.NewTLSServer(stranger), httptest.NewServer(stranger)
+	defer tlsd.Close()
+	defer plain.Close()
+	tlsd.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for url, want := range map[string]string{
+		tlsd.URL: "; --ca-file names the file of an authority that is not the system's\n",
+		strings.Replace(tlsd.URL, "https", "http", 1):  ": it speaks https://\n",
+		strings.Replace(plain.URL, "http", "https", 1): "; it speaks http://\n",
+		plain.URL: "(TACET_TOKEN or --token-file; tacet user login prints one)\n",
+	} {
+		if exit, _, stderr := run(t, nil, "queue", "--url", url); exit == ExitOK || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%s: exit %d, %q, want %q", url, exit, stderr, want)
 		}
 	}
 }

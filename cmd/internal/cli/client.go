@@ -54,13 +54,15 @@ type client struct {
 
 // client finds the hub.
 func (f *hubFlags) client(env Env) (*client, error) {
-	base := f.find(env)
+	base, err := f.find(env)
+	if err != nil {
+		return nil, err
+	}
 	if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, Usagef("%q is not the address of a hub, such as %s", base, defaultURL)
 	}
 	token := env.Getenv("TACET_TOKEN")
 	if f.tokenFile != "" {
-		var err error
 		if token, err = settings.Secret(f.tokenFile); err != nil {
 			return nil, Usagef("--token-file: %v", err)
 		}
@@ -91,21 +93,26 @@ func (f *hubFlags) transport(env Env) (http.RoundTripper, error) {
 	return t, nil
 }
 
-// find is the address of the hub.
-func (f *hubFlags) find(env Env) string {
-	if f.url != "" {
-		return f.url
-	}
-	if u := env.Getenv("TACET_URL"); u != "" {
-		return u
+// find is the address of the hub. Who names a data directory means its hub and no other.
+func (f *hubFlags) find(env Env) (string, error) {
+	if u := cmp.Or(f.url, env.Getenv("TACET_URL")); u != "" {
+		return u, nil
 	}
 	var ready struct {
 		HTTP string `json:"http"`
 	}
 	if b, err := os.ReadFile(filepath.Join(f.directory(env), "ready.json")); err == nil && json.Unmarshal(b, &ready) == nil && ready.HTTP != "" {
-		return reachable(ready.HTTP)
+		return reachable(ready.HTTP), nil
 	}
-	return defaultURL
+	if f.data != "" {
+		return "", notReady(f.data)
+	}
+	return defaultURL, nil
+}
+
+// notReady is the error of a data directory whose hub does not run.
+func notReady(dir string) error {
+	return &Error{Exit: ExitUnreachable, Code: "unreachable", Detail: "no hub says in " + dir + " that it is ready; --data names the directory of one that runs"}
 }
 
 // reachable is where this machine finds who listens there: one that is bound to every
@@ -183,7 +190,21 @@ func (c *client) unreachable(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	return &Error{Exit: ExitUnreachable, Code: "unreachable", Detail: c.base + ": " + err.Error()}
+	return &Error{Exit: ExitUnreachable, Code: "unreachable", Detail: c.base + ": " + err.Error() + remedy(err)}
+}
+
+// remedy says what to do about a hub that does not answer as one, where that is known.
+func remedy(err error) string {
+	_, foreign := errors.AsType[x509.UnknownAuthorityError](err)
+	switch {
+	case foreign:
+		return "; --ca-file names the file of an authority that is not the system's"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "; it speaks http://"
+	case errors.Is(err, io.EOF), strings.Contains(err.Error(), "malformed HTTP"):
+		return "; is that the web listener of a hub?"
+	}
+	return ""
 }
 
 // refusal is the error of an answer that is none: what its problem document
@@ -198,6 +219,9 @@ func refusal(res *http.Response, body []byte) error {
 		e.Exit = ExitRefused
 	}
 	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		if bytes.Contains(body, []byte("HTTP request to an HTTPS server")) { // so net/http answers
+			e.Detail += ": it speaks https://"
+		}
 		return e
 	}
 	e.Code, e.Detail = p.Code, p.Detail
@@ -208,6 +232,9 @@ func refusal(res *http.Response, body []byte) error {
 		if line := f.Field + ": " + f.Message; f.Message != e.Detail && !strings.Contains(e.Detail, line) {
 			e.Detail += "; " + line
 		}
+	}
+	if res.StatusCode == http.StatusUnauthorized {
+		e.Detail += " (TACET_TOKEN or --token-file; tacet user login prints one)"
 	}
 	return e
 }

@@ -28,7 +28,7 @@ the hub takes requests: is ready or degraded. A hub that does not answer is exit
 			}
 			b, err := os.ReadFile(filepath.Join(dir, "ready.json"))
 			if err != nil || json.Unmarshal(b, &at) != nil || at.Admin == "" {
-				return &Error{Exit: ExitUnreachable, Code: "unreachable", Detail: "no hub says in " + dir + " that it is ready"}
+				return notReady(dir)
 			}
 			status, err := readiness(c, reachable(at.Admin))
 			if err != nil {

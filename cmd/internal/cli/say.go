@@ -28,8 +28,12 @@ func say(env Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "say (--area A | --location L | --device D) (TEXT | --clip CLIP)",
 		Short: "Announce a text or a clip",
-		Args:  f.something,
-		RunE:  func(c *cobra.Command, args []string) error { return f.run(c, env, strings.Join(args, " ")) },
+		Long: `Announces a text or a clip, and prints the order's id, its state, and when it is
+estimated to start ("-": nothing that could play it is connected). With --wait it
+goes on until the order has ended, prints that and when, and exits with 0 if it was
+played, else with 1.`,
+		Args: f.something,
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, env, strings.Join(args, " ")) },
 	}
 	f.register(c)
 	fs := c.Flags()
@@ -73,6 +77,9 @@ func (f *sayFlags) run(c *cobra.Command, env Env, message string) error {
 	}
 	if !f.json {
 		fmt.Fprintln(c.OutOrStdout(), printable(fmt.Sprintf("%s %s %s", made.ID, made.State, orDash(text(made.EstimatedStart)))))
+		if made.EstimatedStart == nil {
+			fmt.Fprintln(c.ErrOrStderr(), "when it can start is not known: is a device that could play it connected?")
+		}
 	}
 	if !f.wait && !f.json {
 		return nil

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -11,21 +12,23 @@ import (
 // Suggest is ", nearest is X" where a known key is near to the one written,
 // else what there is to choose from.
 func Suggest(wrong string, known map[string]int) string {
-	best, least := "", len(wrong)/2+2
-	names := make([]string, 0, len(known))
-	for name := range known {
-		names = append(names, name)
+	names := slices.Sorted(maps.Keys(known))
+	if best := Nearest(wrong, names); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	slices.Sort(names)
+	return fmt.Sprintf("; known are %q", names)
+}
+
+// Nearest is the first of the names that differs least from the one written; empty where
+// each differs in more than half of it.
+func Nearest(wrong string, names []string) (best string) {
+	least := len(wrong)/2 + 2
 	for _, name := range names {
 		if n := distance(wrong, name); n < least {
 			best, least = name, n
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	return fmt.Sprintf("; known are %q", names)
+	return best
 }
 
 // distance counts the letters to add, take away, change or swap with their
