@@ -61,7 +61,7 @@ func (c *child) run(ctx context.Context) error {
 			short = 0
 		}
 		if short == mostQuick {
-			return fmt.Errorf("demo: %s ends as soon as it has begun (%w); see %s", c.name, err, c.log)
+			return fmt.Errorf("demo: %s ends as soon as it has begun (%w): %s; see %s", c.name, err, lastLine(c.log), c.log)
 		}
 		c.said.print(fmt.Sprintf("%s has ended (%v) and is started again in %s\n", c.name, err, c.pause))
 		select {

@@ -56,6 +56,9 @@ func RunCluster(ctx context.Context, cfg conf.Config, opt Cluster, log *slog.Log
 	if err != nil {
 		return err
 	}
+	if err := free(front, members); err != nil {
+		return err
+	}
 	speaker, err := speakerOf(cfg.Speech, log)
 	if err != nil {
 		return err
@@ -161,6 +164,24 @@ func ports(first string, n int) (list []string, err error) {
 		list = append(list, net.JoinHostPort(host, strconv.Itoa(port+i)))
 	}
 	return list, nil
+}
+
+// free tells whether nobody has the addresses: devices of this site would go to a hub
+// that is there already, under the names that its own devices have.
+func free(front string, members []member) (err error) {
+	list := []string{front}
+	for _, m := range members {
+		list = append(list, m.http, m.admin, m.mqtt)
+	}
+	for _, addr := range list {
+		l, e := net.Listen("tcp", addr)
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("demo: %w (--http, --mqtt and TACET_HTTP_ADMIN_ADDR choose where the addresses begin)", e))
+			continue
+		}
+		_ = l.Close()
+	}
+	return err
 }
 
 // cluster is what runs beside the devices.

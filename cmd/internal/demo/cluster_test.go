@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,6 +65,25 @@ func TestPorts(t *testing.T) {
 		if _, _, err := plan(cfg, n); err == nil {
 			t.Errorf("%d nodes are taken", n)
 		}
+	}
+}
+
+// A cluster does not start where another already runs.
+func TestPortsInUse(t *testing.T) {
+	cfg := Site()
+	cfg.HTTP.Addr, cfg.HTTP.AdminAddr, cfg.MQTT.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	front, list, err := plan(cfg, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	list[1].mqtt = l.Addr().String()
+	if err := free(front, list); err == nil || !strings.Contains(err.Error(), list[1].mqtt+": bind: ") || !strings.Contains(err.Error(), "--mqtt") {
+		t.Errorf("with a broker there: %v", err)
 	}
 }
 
