@@ -167,9 +167,10 @@ func sensorMap(env Env) *cobra.Command {
 		Use:   "map --topic FILTER [--format raw|json|senml] [--dry-run --messages FILE | --dry-run --listen FILTER]",
 		Short: "Make a mapping of foreign topics, or try one on messages",
 		Long: "Make a mapping of foreign topics: it says what the hub reads of them, and beats what it would guess.\n\n" +
-			"With --dry-run nothing is made: the mapping, or those of the configuration file, or without either the conventions that\n" +
-			"the hub knows by itself, are tried on recorded messages (--messages, a \"topic payload\" in each line, as mosquitto_sub -v\n" +
-			"prints them), or on those that come in a while (--listen, the newest of each topic, looked at twice a second).",
+			"With --dry-run nothing is made: the mapping, or those of the configuration file, and the conventions that the hub knows\n" +
+			"by itself, are tried on recorded messages (--messages, a \"topic payload\" in each line, as mosquitto_sub -v prints them),\n" +
+			"or on those that come to the hub in a while (--listen, the newest of each topic, looked at twice a second; without a\n" +
+			"mapping or a file the hub's own mappings are tried: the answer is what it makes of them).",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.dryRun {

@@ -111,7 +111,7 @@ func TestSensorCommandsAskTheHub(t *testing.T) {
 			fmt.Fprint(w, `{"items":[{"id":"hall","name":"Hall","area":"north","presence":"online","attributes":{"convention":"tasmota"},"readings":[{"metric":"temperature","channel":"a","value":21.5,"unit":"°C","quality":"stale"}]}],"next":null}`)
 		case "GET /api/v1/topics":
 			looks++
-			fmt.Fprintf(w, `{"items":[{"topic":"home/n/d/co2","payload":%d,"ts":%d},{"topic":"home/n/d/humidity","payload":"40","ts":1}],"next":null}`, 400+looks, looks)
+			fmt.Fprintf(w, `{"items":[{"topic":"x/plant","payload":{"a":7},"ts":%[2]d},{"topic":"home/n/d/co2","payload":%[1]d,"ts":%[2]d},{"topic":"home/n/d/humidity","payload":"40","ts":1}],"next":null}`, 400+looks, looks)
 		}
 	}))
 	defer srv.Close()
@@ -127,6 +127,7 @@ func TestSensorCommandsAskTheHub(t *testing.T) {
 		{[]string{"mappings"}, "GET /api/v1/mappings ", "a=humidity b=co2"},
 		{[]string{"list"}, "GET /api/v1/sensors ", "temperature/a 21.5 °C (stale)"},
 		{[]string{"map", "--dry-run", "--listen", "home/#", "--for", "700ms"}, "GET /api/v1/topics ", "reading  co2"},
+		{[]string{"map", "--dry-run", "--listen", "x/#", "--for", "1ms"}, "GET /api/v1/topics ", "mapping  plant"},
 	} {
 		exit, out, errs := run(t, env, append([]string{"sensor"}, c.args...)...)
 		if got := strings.TrimSuffix(asked.Load().(string), "\n"); exit != 0 || got != strings.TrimSuffix(c.asked, "\n") || !strings.Contains(out, c.want) {

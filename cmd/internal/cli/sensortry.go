@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,7 @@ type tried struct {
 
 // try shows what the mappings make of messages.
 func (f *mapFlags) try(c *cobra.Command, env Env) error {
-	rules, err := f.rules(env)
+	rules, err := f.rules(c.Context(), env)
 	if err != nil {
 		return err
 	}
@@ -82,8 +83,9 @@ func (f *mapFlags) try(c *cobra.Command, env Env) error {
 	return err
 }
 
-// rules is the mapping of the flags, else those of the configuration.
-func (f *mapFlags) rules(env Env) (*mapping.Table, error) {
+// rules is the mapping of the flags, else those of the configuration, else of the hub that
+// is listened to.
+func (f *mapFlags) rules(ctx context.Context, env Env) (*mapping.Table, error) {
 	var list []mapping.Rule
 	switch {
 	case f.topic != "":
@@ -100,8 +102,33 @@ func (f *mapFlags) rules(env Env) (*mapping.Table, error) {
 		for _, m := range cfg.Mappings {
 			list = append(list, m.Rule())
 		}
+	case f.listen != "" && f.messages == "":
+		hub, err := f.client(env)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := all[mapping.Entry](ctx, hub, "/mappings")
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(entries, asTried)
+		for _, e := range entries {
+			list = append(list, e.Rule)
+		}
 	}
 	return mapping.Compile(list)
+}
+
+// asTried is the order in which a hub tries its mappings: those of its configuration,
+// whose ids end in their number, and then the others by their ids.
+func asTried(a, b mapping.Entry) int {
+	if a.Source != b.Source {
+		return strings.Compare(string(b.Source), string(a.Source)) // config, api
+	}
+	if a.Source == area.SourceConfig {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), strings.Compare(a.ID, b.ID))
+	}
+	return strings.Compare(a.ID, b.ID)
 }
 
 // outcomeRows is everything that became of one message, a row each; one row
