@@ -96,7 +96,9 @@ func (h *Hub) whoActs() func(area.Message) bool {
 
 // say is whether this node has the say. It is safe for concurrent use.
 type say struct {
-	mu      sync.Mutex
+	judging sync.Mutex // held from when it is found out until it is noted; before mu
+
+	mu      sync.Mutex // guards what follows
 	is      bool
 	next    int
 	changed map[int]func()
@@ -106,6 +108,13 @@ func (s *say) has() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.is
+}
+
+// judge notes what find finds out. What was found out later counts.
+func (s *say) judge(find func() bool) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	s.set(find())
 }
 
 // set notes it, and tells who watches where it has changed.

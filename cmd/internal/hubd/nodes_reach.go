@@ -85,11 +85,13 @@ func (r *reaches) keep(list []backplane.Node) {
 // eldest has; where none does, of all.
 func (h *Hub) judge() {
 	n := h.nodes
-	fits := func(x backplane.Node) bool { return hasBroker(x) && n.reaches.of(x.Name) }
-	if _, any := backplane.Eldest(n.mux.Plane().Nodes(), fits); !any {
-		fits = hasBroker
-	}
-	n.say.set(h.duty(fits))
+	n.say.judge(func() bool {
+		fits := func(x backplane.Node) bool { return hasBroker(x) && n.reaches.of(x.Name) }
+		if _, any := backplane.Eldest(n.mux.Plane().Nodes(), fits); !any {
+			fits = hasBroker
+		}
+		return h.duty(fits)
+	})
 }
 
 // otherReaches tells whether another node has the broker. Where none has, as while the
