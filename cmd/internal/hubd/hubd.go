@@ -230,8 +230,8 @@ func (h *Hub) makeAuth() error {
 		h.who.sessions.home = sessionMark + h.cfg.Node
 	}
 	h.shared.Table("auth").Watch(h.auth.ChangedElsewhere)
-	h.shared.Table("sessions").Watch(h.sessionChanged)
-	return h.who.sessions.keepIn(h.shared.Table("sessions"), h.auth, h.log)
+	h.shared.Table("sign-ins").Watch(h.sessionChanged)
+	return h.who.sessions.keepIn(h.shared.Table("sign-ins"), h.auth, h.log)
 }
 
 // listen binds the listeners, so that a port in use is an error at once.

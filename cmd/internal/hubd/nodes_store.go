@@ -11,7 +11,7 @@ import (
 
 // sharedTables are the tables of the store that all nodes have. What the configuration
 // file says is not among it: each node has its own file, and they should be the same.
-var sharedTables = []string{"absences", "areas", "assignments", "auth", "idempotency", "mappings", "orders", "peers", "rollouts", "schedules", "seen", "sensors", "sessions"}
+var sharedTables = []string{"absences", "areas", "assignments", "auth", "idempotency", "mappings", "orders", "peers", "rollouts", "schedules", "seen", "sensors", "sign-ins"}
 
 // catchTime is how long a start waits for what the other nodes have changed meanwhile.
 const catchTime = 2 * time.Second
