@@ -321,7 +321,11 @@ func TestWhatThereIs(t *testing.T) {
 		code  int
 	}{{shelf{}, fetch.Nothing, http.StatusNotFound}, {shelf{coming: true}, fetch.Coming, http.StatusNotFound}, {shelf{whole: true, b: []byte("x")}, fetch.Whole, http.StatusOK}} {
 		_, client := newSite(t).serve(c.shelf, nil)
-		if got := client.Ask(t.Context(), clip.SumOf(nil)); len(got) != 1 || got[0] != (fetch.Shelf{Device: "gate-1", Has: c.want}) {
+		got := client.Ask(t.Context(), clip.SumOf(nil))
+		for len(got) == 1 && got[0].Has == fetch.Silent { // a busy machine may not answer within the second that it has
+			got = client.Ask(t.Context(), clip.SumOf(nil))
+		}
+		if len(got) != 1 || got[0] != (fetch.Shelf{Device: "gate-1", Has: c.want}) {
 			t.Errorf("%+v: %+v", c.shelf, got)
 		}
 		res, err := client.Get(t.Context(), "gate-1", clip.SumOf(nil), nil)
