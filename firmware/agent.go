@@ -297,6 +297,9 @@ func (a *Agent) do(act turn.Action) {
 		a.booted(act.Boot)
 	case turn.Replaced:
 		a.warnOnce(area.ReasonReplaced, "another machine has this device's name")
+		if r, ok := a.Uplink.(Rester); ok {
+			r.Rest(act.Again)
+		}
 	case turn.Deaf:
 		a.count.deaf.Add(1)
 		a.Log.Warn("nobody answers, connecting again", "conn", a.link.conn)

@@ -7,6 +7,18 @@ import (
 	"syscall"
 )
 
+// inode is the number that the file alone has on its file system; 0: it is not known.
+func inode(f *os.File) uint64 {
+	info, err := f.Stat()
+	if err != nil {
+		return 0
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ino
+	}
+	return 0
+}
+
 // lock takes the file for this process, until it ends; ErrInUse if another has
 // it.
 func lock(f *os.File) error {

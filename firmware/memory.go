@@ -2,6 +2,7 @@ package firmware
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -80,11 +81,12 @@ func (m *Memory) load() (err error) {
 	return err
 }
 
-// machine reads the id of this machine, and makes one up the first time.
+// machine makes the id of this machine of the one that is kept, and makes that one
+// up the first time.
 func (m *Memory) machine() (string, error) {
 	b, err := os.ReadFile(filepath.Join(m.dir, "mid"))
 	if err == nil && area.IsID(strings.TrimSpace(string(b))) {
-		return strings.TrimSpace(string(b)), nil
+		return m.bound(strings.TrimSpace(string(b))), nil
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
@@ -92,7 +94,17 @@ func (m *Memory) machine() (string, error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // it never fails
 	mid := hex.EncodeToString(id[:])
-	return mid, m.write("mid", mid)
+	return m.bound(mid), m.write("mid", mid)
+}
+
+// bound makes an id of the one that is kept, of the board and of the directory: on
+// another board a copy of the card, and elsewhere a copy of the directory, is another
+// machine. Were it the same one, its start would tell the hub that the one that it
+// was copied from is dead, and what that one plays over (COORDINATION.md §8.8).
+func (m *Memory) bound(mid string) string {
+	board, _ := os.ReadFile("/proc/device-tree/serial-number") // boards have it, others do not
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d", mid, board, inode(m.lock)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // lastBoot reads the number of the last start. Where the file is damaged the
@@ -109,7 +121,8 @@ func (m *Memory) lastBoot() (n uint64, known bool, err error) {
 	return n, bad == nil && n < area.MaxCounter, nil
 }
 
-// MID is the machine id: random, made at the first start.
+// MID is the machine id: another one for each machine, and for each copy of the
+// memory.
 func (m *Memory) MID() string { return m.mid }
 
 // Boot is the number of this start; 0 where it is not known.

@@ -57,6 +57,24 @@ func TestEachStartCounts(t *testing.T) {
 	}
 }
 
+// TestCopiedMemory: of a device and a copy of it neither is a later start of the
+// other.
+func TestCopiedMemory(t *testing.T) {
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	m := memory(t, dir)
+	first := m.MID()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if other := memory(t, copied); other.MID() == first || other.Boot() != m.Boot()+1 {
+		t.Errorf("the copy is machine %s, start %d; the first is %s, start %d", other.MID(), other.Boot(), first, m.Boot())
+	}
+	m.Close()
+	if again := memory(t, dir); again.MID() != first {
+		t.Errorf("the first one is machine %s now, and was %s", again.MID(), first)
+	}
+}
+
 func TestDamagedMemory(t *testing.T) {
 	cases := []struct {
 		name, file, text string

@@ -109,6 +109,11 @@ type Uplink interface {
 	Drop()
 }
 
+// Rester is an [Uplink] that can leave the connection to another machine of the
+// device's name: one that is lost within d is not made again before d is over. The
+// agent uses it where an uplink has it.
+type Rester interface{ Rest(d time.Duration) }
+
 // Refusable is an [Uplink] that knows whether the hub refuses the device's
 // credential. The agent uses it where an uplink has it.
 type Refusable interface{ Refused() bool }

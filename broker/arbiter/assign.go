@@ -14,6 +14,7 @@ func (c *Core) deviceUp(ev DeviceUp) {
 		return
 	}
 	c.away(d)
+	d.connected(ev.MID, c.now)
 	d.up, d.dumb, d.location = true, ev.Dumb, ev.Location
 	if !d.dumb {
 		c.present++
@@ -36,6 +37,9 @@ func (c *Core) deviceDown(id area.DeviceID) {
 		return
 	}
 	c.away(d)
+	if d.left == 0 {
+		d.left = c.now
+	}
 	c.lost(id)
 	if h := c.holder; c.mutant.willFrees && h != nil && h.device == id {
 		c.free(h)

@@ -109,6 +109,8 @@ func (d *stand) word(a Action) string {
 		return fmt.Sprintf("offer(%s>%s,%d)", a.Offer.Work, a.Device, a.Offer.Att)
 	case Barged:
 		return fmt.Sprintf("barged(%s>%s,%d)", a.Device, a.Over, a.Token)
+	case Contested:
+		return fmt.Sprintf("contested(%s)", a.Device)
 	case Disconnect:
 		return fmt.Sprintf("disconnect(%s)", a.Device)
 	case Poll:
@@ -272,7 +274,7 @@ func TestName(t *testing.T) {
 	d.hear("a", area.Claim{MID: "m1", Boot: 5, Playing: true, Token: 1000001}, "a<refused(replaced)")
 	d.hear("a", area.Claim{MID: "m2", Boot: 5, Claim: 1}, "a<stale")
 	d.hear("a", area.Claim{MID: "m2", Boot: 6, Seq: 1}, "a<queued(1) busy(held:a,a)") // the other one may still sound
-	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "3", MID: "m1", Boot: 5}, "a<refused(replaced)")
+	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "3", MID: "m1", Boot: 5}, "contested(a) a<refused(replaced)")
 	d.at(2750*time.Millisecond, "busy(held:a) a<grant(1000002,2.5s)")
 	d.at(70*time.Second, "disconnect(a) busy(idle)") // twice in a row a grant was not heard
 	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "4", MID: "m1", Boot: 5}, "a<hello(7)")

@@ -269,7 +269,7 @@ func (d *desk) takeOn(reporter Reporter) {
 		if !n.own && nodeOfLink(p.Link) != "" {
 			continue // another node's
 		}
-		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb}, reporter)
+		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb, MID: p.MID}, reporter)
 	}
 	for _, one := range slices.Clone(n.post.works.order) {
 		if one.over || !n.own && one.to != "" {

@@ -11,6 +11,8 @@ const (
 	mostDevices  = 4096             // remembered per area; a message of one more is dropped
 	forgetAfter  = time.Hour        // of silence, where room is needed
 	reclaimAfter = 60 * time.Second // of silence of the machine that has the name (§8.8)
+	reclaimLeft  = 3 * time.Second  // same, once its connection has ended: one that lives is back by then
+	contestAgain = time.Hour        // until it is told again that two machines have a name
 	mostPast     = 8                // machines remembered per name
 )
 
@@ -26,10 +28,12 @@ type device struct {
 	seq     uint64
 	done    uint64 // claims up to this one are over
 	heard   area.Instant
-	nonce   string   // of its newest hello
-	handed  uint64   // highest boot that was handed out
-	past    []string // machines that had the name before
-	missed  int      // leases in a row whose grant it did not hear
+	left    area.Instant // when the connection of its machine ended; 0: it stands, as far as is known
+	told    area.Instant // when it was told that two machines have the name; 0: never
+	nonce   string       // of its newest hello
+	handed  uint64       // highest boot that was handed out
+	past    []string     // machines that had the name before
+	missed  int          // leases in a row whose grant it did not hear
 
 	boots map[uint64]bool // of the mutant anyBoot
 
@@ -181,8 +185,9 @@ func (c *Core) hello(d *device, m *area.Claim) {
 		}
 		c.know(d, m)
 	case m.MID != d.mid:
-		if slices.Contains(d.past, m.MID) && c.now.Sub(d.heard) < reclaimAfter {
+		if slices.Contains(d.past, m.MID) && !c.vacant(d) {
 			c.counts.Replaced++
+			c.contested(d)
 			c.reply(d, m, area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced})
 			return
 		}
@@ -197,10 +202,41 @@ func (c *Core) hello(d *device, m *area.Claim) {
 		d.seq = max(d.seq, m.Seq)
 	}
 	boot := c.bootFor(d, m)
-	d.greeted, d.heard, d.nonce = true, c.now, m.Nonce
+	d.greeted, d.heard, d.left, d.nonce = true, c.now, 0, m.Nonce
 	c.newcomer(m)
 	a := area.Answer{Op: area.OpHello, MID: m.MID, Nonce: m.Nonce, Boot: boot, Claim: m.Claim, Ack: m.Seq}
 	c.say(d.id, a)
+}
+
+// connected notes whose connection the name has: a broker gives it to one at a
+// time, so that where it is another machine's, that of the name has none.
+func (d *device) connected(mid string, now area.Instant) {
+	switch {
+	case mid == "" || !d.known:
+	case mid == d.mid:
+		d.left = 0
+	case d.left == 0:
+		d.left = now
+	}
+}
+
+// vacant tells whether the machine that has the name is gone, so that one that had
+// it before may have it again: it is silent for long, or lost its connection and did
+// not come back. Of two that live and take the connection from each other, the one
+// that has the name is back at once, and keeps it (§8.8).
+func (c *Core) vacant(d *device) bool {
+	if d.left == 0 {
+		return c.now.Sub(d.heard) >= reclaimAfter
+	}
+	return c.now.Sub(max(d.heard, d.left)) >= reclaimLeft
+}
+
+// contested tells of two machines of one name that live both.
+func (c *Core) contested(d *device) {
+	if d.told == 0 || c.now.Sub(d.told) >= contestAgain {
+		d.told = c.now
+		c.do(Contested{Device: d.id})
+	}
 }
 
 // replace gives the name to the machine that said hello last. What the older

@@ -33,6 +33,7 @@ type DeviceUp struct {
 	Device   area.DeviceID
 	Location area.LocationID // empty: none
 	Dumb     bool            // it cannot take work
+	MID      string          // machine that is connected; empty: not known
 }
 
 // DeviceDown: a device is no longer live, or has left the area. It ends no
@@ -191,6 +192,9 @@ type Barged struct {
 	Work         area.WorkID // empty: sound without an order
 }
 
+// Contested: tell that two machines answer to the device's name.
+type Contested struct{ Device area.DeviceID }
+
 // Report: tell the order service what became of a work.
 type Report struct {
 	Report area.Report
@@ -207,4 +211,5 @@ func (Commit) action()     {}
 func (Disconnect) action() {}
 func (Poll) action()       {}
 func (Barged) action()     {}
+func (Contested) action()  {}
 func (Report) action()     {}

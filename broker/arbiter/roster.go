@@ -124,6 +124,7 @@ type Presence struct {
 	Live     bool
 	Via      area.Via
 	Link     string
+	MID      string // machine id; empty: not known
 	Over     string // link from which this one took the name; empty: none
 	New      bool   // live now, and was not on this link
 }

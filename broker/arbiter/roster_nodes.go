@@ -84,7 +84,7 @@ func (r *Roster) live(in area.Name) (list []Presence) {
 	defer r.mu.Unlock()
 	for id, q := range r.players {
 		if link := q.link(); q.area == in && link != "" && !isTrunkLink(link) {
-			list = append(list, Presence{Device: id, Area: in, Location: q.location, Live: true, Via: q.Via, Link: link})
+			list = append(list, Presence{Device: id, Area: in, Location: q.location, Live: true, Via: q.Via, Link: link, MID: q.MID})
 		}
 	}
 	slices.SortFunc(list, func(x, y Presence) int { return strings.Compare(string(x.Device), string(y.Device)) })

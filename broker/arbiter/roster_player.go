@@ -80,7 +80,7 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 	places := len(r.places)
 	at, err := r.mount(q, p.Location)
 	grown := len(r.places) > places
-	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, Over: over, New: before.link() != p.Link}
+	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, MID: p.MID, Over: over, New: before.link() != p.Link}
 	r.mu.Unlock()
 	if moved && known && before.area != "" {
 		r.joined(Presence{Device: p.Device, Area: before.area, Via: before.Via, Link: before.Link})
@@ -116,13 +116,16 @@ func (q *player) uncover(link string) {
 }
 
 // stale tells whether a registration is older than what is known: a lower boot,
-// or the same and an earlier connection of it.
+// or the same and an earlier connection of it. Of two machines neither is the older.
 func (r *Roster) stale(q *player, p Player) bool {
-	if q.link() == "" || p.Conn == 0 {
+	if q.link() == "" || p.Conn == 0 || q.other(p.MID) {
 		return false
 	}
 	return p.Boot < q.Boot || p.Boot == q.Boot && p.Conn < q.Conn
 }
+
+// other tells whether it is another machine that is live.
+func (q *player) other(mid string) bool { return q.MID != "" && mid != "" && q.MID != mid }
 
 func (q *player) link() string {
 	if q.presence != area.Online {
@@ -196,11 +199,12 @@ func (r *Roster) Lost(link, reason string) {
 }
 
 // Left says that one player said goodbye, or that its Will did. A (boot, conn)
-// older than the live one is ignored: takeover and Will come in any order.
-func (r *Roster) Left(d area.DeviceID, boot, conn uint64, reason string) {
+// older than the live one, and one of another machine, is ignored: takeover and Will
+// come in any order.
+func (r *Roster) Left(d area.DeviceID, mid string, boot, conn uint64, reason string) {
 	var gone []Presence
 	r.mu.Lock()
-	if q, ok := r.players[d]; ok && q.presence == area.Online && (boot > q.Boot || boot == q.Boot && conn >= q.Conn) {
+	if q, ok := r.players[d]; ok && q.presence == area.Online && !q.other(mid) && (boot > q.Boot || boot == q.Boot && conn >= q.Conn) {
 		gone = append(gone, r.leave(q, reason))
 	}
 	r.mu.Unlock()

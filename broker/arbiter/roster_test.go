@@ -157,7 +157,7 @@ func TestPresenceFollowsTheNewestConnection(t *testing.T) {
 	}
 	up(4, 1, "mqtt/1")
 	up(4, 2, "mqtt/2")
-	r.Left("g", 4, 1, area.PresentWill) // the Will of the connection that was taken over
+	r.Left("g", "", 4, 1, area.PresentWill) // the Will of the connection that was taken over
 	if d, _ := r.Player("g"); d.Presence != area.Online {
 		t.Fatalf("an old Will made the device %s", d.Presence)
 	}
@@ -165,7 +165,7 @@ func TestPresenceFollowsTheNewestConnection(t *testing.T) {
 	if d, _ := r.Player("g"); d.Presence != area.Online {
 		t.Fatalf("the end of an old connection made the device %s", d.Presence)
 	}
-	r.Left("g", 4, 2, area.PresentWill)
+	r.Left("g", "", 4, 2, area.PresentWill)
 	d, _ := r.Player("g")
 	if d.Presence != area.Offline || d.Reason == nil || *d.Reason != area.PresentWill {
 		t.Fatalf("after its Will the device is %s, %v", d.Presence, d.Reason)

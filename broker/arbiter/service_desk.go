@@ -235,6 +235,8 @@ func (d *desk) act(a Action, reporter Reporter) {
 	case Barged:
 		d.s.log.Warn("an emergency did not wait for a device that does not answer", "area", d.name, "device", a.Device, "who", a.Over, "work", a.Work, "lease", a.Token)
 		d.watcher.barged(a)
+	case Contested:
+		d.s.log.Warn("two machines answer to the name of one device", "device", a.Device, "area", d.name)
 	case Report:
 		d.s.tell(a)
 		d.report(a.Report, reporter)

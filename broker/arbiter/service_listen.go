@@ -58,9 +58,9 @@ func (s *Service) heardStatus(m area.Message) {
 	case m.Replay:
 		err = s.roster.Retained(playerOf(t.Device, st, m))
 	case !st.Online && m.Will:
-		s.roster.Left(t.Device, st.Boot, st.Conn, area.PresentWill)
+		s.roster.Left(t.Device, st.MID, st.Boot, st.Conn, area.PresentWill)
 	case !st.Online:
-		s.roster.Left(t.Device, st.Boot, st.Conn, area.PresentGoodbye)
+		s.roster.Left(t.Device, st.MID, st.Boot, st.Conn, area.PresentGoodbye)
 	default:
 		s.register(playerOf(t.Device, st, m))
 	}

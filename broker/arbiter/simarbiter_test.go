@@ -317,7 +317,7 @@ func (s *sim) fault() {
 		s.r.wills++
 		if d.kind == leased {
 			s.toCore(DeviceDown{Device: d.id})
-			s.toCore(DeviceUp{Device: d.id, Location: d.location})
+			s.toCore(DeviceUp{Device: d.id, Location: d.location, MID: d.mid})
 		}
 	}
 	s.at(s.now+s.rng.Int64N(12e9), evFault)

@@ -82,7 +82,7 @@ func (s *sim) connect(d *simDevice) {
 	}
 	d.conn = true
 	d.deaf = !s.calm && s.rng.IntN(50) == 0
-	s.toCore(DeviceUp{Device: d.id, Location: d.location})
+	s.toCore(DeviceUp{Device: d.id, Location: d.location, MID: d.mid})
 	s.step(d, turn.Lease{Lease: s.lease, Term: s.core.Busy().Term})
 	s.step(d, turn.Up{})
 }
@@ -300,7 +300,7 @@ func (s *sim) classicTurn(d *simDevice) {
 	d.wake, d.wishAt = 0, 0
 	d.epoch, d.ppm = s.arbBorn, s.arbPPM
 	d.turn = s.newTurn(d, true)
-	s.toCore(DeviceUp{Device: d.id, Location: d.location})
+	s.toCore(DeviceUp{Device: d.id, Location: d.location, MID: d.mid})
 	s.step(d, turn.Up{})
 	if !d.sounding {
 		s.planWish(d, s.think())

@@ -143,8 +143,9 @@ type Free struct {
 type Booted struct{ Boot uint64 }
 
 // Replaced: another machine has the device's name; the device is not served,
-// and asks again every 30 s.
-type Replaced struct{}
+// and asks again after a while. Until then the caller should not make a lost
+// connection again: it would take it from the other.
+type Replaced struct{ Again time.Duration }
 
 // Deaf: four refreshes without any answer; close the connection, wait at least
 // 200 ms and some jitter, connect again and say [Up].

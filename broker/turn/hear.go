@@ -63,7 +63,7 @@ func (t *Turn) welcomed(a *area.Answer, now area.Instant) {
 		t.boot, t.claim, t.seq, t.sent = a.Boot, 0, 0, [ringLen]sent{}
 		t.do(Booted{Boot: t.boot})
 	}
-	t.greeted = true
+	t.greeted, t.asks = true, 0
 	t.state(now)
 	t.sayTakes(now)
 }
@@ -143,9 +143,10 @@ func (t *Turn) assigned(a *area.Answer, now area.Instant) {
 func (t *Turn) refused(a *area.Answer, now area.Instant) {
 	switch {
 	case a.Reason == area.ReasonReplaced:
-		t.replaced, t.hello, t.refresh = true, false, now.Add(askAgain)
+		t.asks = min(max(2*t.asks, askSoon), askAgain)
+		t.replaced, t.hello, t.refresh = true, false, now.Add(t.asks)
 		t.lose(now)
-		t.do(Replaced{})
+		t.do(Replaced{Again: t.asks})
 	case a.Work != "" && t.drop(a.Work):
 		t.do(Refused{Work: a.Work, Reason: a.Reason})
 	case t.claimed && a.Claim == t.claim && (t.phase == Waiting || t.phase == Playing):

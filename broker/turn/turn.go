@@ -29,7 +29,8 @@ const (
 
 	refreshes   = 4                      // of a lease; and as many without an answer are deafness
 	driftPart   = 200                    // the lease is shortened by 1/200 = 0.5 %: rho of COORDINATION.md §3.6
-	askAgain    = 30 * time.Second       // a replaced device's hello (§8.8)
+	askSoon     = 5 * time.Second        // a replaced device's hello (§8.8): the first time,
+	askAgain    = 30 * time.Second       // and at most, since the time doubles
 	ownStop     = 150 * time.Millisecond // to end own play for an order of a higher class (§8.15, §8.21)
 	mostTakes   = 16
 	ringLen     = 32
@@ -96,6 +97,7 @@ type Turn struct {
 	hello    bool   // a hello is out
 	nonce    string // of the newest greeting
 	replaced bool
+	asks     time.Duration // same: until it asks again
 	awaits   bool
 	quiet    area.Instant // where awaits: no answer since
 	refresh  area.Instant // when everything is said again

@@ -68,7 +68,7 @@ func (b *bench) word(a Action) string {
 		b.seq = 0
 		return fmt.Sprintf("BOOTED(%d)", a.Boot)
 	case Replaced:
-		return "REPLACED"
+		return fmt.Sprintf("REPLACED(%v)", a.Again)
 	case Deaf:
 		return "DEAF"
 	}
@@ -318,15 +318,22 @@ func TestStale(t *testing.T) {
 
 func TestReplaced(t *testing.T) {
 	b := newBench(t, nil).playing()
-	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED")
+	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED(5s)")
 	b.at(3780*ms, "STOP(0s,stopped)")
 	b.want(Over{Result: area.Stopped}, "FREE(1,stopped)")
 	b.want(Wish{}, "")
-	b.at(29999*ms, "")
-	b.at(30000*ms, "hello(5,n2)")
-	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced, Claim: 1 << 40}, "REPLACED")
-	b.at(60000*ms, "hello(5,n3)")
-	b.hear(area.Answer{Op: area.OpHello, Boot: 6, Nonce: "n3"}, "BOOTED(6) want(1,false,0)")
+	b.at(4999*ms, "")
+	b.at(5000*ms, "hello(5,n2)")
+	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced, Claim: 1 << 40}, "REPLACED(10s)")
+	b.at(15000*ms, "hello(5,n3)")
+	b.want(Down{}, "")
+	b.want(Up{}, "hello(5,n4)")
+	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED(20s)")
+	b.at(35000*ms, "hello(5,n5)")
+	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED(30s)") // at most
+	b.at(65000*ms, "hello(5,n6)")
+	b.hear(area.Answer{Op: area.OpHello, Boot: 6, Nonce: "n6"}, "BOOTED(6) want(1,false,0)")
+	b.hear(area.Answer{Op: area.OpRefused, Reason: area.ReasonReplaced}, "REPLACED(5s)") // anew
 }
 
 func TestTake(t *testing.T) {

@@ -50,6 +50,7 @@ type Client struct {
 	online   bool
 	conn     net.Conn      // of the present connection
 	dropped  bool          // by us
+	rest     time.Time     // see Rest
 	cut      chan struct{} // closed with dropped: the library does not tell of a socket that was closed here
 	will     func(conn uint64) area.Message
 	watchers map[int]func(up bool, conn uint64, hub string)
@@ -213,6 +214,13 @@ func (c *Client) drop() {
 	}
 }
 
+// Rest has a connection that is lost within d not made again before d is over.
+func (c *Client) Rest(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rest = time.Now().Add(d)
+}
+
 // Refused tells whether the hub has refused the credential at the last attempt to
 // connect: trying again is of no use before somebody acts.
 func (c *Client) Refused() bool { return c.refused.Load() }
@@ -372,15 +380,15 @@ func (c *Client) now() time.Time {
 // the one after it.
 func (c *Client) pause(wait *time.Duration) time.Duration {
 	c.mu.Lock()
-	dropped := c.dropped
+	dropped, rest := c.dropped, time.Until(c.rest)
 	c.dropped = false
 	c.mu.Unlock()
 	if dropped {
-		return dropWait + rand.N(dropWait)
+		return max(rest, dropWait+rand.N(dropWait))
 	}
 	p := *wait - rand.N(*wait/2)
 	*wait = min(2**wait, maxWait)
-	return p
+	return max(rest, p)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

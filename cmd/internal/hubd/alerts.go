@@ -172,6 +172,7 @@ func (t trouble) since(was trouble) (out []bridge.Cause) {
 	tell(t.updates.Damaged > was.updates.Damaged, "release", bridge.AlertError, "an update that is published cannot be served, it is damaged; the log says why")
 	tell(t.arbiter.Splits > was.arbiter.Splits, "split", bridge.AlertError, "an area is split: its leader cannot be reached, the hub arbitrates what it reaches, and two may sound at once; the log names it")
 	tell(t.arbiter.Silent > was.arbiter.Silent, "silent leader", bridge.AlertWarning, "the leader of an area is silent: nothing is granted to the hub's own devices there; the log names it")
+	tell(t.arbiter.Replaced > was.arbiter.Replaced, "name", bridge.AlertWarning, "two machines answer to the name of one device: one of them is to get a name of its own; the log names it")
 	tell(t.peers.Refused > was.peers.Refused, "members", bridge.AlertWarning, "a device cannot be a member of its area: all indices are given")
 	silent := func(t trouble) bool { return t.vacant == vacantLooks }
 	tell(silent(t) && !silent(was), "vacant", bridge.AlertError, "no node of the hub has an area: nothing is granted there until one could take it; the log names it")

@@ -123,6 +123,7 @@ func TestTroubleIsToldOnceAndItsEnd(t *testing.T) {
 		"release damaged":   {fine, trouble{updates: updateStats{Damaged: 1}}, "error release"},
 		"area split":        {fine, trouble{arbiter: arbiter.ServiceStats{MirrorCounts: arbiter.MirrorCounts{Splits: 1, Silent: 0}}}, "error split"},
 		"leader silent":     {fine, trouble{arbiter: arbiter.ServiceStats{MirrorCounts: arbiter.MirrorCounts{Silent: 1}}}, "warning silent leader"},
+		"one name twice":    {fine, trouble{arbiter: arbiter.ServiceStats{Counts: arbiter.Counts{Replaced: 1}}}, "warning name"},
 		"no index left":     {fine, trouble{peers: peers.Stats{Refused: 1}}, "warning members"},
 		"old broker":        {fine, trouble{old: 1}, "error old broker"},
 		"certificate ends":  {fine, late, "warning certificate ends"},
