@@ -39,8 +39,8 @@ modules: {mod_mqtt: {max_queue: 20000, session_expiry: 24 hours}}
 		"EJABBERD_LOG_PATH=" + filepath.Join(dir, "ejabberd.log"), "ERL_CRASH_DUMP_SECONDS=0",
 	}
 	o.command = []string{"erl", "-noinput", "-mnesia", "dir", fmt.Sprintf("%q", filepath.Join(dir, "mnesia")), "-s", "ejabberd"}
+	t.Cleanup(o.kill) // also where it does not listen in time
 	o.start()
-	t.Cleanup(o.kill)
 	return o
 }
 

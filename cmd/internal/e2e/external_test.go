@@ -23,6 +23,7 @@ type outside struct {
 	port    int
 	command []string
 	env     []string
+	dir     string // what it may drop files into
 	cmd     *exec.Cmd
 }
 
@@ -30,7 +31,7 @@ type outside struct {
 func newOutside(t *testing.T) *outside {
 	t.Helper()
 	port, _ := seat(t)
-	return &outside{t: t, port: port}
+	return &outside{t: t, port: port, dir: t.TempDir(), cmd: &exec.Cmd{}}
 }
 
 // mosquitto is Debian's, which keeps nothing when it is killed.
@@ -46,14 +47,15 @@ func mosquitto(t *testing.T) *outside {
 		path = "/usr/sbin/mosquitto"
 	}
 	o.command = []string{path, "-c", conf}
-	o.start()
 	t.Cleanup(o.kill)
+	o.start()
 	return o
 }
 
 func (o *outside) start() {
 	o.t.Helper()
 	o.cmd = exec.Command(o.command[0], o.command[1:]...)
+	o.cmd.Dir = o.dir
 	o.cmd.Env = append(os.Environ(), o.env...)
 	if err := o.cmd.Start(); err != nil {
 		o.t.Fatalf("%v: install the Debian packages of .ci/tools (make test does)", err)
@@ -70,7 +72,7 @@ func (o *outside) start() {
 }
 
 func (o *outside) kill() {
-	if o.cmd.ProcessState == nil {
+	if o.cmd.Process != nil && o.cmd.ProcessState == nil {
 		_ = o.cmd.Process.Kill()
 		_ = o.cmd.Wait()
 	}
