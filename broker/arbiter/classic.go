@@ -52,6 +52,7 @@ func (c *Core) keepHold(h *hold, m *area.Claim) {
 	} else if !h.late && c.now.Sub(h.since) > classicSlack {
 		h.late = true
 		c.counts.Intruders++
+		c.do(Remark{h.device, Overdue})
 	}
 	c.sayGrant(h, 0)
 }
@@ -99,6 +100,7 @@ func (c *Core) sounds(d area.DeviceID) {
 		}
 	}
 	c.counts.Intruders++
+	c.do(Remark{d, Unentitled})
 	c.intruders = append(c.intruders, h)
 }
 

@@ -22,6 +22,8 @@ type stand struct {
 	disk  []byte
 	slow  bool     // commits wait for commit()
 	await []Commit // that are under way
+
+	remarks []Remark // all, in their order
 }
 
 func newStand(t *testing.T, rec string, change func(*CoreConfig)) *stand {
@@ -52,6 +54,10 @@ func (d *stand) step(ev Event) string {
 	for _, a := range append([]Action(nil), d.c.Step(ev, d.now)...) {
 		if c, ok := a.(Commit); ok {
 			d.await = append(d.await, c)
+			continue
+		}
+		if r, ok := a.(Remark); ok {
+			d.remarks = append(d.remarks, r)
 			continue
 		}
 		words = append(words, d.word(a))
@@ -109,8 +115,6 @@ func (d *stand) word(a Action) string {
 		return fmt.Sprintf("offer(%s>%s,%d)", a.Offer.Work, a.Device, a.Offer.Att)
 	case Barged:
 		return fmt.Sprintf("barged(%s>%s,%d)", a.Device, a.Over, a.Token)
-	case Contested:
-		return fmt.Sprintf("contested(%s)", a.Device)
 	case Disconnect:
 		return fmt.Sprintf("disconnect(%s)", a.Device)
 	case Poll:
@@ -274,7 +278,7 @@ func TestName(t *testing.T) {
 	d.hear("a", area.Claim{MID: "m1", Boot: 5, Playing: true, Token: 1000001}, "a<refused(replaced)")
 	d.hear("a", area.Claim{MID: "m2", Boot: 5, Claim: 1}, "a<stale")
 	d.hear("a", area.Claim{MID: "m2", Boot: 6, Seq: 1}, "a<queued(1) busy(held:a,a)") // the other one may still sound
-	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "3", MID: "m1", Boot: 5}, "contested(a) a<refused(replaced)")
+	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "3", MID: "m1", Boot: 5}, "a<refused(replaced)")
 	d.at(2750*time.Millisecond, "busy(held:a) a<grant(1000002,2.5s)")
 	d.at(70*time.Second, "disconnect(a) busy(idle)") // twice in a row a grant was not heard
 	d.hear("a", area.Claim{Op: area.OpHello, Nonce: "4", MID: "m1", Boot: 5}, "a<hello(7)")

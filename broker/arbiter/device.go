@@ -235,7 +235,7 @@ func (c *Core) vacant(d *device) bool {
 func (c *Core) contested(d *device) {
 	if d.told == 0 || c.now.Sub(d.told) >= contestAgain {
 		d.told = c.now
-		c.do(Contested{Device: d.id})
+		c.do(Remark{d.id, Contested})
 	}
 }
 

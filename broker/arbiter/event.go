@@ -192,8 +192,22 @@ type Barged struct {
 	Work         area.WorkID // empty: sound without an order
 }
 
-// Contested: tell that two machines answer to the device's name.
-type Contested struct{ Device area.DeviceID }
+// Remark: write into the log what an operator has to know of a device.
+type Remark struct {
+	Device area.DeviceID
+	On     Matter
+}
+
+// Matter is what a [Remark] is about.
+type Matter uint8
+
+// The matters.
+const (
+	Contested  Matter = iota // two machines answer to its name
+	Unentitled               // it sounds, and has no right to
+	Overdue                  // its hold without a lease is past its time: whether it sounds, nobody can tell
+	Unheard                  // its lease has ended without a word of it
+)
 
 // Report: tell the order service what became of a work.
 type Report struct {
@@ -211,5 +225,5 @@ func (Commit) action()     {}
 func (Disconnect) action() {}
 func (Poll) action()       {}
 func (Barged) action()     {}
-func (Contested) action()  {}
+func (Remark) action()     {}
 func (Report) action()     {}

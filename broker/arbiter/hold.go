@@ -194,8 +194,10 @@ func (c *Core) lapse(h *hold) {
 		return
 	case h.kind == leased:
 		c.counts.LeaseExpired++
+		c.do(Remark{h.device, Unheard})
 	default:
 		c.counts.Intruders++ // past its time: if it still sounds, nobody can tell (§8.3)
+		c.do(Remark{h.device, Overdue})
 	}
 	if d := c.devices[h.device]; d != nil && h.kind == leased && !h.playing {
 		if d.missed++; d.missed >= 2 {

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,38 +18,37 @@ func TestNameOfTheLivingMachine(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		then func(d *stand)
+		told int // that both live: once an hour
 	}{
 		{"m2 said goodbye", func(d *stand) {
 			d.want(DeviceDown{Device: "a"}, "")
 			d.now += 4 * sec
 			d.want(DeviceUp{Device: "a", MID: "m1"}, "")
 			d.hear("a", hello("m1", "3"), "a<hello(5)")
-		}},
+		}, 0},
 		{"m1 took the connection of m2, which has ended since", func(d *stand) {
 			d.want(DeviceDown{Device: "a"}, "")
 			d.want(DeviceUp{Device: "a", MID: "m1"}, "")
-			d.hear("a", hello("m1", "3"), "contested(a) "+refused)
+			d.hear("a", hello("m1", "3"), refused)
 			d.now += 5 * sec
 			d.hear("a", hello("m1", "4"), "a<hello(5)")
-		}},
+		}, 1},
 		{"each takes it from the other: m2 keeps the name", func(d *stand) {
-			told := "contested(a) "
 			for i, n := range []string{"3", "4", "5", "6"} {
 				d.now += 20 * sec
 				d.want(DeviceUp{Device: "a", MID: "m1"}, "")
-				d.hear("a", hello("m1", n), told+refused)
-				told = "" // it is told once an hour
+				d.hear("a", hello("m1", n), refused)
 				d.now += area.Instant(400 * time.Millisecond)
 				d.want(DeviceUp{Device: "a", MID: "m2"}, "")
 				d.hear("a", area.Claim{Op: area.OpHello, Nonce: "m2-" + n, MID: "m2", Boot: 6, Seq: uint64(i) + 9}, "a<hello(6)")
 			}
-		}},
+		}, 1},
 		{"the connection of m2 stands, and it is silent", func(d *stand) {
 			d.now += 59 * sec
-			d.hear("a", hello("m1", "3"), "contested(a) "+refused)
+			d.hear("a", hello("m1", "3"), refused)
 			d.now += sec
 			d.hear("a", hello("m1", "4"), "a<hello(5)")
-		}},
+		}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := idle(t)
@@ -57,6 +57,9 @@ func TestNameOfTheLivingMachine(t *testing.T) {
 			d.want(DeviceUp{Device: "a", MID: "m2"}, "")
 			d.hear("a", hello("m2", "2"), "a<hello(6)")
 			c.then(d)
+			if got := slices.Repeat([]Remark{{"a", Contested}}, c.told); !slices.Equal(d.remarks, got) {
+				t.Errorf("told %v, want %v", d.remarks, got)
+			}
 		})
 	}
 }

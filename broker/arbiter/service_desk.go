@@ -235,11 +235,26 @@ func (d *desk) act(a Action, reporter Reporter) {
 	case Barged:
 		d.s.log.Warn("an emergency did not wait for a device that does not answer", "area", d.name, "device", a.Device, "who", a.Over, "work", a.Work, "lease", a.Token)
 		d.watcher.barged(a)
-	case Contested:
-		d.s.log.Warn("two machines answer to the name of one device", "device", a.Device, "area", d.name)
+	case Remark:
+		d.s.remark(a, d.name)
 	case Report:
 		d.s.tell(a)
 		d.report(a.Report, reporter)
+	}
+}
+
+// remark logs what an operator has to know of a device.
+func (s *Service) remark(r Remark, in area.Name) {
+	at := []any{"area", in, "device", r.Device}
+	switch r.On {
+	case Contested:
+		s.log.Warn("two machines answer to the name of one device", at...)
+	case Unentitled:
+		s.log.Warn("a device sounds without a right", at...)
+	case Overdue:
+		s.log.Warn("a device is past its time, and may sound still", at...)
+	case Unheard:
+		s.log.Warn("lease ended without a word of its holder", at...)
 	}
 }
 
@@ -357,7 +372,6 @@ func (d *desk) flush(ctx context.Context) {
 		counts = counts.plus(d.core.Counts())
 	}
 	d.mu.Lock()
-	was := d.counts
 	d.counts = counts
 	d.heldAt = d.s.clock()
 	if d.holds = nil; d.core != nil {
@@ -367,18 +381,12 @@ func (d *desk) flush(ctx context.Context) {
 		d.mirrors, d.leader = d.ends.mirrors.plus(d.mirror.counts), d.mirror.leader
 	}
 	d.mu.Unlock()
-	if counts.LeaseExpired > was.LeaseExpired {
-		d.s.log.Warn("lease ended without a word of its holder", "area", d.name)
-	}
 	if lacks := d.core != nil && d.core.lacking(); lacks != d.lacks {
 		if d.lacks = lacks; lacks {
 			d.s.log.Warn("strict area without a majority, it is silent", "area", d.name)
 		} else {
 			d.s.log.Info("strict area has a majority again", "area", d.name)
 		}
-	}
-	if counts.Intruders > was.Intruders || counts.Conflicts > was.Conflicts {
-		d.s.log.Warn("a device sounds without a right", "area", d.name)
 	}
 	if d.stale {
 		d.stale = false

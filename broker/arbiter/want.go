@@ -44,6 +44,7 @@ func (c *Core) playsUnheld(d *device, m *area.Claim) {
 	ghost := slices.ContainsFunc(c.ghosts, func(h *hold) bool { return h.device == d.id && h.boot == m.Boot && h.claim == m.Claim })
 	if !ghost {
 		c.counts.Conflicts++
+		c.do(Remark{d.id, Unentitled})
 	}
 	c.reply(d, m, area.Answer{Op: area.OpRevoke, Token: m.Token, Stop: c.cfg.StopWithin, Reason: area.ReasonStale})
 }
