@@ -229,6 +229,9 @@ func (s *Service) accept(ctx context.Context, f *firing, work area.OrderRequest,
 	}
 	if err != nil {
 		s.refused.Add(1)
+		if to := work.To.Location; l == "" && to != nil {
+			l = area.LocationID(*to)
+		}
 		s.log.Warn("order of a schedule refused", "rule", f.id, "location", string(l), "err", err)
 		return nil
 	}

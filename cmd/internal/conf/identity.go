@@ -104,12 +104,16 @@ func (c *Config) exposed() {
 
 // strangers warns of areas in which somebody has rights, or a schedule announces, and
 // that the configuration does not define: a slip takes the rights away in silence, and
-// a schedule shows it when it fires. It is no fault, since an area may also be one that devices have shown. Where the
-// configuration defines none, and for other tenants than its own, all are.
+// a schedule shows it when it fires. It is no fault, since an area may also be one that
+// devices have shown. Where the configuration defines none, and for other tenants than its
+// own, all are. So it is with the locations to which schedules speak.
 func (c *Config) strangers() {
-	known := map[string]int{}
+	known, mounted := map[string]int{}, map[string]int{}
 	for i, a := range c.Areas {
 		known[string(a.ID)] = i
+		for _, l := range a.Locations {
+			mounted[string(l.ID)] = i
+		}
 	}
 	look := func(key, tenant, in string) {
 		if _, ok := known[in]; ok || len(known) == 0 || tenant != auth.DefaultTenant || in == "" || in == auth.AllAreas {
@@ -128,6 +132,11 @@ func (c *Config) strangers() {
 	for i, p := range c.Schedules {
 		if in := p.Work.To.Area; in != nil {
 			look(fmt.Sprintf("schedules[%d].work.to.area", i), auth.DefaultTenant, *in)
+		}
+		if at := p.Work.To.Location; at != nil && len(mounted) > 0 {
+			if _, ok := mounted[*at]; !ok {
+				c.Warnings = append(c.Warnings, c.Faultf(fmt.Sprintf("schedules[%d].work.to.location", i), "no location %q is configured%s", *at, settings.Suggest(*at, mounted)).String())
+			}
 		}
 	}
 }

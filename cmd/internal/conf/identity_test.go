@@ -91,7 +91,8 @@ func TestExposedSecretsAreWarnings(t *testing.T) {
 	}
 }
 
-// TestUnknownAreasAreWarnings: a slip in an area takes rights away in silence.
+// TestUnknownAreasAreWarnings: a slip in an area takes rights away in silence, and one in
+// the place of a schedule shows when it fires.
 func TestUnknownAreasAreWarnings(t *testing.T) {
 	const areas = "areas: [{id: north}, {id: south}]\n"
 	for name, c := range map[string]struct {
@@ -102,6 +103,8 @@ func TestUnknownAreasAreWarnings(t *testing.T) {
 		"device":       {areas + "auth: {devices: [{name: a, area: soth}]}", []string{`:2: auth.devices[0].area: no area "soth" is configured; did you mean "south"?`}},
 		"not near":     {areas + "auth: {devices: [{name: a, area: x}]}", []string{`:2: auth.devices[0].area: no area "x" is configured; known are ["north" "south"]`}},
 		"schedule":     {areas + "schedules: [{id: s, every: 5m, work: {to: {area: nort}, message: hello}}]", []string{`:2: schedules[0].work.to.area: no area "nort" is configured; did you mean "north"?`}},
+		"location":     {"areas: [{id: north, locations: [{id: \"1\"}]}]\nschedules: [{id: s, every: 5m, work: {to: {location: \"77\"}, message: hello}}]", []string{`:2: schedules[0].work.to.location: no location "77" is configured; known are ["1"]`}},
+		"its device's": {areas + "schedules: [{id: s, every: 5m, work: {to: {location: \"77\"}, message: hello}}]", nil},
 		"known":        {areas + "auth: {users: [{name: a, areas: [south]}, {name: b}], devices: [{name: c, area: north}, {name: d}]}", nil},
 		"other tenant": {areas + "auth: {users: [{name: a, areas: [x], tenant: acme}]}", nil},
 		"all are seen": {"auth: {users: [{name: a, areas: [x]}]}", nil},

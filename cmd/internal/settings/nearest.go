@@ -20,11 +20,11 @@ func Suggest(wrong string, known map[string]int) string {
 }
 
 // Nearest is the first of the names that differs least from the one written; empty where
-// each differs in more than half of it.
+// each differs in more than half of it, or in all of it.
 func Nearest(wrong string, names []string) (best string) {
 	least := len(wrong)/2 + 2
 	for _, name := range names {
-		if n := distance(wrong, name); n < least {
+		if n := distance(wrong, name); n < least && n < max(len(wrong), len(name)) {
 			best, least = name, n
 		}
 	}
