@@ -27,7 +27,7 @@ func Add(root *cobra.Command, env Env) {
 	release.Flag(root, cmp.Or(env.Version, release.Version()))
 	root.AddCommand(
 		say(env), stop(env), queue(env), health(env), version(env),
-		group("area", "Areas", areaList(env), areaShow(env), areaProof(env), areaKey(env)),
+		group("area", "Areas", areaList(env), areaShow(env), areaProof(env), areaKey(env), areaRemove(env)),
 		group("device", "Players and sensors", deviceList(env), deviceShow(env), deviceIdentify(env), deviceRestart(env), deviceUpdate(env), deviceCredentials(env), deviceEnrol(env), deviceRevoke(env), deviceRemove(env)),
 		group("token", "Tokens of programs", tokenList(env), tokenCreate(env), tokenDelete(env)),
 		group("user", "People", userLogin(env), userLogout(env), userHash(env)),

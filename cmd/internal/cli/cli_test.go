@@ -111,7 +111,7 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		fmt.Fprint(w, `{"code":"AAAA-BBBB","device":"gate-12","area":"north","expires_at":"2026-11-21T10:15:00.000Z"}`)
-	case "DELETE /devices/gate-12/credential", "DELETE /devices/gate-12", "DELETE /tokens/ci":
+	case "DELETE /devices/gate-12/credential", "DELETE /devices/gate-12", "DELETE /tokens/ci", "DELETE /areas/nrth":
 		w.WriteHeader(http.StatusNoContent)
 	case "GET /tokens":
 		fmt.Fprint(w, `{"items":[{"name":"ci","tenant":"default","roles":["operator"],"areas":["north","south"],"created_at":"2026-11-21T10:00:00.000Z","created_by":"ann","expires_at":null}],"next":null}`)
@@ -275,6 +275,7 @@ func TestCommands(t *testing.T) {
 		"enrol nobody":  {args: []string{"device", "enrol"}, exit: 2, stderr: "tacet: usage: tacet device enrol takes 1 argument, not 0; usage: tacet device enrol DEVICE --area AREA [flags]\n"},
 		"enrol nowhere": {args: []string{"device", "enrol", "gate-12"}, exit: 2, stderr: "tacet: usage: enrol needs --area\n"},
 		"revoke":        {args: []string{"device", "revoke", "gate-12"}, seen: "DELETE /api/v1/devices/gate-12/credential"},
+		"area remove":   {args: []string{"area", "remove", "nrth"}, seen: "DELETE /api/v1/areas/nrth"},
 		"remove":        {args: []string{"device", "remove", "gate-12"}, seen: "DELETE /api/v1/devices/gate-12"},
 		"token create": {args: []string{"token", "create", "ci", "--role", "operator"}, stdout: "tct_S3CRET\n",
 			seen: `POST /api/v1/tokens  {"name":"ci","roles":["operator"]}`},

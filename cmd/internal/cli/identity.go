@@ -121,6 +121,10 @@ func deviceRemove(env Env) *cobra.Command {
 	return remove(env, "remove DEVICE", "Forget a device that is not online, and what of it is retained; it is known again when it says something", func(d string) string { return "/devices/" + url.PathEscape(d) })
 }
 
+func areaRemove(env Env) *cobra.Command {
+	return remove(env, "remove AREA", "Forget an area that REST or a device has made, by a slip of its name for instance, while nobody is connected in it", func(a string) string { return "/areas/" + url.PathEscape(a) })
+}
+
 func tokenDelete(env Env) *cobra.Command {
 	return remove(env, "delete NAME", "Take a token back; its connections are closed", func(name string) string { return "/tokens/" + url.PathEscape(name) })
 }
