@@ -265,6 +265,8 @@ func (a *Agent) free(act turn.Free) {
 		a.Log.Debug("the hub knows that it was brought", "work", act.Work)
 	} else if act.Result == area.Played {
 		a.Log.Info("played", "work", act.Work)
+	} else if a.current != nil && a.current.aside != 0 {
+		a.Log.Info("set aside, whoever has the area does not know the order", "work", a.current.work)
 	} else {
 		a.Log.Info("not played to the end", "work", act.Work, "err", string(act.Result))
 	}

@@ -32,7 +32,8 @@ type entry struct {
 }
 
 // enqueue takes a want into the queue, or freshens what waits there. A new
-// claim of the device goes to the back.
+// claim of the device goes to the back, but that of an order stands before those of
+// later orders.
 func (c *Core) enqueue(d *device, m *area.Claim, hold bool) {
 	i := slices.IndexFunc(c.queue, func(e *entry) bool { return e.device == d.id })
 	if i < 0 && len(c.queue) >= mostQueued {
@@ -41,6 +42,7 @@ func (c *Core) enqueue(d *device, m *area.Claim, hold bool) {
 		return
 	}
 	var e *entry
+	fresh := true
 	switch {
 	case i < 0:
 		e = &entry{since: c.now}
@@ -51,13 +53,35 @@ func (c *Core) enqueue(d *device, m *area.Claim, hold bool) {
 		c.queue = append(append(c.queue[:i:i], c.queue[i+1:]...), e)
 		e.since, c.dirty = c.now, true
 	default:
-		e = c.queue[i]
+		e, fresh = c.queue[i], false
 	}
 	e.device, e.mid, e.boot, e.claim, e.seq, e.prio, e.dur, e.work, e.att = d.id, m.MID, m.Boot, m.Claim, m.Seq, m.Prio, m.Dur, m.Work, m.Att
 	e.hold, e.heard = hold, c.now
 	w := c.works[m.Work]
 	e.interrupts = w != nil && w.IfBusy == area.BusyInterrupt
 	c.asker = e
+	if fresh && w != nil {
+		c.inOrder(e)
+	}
+}
+
+// inOrder has the newest entry, which is for an order, stand before the first of its
+// priority that is for a later order, as if it had come with that: after a restart
+// devices come back in any order, with orders that they had been given before.
+func (c *Core) inOrder(e *entry) {
+	at := slices.IndexFunc(c.queue, func(o *entry) bool { return o.prio == e.prio && c.earlier(e.work, o.work) })
+	if at < 0 {
+		return
+	}
+	e.since = c.queue[at].since
+	last := len(c.queue) - 1
+	c.queue = slices.Insert(c.queue[:last], at, e)
+}
+
+// earlier tells whether a stands before b in the order in which they were accepted.
+func (c *Core) earlier(a, b area.WorkID) bool {
+	i := slices.IndexFunc(c.order, func(w *work) bool { return w.ID == a || w.ID == b })
+	return a != b && i >= 0 && c.order[i].ID == a && c.works[b] != nil
 }
 
 // dropEntry takes a device out of the queue.

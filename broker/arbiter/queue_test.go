@@ -140,6 +140,33 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 }
 
+// TestOrdersInTheirOrder: devices come back to an arbiter that has started again, each
+// with orders that it had been given before, the one with the third order first.
+func TestOrdersInTheirOrder(t *testing.T) {
+	d := newStand(t, "", nil)
+	d.step(Begin{})
+	for _, w := range []struct {
+		work   area.WorkID
+		device area.DeviceID
+	}{{"w1", "c"}, {"w2", "b"}, {"w3", "a"}} {
+		d.step(Submit{Work: area.Work{ID: w.work, Area: "north", Prio: area.Normal, IfBusy: area.BusyQueue}, Expires: area.Never,
+			Att: 1, Given: &area.Assignment{Device: w.device, MID: "m-" + string(w.device), Boot: 1}})
+	}
+	wants := []struct {
+		device string
+		work   area.WorkID
+	}{{"a", "w3"}, {"x", ""}, {"b", "w2"}, {"c", "w1"}}
+	for range 2 { // said again it keeps its place
+		for _, w := range wants {
+			d.step(Heard{Device: area.DeviceID(w.device), Claim: d.claim(w.device, area.Claim{Work: w.work, Att: 1})})
+		}
+		d.now += sec
+	}
+	if got, want := fmt.Sprint(d.c.Busy().Queue), "[c b a x]"; got != want {
+		t.Errorf("%s wait, want %s", got, want)
+	}
+}
+
 func TestIntrudersAreBounded(t *testing.T) {
 	d := idle(t)
 	d.hear("a", want, "busy(held:a) a<grant(1000001,2.5s)")
