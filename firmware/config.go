@@ -42,7 +42,7 @@ const (
 	mutedWait  = 500 * time.Millisecond // a muted device waits so long besides: a neighbour can be heard
 	leaveTime  = 1500 * time.Millisecond
 	drainTime  = 2 * time.Second // for the last 50 ms: a loudspeaker that takes longer is stuck
-	noOutput   = "none"          // for the status, of a player that has no way to sound
+	noOutput   = area.AudioNone  // for the status, of a player that has no way to sound
 	identify   = 5 * time.Second
 	blink      = 250 * time.Millisecond
 	inboxLen   = 256

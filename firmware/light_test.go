@@ -218,6 +218,9 @@ func TestDeviceWithoutSoundTakesNothingOfTheArea(t *testing.T) {
 		if s := mute.Stats(); s.Takes != 1 || s.Unfit != 5 {
 			t.Errorf("it has taken %d works and left %d", s.Takes, s.Unfit)
 		}
+		if n := mute.Stats().Declined; n != 1 || len(r.told("gate-1", area.OpWant)) != 0 {
+			t.Errorf("it has given %d back, and wanted the area for what it cannot sound", n)
+		}
 		if n := other.Stats().Played; n != 5 {
 			t.Errorf("its neighbour has played %d", n)
 		}

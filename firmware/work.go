@@ -148,6 +148,10 @@ func (a *Agent) assigned(act turn.Assigned) {
 	if i.done {
 		return
 	}
+	if a.output() == noOutput && !loads(i.body) {
+		a.decline(i, "")
+		return
+	}
 	a.prepare(i, o.offer.TTL)
 }
 

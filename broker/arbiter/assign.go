@@ -15,10 +15,8 @@ func (c *Core) deviceUp(ev DeviceUp) {
 	}
 	c.away(d)
 	d.connected(ev.MID, c.now)
-	d.up, d.dumb, d.location = true, ev.Dumb, ev.Location
-	if !d.dumb {
-		c.present++
-	}
+	d.up, d.dumb, d.silent, d.location = true, ev.Dumb, ev.Silent, ev.Location
+	c.presence(d, 1)
 	if d.location != "" {
 		c.at[d.location] = d.id
 	}
@@ -27,6 +25,44 @@ func (c *Core) deviceUp(ev DeviceUp) {
 			w.seen, w.offerAt = true, c.now
 		}
 	}
+	if d.silent {
+		c.unheard()
+	}
+}
+
+// presence counts a device that has come (1) or goes (-1).
+func (c *Core) presence(d *device, n int) {
+	if !d.dumb {
+		c.present += n
+	}
+	if !d.dumb && !d.silent {
+		c.audible += n
+	}
+}
+
+// unheard tells of the orders that were held out and can sound nowhere any more.
+func (c *Core) unheard() {
+	for _, w := range c.order {
+		if w.offered && w.device == "" && c.muteWork(w) {
+			w.offered = false
+			c.sayWaiting(w)
+		}
+	}
+}
+
+// muteWork tells whether a work has nowhere to sound, while devices are there: their
+// loudspeakers are at fault.
+func (c *Core) muteWork(w *work) bool {
+	return w.Device == "" && w.Body.Kind != area.KindDownload && c.present > 0 && c.audible == 0
+}
+
+// sayWaiting reports that a work waits for a device, or for one that can sound.
+func (c *Core) sayWaiting(w *work) {
+	r := area.Report{Work: w.ID, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}
+	if c.muteWork(w) {
+		r.Reason = area.EndDeviceError
+	}
+	c.do(Report{Report: r})
 }
 
 // deviceDown ends nothing but offers; for a dumb device it is a lost connection
@@ -40,6 +76,7 @@ func (c *Core) deviceDown(id area.DeviceID) {
 	if d.left == 0 {
 		d.left = c.now
 	}
+	c.unheard()
 	c.lost(id)
 	if h := c.holder; c.mutant.willFrees && h != nil && h.device == id {
 		c.free(h)
@@ -47,8 +84,8 @@ func (c *Core) deviceDown(id area.DeviceID) {
 }
 
 func (c *Core) away(d *device) {
-	if d.up && !d.dumb {
-		c.present--
+	if d.up {
+		c.presence(d, -1)
 	}
 	if d.location != "" && c.at[d.location] == d.id {
 		delete(c.at, d.location)
@@ -64,7 +101,7 @@ func (c *Core) canBeDone(w *work) bool {
 		return false
 	}
 	if w.Device == "" {
-		return c.present > 0
+		return c.present > 0 && !c.muteWork(w)
 	}
 	d := c.devices[w.Device]
 	return d != nil && d.up && !d.dumb
@@ -90,7 +127,7 @@ func (c *Core) offers() {
 
 func (c *Core) offer(w *work) {
 	to := w.Device
-	if at := c.at[w.Location]; to == "" && w.Location != "" && at != "" && !c.devices[at].dumb {
+	if at := c.at[w.Location]; to == "" && w.Location != "" && at != "" && !c.devices[at].dumb && (!c.devices[at].silent || w.Body.Kind == area.KindDownload) {
 		if w.alone == 0 {
 			w.alone = c.now.Add(c.cfg.Accept)
 		}

@@ -43,6 +43,7 @@ type Core struct {
 	ended   []workRecord
 	heardOf hearsay // where there are several hub nodes
 	present int     // devices that can take work
+	audible int     // of these, those that can sound
 	at      map[area.LocationID]area.DeviceID
 
 	rev    uint64

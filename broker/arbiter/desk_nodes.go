@@ -269,7 +269,7 @@ func (d *desk) takeOn(reporter Reporter) {
 		if !n.own && nodeOfLink(p.Link) != "" {
 			continue // another node's
 		}
-		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb, MID: p.MID}, reporter)
+		d.stepOwn(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb, MID: p.MID, Silent: p.Silent}, reporter)
 	}
 	for _, one := range slices.Clone(n.post.works.order) {
 		if one.over || !n.own && one.to != "" {

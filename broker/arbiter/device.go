@@ -38,6 +38,7 @@ type device struct {
 	boots map[uint64]bool // of the mutant anyBoot
 
 	up, dumb bool
+	silent   bool // it has nothing to sound by
 	location area.LocationID
 }
 

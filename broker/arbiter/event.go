@@ -33,6 +33,7 @@ type DeviceUp struct {
 	Device   area.DeviceID
 	Location area.LocationID // empty: none
 	Dumb     bool            // it cannot take work
+	Silent   bool            // it has nothing to sound by
 	MID      string          // machine that is connected; empty: not known
 }
 

@@ -125,6 +125,7 @@ type Presence struct {
 	Via      area.Via
 	Link     string
 	MID      string // machine id; empty: not known
+	Silent   bool   // it has nothing to sound by
 	Over     string // link from which this one took the name; empty: none
 	New      bool   // live now, and was not on this link
 }

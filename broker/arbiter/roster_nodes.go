@@ -20,7 +20,7 @@ func (r *Roster) here() map[area.Name][]herePlayer {
 		}
 		out[q.area] = append(out[q.area], herePlayer{
 			Device: id, Name: cmpOr(q.renamed, q.Name), Location: string(q.location), Via: q.Via, Boot: q.Boot, MID: q.MID, Conn: q.Conn, Told: q.Told, Link: sharedLink(link),
-			Volume: q.Volume, Muted: q.Muted, Attributes: q.Attributes,
+			Volume: q.Volume, Muted: q.Muted, Silent: q.Silent, Attributes: q.Attributes,
 		})
 	}
 	for _, list := range out {
@@ -50,7 +50,7 @@ func (r *Roster) registerFrom(node string, in area.Name, p herePlayer) {
 	}
 	_, _, _ = r.Register(Player{ // a location that is another area's here is so there
 		Device: p.Device, Name: p.Name, Area: string(in), Location: p.Location, Via: p.Via, Link: link, Boot: p.Boot, MID: p.MID, Conn: p.Conn, Told: p.Told,
-		Volume: p.Volume, Muted: p.Muted, Attributes: p.Attributes,
+		Volume: p.Volume, Muted: p.Muted, Silent: p.Silent, Attributes: p.Attributes,
 	})
 }
 
@@ -84,7 +84,7 @@ func (r *Roster) live(in area.Name) (list []Presence) {
 	defer r.mu.Unlock()
 	for id, q := range r.players {
 		if link := q.link(); q.area == in && link != "" && !isTrunkLink(link) {
-			list = append(list, Presence{Device: id, Area: in, Location: q.location, Live: true, Via: q.Via, Link: link, MID: q.MID})
+			list = append(list, Presence{Device: id, Area: in, Location: q.location, Live: true, Via: q.Via, Link: link, MID: q.MID, Silent: q.Silent})
 		}
 	}
 	slices.SortFunc(list, func(x, y Presence) int { return strings.Compare(string(x.Device), string(y.Device)) })

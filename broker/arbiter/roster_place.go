@@ -83,7 +83,7 @@ func (r *Roster) Rename(d area.DeviceID, in area.Name, location, name string) er
 	if name != "" {
 		q.renamed = name
 	}
-	at := Presence{Device: d, Area: q.area, Location: q.location, Live: q.presence == area.Online, Via: q.Via, Link: q.Link, MID: q.MID}
+	at := Presence{Device: d, Area: q.area, Location: q.location, Live: q.presence == area.Online, Via: q.Via, Link: q.Link, MID: q.MID, Silent: q.Silent}
 	r.mu.Unlock()
 	r.joined(at)
 	r.changed()

@@ -25,6 +25,7 @@ type Player struct {
 	Told       bool   // it said where it is; else that is taken from what it claims
 	Volume     *int
 	Muted      bool
+	Silent     bool // it has nothing to sound by
 	Attributes map[string]string
 }
 
@@ -80,7 +81,7 @@ func (r *Roster) Register(p Player) (area.Name, area.LocationID, error) {
 	places := len(r.places)
 	at, err := r.mount(q, p.Location)
 	grown := len(r.places) > places
-	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, MID: p.MID, Over: over, New: before.link() != p.Link}
+	tell := Presence{Device: p.Device, Area: name, Location: at, Live: true, Via: p.Via, Link: p.Link, MID: p.MID, Silent: p.Silent, Over: over, New: before.link() != p.Link}
 	r.mu.Unlock()
 	if moved && known && before.area != "" {
 		r.joined(Presence{Device: p.Device, Area: before.area, Via: before.Via, Link: before.Link})

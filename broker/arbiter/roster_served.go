@@ -59,7 +59,7 @@ func (r *Roster) appear(link string, list []area.DeviceID) (come []Presence) {
 	for _, id := range list {
 		if q := r.players[id]; q != nil && q.presence == area.PresenceUnknown {
 			q.presence, q.reason, q.Link, q.Client, q.lastSeen = area.Online, area.PresentConnected, link, "", area.At(r.now())
-			come = append(come, Presence{Device: id, Area: q.area, Location: q.location, Live: true, Via: q.Via, Link: link, MID: q.MID, New: true})
+			come = append(come, Presence{Device: id, Area: q.area, Location: q.location, Live: true, Via: q.Via, Link: link, MID: q.MID, Silent: q.Silent, New: true})
 		}
 	}
 	return come

@@ -331,7 +331,7 @@ func (s *Service) presence(p Presence) {
 		return
 	}
 	if p.Live && !(s.cfg.Leaders != nil && isTrunkLink(p.Link)) { // a device of the leader's is the leader's to know
-		d.box.put(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb, MID: p.MID})
+		d.box.put(DeviceUp{Device: p.Device, Location: p.Location, Dumb: p.Via == area.ViaDumb, MID: p.MID, Silent: p.Silent})
 	} else {
 		d.box.put(DeviceDown{Device: p.Device})
 	}

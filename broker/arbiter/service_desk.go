@@ -262,7 +262,8 @@ func (s *Service) remark(r Remark, in area.Name) {
 func (s *Service) tell(done Report) {
 	r := done.Report
 	at := []any{"area", r.Area, "work", r.Work, "n", r.Att}
-	if by := cmp.Or(r.Device, done.By); by != "" {
+	by := cmp.Or(r.Device, done.By)
+	if by != "" {
 		at = append(at, "device", by)
 	}
 	switch {
@@ -276,6 +277,8 @@ func (s *Service) tell(done Report) {
 		s.log.Warn("order not played", append(at, "err", cmpOr(r.Reason, string(r.State)))...)
 	case r.State == area.OrderWaiting && !done.Begun && (r.Reason == area.EndCut || r.Reason == area.EndPreempted):
 		s.log.Info("order given back before it began, waits again", append(at, "err", r.Reason)...)
+	case r.State == area.OrderWaiting && r.Reason == area.EndDeviceError && by == "":
+		s.log.Warn("no device of the area can sound, the order waits", at...)
 	case r.State == area.OrderWaiting && r.Reason != "":
 		s.log.Warn("order cut short, waits again", append(at, "err", r.Reason)...)
 	}

@@ -76,7 +76,7 @@ func playerOf(d area.DeviceID, st area.Status, m area.Message) Player {
 	}
 	return Player{
 		Device: d, Name: st.Name, Area: st.Area, Location: st.Location, Via: area.ViaMQTT, Link: link, Client: client,
-		Boot: st.Boot, MID: st.MID, Conn: st.Conn, Volume: st.Volume, Muted: st.Muted, Told: true,
+		Boot: st.Boot, MID: st.MID, Conn: st.Conn, Volume: st.Volume, Muted: st.Muted, Silent: st.Audio == area.AudioNone, Told: true,
 	}
 }
 

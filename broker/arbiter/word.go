@@ -80,6 +80,7 @@ type herePlayer struct {
 	Link       string            `json:"link,omitempty"` // where all nodes call the connection the same
 	Volume     *int              `json:"volume,omitempty"`
 	Muted      bool              `json:"muted,omitempty"`
+	Silent     bool              `json:"silent,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
@@ -93,7 +94,7 @@ func (p herePlayer) same(o herePlayer) bool {
 
 func (p herePlayer) equal(o herePlayer) bool {
 	return p.Device == o.Device && p.Name == o.Name && p.Location == o.Location && p.Via == o.Via && p.Boot == o.Boot && p.MID == o.MID && p.Conn == o.Conn &&
-		p.Told == o.Told && p.Muted == o.Muted
+		p.Told == o.Told && p.Muted == o.Muted && p.Silent == o.Silent
 }
 
 // wireWord is a word on the wire.

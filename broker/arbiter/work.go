@@ -98,7 +98,7 @@ func (c *Core) submit(ev Submit) {
 		return
 	}
 	if !c.skip(w) && !w.seen && w.device == "" {
-		c.do(Report{Report: area.Report{Work: id, Area: c.cfg.Area, State: area.OrderWaiting, Att: w.att}}) // for a device
+		c.sayWaiting(w)
 	}
 }
 
@@ -256,6 +256,8 @@ func (c *Core) expireWork(w *work) {
 	switch {
 	case w.ever: // it was granted once, and lost: never "expired" (§8.13)
 		c.endWork(w, area.OrderFailed, cmp.Or(w.reason, area.EndLostContact))
+	case !w.seen && c.muteWork(w):
+		c.endWork(w, area.OrderFailed, area.EndDeviceError)
 	case !w.seen:
 		c.endWork(w, area.OrderFailed, area.EndNoDevice)
 	default:

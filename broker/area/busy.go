@@ -105,6 +105,9 @@ type Leader struct {
 // Encode writes l.
 func (l Leader) Encode() []byte { return encode(l) }
 
+// AudioNone is what a status says where the device has nothing to sound by.
+const AudioNone = "none"
+
 // Status is what a device says of itself, retained on [StatusTopic]; its Will
 // is the same with Online false.
 type Status struct {

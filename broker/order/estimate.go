@@ -101,7 +101,7 @@ func turns(entries []*entry, p present, now time.Time) map[*entry]turn {
 			out[e] = turn{start: start, after: after}
 			next, last = start.Add(e.length()+pause), e.order.ID
 		}
-		if !p.canDo(e) {
+		if !p.canDo(e) || e.order.State == area.OrderWaiting && e.order.Reason != nil && *e.order.Reason == area.EndDeviceError {
 			t := out[e]
 			t.start = time.Time{}
 			out[e] = t

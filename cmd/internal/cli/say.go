@@ -133,9 +133,31 @@ func (f *sayFlags) follow(c *cobra.Command, hub *client, id area.WorkID) error {
 		fmt.Fprintln(c.OutOrStdout(), printable(fmt.Sprintf("%s %s %s", o.ID, o.State, orDash(text(o.EndedAt)))))
 	}
 	if f.wait && o.State != area.OrderPlayed {
-		return &Error{Exit: ExitFailed, Code: string(o.State), Detail: fmt.Sprintf("order %s: %s", o.ID, orDash(text(o.Reason)))}
+		return &Error{Exit: ExitFailed, Code: string(o.State), Detail: fmt.Sprintf("order %s: %s", o.ID, orDash(text(o.Reason))) + whatFailed(c.Context(), hub, o)}
 	}
 	return nil
+}
+
+// whatFailed is what the device of an order says of its loudspeaker, where it is by
+// that that the order has failed; empty: it says nothing.
+func whatFailed(ctx context.Context, hub *client, o area.Order) string {
+	if text(o.Reason) != area.EndDeviceError {
+		return ""
+	}
+	var by area.DeviceID
+	for _, h := range o.History {
+		if h.Device != nil {
+			by = *h.Device
+		}
+	}
+	if by == "" {
+		return ": no device there has a loudspeaker that works; see tacet device list, and tacet device show"
+	}
+	s, _, err := statusOf(ctx, hub, by)
+	if err != nil || s.Health == nil || s.Health.Faults["audio"] == "" {
+		return ": see tacet device show " + string(by)
+	}
+	return fmt.Sprintf(": %s: audio: %s", by, strings.ReplaceAll(s.Health.Faults["audio"], "\n", "; "))
 }
 
 // await reads an order, with wait again and again until it has ended.

@@ -44,12 +44,24 @@ func (h *Hub) watchHealth() (cancel func(), err error) {
 		if err != nil || s.Health == nil {
 			return // the arbiter counts what cannot be read
 		}
-		for _, c := range a.news(area.ParseTopic(m.Topic).Device, s) {
+		d := area.ParseTopic(m.Topic).Device
+		was := a.faultsOf(d)
+		for _, c := range a.news(d, s) {
 			if h.acts(m) {
 				h.alerts.Raise(c, 1)
 			}
 		}
+		if text := s.Health.Faults["audio"]; text != "" && was["audio"] == "" {
+			h.log.Warn("a device has nothing to sound by", "device", d, "err", plainly(text))
+		}
 	})
+}
+
+// faultsOf is what was wrong with a device.
+func (a *ailing) faultsOf(d area.DeviceID) map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[d].health.Faults
 }
 
 // news is what is to be told of a device now.
