@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"slices"
+
 	"github.com/tacet-hub/tacet/broker/area"
 )
 
@@ -60,6 +62,20 @@ func (r *Roster) unmount(q *player) {
 		}
 	}
 	q.location = ""
+}
+
+// whereabouts is the location at which a player is shown: its own, and of one that is
+// offline the one at which it was, as long as that is there and nobody else is on it.
+// Work for the location does not go to it. The caller holds the lock.
+func (r *Roster) whereabouts(q *player) area.LocationID {
+	e, ok := r.areas[q.area]
+	if q.location != "" || q.presence != area.Offline || !ok {
+		return q.location
+	}
+	if slices.ContainsFunc(e.locations, func(l *location) bool { return l.id == q.last && l.device == "" }) {
+		return q.last
+	}
+	return ""
 }
 
 // Rename gives a player a name that beats its own, and, where location is not

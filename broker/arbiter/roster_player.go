@@ -33,6 +33,7 @@ type player struct {
 	Player
 	area     area.Name
 	location area.LocationID
+	last     area.LocationID // where it was as it went offline
 	presence area.Presence
 	reason   string
 	state    string
@@ -227,6 +228,7 @@ func (r *Roster) Ended(d area.DeviceID, boot, conn uint64) (reason string, ended
 // leave takes a player off its connection; the caller holds the lock.
 func (r *Roster) leave(q *player, reason string) Presence {
 	p := Presence{Device: q.Device, Area: q.area, Via: q.Via, Link: q.Link}
+	q.last = q.location
 	r.unmount(q)
 	q.presence, q.reason, q.lastSeen = area.Offline, reason, area.At(r.now())
 	return p
@@ -318,8 +320,7 @@ func (r *Roster) showPlayer(id area.DeviceID, q *player) area.Device {
 	if d.Attributes == nil {
 		d.Attributes = map[string]string{}
 	}
-	if q.location != "" {
-		at := q.location
+	if at := r.whereabouts(q); at != "" {
 		d.Location = &at
 	}
 	if q.reason != "" {

@@ -134,6 +134,30 @@ func TestLaterRegistrationHasTheLocation(t *testing.T) {
 	}
 }
 
+func TestWhoIsOfflineIsShownWhereItWas(t *testing.T) {
+	r := testRoster(t)
+	register(t, r, "a", "north", "1", "mqtt/1")
+	at := func() area.LocationID {
+		if d, _ := r.Player("a"); d.Location != nil {
+			return *d.Location
+		}
+		return ""
+	}
+	r.Lost("mqtt/1", area.PresentTimeout)
+	if got, on := at(), deviceAt(t, r, "north", "1"); got != "1" || on != "" {
+		t.Errorf("the lost device is shown at %q, and location 1 has %q; want 1 and nobody", got, on)
+	}
+	register(t, r, "b", "north", "1", "mqtt/2")
+	if got := at(); got != "" {
+		t.Errorf("the lost device is shown at %q, where another is now", got)
+	}
+	register(t, r, "a", "north", "", "mqtt/3")
+	r.Lost("mqtt/2", area.PresentTimeout)
+	if got := at(); got != "" {
+		t.Errorf("the device that came back without a location is shown at %q", got)
+	}
+}
+
 func TestLocationOfAnotherAreaIsRefused(t *testing.T) {
 	r := testRoster(t)
 	in, at, err := r.Register(Player{Device: "x", Area: "north", Location: "3", Via: area.ViaMQTT, Link: "mqtt/1"})

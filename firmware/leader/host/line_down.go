@@ -85,7 +85,7 @@ func (l *line) comes(t area.Trunk, via area.Via, told bool) {
 		return
 	}
 	at := t.Location
-	if !told && p.Location != nil {
+	if !told && p.Presence != area.Offline && p.Location != nil {
 		at = *p.Location
 	}
 	l.remote[t.Device] = true
