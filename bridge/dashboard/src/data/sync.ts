@@ -126,7 +126,7 @@ export function deviceChanged(delta: Delta): void {
 function keepDevice(d: Device, withReadings = true): void {
   const was = store.devices.of(d.id).peek();
   if (was && was.seq > d.seq) return;
-  const line = log.ofDevice(was, d, store.now());
+  const line = log.ofDevice(was, d, store.names, store.now());
   if (line) store.log.value = log.merge(store.log.peek(), [line]);
   store.devices.of(d.id).value = d;
   if (!store.deviceIds.peek().includes(d.id)) store.deviceIds.value = [...store.deviceIds.peek(), d.id];
@@ -244,6 +244,8 @@ export function tidy(): void {
 /** The nodes of the hub. */
 export async function loadNodes(): Promise<void> {
   await again('nodes', async () => {
-    store.nodes.value = await list<HubNode>('api/v1/nodes', {}, 1000);
+    const all = await list<HubNode>('api/v1/nodes', {}, 1000);
+    store.log.value = log.merge(store.log.peek(), log.ofNodes(store.nodes.peek(), all, store.now()));
+    store.nodes.value = all;
   });
 }

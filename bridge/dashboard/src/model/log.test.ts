@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Order } from '../data/wire';
-import { merge, most, ofAlert, ofHappened, ofOrder, type Names } from './log';
+import type { Device, HubNode, Order } from '../data/wire';
+import { merge, most, ofAlert, ofDevice, ofHappened, ofNodes, ofOrder, type Names } from './log';
 
 const names: Names = { device: (id) => (id === 'gate-1' ? 'Gate 1' : String(id)), area: () => 'North Wing' };
 const o = {
@@ -39,4 +39,22 @@ test('what happens at a sensor is a line each time', () => {
   const pressed = (channel: string | null) => ofHappened({ device: 'r', area: 'north', event: 'action', channel, value: 'single', ts: 1, topic: 't' }, 1, 'Remote');
   expect([pressed(null), pressed('input:0')].map((l) => l.text)).toEqual(['Remote: action single', 'Remote, input:0: action single']);
   expect(merge(merge([], [pressed(null)]), [pressed(null)])).toHaveLength(2);
+});
+
+test('a node that dies is told once, with when it died, and so is that it is there again', () => {
+  const node = (state: string, started_at: string, gone_at: string | null = null) => ({ node: 'hub-2', state, started_at, gone_at }) as unknown as HubNode;
+  const [up, dead, back] = [node('ready', 't1'), node('gone', 't1', '2026-11-21T10:00:00.000Z'), node('ready', 't2')];
+  const said = (was: HubNode[], is: HubNode[]) => ofNodes(was, is, 7).map((l) => `${l.at} ${l.text}`);
+  const died = `${Date.parse('2026-11-21T10:00:00.000Z')} Node hub-2 died`;
+  expect(said([], [up])).toEqual([]);
+  expect(said([up], [dead])).toEqual([died]);
+  expect(said([], [dead])).toEqual([died]);
+  expect(said([dead], [dead])).toEqual([]);
+  expect(said([dead], [back])).toEqual(['7 Node hub-2 is there']);
+  expect(ofNodes([], [dead], 7)[0]!.key).toBe(ofNodes([up], [{ ...dead, gone_at: '2026-11-21T10:00:01.000Z' }], 7)[0]!.key);
+});
+
+test('a device that comes and goes has the name that its gate sign has', () => {
+  const was = { id: 'gate-1', name: 'gate-1', kind: 'player', presence: 'online', seq: 1 } as unknown as Device;
+  expect(ofDevice(was, { ...was, presence: 'offline', reason: 'timeout', seq: 2 }, names, 1)?.text).toBe('Gate 1 went offline (timed out)');
 });

@@ -1,4 +1,4 @@
-import type { Alert, Area, Device, Happened, Order, OrderStep } from '../data/wire';
+import type { Alert, Area, Device, Happened, HubNode, Order, OrderStep } from '../data/wire';
 import { at, span } from '../format';
 import { said, text } from '../text';
 
@@ -54,12 +54,13 @@ function tell(o: Order, step: OrderStep, i: number, names: Names): string | null
 }
 
 /** What a change of a device tells; null: nothing worth a line. */
-export function ofDevice(was: Device | undefined, is: Device, now: number): Line | null {
+export function ofDevice(was: Device | undefined, is: Device, names: Names, now: number): Line | null {
   if (!was || was.presence === is.presence || is.kind !== 'player') return null;
   const line = (said: string): Line => ({ key: `${is.id}/${is.seq}`, at: now, text: said });
-  if (is.presence === 'offline') return line(text.log.offline(is.name, is.reason));
-  if (is.presence === 'online') return line(text.log.online(is.name));
-  return is.presence === 'asleep' ? line(text.log.asleep(is.name)) : null;
+  const who = names.device(is.id);
+  if (is.presence === 'offline') return line(text.log.offline(who, is.reason));
+  if (is.presence === 'online') return line(text.log.online(who));
+  return is.presence === 'asleep' ? line(text.log.asleep(who)) : null;
 }
 
 /** What a change of an area tells: who sounds without the right to. */
@@ -68,6 +69,25 @@ export function ofArea(was: Area | undefined, is: Area, names: Names, now: numbe
   const fresh = (is.busy?.intruders ?? []).filter((id) => !before.includes(id));
   if (!was || fresh.length === 0) return null;
   return { key: `${is.id}/${is.seq}`, at: now, text: text.log.intruder(fresh.map((id) => names.device(id)).join(', '), is.name) };
+}
+
+const away = (n: HubNode): boolean => n.state === 'gone' || n.state === 'left';
+
+/**
+ * What the newest list of the nodes tells: who died, who ended, who came. Keys are
+ * of a node's start, which all nodes tell alike.
+ */
+export function ofNodes(was: readonly HubNode[], is: readonly HubNode[], now: number): Line[] {
+  return is.flatMap((n) => {
+    const before = was.find((x) => x.node === n.node);
+    const key = `node/${n.node}/${n.started_at}/${away(n) ? 'away' : 'there'}`;
+    if (away(n)) {
+      if (before && away(before)) return [];
+      return [{ key, at: at(n.gone_at) ?? now, text: n.state === 'gone' ? text.log.nodeDied(n.node) : text.log.nodeLeft(n.node) }];
+    }
+    const came = before ? away(before) : was.length > 0;
+    return came ? [{ key, at: now, text: text.log.nodeThere(n.node) }] : [];
+  });
 }
 
 let alerts = 0;

@@ -73,7 +73,7 @@ function Tag({ area }: { area: Area }) {
 function SpeakingTag({ area }: { area: Area }) {
   const who = store.names.device(area.busy?.holder ?? null);
   const p = progress(store.order(area.busy?.work), store.tick.value);
-  return <span class="tag live"><Wave />{p ? t.left(who, span(p.left)) : t.speaks(who)}</span>;
+  return <span class="tag live"><Wave />{p ? <>{t.left(who, span(p.left))}<span class="word"> {t.leftWord}</span></> : t.speaks(who)}</span>;
 }
 
 function Say({ area }: { area: Area }) {

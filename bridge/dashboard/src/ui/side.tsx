@@ -51,7 +51,9 @@ export function Health() {
   const all = store.deviceIds.value.length;
   const { online, gone } = store.present.value;
   const parts = r && r !== 'away' ? Object.entries(r.parts ?? {}) : [];
-  const warnings = parts.filter(([, p]) => !p.ok).length + (r === 'away' ? 1 : 0) + (live ? 0 : 1) + (gone > 0 ? 1 : 0);
+  const nodes = store.nodes.value.filter((n) => n.state !== 'left'); // who ended in order is not missed
+  const dead = nodes.filter((n) => n.state === 'gone' || n.state === 'silent').map((n) => n.node);
+  const warnings = parts.filter(([, p]) => !p.ok).length + (r === 'away' ? 1 : 0) + (live ? 0 : 1) + (gone > 0 ? 1 : 0) + (dead.length > 0 ? 1 : 0);
   return (
     <section class="panel" aria-labelledby="h-h" id="health" data-testid="health">
       <div class="ph"><h2 id="h-h">{text.health.title}</h2><span class="sub">{warnings ? text.health.warnings(warnings) : text.health.fine}</span></div>
@@ -59,6 +61,7 @@ export function Health() {
         <Part ok={r === null ? null : r !== 'away' && r.status === 'ready'} name={text.health.hub} how={store.nodes.value.find((n) => n.self)?.node ?? ''}
           state={r === null ? text.health.unknown : r === 'away' ? text.health.noAnswer : (text.health.statuses[r.status] ?? r.status)} />
         {parts.map(([name, p]) => <Part key={name} ok={p.ok} name={text.health.part(name)} how={p.mode ?? p.detail ?? ''} state={p.ok ? text.health.ok : text.health.away} />)}
+        {nodes.length > 1 && <Part ok={dead.length === 0} name={text.health.nodes} how={dead.length ? text.health.dead(dead.join(', ')) : ''} state={text.area.online(nodes.length - dead.length, nodes.length)} />}
         <Part ok={live} name={text.health.page} how={text.health.pageHow} state={live ? text.live(store.roundTrip.value).replace('Live, ', '') : text.reconnecting} />
         {all > 0 && <Part ok={gone === 0} name={text.health.devices} how={text.health.offline(gone)} state={text.health.online(online)} />}
       </ul>

@@ -111,10 +111,11 @@ function who(x: Stretch): string {
   return store.targetName(x.order.to);
 }
 
-// What fits into a bar of a few seconds: the number of the gate.
+// What fits into a bar of a few seconds: the number of the gate, of a device
+// without one the number that its name ends with.
 function brief(x: Stretch): string {
   const place = x.device ? store.devices.of(x.device).value?.location : x.order.to.location;
-  return place ?? x.device ?? '';
+  return place ?? x.device?.match(/\d+$/)?.[0] ?? x.device ?? '';
 }
 
 function BarButton({ bar, now }: { bar: Bar; now: number }) {
