@@ -118,6 +118,7 @@ export const text = {
     to: 'To', choose: 'Choose area, gate or device', add: 'Add another', pickLabel: 'Add area, gate or device',
     groups: { area: 'Areas', location: 'Gates', device: 'Devices' }, remove: (what: string) => `${what}, remove`,
     message: 'Message', chime: 'Chime', priority: 'Priority',
+    mayNot: (who: string) => `${who} may look, and not announce: that takes the role announcer in an area.`,
     whenEmpty: 'Choose where and write a message to see when it would start.',
     now: 'now', about: (t: string) => `about ${t}`, runs: (t: string) => `Runs ${t}.`,
     when: (where: string, after: string | null) => ` in ${where}${after ? `, after ${after}` : ''}. `, starts: 'Starts ', inTime: 'in ',

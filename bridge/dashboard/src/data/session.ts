@@ -8,6 +8,7 @@ import { get, onSignedOut, post, Problem } from './rest';
 export interface Who {
   name: string | null; // null: open mode, nobody has to say who he is
   roles: string[];
+  areas: string[]; // ids; "*": all
   expires_at: string | null;
 }
 

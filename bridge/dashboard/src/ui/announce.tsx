@@ -1,10 +1,12 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import type { Accepted, Order, OrderRequest, Priority, Target } from '../data/wire';
+import type { Accepted, Area, Order, OrderRequest, Priority, Target } from '../data/wire';
 import * as store from '../data/store';
 import { post, Problem } from '../data/rest';
+import { who } from '../data/session';
 import { at, span } from '../format';
 import { ended } from '../model/orders';
+import { announces } from '../model/rights';
 import { text } from '../text';
 import { Wave } from './icon';
 
@@ -44,7 +46,11 @@ const attempts = new Map<string, string>();
 const targetOf = (c: Chosen): Target => ({ [c.kind]: c.id });
 const request = (c: Chosen): OrderRequest => ({ to: targetOf(c), message: message.peek().trim(), chime: chime.peek(), priority: priority.peek() });
 
+// Whether who looks may announce in an area, or anywhere.
+const may = (area?: string): boolean => !who.value || announces(who.value, area);
+
 export function Announce() {
+  const refused = !may();
   return (
     <section class="panel" aria-labelledby="h-an" id="announce">
       <div class="ph"><h2 id="h-an">{text.announce}</h2><span class="sp" /><kbd aria-hidden="true">A</kbd></div>
@@ -52,16 +58,19 @@ export function Announce() {
         e.preventDefault();
         void send();
       }}>
-        <To />
-        <Message />
-        <div><label for="chime">{t.chime}</label>
-          <select class="in" id="chime" data-testid="announce-chime" value={chime.value} onChange={(e) => (chime.value = e.currentTarget.value)}>
-            {chimes.map((c) => <option key={c} value={c}>{text.chimes[c]}</option>)}
-          </select>
-        </div>
-        <PriorityChoice />
-        <When />
-        <div class="cta"><button class="btn p" data-testid="announce-send" disabled={sending.value}>{sending.value ? t.sending : t.send}</button></div>
+        {refused && <p class="when" id="may-not" data-testid="announce-refused">{t.mayNot(who.value?.name ?? '')}</p>}
+        <fieldset class="all" disabled={refused} {...(refused ? { 'aria-describedby': 'may-not' } : {})}>
+          <To />
+          <Message />
+          <div><label for="chime">{t.chime}</label>
+            <select class="in" id="chime" data-testid="announce-chime" value={chime.value} onChange={(e) => (chime.value = e.currentTarget.value)}>
+              {chimes.map((c) => <option key={c} value={c}>{text.chimes[c]}</option>)}
+            </select>
+          </div>
+          <PriorityChoice />
+          {!refused && <When />}
+          <div class="cta"><button class="btn p" data-testid="announce-send" disabled={sending.value}>{sending.value ? t.sending : t.send}</button></div>
+        </fieldset>
         {faults.value.form && <p class="fault" role="alert" data-testid="announce-fault">{faults.value.form}</p>}
         <Results />
       </form>
@@ -91,9 +100,9 @@ function To() {
 }
 
 function Options({ taken }: { taken: ReadonlySet<string> }) {
-  const areas = (store.areaIds.value ?? []).map((id) => store.areas.of(id).value).filter((a) => a !== undefined);
+  const areas = (store.areaIds.value ?? []).map((id) => store.areas.of(id).value).filter((a) => a !== undefined && may(a.id)) as Area[];
   const places = areas.flatMap((a) => a.locations.map((l) => ({ key: `location:${l.id}`, label: `${l.name || l.id}, ${a.name}` })));
-  const devices = store.deviceIds.value.map((id) => store.devices.of(id).value).filter((d) => d?.kind === 'player')
+  const devices = store.deviceIds.value.map((id) => store.devices.of(id).value).filter((d) => d?.kind === 'player' && may(d.area))
     .map((d) => ({ key: `device:${d!.id}`, label: d!.name && d!.name !== d!.id ? `${d!.name} (${d!.id})` : d!.id }));
   const group = (label: string, list: { key: string; label: string }[]) => {
     const left = list.filter((x) => !taken.has(x.key));
