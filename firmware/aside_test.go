@@ -3,6 +3,7 @@ package firmware
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tacet-hub/tacet/broker/area"
@@ -68,6 +69,7 @@ func TestFewWorksAreSetAside(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		d.stop() // it gives back what it has
+		synctest.Wait()
 		if n := len(r.told("gate-1", area.OpDecline)); n != 3 {
 			t.Errorf("%d works were set aside, want 3", n)
 		}
