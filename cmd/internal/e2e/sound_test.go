@@ -133,15 +133,16 @@ func TestRung2OrderToSound(t *testing.T) {
 }
 
 // TestACardThatIsMissing: an order for a device whose card is missing ends at
-// once with a reason, and those of its neighbours and of the area go on.
+// once with a reason; one for the place where it is goes to a neighbour, and those of
+// the neighbours and of the area go on.
 func TestACardThatIsMissing(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	w := h.watch()
 	h.speakerBy("gate-1", "north", "1", "output: alsa, card: Nosuch")
 	h.gate("gate-2", "north", "2")
-	bad := h.announce(`{"to":{"location":"1"},"message":"one two three"}`)
-	var good []area.WorkID
+	bad := h.announce(`{"to":{"device":"gate-1"},"message":"one two three"}`)
+	good := []area.WorkID{h.announce(`{"to":{"location":"1"},"message":"one"}`)}
 	for range 3 {
 		good = append(good, h.announce(`{"to":{"location":"2"},"message":"one"}`), h.announce(`{"to":{"area":"north"},"message":"one"}`))
 	}

@@ -14,7 +14,7 @@ func TestMutantsAreCaught(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := uint64(1); seed <= 40; seed++ {
+			for seed := uint64(1); seed <= 400; seed++ {
 				w := newWorld(seed, m.model, m.bug, simPerSeed)
 				w.once = true
 				if r := w.run(); r.bad() > 0 {
@@ -22,7 +22,7 @@ func TestMutantsAreCaught(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("%s: 40 seeds did not notice", name)
+			t.Errorf("%s: 400 seeds did not notice", name)
 		})
 	}
 }
