@@ -51,7 +51,7 @@ func newWing(t *testing.T) *wing {
 // start starts the hub, again where it was before.
 func (w *wing) start() {
 	w.t.Helper()
-	h, err := hubd.New(w.cfg, hubd.Options{}, silent)
+	h, err := hubd.New(w.cfg, hubd.Options{Patience: time.Minute}, silent) // a busy disk takes its time
 	if err != nil {
 		w.t.Fatal(err)
 	}

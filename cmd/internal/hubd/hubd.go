@@ -61,8 +61,8 @@ type Options struct {
 	Patience time.Duration
 }
 
-// grace is how long each group of parts may take to stop; four groups fit into
-// the 10 s in which a hub that was told to end has ended.
+// grace is how long each group of parts may take to stop, and what those before it have
+// left; four groups fit into the 10 s in which a hub that was told to end has ended.
 const grace = 2 * time.Second
 
 // Hub is one hub process. Make it with [New].

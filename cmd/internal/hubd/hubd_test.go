@@ -349,6 +349,20 @@ func TestStagesStopInOrder(t *testing.T) {
 			t.Error("a part that does not end was not reported")
 		}
 		close(release)
+		slow := part{"slow", func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(2500 * time.Millisecond) // a disk that stands still
+			return nil
+		}}
+		for _, c := range []struct {
+			groups [][]part
+			ends   bool
+		}{{[][]part{{note("web")}, {note("orders")}, {slow}}, true}, {[][]part{{note("web")}, {slow}, {note("broker")}}, false}} {
+			if err := (stages{groups: c.groups, grace: time.Second}).run(ctx); (err == nil) != c.ends {
+				t.Errorf("2.5 s of %d groups of a second each: %v", len(c.groups), err)
+			}
+		}
+		time.Sleep(time.Minute) // until the slow one has ended
 	})
 }
 

@@ -19,7 +19,7 @@ type part struct {
 // what carries it.
 type stages struct {
 	groups [][]part
-	grace  time.Duration // how long each group may take to stop
+	grace  time.Duration // how long each group may take to stop; what the earlier ones leave of theirs is the later ones'
 }
 
 // run starts every group, the last one first, and waits for ctx to end or for a
@@ -54,10 +54,12 @@ func (s stages) run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	told := time.Now()
 	for i, cancel := range cancels {
 		cancel()
-		if !waited(waits[i], s.grace) && err == nil {
-			err = fmt.Errorf("stopping: part %d of %d did not end in %s", i+1, len(cancels), s.grace)
+		most := time.Duration(i+1) * s.grace
+		if !waited(waits[i], most-time.Since(told)) && err == nil {
+			err = fmt.Errorf("stopping: part %d of %d did not end within %s", i+1, len(cancels), most)
 		}
 	}
 	return err
