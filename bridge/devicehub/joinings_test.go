@@ -28,12 +28,7 @@ func TestRejoinedByBoth(t *testing.T) {
 				joins(t, lost, "g")
 				a.say(t, "g", 1, 2)
 				same(t, "there", heard(), " 1 2")
-				time.Sleep(10 * time.Second)
-				if _, err := lost.Invoke(t.Context(), "Echo", 1); err != nil { // it has heard what came before
-					t.Fatal(err)
-				}
-				lost.Cut()
-				time.Sleep(time.Second)
+				goes(t, lost)
 				a.say(t, "g", 3, 4)
 
 				w.log.reads.Store(int64(reads))
@@ -63,12 +58,7 @@ func TestFoundLeftWhileHeEnters(t *testing.T) {
 		lost, heard := a.comes(t, "viewer")
 		a.notify(t, "viewer", 1, 1)
 		same(t, "there", heard(), " 1")
-		time.Sleep(10 * time.Second)
-		if _, err := lost.Invoke(t.Context(), "Echo", 1); err != nil { // it has heard what came before
-			t.Fatal(err)
-		}
-		lost.Cut()
-		time.Sleep(time.Second)
+		goes(t, lost)
 		a.notify(t, "viewer", 2, 3)
 		w.looks.Store(int64(time.Second)) // before he takes over what was left
 		_, heard = b.comes(t, "viewer")

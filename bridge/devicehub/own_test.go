@@ -11,6 +11,17 @@ import (
 	"github.com/tacet-hub/tacet/bridge/signalr/signalrtest"
 )
 
+// goes has a client be lost once it has heard what came before.
+func goes(t *testing.T, c *signalrtest.Client) {
+	t.Helper()
+	time.Sleep(10 * time.Second)
+	if _, err := c.Invoke(t.Context(), "Echo", 1); err != nil {
+		t.Fatal(err)
+	}
+	c.Cut()
+	time.Sleep(time.Second)
+}
+
 // comes connects as somebody who hears alarms, and of gaps, from the beginning.
 func (s *site) comes(t *testing.T, name string) (*signalrtest.Client, func() string) {
 	t.Helper()
